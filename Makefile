@@ -1,0 +1,44 @@
+# Every target sets up what it needs: `make train` on a fresh machine is enough.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+ARGS ?=
+export NO_ALBUMENTATIONS_UPDATE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help setup train test test-slow lint format bench clean
+
+help: ## show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+$(READY): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+setup: $(READY) ## make .venv with the pinned set
+
+train: $(READY) ## train; ARGS="model=unet_bilinear data=isbi" passes overrides on
+	@$(BIN)/python train.py $(ARGS)
+
+test: $(READY) ## run the tests (slow and GPU ones apart)
+	$(BIN)/python -m pytest $(ARGS)
+
+test-slow: $(READY) ## run the tests that take minutes
+	$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)
+
+lint: $(READY) ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(READY) ## let ruff rewrite
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(READY) ## measure speed as ratios, side by side on this machine
+	$(BIN)/python -m benchmarks.train_step $(ARGS)
+
+clean: ## remove the virtual environment and caches (never outputs/)
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist

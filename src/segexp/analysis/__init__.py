@@ -1,0 +1,1 @@
+"""What becomes of a finished run: records, tables, pictures."""

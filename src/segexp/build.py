@@ -1,0 +1,91 @@
+"""From configuration to objects: the only place that instantiates."""
+
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+from hydra.utils import instantiate
+
+from segexp.data import DataModule
+from segexp.data.intensity import RULE
+from segexp.errors import require_choice
+from segexp.training.task import Task
+
+PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
+
+
+def build_data(config: dict[str, Any]) -> DataModule:
+    """Build the data module of a resolved, plain configuration."""
+    return instantiate(
+        config["data"],
+        augment=_make(config["augment"]),
+        weight_map=_make(config["weight_map"]),
+        seed=config["seed"],
+        _convert_="all",
+    )
+
+
+def build_task(config: dict[str, Any]) -> Task:
+    """Build network, loss, metrics, optimizer, schedule and predictors, and bring them together."""
+    pl.seed_everything(config["seed"], workers=True, verbose=False)
+    network = _make(config["model"])
+    performance = _make(config["performance"])
+    dims = config["data"]["spatial_dims"]
+    performance.apply(network, dims)
+    predictor = _make(config["inference"]["predictor"])
+    averaging = _make(config["inference"]["averaging"])
+    return Task(
+        network=network,
+        loss=_make(config["loss"]),
+        metrics=[_make(node) for node in config["metrics"].values()],
+        optimizer=_make(config["optimizer"]),
+        scheduler=_make(config["scheduler"]),
+        predictor=predictor,
+        scorer=averaging(predictor) if averaging else predictor,
+        description=describe(config),
+        memory_format=performance.memory_format(dims),
+        seed=config["seed"],
+    )
+
+
+def build_trainer(config: dict[str, Any], purge_step: int | None = None) -> pl.Trainer:
+    """Build the trainer with callbacks and logger.
+
+    Args:
+        config: Resolved and plain.
+        purge_step: Of a resumed run: TensorBoard drops what comes after this step.
+
+    Raises:
+        ValueError: ``trainer.precision`` is none that we know.
+    """
+    require_choice("trainer.precision", config["trainer"]["precision"], PRECISIONS)
+    callbacks = []
+    for node in config["callbacks"].values():
+        settings = dict(node)
+        if settings.pop("enabled", True):
+            callbacks.append(_make(settings))
+    logger = instantiate(config["logger"], purge_step=purge_step, _convert_="all")
+    return instantiate(config["trainer"], callbacks=callbacks, logger=logger, _convert_="all")
+
+
+def describe(config: dict[str, Any]) -> dict[str, Any]:
+    """Collect what a checkpoint must say of itself to be used without this configuration."""
+    data = config["data"]
+    model = {key: value for key, value in config["model"].items() if key != "_target_"}
+    return {
+        "network": config["model"]["_target_"].rpartition(".")[2],
+        "model": model,
+        "class_names": data["class_names"],
+        "patch_size": data["patch_size"],
+        "intensity": RULE,
+    }
+
+
+def checkpoints(config: dict[str, Any]) -> tuple[Path, Path]:
+    """Paths of last.ckpt and best.ckpt of the run."""
+    folder = Path(config["paths"]["run_dir"]) / "checkpoints"
+    return folder / "last.ckpt", folder / "best.ckpt"
+
+
+def _make(node: Any) -> Any:
+    return None if node is None else instantiate(node, _convert_="all")

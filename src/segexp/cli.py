@@ -1,0 +1,158 @@
+"""The command line: ``segexp <command> [overrides]``; the only place that calls hydra.main."""
+
+import importlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import hydra
+import yaml
+from hydra.conf import HydraConf
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from omegaconf import DictConfig, OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+import segexp
+from segexp.config import compose, config_dir, register_resolvers
+from segexp.errors import did_you_mean
+
+COMMANDS = {"train": "train a network and score it on whole cases"}
+
+
+def main(command: str | None = None) -> None:
+    """Run a command with the overrides that stand on the command line.
+
+    Args:
+        command: Its name; None = the first word of the command line.
+    """
+    words = sys.argv[1:]
+    if command is None:
+        command = words.pop(0) if words else "--help"
+    if command in ("--version", "-V"):
+        print(segexp.__version__)
+        return
+    if command not in COMMANDS:
+        wanted = command in ("--help", "-h", "help")
+        print(_usage() if wanted else f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}\n{_usage()}")
+        sys.exit(0 if wanted else 2)
+    _run_or_explain(command, words)
+
+
+def _usage() -> str:
+    rows = "\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())
+    return f"usage: segexp <command> [overrides]\n\n{rows}\n\n`segexp <command> --help` lists its configuration groups."
+
+
+def _run_or_explain(command: str, words: list[str]) -> None:
+    """Run; print one sentence for what the user can mend, a traceback for what is ours."""
+    wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to us
+    try:
+        _run(command, words)
+    except Exception as error:
+        sentence = None if wants_traceback else explain(error, words)
+        if sentence is None:
+            raise
+        print(f"segexp {command}: {sentence}", file=sys.stderr)
+        sys.exit(1)
+    finally:
+        if not wants_traceback:
+            os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+def _run(command: str, words: list[str]) -> None:
+    given = sys.argv
+    words = _resumed(words)
+    _check_hydra_keys(words)
+    register_resolvers()
+
+    @hydra.main(config_path=str(config_dir()), config_name=command, version_base="1.3")
+    def job(cfg: DictConfig) -> Any:
+        sys.argv = given  # DDP starts its other processes from it
+        return getattr(importlib.import_module(f"segexp.commands.{command}"), command)(cfg)
+
+    sys.argv = [given[0], *words]
+    try:
+        job()
+    finally:
+        sys.argv = given
+
+
+def _resumed(words: list[str]) -> list[str]:
+    """For ``resume=<run folder>``: the overrides of that run, then the new ones, in the same folder.
+
+    Raises:
+        ValueError: There is nothing to resume, or the run is complete.
+    """
+    folders = [word.partition("=")[2] for word in words if word.startswith("resume=")]
+    if not folders or folders[-1] in ("", "null"):
+        return words
+    folder = Path(folders[-1]).absolute()
+    overrides = folder / "overrides.yaml"
+    if not (folder / "checkpoints" / "last.ckpt").is_file() or not overrides.is_file():
+        raise ValueError(
+            f"resume={folders[-1]}: nothing to resume, there is no checkpoints/last.ckpt with its overrides.yaml; "
+            "give the folder of a run that finished an epoch, or leave resume out to start anew"
+        )
+    longer = any(word.startswith("trainer.max_epochs=") for word in words)
+    if not longer and json.loads((folder / "run.json").read_text())["status"] == "done":
+        raise ValueError(f"resume={folders[-1]}: the run is complete; to train longer give trainer.max_epochs=<more>")
+    stored = yaml.safe_load(overrides.read_text()) or []
+    quoted = str(folder).replace("'", "\\'")
+    return [*stored, f"hydra.run.dir='{quoted}'", *words]
+
+
+def _check_hydra_keys(words: list[str]) -> None:
+    """Refuse unknown ``hydra.`` settings, which Hydra itself would take without a word."""
+    known = set(HydraConf.__dataclass_fields__)
+    for word in words:
+        found = re.match(r"\+*hydra\.(\w+)", word)
+        if found and found[1] not in known:
+            raise ValueError(f"{word!r}: hydra has no setting {found[1]!r}{did_you_mean(found[1], known)}")
+
+
+def explain(error: BaseException, words: list[str]) -> str | None:
+    """One sentence for an error that the user can mend; None for our own faults, which deserve a traceback."""
+    if isinstance(error, MissingConfigException) and error.options is not None:
+        group, _, option = str(error.missing_cfg_file).rpartition("/")
+        options = ", ".join(sorted(error.options))
+        return f"{group}={option}: no such option{did_you_mean(option, error.options)}; there are: {options}"
+    if isinstance(error, ConfigCompositionException):
+        found = re.search(r"Could not override '([^']+)'", str(error))
+        if found:
+            key = found[1].partition("@")[0]
+            return f"{key}: no such key{did_you_mean(key, _known_keys(words))}"
+    cause = error
+    while cause.__cause__ is not None and isinstance(cause, HydraException):
+        cause = cause.__cause__
+    ours = isinstance(cause, ValueError | OSError) and _raised_here(cause)
+    return str(cause) if ours or isinstance(cause, HydraException | OmegaConfBaseException) else None
+
+
+def _known_keys(words: list[str]) -> list[str]:
+    """All keys that the chosen groups have, and the groups themselves."""
+    groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
+    chosen = [word for word in words if word.partition("=")[0] in groups]
+    try:
+        cfg = compose(chosen)
+    except HydraException:
+        cfg = compose([])
+    return [*groups, *_keys(OmegaConf.to_container(cfg), "")]
+
+
+def _keys(node: Any, prefix: str) -> Iterator[str]:
+    for key, value in node.items() if isinstance(node, dict) else ():
+        yield f"{prefix}{key}"
+        yield from _keys(value, f"{prefix}{key}.")
+
+
+def _raised_here(error: BaseException) -> bool:
+    """Whether the innermost frame of the traceback is segexp's own code."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("segexp")

@@ -1,0 +1,207 @@
+"""``segexp train``: learn from patches, keep the best epoch, score it on whole cases, leave a run folder."""
+
+import logging
+import statistics
+import sys
+import time
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from csv import DictReader
+from pathlib import Path
+from typing import Any
+
+import pytorch_lightning as pl
+import yaml
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from lightning_fabric.utilities.warnings import PossibleUserWarning
+from omegaconf import DictConfig
+from pytorch_lightning.utilities import rank_zero_only
+from rich.console import Console
+from rich.table import Table
+
+from segexp.analysis.record import RunRecord
+from segexp.analysis.results import headline, write_cases, write_results
+from segexp.analysis.tensorboard import hyperparameters
+from segexp.build import build_data, build_task, build_trainer, checkpoints
+from segexp.config import plain
+from segexp.data import DataModule
+from segexp.metrics import undefined
+from segexp.training.checkpoint import load_checkpoint, load_weights
+from segexp.training.task import Task
+
+
+def train(cfg: DictConfig) -> float:
+    """Train as configured.
+
+    Returns:
+        The monitored figure of the best epoch on the validation cases, for sweeps.
+
+    Raises:
+        ValueError: The configuration or the data do not fit; the sentence names value, rule and remedy.
+    """
+    _quiet()
+    config = plain(cfg)
+    _refuse_processes_in_sweep(config)
+    run_dir = Path(config["paths"]["run_dir"])
+    with _recorded(config, run_dir) as record:
+        data, task = build_data(config), build_task(config)
+        _check_patch(config, task)
+        data.prepare_data()
+        data.setup()
+        resumed = load_checkpoint(checkpoints(config)[0]) if config["resume"] else None
+        trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
+        record(data_fingerprint=data.fingerprint(), parameters=_parameters(task), split=vars(data.split))
+        seconds = _fit(trainer, task, data, checkpoints(config)[0] if resumed else None)
+        sides = _score(trainer, task, data, checkpoints(config)[1])
+        if trainer.is_global_zero:
+            content = _results(config, run_dir, data, sides, seconds)
+            _leave(config, run_dir, trainer, data, sides, content)
+            record(headline=content["headline"])
+            _report(run_dir, content)
+    return float(sides["val"]["figures"][config["monitor"].partition("/")[2]])
+
+
+def _quiet() -> None:
+    """Keep Lightning's advertisements and warnings about what is meant from hiding what matters."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as after a resume
+
+
+def _fit(trainer: pl.Trainer, task: Task, data: DataModule, last: Path | None) -> float:
+    """Train; return the seconds it took."""
+    start = time.perf_counter()
+    trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
+    return time.perf_counter() - start
+
+
+def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Path) -> dict[str, dict[str, Any]]:
+    """Score the best epoch: validation cases choose the thresholds, test cases are scored with them."""
+    load_weights(task.network, load_checkpoint(best))
+    trainer.validate(task, datamodule=data, verbose=False)
+    if data.split.test:
+        trainer.test(task, datamodule=data, verbose=False)
+    return {side: task.results[side] for side in ("val", "test") if side == "val" or data.split.test}
+
+
+def _results(
+    config: dict[str, Any], run_dir: Path, data: DataModule, sides: dict[str, dict[str, Any]], seconds: float
+) -> dict[str, Any]:
+    """Gather figures, how they came about, and what they cost."""
+    best = load_checkpoint(checkpoints(config)[1])
+    with (run_dir / "metrics.csv").open(newline="") as file:
+        epochs = list(DictReader(file))
+    rates = [float(row["train/patches_per_second"]) for row in epochs]
+    return {
+        "headline": headline(sides, config["monitor"]),
+        **{side: result["figures"] for side, result in sides.items()},
+        "undefined": {side: undefined(result["rows"]) for side, result in sides.items()},
+        "chosen_on_val": {"epoch": best["epoch"], "by": config["monitor"], **sides["val"]["chosen"]},
+        "protocol": {side: result["protocol"] for side, result in sides.items()},
+        "cases": vars(data.split),
+        "training": {
+            "minutes": round(seconds / 60, 2),
+            "epochs": len(epochs),
+            "patches_per_second": round(statistics.median(rates), 2),
+        },
+    }
+
+
+def _leave(
+    config: dict[str, Any],
+    run_dir: Path,
+    trainer: pl.Trainer,
+    data: DataModule,
+    sides: dict[str, dict[str, Any]],
+    content: dict[str, Any],
+) -> None:
+    """Write results.json, cases.csv and the HParams of TensorBoard."""
+    write_results(run_dir / "results.json", content)
+    write_cases(run_dir / "cases.csv", sides, {side: list(getattr(data.split, side)) for side in sides})
+    if trainer.logger is not None:
+        choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+        params = hyperparameters(config, {str(k): v for k, v in choices.items() if not str(k).startswith("hydra")})
+        final = {f"final/{side}_{name}": value for side in sides for name, value in sides[side]["figures"].items()}
+        trainer.logger.log_hyperparams(params, final)
+        trainer.logger.finalize("success")
+
+
+def _report(run_dir: Path, content: dict[str, Any]) -> None:
+    """Print the run folder, the headline figures and how to look at the curves."""
+    figures = content[content["headline"]["split"]]
+    table = Table("figure", "value", title=content["headline"]["note"])
+    for name, value in figures.items():
+        if not any(name.startswith(f"{base}_") and figures[base] == value for base in figures):  # one class: said once
+            table.add_row(name, f"{value:.4f}")
+    shown = _relative(run_dir)
+    console = Console()
+    console.print(table)
+    console.print(f"run folder   {shown}", soft_wrap=True, highlight=False)
+    board = _relative(Path(sys.executable).with_name("tensorboard"))
+    console.print(f"look at it   {board} --logdir {shown}", soft_wrap=True, highlight=False)
+
+
+def _relative(path: Path) -> Path:
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+
+
+def _parameters(task: Task) -> int:
+    return sum(p.numel() for p in task.network.parameters())
+
+
+def _check_patch(config: dict[str, Any], task: Task) -> None:
+    """Let a network with unpadded convolutions refuse a patch before anything is read."""
+    output_size = getattr(task.network, "output_size", None)
+    if output_size is not None:
+        output_size(config["data"]["patch_size"])
+
+
+def _refuse_processes_in_sweep(config: dict[str, Any]) -> None:
+    """Several processes inside ``-m`` would each run the whole sweep: refuse before anything is written.
+
+    Raises:
+        ValueError: Names the trainer and what to do instead.
+    """
+    sweeping = HydraConfig.initialized() and HydraConfig.get().mode == RunMode.MULTIRUN
+    strategy = str(config["trainer"].get("strategy", "auto"))
+    if sweeping and strategy.startswith("ddp") and "spawn" not in strategy and "fork" not in strategy:
+        raise ValueError(
+            f"-m with trainer.strategy={strategy}: each process would start the whole sweep again; "
+            "start the jobs one by one, or sweep with trainer=auto"
+        )
+
+
+@contextmanager
+def _recorded(config: dict[str, Any], run_dir: Path) -> Iterator[Any]:
+    """Keep run.json true to what happens: running, then done, failed or interrupted with the reason."""
+    if getattr(rank_zero_only, "rank", 0) != 0:
+        yield lambda **facts: None  # noqa: ARG005
+        return
+    run_dir.mkdir(parents=True, exist_ok=True)
+    record = _start(config, run_dir)
+    try:
+        yield record.write
+    except (KeyboardInterrupt, SystemExit) as stop:
+        record.finish("interrupted", f"{type(stop).__name__}: go on with resume={_relative(run_dir)}")
+        raise
+    except BaseException as error:
+        record.finish("failed", f"{type(error).__name__}: {error}")
+        raise
+    record.finish("done", "all epochs trained and scored")
+
+
+def _start(config: dict[str, Any], run_dir: Path) -> RunRecord:
+    """Write config.yaml, overrides.yaml and the first run.json.
+
+    Raises:
+        ValueError: The run to be resumed is complete.
+    """
+    overrides = [] if not HydraConfig.initialized() else list(HydraConfig.get().overrides.task)
+    overrides = [word for word in overrides if not word.startswith("resume=")]
+    (run_dir / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
+    (run_dir / "overrides.yaml").write_text(yaml.safe_dump(overrides, allow_unicode=True))
+    return RunRecord(run_dir, overrides, config["seed"])

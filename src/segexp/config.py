@@ -1,0 +1,53 @@
+"""Where the configuration lives, how notebooks and tests compose it, and our resolvers."""
+
+from pathlib import Path
+from typing import Any
+
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
+
+
+def config_dir() -> Path:
+    """Folder of the configuration: inside an installed package, else at the checkout's root."""
+    here = Path(__file__).resolve().parent
+    packaged = here / "conf"
+    return packaged if packaged.is_dir() else here.parents[1] / "conf"
+
+
+def compose(overrides: list[str] | None = None, name: str = "train", run_dir: Path | str | None = None) -> DictConfig:
+    """Compose a configuration as the command line would, for notebooks and tests.
+
+    Args:
+        overrides: As on the command line, such as ["model=unet_bilinear", "data=isbi"].
+        name: Primary file: one per command.
+        run_dir: Where a run would write; None = a run must not be started with this configuration.
+    """
+    register_resolvers()
+    folder = [] if run_dir is None else [f"paths.run_dir={Path(run_dir).absolute()}"]
+    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+        cfg = hydra_compose(name, [*(overrides or []), *folder], return_hydra_config=True)
+    HydraConfig.instance().set_config(cfg)
+    OmegaConf.set_struct(cfg, False)
+    cfg.pop("hydra")
+    OmegaConf.set_struct(cfg, True)
+    return cfg
+
+
+def plain(cfg: DictConfig) -> dict[str, Any]:
+    """Resolve every interpolation and turn the configuration into plain containers."""
+    content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    assert isinstance(content, dict)
+    return {str(key): value for key, value in content.items()}
+
+
+def register_resolvers() -> None:
+    """Make ``${best_precision:..}`` known; PyTorch is imported only when it is used."""
+
+    def best_precision(accelerator: str) -> str:
+        from segexp.training.performance import best_precision
+
+        return best_precision(accelerator)
+
+    OmegaConf.register_new_resolver("best_precision", best_precision, replace=True, use_cache=True)

@@ -1,0 +1,93 @@
+"""Augmentation: image, mask and weight map move in one call, from random numbers that belong to one patch alone."""
+
+import random
+from typing import Any
+
+import albumentations as A
+import cv2
+import numpy as np
+from scipy.interpolate import CubicSpline
+
+
+class Augment:
+    """A list of albumentations transforms, drawn anew for each patch.
+
+    In 3-D every transform acts in the slice plane, with equal random numbers for all slices of the patch.
+
+    Args:
+        transforms: albumentations transforms, applied in order; images are float32 in [0, 1], masks are interpolated
+            by nearest neighbour so that no label is invented.
+    """
+
+    def __init__(self, transforms: list[Any] | None = None) -> None:
+        cv2.setNumThreads(0)  # workers are the parallelism
+        self._empty = not transforms
+        self._compose = A.Compose(transforms or [], additional_targets={"weight": "mask", "weights": "masks"})
+
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Transform image (C, *S) in [0, 1], mask (*S) and weight (*S) or None together.
+
+        Raises:
+            ValueError: A transform changed the patch's size.
+        """
+        if self._empty:
+            return image, mask, weight
+        keys = ("images", "masks", "weights") if mask.ndim == 3 else ("image", "mask", "weight")
+        arrays = (np.moveaxis(image, 0, -1), mask, weight)
+        given = {key: np.ascontiguousarray(a) for key, a in zip(keys, arrays, strict=True) if a is not None}
+        self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
+        transformed = self._compose(**given)
+        moved_image, moved_mask, moved_weight = (transformed.get(key) for key in keys)
+        if moved_mask.shape != mask.shape:
+            raise ValueError(
+                f"an augmentation turned a patch of {mask.shape} into {moved_mask.shape}: "
+                "make data.patch_size square, or take augment=none"
+            )
+        return np.moveaxis(moved_image, -1, 0), moved_mask, moved_weight
+
+
+class GridElastic(A.DualTransform):
+    """Elastic deformation by random moves of a coarse grid.
+
+    The nodes of a ``grid`` × ``grid`` lattice over the patch (the outer ones on its corners and edges) move by normally
+    distributed vectors; between them the moves are interpolated bicubically.
+
+    Args:
+        sigma: Standard deviation of the moves, in pixels.
+        grid: Nodes per axis, at least 2.
+        p: Probability of use.
+
+    Source: Ronneberger et al. 2015, section 3.1 (3 × 3 grid, 10 pixels).
+    """
+
+    def __init__(self, sigma: float = 10.0, grid: int = 3, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        if grid < 2 or sigma < 0:
+            raise ValueError(f"GridElastic(sigma={sigma}, grid={grid}): sigma must be at least 0 and grid at least 2")
+        self.sigma, self.grid = sigma, grid
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Draw the moves and spread them over the plane: maps (H, W) of source positions, for cv2.remap."""
+        height, width = params["shape"][-3:-1] if len(params["shape"]) > 2 else params["shape"][:2]
+        moves = self.random_generator.normal(0, self.sigma, (2, self.grid, self.grid))
+        down, across = _spread(height, self.grid), _spread(width, self.grid)
+        rows = np.arange(height)[:, None] + down @ moves[0] @ across.T
+        columns = np.arange(width)[None, :] + down @ moves[1] @ across.T
+        return {"map_x": columns.astype(np.float32), "map_y": rows.astype(np.float32)}
+
+    def apply(self, img: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Deform an image (H, W) or (H, W, C) with bilinear interpolation, mirrored beyond its border."""
+        moved = cv2.remap(img, map_x, map_y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+        return moved.reshape(img.shape)
+
+    def apply_to_mask(self, mask: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Deform a mask (H, W) by nearest neighbour."""
+        return cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _spread(length: int, grid: int) -> np.ndarray:
+    """Weights (length, grid) that interpolate ``grid`` node values to ``length`` pixels by a natural cubic spline."""
+    nodes = np.linspace(0, length - 1, grid)
+    return CubicSpline(nodes, np.eye(grid), bc_type="natural")(np.arange(length))

@@ -1,0 +1,180 @@
+"""Download files with pinned SHA-256: progress, retries, and resume where a broken download stopped."""
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.client import HTTPException
+from pathlib import Path
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+_ATTEMPTS = 4
+_TIMEOUT_S = 30.0
+_CHUNK = 1 << 16
+_PASSING = (408, 425, 429, 500, 502, 503, 504)  # HTTP answers that may differ in a moment
+
+_log = logging.getLogger(__name__)
+
+
+class DownloadError(OSError):
+    """A file could not be downloaded; the message names it and tells why."""
+
+
+@dataclass(frozen=True)
+class RemoteFile:
+    """A file to download.
+
+    Attributes:
+        url: Where it is.
+        path: Where it goes, relative to the root, with forward slashes.
+        sha256: Its SHA-256 in hexadecimal digits.
+        size: Its length in bytes.
+    """
+
+    url: str
+    path: str
+    sha256: str
+    size: int
+
+
+def fetch_all(files: Sequence[RemoteFile], root: Path, wait: Callable[[float], None] = time.sleep) -> None:
+    """Download the files that are not yet under ``root`` with the right SHA-256, behind one progress bar.
+
+    A lock file (``root/.download.lock``, held by flock, so the system frees it even after a crash) lets one process
+    download at a time; the others wait and then find the files.
+
+    Args:
+        files: What to download; those already there are skipped.
+        root: Folder that receives them; made if missing.
+        wait: Sleeps the given seconds between attempts.
+
+    Raises:
+        DownloadError: A file could not be had, see ``fetch``.
+        OSError: ``root`` cannot be written or locked.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    with _locked(root / ".download.lock"):
+        missing = [file for file in files if not _is_intact(root / file.path, file.sha256)]
+        if not missing:
+            return
+        with _bar(sum(file.size for file in missing)) as show:
+            finished = 0
+            for file in missing:
+                fetch(file.url, root / file.path, file.sha256, file.size, partial(show, finished), wait)
+                finished += file.size
+
+
+def fetch(
+    url: str,
+    path: Path,
+    sha256: str,
+    size: int,
+    progress: Callable[[int], None],
+    wait: Callable[[float], None] = time.sleep,
+) -> None:
+    """Download one file; nothing stands under its name before size and SHA-256 are right.
+
+    Bytes gather in ``<path>.part``. A later attempt, or a later call, asks the server for the missing rest only.
+    Not for two processes at once on one path: ``fetch_all`` holds the lock for that.
+
+    Args:
+        url: http or https; proxies come from the environment.
+        path: Where the file goes.
+        sha256: Expected SHA-256 in hexadecimal digits.
+        size: Expected length in bytes.
+        progress: Called with the number of bytes of this file that are there.
+        wait: Sleeps the given seconds (1, 2, 4) between the four attempts.
+
+    Raises:
+        DownloadError: The server refuses, sends too much, stays away for all attempts, or the SHA-256 is wrong.
+    """
+    part = path.with_name(path.name + ".part")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for attempt in range(_ATTEMPTS):
+        try:
+            _continue(url, part, size, progress)
+            break
+        except DownloadError:
+            raise
+        except (OSError, HTTPException) as error:
+            _give_up_or_wait(url, error, attempt, wait)
+    _require_hash(url, part, sha256)
+    part.replace(path)
+
+
+def _continue(url: str, part: Path, size: int, progress: Callable[[int], None]) -> None:
+    """Ask for the bytes that ``part`` lacks and append them; start again where the server sends the whole file."""
+    done = part.stat().st_size if part.exists() else 0
+    if done == size:
+        return
+    request = Request(url, headers={"Range": f"bytes={done}-"} if 0 < done < size else {})
+    with urlopen(request, timeout=_TIMEOUT_S) as response:
+        done = done if response.status == 206 else 0
+        with part.open("ab" if done else "wb") as file:
+            while chunk := response.read(_CHUNK):
+                done += len(chunk)
+                if done > size:
+                    break
+                file.write(chunk)
+                progress(done)
+    if done > size:
+        part.unlink()
+        raise DownloadError(f"{url} sends more than the expected {size} bytes: the file has changed at its source")
+    if done < size:
+        raise ConnectionError(f"the connection ended after {done} of {size} bytes")
+
+
+def _give_up_or_wait(url: str, error: Exception, attempt: int, wait: Callable[[float], None]) -> None:
+    if isinstance(error, HTTPError):
+        error.close()
+        if error.code not in _PASSING:
+            raise DownloadError(f"{url} cannot be downloaded ({error})") from error
+    if attempt + 1 == _ATTEMPTS:
+        raise DownloadError(f"{url} cannot be downloaded, {_ATTEMPTS} attempts failed (last: {error})") from error
+    seconds = 2.0**attempt
+    _log.warning("download of %s broke off (%s), next attempt in %g s", url, error, seconds)
+    wait(seconds)
+
+
+def _require_hash(url: str, part: Path, sha256: str) -> None:
+    found = _sha256(part)
+    if found != sha256:
+        part.unlink()
+        raise DownloadError(f"{url} has SHA-256 {found} where {sha256} is expected: it was deleted; try again")
+
+
+def _is_intact(path: Path, sha256: str) -> bool:
+    return path.is_file() and _sha256(path) == sha256
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    import fcntl  # POSIX only; elsewhere the rest of the package still imports
+
+    with path.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _log.warning("another process downloads into %s: waiting for it", path.parent)
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def _bar(total: int) -> Iterator[Callable[[int, int], None]]:
+    """Show a progress bar over ``total`` bytes; call the result with bytes of finished files and of the present one."""
+    columns = (TextColumn("download"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        task = bar.add_task("download", total=total)
+        yield lambda finished, done: bar.update(task, completed=finished + done)

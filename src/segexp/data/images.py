@@ -1,0 +1,205 @@
+"""Images, masks and stacks from PNG, JPEG, TIFF and BMP files, as arrays.
+
+Pixels come as the file stores them: no rescaling, and a rotation noted in EXIF is not applied (masks have none).
+Tifffile reads TIFF, Pillow the rest and the TIFFs that tifffile needs codecs for (LZW, JPEG); OpenCV takes what Pillow
+would cut to 8 bits (16-bit colour). Pillow's limits against decompression bombs stay on.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import cv2
+import numpy as np
+import tifffile
+from PIL import Image, ImageSequence
+
+from segexp.errors import require_choice
+
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
+_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV weigh red, green and blue
+
+
+def read_image(path: Path, channels: int) -> np.ndarray:
+    """Read one image as gray or RGB.
+
+    A palette is looked up, alpha is dropped, one bit becomes 0 and 255, gray is repeated into three channels, RGB
+    becomes gray by the weights of ITU-R 601.
+
+    Args:
+        path: PNG, JPEG, TIFF (one page) or BMP.
+        channels: 1 for gray, 3 for RGB.
+
+    Returns:
+        (C, H, W) in the dtype of the file: 16 bits stay uint16.
+
+    Raises:
+        ValueError: ``channels`` is neither 1 nor 3, or the file cannot be read.
+    """
+    require_choice("channels", channels, (1, 3))
+    pixels = _decode(path, indices=False)
+    if pixels.ndim == 2:
+        return np.repeat(pixels[None], channels, axis=0)
+    if channels == 3:
+        return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
+    gray = pixels @ np.array(_LUMA)
+    return (np.rint(gray) if pixels.dtype.kind in "ui" else gray).astype(pixels.dtype)[None]
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """Read one mask as the whole numbers in the file.
+
+    Palette indices stay indices; one bit becomes 0 and 255, as viewers show it; three equal channels are taken as one.
+
+    Args:
+        path: PNG, JPEG, TIFF (one page) or BMP.
+
+    Returns:
+        (H, W) whole numbers, not yet classes: see ``map_values``.
+
+    Raises:
+        ValueError: The file cannot be read, is in colour, or holds fractions.
+    """
+    pixels = _decode(path, indices=True)
+    if pixels.ndim == 3:
+        if (pixels != pixels[..., :1]).any():
+            raise ValueError(f"mask {path} is in colour (red, green, blue differ): save class numbers in one channel")
+        pixels = np.ascontiguousarray(pixels[..., 0])
+    if pixels.dtype.kind == "f":
+        if not np.array_equal(pixels, np.rint(pixels)):
+            raise ValueError(f"mask {path} holds fractions: save class numbers as whole numbers")
+        pixels = pixels.astype(np.int64)
+    return pixels
+
+
+def read_stack(path: Path) -> np.ndarray:
+    """Read all pages of a gray TIFF.
+
+    Returns:
+        (N, H, W) in the dtype of the file.
+
+    Raises:
+        ValueError: The file cannot be read, is in colour, or its pages differ in size.
+    """
+    with _naming(path), tifffile.TiffFile(path) as file:
+        if len(file.series) != 1 or "S" in file.series[0].axes:
+            raise ValueError("its pages are not gray images of one size and type")
+        pixels = _pillow_pages(path) if _needs_pillow(file.pages.first) else file.asarray()
+    return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path: Path) -> np.ndarray:
+    """Turn the values of a mask into class indices.
+
+    Args:
+        raw: (*S) whole numbers.
+        values: Class of each value that may occur, such as {0: 0, 255: 1}.
+        tolerance: A value this near to a declared one counts as the nearest declared one (of two equally near the
+            lower), for masks that JPEG has blurred; 0 = exact.
+        path: For the message.
+
+    Returns:
+        (*S) uint8 class indices.
+
+    Raises:
+        ValueError: A value is not declared; names file, values, the declared ones and the remedy.
+    """
+    found = np.unique(raw)
+    declared = np.array(sorted(values), dtype=np.int64)
+    distance = np.abs(found.astype(np.int64)[:, None] - declared)
+    strange = found[distance.min(axis=1) > tolerance]
+    if strange.size:
+        raise ValueError(
+            f"mask {path} has values without a class: {some(strange)} (declared are {some(declared)}): "
+            f"declare a class for each, or raise the tolerance (now {tolerance}) where JPEG blurred the mask"
+        )
+    classes = np.array([values[int(value)] for value in declared[distance.argmin(axis=1)]], dtype=np.uint8)
+    return classes[np.searchsorted(found, raw)]
+
+
+def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mask_path: Path) -> None:
+    """Refuse an image (C, H, W) and a mask (H, W) that do not cover each other.
+
+    Raises:
+        ValueError: Names both files and both sizes.
+    """
+    if image.shape[1:] != mask.shape:
+        raise ValueError(
+            f"image {image_path} is {'×'.join(map(str, image.shape[1:]))} pixels high and wide, its mask {mask_path} "
+            f"is {'×'.join(map(str, mask.shape))}: crop or resample one of them to the size of the other"
+        )
+
+
+def some(items: Iterable[object]) -> str:
+    """Name the first ten items and count the others, for messages."""
+    words = [str(item) for item in items]
+    return ", ".join(words[:10]) + (f" and {len(words) - 10} more" if len(words) > 10 else "")
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Turn whatever a decoder raises (from SyntaxError to zlib.error) into one ValueError that names the file."""
+    try:
+        yield
+    except Exception as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}): check that the file is complete, or save it again as PNG or TIFF"
+        ) from error
+
+
+def _decode(path: Path, indices: bool) -> np.ndarray:
+    """Read one image: (H, W), or (H, W, 3) for colour; ``indices`` leaves the indices of a palette."""
+    with _naming(path):
+        is_tiff = path.suffix.lower() in (".tif", ".tiff")
+        pixels = _decode_tiff(path, indices) if is_tiff else _decode_pillow(path, indices)
+        if pixels.ndim not in (2, 3) or pixels.shape[2:] > (4,):
+            raise ValueError(f"shape {pixels.shape} is neither gray nor RGB")
+    if pixels.ndim == 3:
+        pixels = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
+    if pixels.dtype == bool:
+        pixels = pixels.astype(np.uint8) * 255
+    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+
+
+def _decode_tiff(path: Path, indices: bool) -> np.ndarray:
+    with tifffile.TiffFile(path) as file:
+        if len(file.pages) != 1:
+            raise ValueError(f"it has {len(file.pages)} pages where one is expected")
+        page = file.pages.first
+        if _needs_pillow(page):
+            return _decode_pillow(path, indices)
+        pixels = np.moveaxis(page.asarray(), 0, -1) if page.axes == "SYX" else page.asarray()
+        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
+            return np.invert(pixels)
+        if page.colormap is not None and not indices:
+            return (np.moveaxis(page.colormap[:, pixels], 0, -1) >> 8).astype(np.uint8)
+        return pixels
+
+
+def _needs_pillow(page: tifffile.TiffPage) -> bool:
+    """Whether the page is compressed with what tifffile lacks, or in CMYK, YCbCr or CIELAB."""
+    return page.compression not in tifffile.TIFF.DECOMPRESSORS or page.photometric > tifffile.PHOTOMETRIC.PALETTE
+
+
+def _decode_pillow(path: Path, indices: bool) -> np.ndarray:
+    with Image.open(path, formats=_FORMATS) as image:
+        wide = image.mode in ("RGB", "RGBA") and ";16" in str(image.tile)
+        image.load()
+        if wide:
+            return _decode_opencv(path)
+        if image.mode in ("P", "PA") and not indices:
+            return np.array(image.convert("RGBA"))
+        return np.array(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "LAB") else image)
+
+
+def _decode_opencv(path: Path) -> np.ndarray:
+    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+    if pixels is None:
+        raise ValueError("OpenCV cannot decode its 16-bit colours")
+    return pixels[..., 2::-1]  # blue, green, red
+
+
+def _pillow_pages(path: Path) -> np.ndarray:
+    with Image.open(path, formats=_FORMATS) as image:
+        return np.stack([np.array(page) for page in ImageSequence.Iterator(image)])

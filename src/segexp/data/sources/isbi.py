@@ -1,0 +1,131 @@
+"""ISBI 2012: neuronal membranes in serial-section electron microscopy."""
+
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+
+from segexp.data.case import Case
+from segexp.data.download import RemoteFile, fetch_all
+from segexp.data.images import map_values, read_image, read_mask, read_stack, require_same_size, some
+from segexp.errors import require_choice
+
+URL = "https://raw.githubusercontent.com/zhixuhao/unet/b45af4d458437d8281cc218a07fd4380818ece4a/"
+SLICES = 30
+VALUES = {255: 0, 0: 1}
+SPACING = (4.0, 4.0)
+
+
+class ISBI:
+    """The 30 labelled slices of the ISBI 2012 challenge: 512 × 512, 4 nm per pixel, 50 nm apart.
+
+    Class 0 is the interior of cells (255 in the files), class 1 the membrane (0 in the files). Cases are named
+    slice_00 … slice_29, from the top of the stack; neighbours resemble each other, so hold out contiguous blocks.
+
+    Args:
+        root: Folder with either the challenge's stacks train-volume.tif and train-labels.tif, or single slices
+            train/image/0.png … 29.png and train/label/0.png … 29.png (.tif as well).
+        download: If neither is there, fetch the slices into ``root`` (13 MB, SHA-256 pinned, with the test slices).
+        url: Where data/membrane/train/image/0.png and the others are found; ends with a slash.
+
+    Terms, from the challenge: free "for the purpose of generating or testing non-commercial image segmentation
+    software"; publications must cite TrakEM2 and Cardona et al. 2010.
+
+    Source: Cardona et al. 2010 (PLoS Biology 8(10):e1000502); Arganda-Carreras et al. 2015 (Frontiers in Neuroanatomy
+    9:142); files: the GitHub repository zhixuhao/unet.
+    """
+
+    def __init__(self, root: str | Path, download: bool = True, url: str = URL) -> None:
+        self.root = Path(root)
+        self.download = download
+        self.url = url
+
+    def prepare(self) -> None:
+        """Download the slices if they are missing and ``download`` is on.
+
+        Raises:
+            FileNotFoundError: They are still missing; tells what to put where.
+        """
+        if not self._missing():
+            return
+        cause = "download is off"
+        if self.download:
+            try:
+                fetch_all(_remote_files(self.url), self.root)
+                return
+            except OSError as error:
+                cause = str(error)
+        raise FileNotFoundError(
+            f"ISBI 2012 is incomplete in {self.root} ({cause}): missing are {some(self._missing())}. Put there either "
+            f"train-volume.tif and train-labels.tif, or the slices train/image/0.png … {SLICES - 1}.png and "
+            f"train/label/0.png … {SLICES - 1}.png (data/membrane in github.com/zhixuhao/unet); "
+            "data=synthetic works meanwhile"
+        )
+
+    def names(self) -> list[str]:
+        """Return slice_00 … slice_29."""
+        return [f"slice_{index:02d}" for index in range(SLICES)]
+
+    def read(self, name: str) -> Case:
+        """Read one slice: image (1, H, W) uint8, target (H, W) uint8.
+
+        Raises:
+            ValueError: There is no such slice, or a file cannot be used.
+        """
+        require_choice("name", name, self.names())
+        index = self.names().index(name)
+        if self._has_stacks():
+            files = self._stack_files
+            image, raw = (stack[index] for stack in self._stacks)
+            image = image[None].copy()
+        else:
+            files = (self._slice("image", index), self._slice("label", index))
+            image, raw = read_image(files[0], channels=1), read_mask(files[1])
+        require_same_size(image, raw, *files)
+        return Case(name, image, map_values(raw, VALUES, 0, files[1]), SPACING, "nm", files)
+
+    @property
+    def _stack_files(self) -> tuple[Path, Path]:
+        return self.root / "train-volume.tif", self.root / "train-labels.tif"
+
+    def _has_stacks(self) -> bool:
+        return all(path.is_file() for path in self._stack_files)
+
+    @cached_property
+    def _stacks(self) -> tuple[np.ndarray, np.ndarray]:
+        volume, labels = (_read_all_slices(path) for path in self._stack_files)
+        return volume, labels
+
+    def _slice(self, kind: str, index: int) -> Path:
+        """Return train/<kind>/<index> under the first known suffix that is there, else as .png."""
+        paths = [self.root / "train" / kind / f"{index}{suffix}" for suffix in (".png", ".tif", ".tiff")]
+        return next((path for path in paths if path.is_file()), paths[0])
+
+    def _missing(self) -> list[str]:
+        """Return the files that prevent reading; of the stacks only if one of them is there."""
+        stacks = [path for path in self._stack_files if not path.is_file()]
+        slices = [self._slice(kind, index) for kind in ("image", "label") for index in range(SLICES)]
+        missing = stacks if len(stacks) < 2 else [path for path in slices if not path.is_file()]
+        return [path.relative_to(self.root).as_posix() for path in missing]
+
+
+def _read_all_slices(path: Path) -> np.ndarray:
+    """Read a stack of the challenge.
+
+    Raises:
+        ValueError: It does not have 30 pages.
+    """
+    stack = read_stack(path)
+    if len(stack) != SLICES:
+        raise ValueError(f"{path} has {len(stack)} pages where {SLICES} are expected: get the whole file again")
+    return stack
+
+
+def _remote_files(url: str) -> list[RemoteFile]:
+    """List the slices: data/membrane/train/image/N.png at ``url`` is train/image/N.png here, and so on."""
+    lines = resources.files(__package__).joinpath("isbi2012.sha256").read_text().splitlines()
+    entries = [line.split() for line in lines]
+    return [
+        RemoteFile(url + path, path.removeprefix("data/membrane/"), sha256, int(size)) for sha256, path, size in entries
+    ]

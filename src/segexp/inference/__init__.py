@@ -1,0 +1,6 @@
+"""Inference: a network and an image (B, C, *S) of any size in, probabilities (B, K, *S) out."""
+
+from segexp.inference.averaging import FlipTurnPredictor
+from segexp.inference.tiling import TiledPredictor, predict_tiled
+
+__all__ = ["FlipTurnPredictor", "TiledPredictor", "predict_tiled"]

@@ -1,0 +1,15 @@
+"""Losses: logits (B, C, *S), target (B, *S) int64 and an optional weight (B, *S) in, one number out."""
+
+from segexp.losses.overlap import Dice, DiceCrossEntropy, Tversky, soft_dice, soft_tversky
+from segexp.losses.pixel import CrossEntropy, Focal, WeightedCrossEntropy2015
+
+__all__ = [
+    "CrossEntropy",
+    "Dice",
+    "DiceCrossEntropy",
+    "Focal",
+    "Tversky",
+    "WeightedCrossEntropy2015",
+    "soft_dice",
+    "soft_tversky",
+]

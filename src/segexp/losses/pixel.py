@@ -1,0 +1,232 @@
+"""Losses that are means over pixels: cross-entropy, focal loss, and the weighted cross-entropy of the U-Net paper."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segexp.errors import require_at_least
+
+CLASS_DIM = 1
+
+
+class CrossEntropy(nn.Module):
+    """Softmax cross-entropy, as ``torch.nn.CrossEntropyLoss`` but 0 instead of nan where no pixel counts.
+
+    A mask in which only some classes occur, or only background, is nothing special here: each pixel is compared with
+    its own class. If every pixel is ignored, or of a class of weight 0, the loss and its gradient are 0.
+
+    Args:
+        class_weights: One factor per class, at least 0; the mean over pixels is divided by the sum of the factors of
+            their classes, as torch does. None weighs all classes alike.
+        label_smoothing: Share in [0, 1] of the truth that is spread evenly over all classes.
+        ignore_index: Pixels with this target do not count.
+
+    Raises:
+        ValueError: A value is outside its range.
+    """
+
+    def __init__(
+        self, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0, ignore_index: int = 255
+    ) -> None:
+        super().__init__()
+        require_at_least("label_smoothing", label_smoothing, 0)
+        if label_smoothing > 1:
+            raise ValueError(f"label_smoothing={label_smoothing} must be at most 1: it is a share of the truth")
+        require_ignore_index(ignore_index)
+        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
+        self.class_weights: Tensor | None
+        self.label_smoothing = label_smoothing
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the mean over the counted pixels.
+
+        Args:
+            logits: (B, C, *S); half precision is computed in float32.
+            target: (B, *S) int64 class indices.
+            weight: (B, *S) factor of each pixel's loss; it does not enter what the sum is divided by.
+
+        Returns:
+            Scalar.
+
+        Raises:
+            ValueError: The shapes do not fit, or the class weights are not one per class.
+        """
+        require_shapes(logits, target, weight)
+        logits = at_least_float32(logits)
+        factors = fitting_class_weights(self.class_weights, logits)
+        losses = F.cross_entropy(
+            logits,
+            target,
+            factors,
+            ignore_index=self.ignore_index,
+            reduction="none",
+            label_smoothing=self.label_smoothing,
+        )
+        counted = target != self.ignore_index
+        shares = counted if factors is None else factors[target.where(counted, 0)] * counted
+        return mean_over(losses, weight, shares)
+
+
+class Focal(nn.Module):
+    """Focal loss: cross-entropy times (1 - p)^gamma, p the probability of the true class; easy pixels count less.
+
+    An empty mask is nothing special: its pixels are all background and become easy. If every pixel is ignored, the
+    loss and its gradient are 0.
+
+    Args:
+        gamma: Focusing exponent, at least 0; 0 gives cross-entropy.
+        class_weights: One factor per class (alpha of the paper), at least 0; the mean is not divided by their sum.
+        ignore_index: Pixels with this target do not count.
+
+    Raises:
+        ValueError: A value is outside its range.
+
+    Source: Lin et al. 2017 (Focal Loss for Dense Object Detection), equation 5, for softmax, mean over pixels.
+    """
+
+    def __init__(
+        self, gamma: float = 2.0, class_weights: Sequence[float] | None = None, ignore_index: int = 255
+    ) -> None:
+        super().__init__()
+        require_at_least("gamma", gamma, 0)
+        require_ignore_index(ignore_index)
+        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
+        self.class_weights: Tensor | None
+        self.gamma = gamma
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the mean over the counted pixels.
+
+        Args:
+            logits: (B, C, *S); half precision is computed in float32.
+            target: (B, *S) int64 class indices.
+            weight: (B, *S) factor of each pixel's loss; it does not enter what the sum is divided by.
+
+        Returns:
+            Scalar.
+
+        Raises:
+            ValueError: The shapes do not fit, or the class weights are not one per class.
+        """
+        require_shapes(logits, target, weight)
+        logits = at_least_float32(logits)
+        counted = target != self.ignore_index
+        entropies = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
+        # 1 - p stays above 0, for the slope of (1 - p)^gamma at 0 is infinite where gamma < 1.
+        miss = (-torch.expm1(-entropies)).clamp_min(torch.finfo(logits.dtype).tiny)
+        losses = miss**self.gamma * entropies
+        factors = fitting_class_weights(self.class_weights, logits)
+        if factors is not None:
+            losses = losses * factors[target.where(counted, 0)]
+        return mean_over(losses, weight, counted)
+
+
+class WeightedCrossEntropy2015(nn.Module):
+    """Cross-entropy times a map of weights: class balance and borders between cells, computed from the mask.
+
+    An empty mask is nothing special: its map is 1 everywhere. If every pixel is ignored, the loss and its gradient
+    are 0.
+
+    Args:
+        ignore_index: Pixels with this target do not count.
+
+    Raises:
+        ValueError: ``ignore_index`` is not a whole number of at least -100.
+
+    Source: Ronneberger et al. 2015 (U-Net), equation 1, as a mean over the counted pixels.
+    """
+
+    def __init__(self, ignore_index: int = 255) -> None:
+        super().__init__()
+        self.cross_entropy = CrossEntropy(ignore_index=ignore_index)
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the mean of weight times cross-entropy over the counted pixels.
+
+        Args:
+            logits: (B, C, *S); half precision is computed in float32.
+            target: (B, *S) int64 class indices.
+            weight: (B, *S) the map; needed.
+
+        Returns:
+            Scalar.
+
+        Raises:
+            ValueError: The map is missing or the shapes do not fit.
+        """
+        if weight is None:
+            raise ValueError(
+                "weight=None but WeightedCrossEntropy2015 needs a weight map (B, *S): "
+                "choose loss=weighted_ce_2015, which also makes the data carry the map"
+            )
+        loss: Tensor = self.cross_entropy(logits, target, weight)
+        return loss
+
+
+def mean_over(losses: Tensor, weight: Tensor | None, shares: Tensor) -> Tensor:
+    """Divide the sum of the weighted losses by the sum of ``shares``; 0, with a zero gradient, where nothing counts."""
+    weighted = losses if weight is None else losses * weight.to(losses.dtype)
+    total = shares.sum(dtype=losses.dtype)
+    return weighted.sum() / total.where(total > 0, 1)
+
+
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Turn bfloat16 and float16 into float32; float32 and float64 stay."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def require_shapes(logits: Tensor, target: Tensor, weight: Tensor | None) -> None:
+    """Refuse tensors that do not belong together.
+
+    Raises:
+        ValueError: ``target`` or ``weight`` is not (B, *S) for logits (B, C, *S).
+    """
+    expected = (*logits.shape[:CLASS_DIM], *logits.shape[CLASS_DIM + 1 :])
+    for name, tensor in {"target": target, "weight": weight}.items():
+        if tensor is not None and tensor.shape != expected:
+            raise ValueError(
+                f"{name} of shape {tuple(tensor.shape)} does not fit logits of shape {tuple(logits.shape)}: "
+                f"it must be (B, *S) = {expected}"
+            )
+
+
+def require_ignore_index(ignore_index: object) -> None:
+    """Refuse what is not a whole number; -100, the default of torch, is the least."""
+    require_at_least("ignore_index", ignore_index, -100, whole=True)
+
+
+def class_weight_tensor(class_weights: Sequence[float] | None) -> Tensor | None:
+    """Check the weights and make them a float32 tensor (C,).
+
+    Raises:
+        ValueError: A weight is negative or not finite, or none is above 0.
+    """
+    if class_weights is None:
+        return None
+    for index, value in enumerate(class_weights):
+        require_at_least(f"class_weights[{index}]", value, 0)
+    total = sum(class_weights)
+    if not (math.isfinite(total) and total > 0):
+        raise ValueError(f"class_weights={list(class_weights)} must be finite, and one at least above 0")
+    return torch.tensor(class_weights, dtype=torch.float32)
+
+
+def fitting_class_weights(class_weights: Tensor | None, logits: Tensor) -> Tensor | None:
+    """Return the weights in the precision of the logits (B, C, *S).
+
+    Raises:
+        ValueError: There is not one weight per class.
+    """
+    if class_weights is None:
+        return None
+    if len(class_weights) != logits.shape[CLASS_DIM]:
+        raise ValueError(
+            f"class_weights has {len(class_weights)} values but the logits have {logits.shape[CLASS_DIM]} classes: "
+            "give one weight per class, background first"
+        )
+    return class_weights.to(logits.dtype)

@@ -1,0 +1,17 @@
+"""Scores per whole case, and the headline figures made of them."""
+
+from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.overlap import OverlapScores
+from segexp.metrics.partition import PartitionScores, compare_regions, partition_scores, thin_borders
+from segexp.metrics.summary import summarise, undefined
+
+__all__ = [
+    "CaseMetric",
+    "OverlapScores",
+    "PartitionScores",
+    "compare_regions",
+    "partition_scores",
+    "summarise",
+    "thin_borders",
+    "undefined",
+]

@@ -1,0 +1,181 @@
+"""Partitions into regions: V_rand and V_info as the ISBI 2012 challenge defines them.
+
+Source: Arganda-Carreras et al. 2015, "Crowdsourcing the creation of image segmentation algorithms for connectomics",
+Frontiers in Neuroanatomy 9:142, doi 10.3389/fnana.2015.00142.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from skimage.measure import label
+from skimage.metrics import contingency_table
+from skimage.segmentation import watershed
+from torch import Tensor
+
+from segexp.errors import require_at_least, require_choice
+from segexp.metrics.case_metric import CaseMetric
+
+
+class PartitionScores(CaseMetric):
+    """V_rand and V_info of 2-D slices: do the same pixels share a region? 1 is perfect, 0 the worst.
+
+    A pixel is interior where the probability of the boundary class is below ``1 - threshold``; interior regions are
+    grown until borders are one pixel wide and compared with the 4-connected regions of the truth, on the pixels of
+    true regions only. A slice whose truth has no region is undefined (nan). Ignored pixels separate true regions.
+
+    Args:
+        boundary_class: The class that separates regions.
+        thresholds: Interior thresholds that are tried, in [0, 1].
+        name: What the rows call these regions.
+        ignore_index: Pixels with this target, or with a negative one, count nowhere.
+
+    Raises:
+        ValueError: ``boundary_class`` is negative, or ``thresholds`` are none or outside [0, 1].
+    """
+
+    def __init__(
+        self,
+        boundary_class: int = 1,
+        thresholds: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+        name: str = "regions",
+        ignore_index: int = 255,
+    ) -> None:
+        require_at_least("boundary_class", boundary_class, 0, whole=True)
+        if not thresholds or min(thresholds) < 0 or max(thresholds) > 1:
+            raise ValueError(f"thresholds={list(thresholds)} must be one or more probabilities in [0, 1]")
+        super().__init__((len(thresholds), 2), torch.float64, ignore_index)
+        self.boundary_class = boundary_class
+        self.thresholds = tuple(thresholds)
+        self.name = name
+
+    @property
+    def protocol(self) -> dict[str, str]:
+        """Name of each figure -> how it comes about."""
+        tried = ", ".join(map(str, self.thresholds))
+        how = f"threshold with the best mean V_rand over these same cases, of {tried}"
+        if "threshold" in self.chosen:
+            how = f"threshold {self.chosen['threshold']}, which was fixed beforehand on other cases"
+        measure = "per 2-D case, foreground-restricted, after border thinning, averaged over cases"
+        most = f"maximum over interior thresholds {tried} of the mean over these cases (the ISBI 2012 protocol)"
+        return {
+            "v_rand": f"F-score of the Rand index {measure}; interior {how}",
+            "v_info": f"F-score of the information {measure}; interior {how}",
+            "v_rand_max": f"V_rand: {most}",
+            "v_info_max": f"V_info: {most}",
+        }
+
+    def measure(self, probs: Tensor, target: Tensor) -> Tensor:
+        """Score each slice at each threshold.
+
+        Args:
+            probs: (B, C, H, W) float.
+            target: (B, H, W) int64.
+
+        Returns:
+            (B, T, 2) float64: V_rand and V_info per threshold.
+
+        Raises:
+            ValueError: The case is not two-dimensional, or has no channel for the boundary class.
+        """
+        if probs.ndim != 4:
+            raise ValueError(f"probs {tuple(probs.shape)} must be (B, C, H, W): score each 2-D slice as its own case")
+        require_choice("boundary_class", self.boundary_class, range(probs.shape[1]))
+        interior = 1 - probs[:, self.boundary_class].cpu().double().numpy()
+        inside = (self.counted(target) & (target != self.boundary_class)).cpu().numpy()
+        scores = [self._per_threshold(*pair) for pair in zip(interior, inside, strict=True)]
+        return torch.from_numpy(np.stack(scores))
+
+    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
+        """Turn scores (n, T, 2) into rows at the chosen threshold and maxima over thresholds."""
+        means = measured.nanmean(dim=0)  # (T, 2)
+        threshold = self.chosen.get("threshold", self._best_threshold(means[:, 0].tolist()))
+        require_choice("chosen threshold", threshold, self.thresholds)
+        at_threshold = measured[:, self.thresholds.index(threshold)].tolist()
+        rows = [
+            {"case": case, "class": self.name, "v_rand": v_rand, "v_info": v_info}
+            for case, (v_rand, v_info) in zip(cases, at_threshold, strict=True)
+        ]
+        v_rand_max, v_info_max = means.amax(dim=0).tolist()
+        figures = {"v_rand_max": v_rand_max, "v_info_max": v_info_max, "threshold": threshold}
+        return {"rows": rows, "set": figures, "chosen": {"threshold": threshold}}
+
+    def _per_threshold(self, interior: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        truth = label(inside, connectivity=1)
+        return np.array([partition_scores(interior > threshold, truth) for threshold in self.thresholds])
+
+    def _best_threshold(self, v_rand: list[float]) -> float:
+        # Of equally good thresholds the one nearest to 0.5; nan counts as worst.
+        def rank(i: int) -> tuple[float, float]:
+            return (v_rand[i] if v_rand[i] >= 0 else -1.0, -abs(self.thresholds[i] - 0.5))
+
+        return self.thresholds[max(range(len(self.thresholds)), key=rank)]
+
+
+def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> tuple[float, float]:
+    """Score one proposal: thin its borders, then compare its regions with the true ones.
+
+    Args:
+        interior: (H, W) bool, where the proposal sees the inside of a region.
+        truth_regions: (H, W) int, the number of the true region; 0 is border and counts nowhere.
+
+    Returns:
+        V_rand and V_info in [0, 1]; nan where the truth has no region, 0 where the proposal has none.
+    """
+    if not truth_regions.any():
+        return float("nan"), float("nan")
+    if not interior.any():
+        return 0.0, 0.0
+    return compare_regions(thin_borders(interior), truth_regions)
+
+
+def thin_borders(interior: np.ndarray) -> np.ndarray:
+    """Grow the 4-connected regions of the interior until only dams one pixel wide part them.
+
+    Args:
+        interior: (H, W) bool.
+
+    Returns:
+        (H, W) int: region numbers from 1, and 0 on dams.
+    """
+    columns_first = interior.T  # the scan order of the challenge's scorer; it settles where dams run in thick borders
+    seeds = label(columns_first, connectivity=1)
+    return watershed(~columns_first, seeds, connectivity=1, watershed_line=True).T
+
+
+def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> tuple[float, float]:
+    """Compare two partitions on the pixels of true regions.
+
+    With p_ij the fraction of pixels in true region i and proposed region j, V_rand is the F-score
+    2 Σ p_ij² / (Σ a_i² + Σ b_j²) of the marginals a and b, and V_info is 2 I / (H(a) + H(b)), where I is the mutual
+    information. A pixel on a dam (0) is a proposed region of its own.
+
+    Args:
+        regions: (H, W) int, the proposed partition; 0 marks dams.
+        truth_regions: (H, W) int, the true partition; 0 counts nowhere, and something else must occur.
+
+    Returns:
+        V_rand and V_info.
+    """
+    inside = truth_regions != 0
+    table = contingency_table(truth_regions[inside], regions[inside], normalize=True).tocoo()
+    dams = table.data[table.col == 0].sum()
+    both = table.data[table.col != 0]
+    true = np.asarray(table.sum(axis=1)).ravel()
+    proposed = np.asarray(table.sum(axis=0)).ravel()[1:]
+    pixels = np.count_nonzero(inside)
+
+    squares_both, squares_proposed = (np.square(p).sum() + dams / pixels for p in (both, proposed))
+    v_rand = 2 * squares_both / (np.square(true).sum() + squares_proposed)
+
+    h_both, h_proposed = (_entropy(p) + dams * np.log(pixels) for p in (both, proposed))
+    h_sum = _entropy(true) + h_proposed
+    v_info = 2 * (h_sum - h_both) / h_sum if h_sum else 1.0  # both may be one single region
+    return float(v_rand), float(v_info)
+
+
+def _entropy(p: np.ndarray) -> float:
+    """Entropy in nats of probabilities that need not sum to 1."""
+    positive = p[p > 0]
+    return float(-(positive * np.log(positive)).sum())

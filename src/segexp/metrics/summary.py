@@ -1,0 +1,49 @@
+"""From rows per case and class to headline figures."""
+
+from collections.abc import Iterable, Mapping
+from math import isnan, nan
+from statistics import fmean
+from typing import Any
+
+Columns = dict[str, dict[str, list[float]]]
+
+
+def summarise(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+    """Average per class over cases, then over classes; what is undefined (nan) is left out of both.
+
+    Args:
+        rows: One mapping per case and class: ``case``, ``class`` and any number of metrics.
+
+    Returns:
+        ``<metric>_<class>``, the mean over the cases, and the headline ``<metric>``, the mean of these over the
+        classes; nan where nothing is defined.
+    """
+    figures = {}
+    for metric, classes in _columns(rows).items():
+        means = {name: _mean(values) for name, values in classes.items()}
+        figures[metric] = _mean(means.values())
+        figures.update({f"{metric}_{name}": mean for name, mean in means.items()})
+    return figures
+
+
+def undefined(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+    """Count the cases that `summarise` left out, per ``<metric>_<class>``."""
+    return {
+        f"{metric}_{name}": sum(map(isnan, values))
+        for metric, classes in _columns(rows).items()
+        for name, values in classes.items()
+    }
+
+
+def _columns(rows: Iterable[Mapping[str, Any]]) -> Columns:
+    columns: Columns = {}
+    for row in rows:
+        for metric, value in row.items():
+            if metric not in ("case", "class"):
+                columns.setdefault(metric, {}).setdefault(row["class"], []).append(value)
+    return columns
+
+
+def _mean(values: Iterable[float]) -> float:
+    defined = [value for value in values if not isnan(value)]
+    return fmean(defined) if defined else nan

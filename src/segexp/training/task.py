@@ -1,0 +1,170 @@
+"""The LightningModule: it is handed network, loss, metrics, optimizer and schedule, and only brings them together."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.trainer.states import TrainerFn
+from torch import Tensor, nn
+
+from segexp.metrics import CaseMetric, summarise
+
+Predictor = Callable[[nn.Module, Tensor], Tensor]
+Batch = dict[str, Any]
+
+
+class Task(pl.LightningModule):
+    """Segmentation: learns from patches, is scored on whole cases.
+
+    Args:
+        network: image (B, C, *S) to logits (B, K, *S'), where S' may be smaller than S (unpadded convolutions).
+        loss: (logits, target, weight or None) to a scalar.
+        metrics: Scores of whole cases; what they choose on validation cases (thresholds) holds for the test.
+        optimizer: Parameters to optimizer.
+        scheduler: (optimizer, total steps) to Lightning's scheduler entry, see ``schedules``.
+        predictor: (network, image) to probabilities (B, K, *S), used for validation during training.
+        scorer: The same for the final figures; None = ``predictor``.
+        description: Plain values that make the checkpoint self-describing.
+        memory_format: Order in memory of images.
+        seed: Of the run.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        loss: nn.Module,
+        metrics: Sequence[CaseMetric],
+        optimizer: Callable[..., torch.optim.Optimizer],
+        scheduler: Callable[..., dict[str, Any]],
+        predictor: Predictor,
+        scorer: Predictor | None = None,
+        description: dict[str, Any] | None = None,
+        memory_format: torch.memory_format = torch.contiguous_format,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.network, self.loss = network, loss
+        self.metrics, self._devices = list(metrics), nn.ModuleList(metrics)  # a module list moves along to the GPU
+        self.make_optimizer, self.make_scheduler = optimizer, scheduler
+        self.predictor, self.scorer = predictor, scorer or predictor
+        self.description = description or {}
+        self.memory_format, self.seed = memory_format, seed
+        self.results: dict[str, dict[str, Any]] = {}
+
+    def configure_optimizers(self) -> Any:
+        """Build optimizer and schedule once the number of steps is known."""
+        optimizer = self.make_optimizer(self.network.parameters())
+        steps = int(self.trainer.estimated_stepping_batches)
+        return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, steps)}
+
+    # Training: patches
+
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+        """Make dropout a function of (seed, epoch, batch, process), so that a resumed run equals the unbroken one."""
+        sequence = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
+        torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+        """Loss of a batch of patches."""
+        logits = self.network(self._image(batch))
+        size = logits.shape[2:]
+        weight = batch.get("weight")
+        loss = self.loss(logits, _centre(batch["target"], size), None if weight is None else _centre(weight, size))
+        count = len(batch["image"])
+        self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=count)
+        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=count)
+        return loss
+
+    def on_train_epoch_end(self) -> None:
+        """Stop a diverged run with a word on what to do.
+
+        Raises:
+            ValueError: The mean training loss is not finite.
+        """
+        loss = float(self.trainer.callback_metrics["train/loss"])
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"train/loss={loss} after epoch {self.current_epoch}: training diverged; "
+                "lower optimizer.lr, set trainer.gradient_clip_val=1, or take trainer.precision=32-true"
+            )
+
+    # Scoring: whole cases
+
+    def on_validation_epoch_start(self) -> None:
+        """Free what the metrics had chosen: each validation chooses anew."""
+        for metric in self.metrics:
+            metric.reset()
+            metric.chosen = {}
+
+    def on_test_epoch_start(self) -> None:
+        """Keep what the last validation chose."""
+        for metric in self.metrics:
+            metric.reset()
+
+    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """Predict and score one whole case; the loss is that of the predicted probabilities."""
+        probs = self._score(batch)
+        if self._fitting:
+            loss = self.loss(probs.clamp_min(1e-7).log(), batch["target"], batch.get("weight"))
+            self.log("val/loss", loss, on_epoch=True, sync_dist=True, batch_size=1)
+        return {"probs": probs}
+
+    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+        """Predict and score one whole case."""
+        return {"probs": self._score(batch)}
+
+    def _score(self, batch: Batch) -> Tensor:
+        probs = (self.predictor if self._fitting else self.scorer)(self.network, self._image(batch))
+        for metric in self.metrics:
+            metric.update(probs, batch["target"], batch["case_index"])
+        return probs
+
+    @property
+    def _fitting(self) -> bool:
+        return self.trainer.state.fn == TrainerFn.FITTING
+
+    def _image(self, batch: Batch) -> Tensor:
+        return batch["image"].contiguous(memory_format=self.memory_format)
+
+    def on_validation_epoch_end(self) -> None:
+        """Gather the scores of all processes; fix what was chosen."""
+        self._gather("val")
+
+    def on_test_epoch_end(self) -> None:
+        """Gather the scores of all processes."""
+        self._gather("test")
+
+    def _gather(self, side: str) -> None:
+        rows: list[dict[str, Any]] = []
+        whole: dict[str, float] = {}
+        protocol: dict[str, str] = {}
+        for metric in self.metrics:
+            result = metric.compute()
+            protocol |= metric.protocol  # before the choice of these cases is fixed for the next ones
+            metric.chosen = result["chosen"]
+            rows += result["rows"]
+            whole |= result["set"]
+        figures = summarise(rows) | whole
+        self.results[side] = {"rows": rows, "figures": figures, "chosen": self.chosen(), "protocol": protocol}
+        if self._fitting:  # the final figures are no point of the curves
+            # Every process holds the gathered figures, so there is nothing to reduce.
+            self.log_dict({f"{side}/{name}": value for name, value in figures.items()}, sync_dist=False)
+
+    def chosen(self) -> dict[str, float]:
+        """What the metrics have chosen on validation cases, such as a threshold."""
+        return {name: value for metric in self.metrics for name, value in metric.chosen.items()}
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Let the checkpoint describe itself in plain values."""
+        checkpoint["segexp"] = self.description | {"chosen": self.chosen()}
+
+
+def _centre(x: Tensor, size: torch.Size) -> Tensor:
+    """Crop the trailing axes of x (B, *S) about the centre."""
+    if x.shape[1:] == size:
+        return x
+    starts = [(have - want) // 2 for have, want in zip(x.shape[1:], size, strict=True)]
+    return x[(slice(None), *(slice(s, s + n) for s, n in zip(starts, size, strict=True)))]

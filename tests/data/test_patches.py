@@ -1,0 +1,112 @@
+import numpy as np
+import pytest
+import torch
+from torch.utils.data import DataLoader
+
+from segexp.data.augment import Augment, GridElastic
+from segexp.data.case import Case
+from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, prepare
+
+
+def cases(count: int = 3, size: tuple[int, ...] = (40, 48)) -> list:
+    rng = np.random.default_rng(0)
+    made = []
+    for i in range(count):
+        mask = (rng.random(size) > 0.7).astype(np.uint8)
+        made.append(prepare(Case(f"case_{i}", rng.integers(0, 255, (1, *size), np.uint8), mask, (1.0,) * len(size))))
+    return made
+
+
+def epoch_of(dataset: PatchDataset, epoch: int, workers: int = 0, rank: int = 0, world: int = 1) -> list[torch.Tensor]:
+    sampler = PatchSampler(12, 4, rank, world)
+    sampler.set_epoch(epoch)
+    return [batch["image"] for batch in DataLoader(dataset, batch_sampler=sampler, num_workers=workers)]
+
+
+@pytest.fixture
+def dataset() -> PatchDataset:
+    return PatchDataset(cases(), (16, 16), Augment([GridElastic(sigma=2)]), seed=7)
+
+
+def test_zero_and_two_workers_give_equal_batches(dataset):
+    for epoch in (0, 1):
+        for one, two in zip(epoch_of(dataset, epoch), epoch_of(dataset, epoch, workers=2), strict=True):
+            assert torch.equal(one, two)
+
+
+def test_two_processes_share_out_the_global_batch(dataset):
+    whole = epoch_of(dataset, 3)
+    parts = [epoch_of(dataset, 3, rank=rank, world=2) for rank in (0, 1)]
+    for batch, first, second in zip(whole, *parts, strict=True):
+        assert torch.equal(batch, torch.cat([first, second]))
+
+
+def test_no_epoch_and_position_repeats_a_draw(dataset):
+    patches = torch.cat([batch for epoch in range(4) for batch in epoch_of(dataset, epoch)])
+    assert len(torch.unique(patches.flatten(1), dim=0)) == len(patches) == 48
+
+
+def test_another_seed_draws_other_patches(dataset):
+    other = PatchDataset(cases(), (16, 16), Augment(), seed=8)
+    assert not torch.equal(dataset[0, 0]["image"], other[0, 0]["image"])
+
+
+def test_every_corner_can_be_drawn():
+    """All positions of a patch in the case occur, the last one included."""
+    case = Case("c", np.arange(20, dtype=np.uint8).reshape(1, 4, 5), np.zeros((4, 5), np.uint8), (1.0, 1.0))
+    dataset = PatchDataset([prepare(case)], (3, 3), Augment())
+    corners = {round(float(dataset[0, i]["image"][0, 0, 0]), 4) for i in range(200)}
+    assert len(corners) == 2 * 3
+
+
+def test_intensities_are_standardised_per_case_and_masks_untouched():
+    prepared = cases(1)[0]
+    item = CaseDataset([prepared])[0]
+    assert float(item["image"].mean()) == pytest.approx(0, abs=1e-4)
+    assert float(item["image"].std(unbiased=False)) == pytest.approx(1, abs=1e-4)
+    assert torch.equal(item["target"], torch.from_numpy(prepared.case.target.astype(np.int64)))
+    assert item["name"] == "case_0"
+
+
+def test_constant_image_maps_to_zero_and_nan_is_refused_by_name():
+    flat = Case("flat", np.full((1, 8, 8), 7, np.uint8), np.zeros((8, 8), np.uint8), (1.0, 1.0))
+    assert torch.count_nonzero(CaseDataset([prepare(flat)])[0]["image"]) == 0
+    bad = Case("bad", np.full((1, 8, 8), np.nan, np.float32), None, (1.0, 1.0))
+    with pytest.raises(ValueError, match="case bad .*not finite"):
+        prepare(bad)
+
+
+def test_patch_larger_than_case_is_refused_unless_mirrored():
+    with pytest.raises(ValueError, match=r"3 of 3 training cases are smaller.*case_0 \(40, 48\).*mirror_margin=auto"):
+        PatchDataset(cases(), (64, 48), Augment())
+    item = PatchDataset(cases(), (64, 48), Augment(), mirror_margin="auto")[0, 0]
+    assert item["image"].shape == (1, 64, 48)
+
+
+def test_mirror_margin_reaches_beyond_the_border():
+    case = Case("c", np.arange(16, dtype=np.uint8).reshape(1, 4, 4), np.zeros((4, 4), np.uint8), (1.0, 1.0))
+    dataset = PatchDataset([prepare(case)], (8, 8), Augment(), mirror_margin=2)
+    unit = dataset.cases[0].case.image[0]
+    np.testing.assert_array_equal(unit[2:6, 2:6], np.arange(16).reshape(4, 4))
+    np.testing.assert_array_equal(unit[2:6, 0], [2, 6, 10, 14])  # mirrored about the first column
+
+
+def test_volumes_are_cut_alike():
+    item = PatchDataset(cases(1, (8, 20, 20)), (4, 16, 16), Augment([GridElastic(sigma=1)]))[0, 0]
+    assert item["image"].shape == (1, 4, 16, 16)
+    assert item["target"].shape == (4, 16, 16)
+
+
+def test_weight_map_travels_with_the_patch():
+    made = [prepare(p.case, lambda mask: mask.astype(np.float32) * 3) for p in cases()]
+    item = PatchDataset(made, (16, 16), Augment([GridElastic(sigma=3)]))[0, 5]
+    assert torch.equal(item["weight"], item["target"].float() * 3)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [((12, 5, 0, 2), "data.batch_size=5 is the batch over all 2"), ((3, 4), "must be at least data.batch_size=4")],
+)
+def test_sampler_refuses_what_cannot_be_dealt_out(arguments, words):
+    with pytest.raises(ValueError, match=words):
+        PatchSampler(*arguments)

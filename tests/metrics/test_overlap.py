@@ -1,0 +1,140 @@
+import math
+
+import pytest
+import torch
+from torch.nn.functional import one_hot
+from torchmetrics.functional.classification import (
+    multiclass_f1_score,
+    multiclass_jaccard_index,
+    multiclass_precision,
+    multiclass_recall,
+)
+
+from segexp.metrics import OverlapScores
+
+NAMES = ["background", "cup", "disc"]
+
+
+def probs_of(pred, classes):
+    """Probabilities whose argmax is `pred` (B, *S)."""
+    return one_hot(pred, classes).movedim(-1, 1).float()
+
+
+def scored(pred, target, names=NAMES, **options):
+    metric = OverlapScores(names, **options)
+    metric.update(probs_of(pred, len(names)), target, torch.arange(len(pred)))
+    return metric.compute()
+
+
+def test_four_pixels_by_hand():
+    pred, target = torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[1, 0, 1, 0]]])
+    (row,) = scored(pred, target, ["background", "vessel"])["rows"]
+    assert row == {"case": 0, "class": "vessel", "dice": 0.5, "iou": 1 / 3, "precision": 0.5, "recall": 0.5}
+
+
+def test_precision_and_recall_are_not_mixed_up():
+    pred, target = torch.tensor([[[1, 1, 1, 1]]]), torch.tensor([[[1, 0, 0, 0]]])
+    (row,) = scored(pred, target, ["background", "vessel"])["rows"]
+    assert (row["precision"], row["recall"]) == (0.25, 1.0)
+
+
+@pytest.mark.parametrize("size", [(9, 7), (5, 6, 4)])
+def test_agrees_with_torchmetrics_in_two_and_three_dimensions(size):
+    generator = torch.Generator().manual_seed(1)
+    pred, target = (torch.randint(0, 3, (4, *size), generator=generator) for _ in range(2))
+    target[torch.rand(target.shape, generator=generator) < 0.2] = 255
+    rows = scored(pred, target)["rows"]
+    assert [(row["case"], row["class"]) for row in rows] == [(c, name) for c in range(4) for name in NAMES[1:]]
+    truth = {"iou": multiclass_jaccard_index, "precision": multiclass_precision, "recall": multiclass_recall}
+    for metric, function in truth.items():
+        for case in range(4):
+            expected = function(pred[case], target[case], num_classes=3, average=None, ignore_index=255)[1:]
+            found = [row[metric] for row in rows if row["case"] == case]
+            assert found == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_dice_agrees_with_monai_also_where_a_class_is_absent():
+    compute_dice = pytest.importorskip("monai.metrics").compute_dice
+    generator = torch.Generator().manual_seed(2)
+    pred, target = (torch.randint(0, 3, (3, 8, 8), generator=generator) for _ in range(2))
+    pred[0] %= 2  # no disc, in truth and prediction
+    target[0] %= 2
+    target[1] %= 2  # a disc in the prediction only
+    expected = compute_dice(probs_of(pred, 3), probs_of(target, 3), include_background=False, ignore_empty=False)
+    found = torch.tensor([row["dice"] for row in scored(pred, target)["rows"]]).view(3, 2)
+    assert math.isnan(found[0, 1])
+    assert expected[0, 1] == 1  # monai's word for what is undefined here
+    assert found[1, 1] == expected[1, 1] == 0
+    found[0, 1] = 1
+    torch.testing.assert_close(found, expected)
+
+
+def test_pooled_dice_counts_the_pixels_of_all_cases_together():
+    generator = torch.Generator().manual_seed(3)
+    pred, target = (torch.randint(0, 3, (5, 6, 6), generator=generator) for _ in range(2))
+    pooled = scored(pred, target)["set"]
+    expected = multiclass_f1_score(pred.flatten(), target.flatten(), num_classes=3, average=None)
+    assert pooled == pytest.approx(
+        {"dice_pooled_cup": expected[1].item(), "dice_pooled_disc": expected[2].item()}, abs=1e-6
+    )
+
+
+@pytest.mark.parametrize(
+    ("pred", "target", "dice", "iou", "precision", "recall"),
+    [
+        (0, 0, math.nan, math.nan, math.nan, math.nan),  # the class is nowhere
+        (1, 1, 1.0, 1.0, 1.0, 1.0),  # it is everywhere
+        (1, 0, 0.0, 0.0, 0.0, math.nan),  # only predicted
+        (0, 1, 0.0, 0.0, math.nan, 0.0),  # only true
+        (1, 255, math.nan, math.nan, math.nan, math.nan),  # nothing counts
+        (1, -1, math.nan, math.nan, math.nan, math.nan),
+    ],
+)
+@pytest.mark.parametrize("size", [(1, 1), (3, 5)])
+def test_degenerate_cases(pred, target, dice, iou, precision, recall, size):
+    result = scored(torch.full((1, *size), pred), torch.full((1, *size), target), ["background", "vessel"])
+    expected = {"case": 0, "class": "vessel", "dice": dice, "iou": iou, "precision": precision, "recall": recall}
+    assert result["rows"] == [pytest.approx(expected, nan_ok=True)]
+    assert result["set"]["dice_pooled_vessel"] == pytest.approx(dice, nan_ok=True)
+    assert result["chosen"] == {}
+
+
+def test_ignored_pixels_do_not_change_the_score():
+    generator = torch.Generator().manual_seed(4)
+    pred, target = (torch.randint(0, 3, (1, 6, 6), generator=generator) for _ in range(2))
+    wide_pred, wide_target = torch.cat([pred, 2 - pred], dim=1), torch.cat([target, torch.full_like(target, 9)], dim=1)
+    assert scored(wide_pred, wide_target, ignore_index=9) == scored(pred, target)
+
+
+def test_exact_beyond_what_float32_can_count():
+    side = 4097  # side² > 2^24
+    probs = torch.zeros(1, 2, side, side, dtype=torch.bfloat16)
+    probs[:, 1] = 1
+    target = torch.ones(1, side, side, dtype=torch.int64)
+    target[0, 0, 0] = 0
+    metric = OverlapScores(["background", "vessel"])
+    metric.update(probs, target, torch.tensor([0]))
+    (row,) = metric.compute()["rows"]
+    assert row["precision"] == (side**2 - 1) / side**2
+    assert row["dice"] == 2 * (side**2 - 1) / (2 * side**2 - 1)
+
+
+def test_a_channel_without_name_is_refused():
+    with pytest.raises(ValueError, match=r"probs have 4 channels but there are 3 classes"):
+        OverlapScores(NAMES).update(torch.rand(1, 4, 2, 2), torch.zeros(1, 2, 2), torch.tensor([0]))
+
+
+def test_a_target_without_name_is_refused():
+    with pytest.raises(ValueError, match=r"target holds class 3 but .* ignore_index=255"):
+        scored(torch.zeros(1, 2, 2, dtype=torch.int64), torch.full((1, 2, 2), 3))
+
+
+def test_a_single_class_is_refused():
+    with pytest.raises(ValueError, match="number of class_names=1"):
+        OverlapScores(["vessel"])
+
+
+def test_every_figure_has_its_protocol():
+    result = scored(torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2, dtype=torch.int64))
+    figures = set(result["rows"][0]) - {"case", "class"} | set(result["set"])
+    assert set(OverlapScores(NAMES).protocol) == figures

@@ -1,0 +1,178 @@
+"""What the command line answers: one sentence for what the user can mend."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from segexp import __version__
+from segexp.cli import main
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def answer(monkeypatch, capsys, tmp_path):
+    """Run the command line in this process in an empty folder; return its exit status and what it printed."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["segexp", *words])
+        monkeypatch.chdir(tmp_path)
+        try:
+            main()
+            status = 0
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else 1
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
+
+
+def sentence(answer, *words: str) -> str:
+    status, _, error = answer("train", *words)
+    assert status == 1, error
+    assert "Traceback" not in error
+    return error.strip().splitlines()[-1]
+
+
+def test_version_and_help(answer):
+    assert answer("--version") == (0, f"{__version__}\n", "")
+    status, text, _ = answer("--help")
+    assert status == 0
+    assert "train" in text
+
+
+def test_unknown_command_is_guessed(answer):
+    status, text, _ = answer("trian")
+    assert status == 2
+    assert "did you mean 'train'?" in text
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("model=unett", "model=unett: no such option (did you mean 'unet'?); there are: unet, unet_2015"),
+        ("modle=unet", "modle: no such key (did you mean 'model'?)"),
+        ("model.dpeth=3", "model.dpeth: no such key (did you mean 'model.depth'?)"),
+        ("optimizer.learning_rate=1", "optimizer.learning_rate: no such key"),
+        ("data.source.imagse=x", "data.source.imagse: no such key"),
+        ("model.depth=three", "depth='three' must be a whole number of at least 1"),
+        ("model.upsampling=bilinear", "upsampling='bilinear' is not one of ['transposed'"),
+        ("hydra.ouput_subdir=x", "hydra has no setting 'ouput_subdir' (did you mean 'output_subdir'?)"),
+        ("trainer.precision=bf16-mixd", "trainer.precision='bf16-mixd' is not one of"),
+        ("data.batch_size=0", "must be a whole number of at least 1"),
+        ("data.patch_size=[500,500]", "training cases are smaller than data.patch_size=[500, 500]"),
+        ("resume=nowhere", "resume=nowhere: nothing to resume"),
+    ],
+)
+def test_a_wrong_word_gets_a_sentence(answer, word, words):
+    assert words in sentence(answer, "trainer=cpu", word)
+
+
+def test_valid_network_with_an_impossible_patch(answer):
+    said = sentence(answer, "model=unet_2015", "data.patch_size=[570,572]")
+    assert "axis of 570 pixels cannot be halved evenly" in said
+    assert "take 556 or 572" in said
+
+
+def test_processes_inside_a_sweep_are_refused(answer):
+    said = sentence(answer, "-m", "trainer=ddp_cpu", "seed=1,2")
+    assert "each process would start the whole sweep again" in said
+
+
+@pytest.fixture
+def folders(tmp_path) -> tuple[Path, Path]:
+    images, masks = tmp_path / "images", tmp_path / "masks"
+    for folder in (images, masks):
+        folder.mkdir()
+    rng = np.random.default_rng(0)
+    for i in range(4):
+        Image.fromarray(rng.integers(0, 255, (40, 40), np.uint8)).save(images / f"scan_{i}.png")
+        Image.fromarray(255 * rng.integers(0, 2, (40, 40), np.uint8)).save(masks / f"scan_{i}.png")
+    return images, masks
+
+
+def folder_words(folders: tuple[Path, Path]) -> list[str]:
+    return ["data=folder", f"data.source.images={folders[0]}", f"data.source.masks={folders[1]}", "trainer=cpu"]
+
+
+def test_mask_with_undeclared_values_names_file_and_values(answer, folders):
+    Image.fromarray(np.array([[0, 7], [255, 9]], np.uint8).repeat(20, 0).repeat(20, 1)).save(folders[1] / "scan_2.png")
+    said = sentence(answer, *folder_words(folders))
+    assert "scan_2.png" in said
+    assert "7" in said
+    assert "9" in said
+
+
+def test_missing_partner_sizes_and_unreadable_files_are_named(answer, folders):
+    mask = folders[1] / "scan_1.png"
+    kept = mask.read_bytes()
+    mask.unlink()
+    assert "scan_1" in sentence(answer, *folder_words(folders))
+    Image.new("L", (30, 40)).save(mask)
+    said = sentence(answer, *folder_words(folders))
+    assert "scan_1.png" in said
+    assert "30" in said
+    mask.write_bytes(kept[:60])
+    assert "scan_1.png" in sentence(answer, *folder_words(folders))
+
+
+def test_a_missing_folder_is_named(answer):
+    said = sentence(answer, "data=folder", "data.source.images=/no/such", "data.source.masks=/no/such")
+    assert "/no/such" in said
+
+
+def test_a_run_that_is_done_is_not_resumed(answer, tmp_path):
+    folder = tmp_path / "done"
+    (folder / "checkpoints").mkdir(parents=True)
+    (folder / "checkpoints" / "last.ckpt").touch()
+    (folder / "overrides.yaml").write_text("[]")
+    (folder / "run.json").write_text('{"status": "done"}')
+    assert "is complete; to train longer give trainer.max_epochs" in sentence(answer, f"resume={folder}")
+
+
+def test_a_checkout_trains_sweeps_and_resumes(tmp_path):
+    """The real commands in real processes: train.py, -m, resume."""
+    small = [
+        "data.source.size=[48,48]",
+        "data.source.count=5",
+        "data.patch_size=[32,32]",
+        "data.patches_per_epoch=8",
+        "model.base_channels=2",
+        "model.depth=1",
+        "trainer=cpu",
+        "trainer.max_epochs=1",
+    ]
+
+    def train(*words: str) -> str:
+        done = subprocess.run(
+            [sys.executable, ROOT / "train.py", *words],
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            timeout=240,
+            env=os.environ | {"COLUMNS": "120"},
+            check=False,
+        )
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    printed = train(*small)
+    (run,) = (tmp_path / "outputs" / "synthetic-unet_tiny").iterdir()
+    assert f"run folder   {run.relative_to(tmp_path)}" in printed
+    assert "tensorboard --logdir" in printed
+
+    train(f"resume={run}", "trainer.max_epochs=2")
+    assert len((run / "metrics.csv").read_text().splitlines()) == 3
+    assert "trainer.max_epochs=2" in yaml.safe_load((run / "overrides.yaml").read_text())
+
+    train("-m", *small, "loss=ce,dice")
+    (sweep,) = (tmp_path / "outputs").glob("sweep_*")
+    assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == ["0", "1"]
+    assert all((sweep / job / "results.json").is_file() for job in ("0", "1"))

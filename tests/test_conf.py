@@ -1,0 +1,91 @@
+"""The configuration and the classes say the same."""
+
+import inspect
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from hydra.utils import get_class, get_method
+from omegaconf import OmegaConf
+
+from segexp.build import build_data, build_task
+from segexp.config import compose, config_dir, plain
+
+CONF = config_dir()
+GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
+FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
+OPTIONS = [file for file in FILES if file != ("data", "datamodule")]  # the base of the data sets is not one itself
+HANDED_IN = {"augment", "weight_map", "seed", "network"}  # by build, from other groups
+NEEDS = {"folder": ["data.source.images=a", "data.source.masks=b"]}
+
+
+def composed(group: str, option: str) -> dict:
+    return plain(compose([f"{group}={option}", "name=test", *NEEDS.get(option, [])], run_dir="unused"))
+
+
+def our_nodes(node: dict, key: str = "") -> list[tuple[str, dict]]:
+    """All nodes that target a class or function of segexp."""
+    found = [(key, node)] if str(node.get("_target_")).startswith("segexp.") else []
+    for name, child in node.items():
+        if isinstance(child, dict):
+            found += our_nodes(child, f"{key}.{name}".strip("."))
+    return found
+
+
+def signature(node: dict) -> dict[str, inspect.Parameter]:
+    target = node["_target_"]
+    try:
+        found = get_class(target)
+    except ValueError:
+        found = get_method(target)
+    return dict(inspect.signature(found).parameters)
+
+
+@pytest.mark.parametrize(("group", "option"), OPTIONS)
+def test_every_option_composes_and_lists_every_knob_of_our_classes(group, option):
+    for key, node in our_nodes(composed(group, option)):
+        keys = {str(k) for k in node if str(k)[0] != "_"}
+        parameters = set(signature(node))
+        assert keys <= parameters | {"enabled"}, f"{key}: {keys - parameters} are no parameters of {node['_target_']}"
+        partly = {"optimizer", "total_steps", "predictor", "image", "target", "probs"}
+        missing = parameters - keys - HANDED_IN - partly - {"p"}
+        assert not missing, f"{key} ({node['_target_']}) does not show {missing}"
+
+
+REFERENCES = [  # the file of each of our classes that is no variant: values = defaults of the signature
+    ("model", "unet"),
+    *[("loss", path.stem) for path in sorted((CONF / "loss").glob("*.yaml"))],
+    *[("scheduler", path.stem) for path in sorted((CONF / "scheduler").glob("*.yaml"))],
+    ("inference", "tiled"),
+    ("performance", "default"),
+    ("metrics", "membrane"),
+    ("data", "datamodule"),
+]
+
+
+@pytest.mark.parametrize(("group", "option"), REFERENCES)
+def test_values_are_the_defaults_of_the_signature(group, option):
+    nodes = our_nodes(OmegaConf.to_container(OmegaConf.load(CONF / group / f"{option}.yaml")))
+    assert nodes
+    for key, node in nodes:
+        for name, parameter in signature(node).items():
+            if name not in node or parameter.default is inspect.Parameter.empty or "${" in str(node[name]):
+                continue
+            default = parameter.default
+            if isinstance(default, tuple | MappingProxyType):
+                default = list(default) if isinstance(default, tuple) else dict(default)
+            if (group, name) == ("data", "split"):
+                default = {"val": 0.2, "test": 0.0}
+            assert node[name] == default, f"{group}/{option}.yaml {key}.{name}={node[name]}, signature {default}"
+
+
+@pytest.mark.parametrize("loss", [path.stem for path in sorted((CONF / "loss").glob("*.yaml"))])
+def test_every_loss_builds_with_its_data(loss):
+    config = plain(compose([f"loss={loss}", "name=test"], run_dir="unused"))
+    build_data(config)
+    assert build_task(config).loss is not None
+
+
+def test_configuration_is_found_beside_the_package_or_at_the_root():
+    assert (config_dir() / "train.yaml").is_file()
+    assert Path(config_dir()).name == "conf"
