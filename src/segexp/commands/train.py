@@ -132,10 +132,12 @@ def _leave(
 
 def _report(run_dir: Path, content: dict[str, Any]) -> None:
     """Print the run folder, the headline figures and how to look at the curves."""
-    figures = content[content["headline"]["split"]]
+    side = content["headline"]["split"]
+    figures, per_class = content[side], content["undefined"][side]
     table = Table("figure", "value", title=content["headline"]["note"])
     for name, value in figures.items():
-        if not any(name.startswith(f"{base}_") and figures[base] == value for base in figures):  # one class: said once
+        means = [mean for mean in figures if mean not in per_class and name.startswith(f"{mean}_")]
+        if name not in per_class or all(figures[mean] != value for mean in means):  # of one class, the mean says it all
             table.add_row(name, f"{value:.4f}")
     shown = _relative(run_dir)
     console = Console()

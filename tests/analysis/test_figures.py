@@ -1,0 +1,53 @@
+import numpy as np
+
+from segexp.analysis.figures import COLOURS, CONFUSED, HEADER, INVENTED, MISSED, draw_case
+
+
+def panels(image: np.ndarray, target: np.ndarray, pred: np.ndarray, classes: int = 2) -> list[np.ndarray]:
+    probs = np.moveaxis(np.eye(classes)[pred], -1, 0)
+    width = target.shape[-1]
+    sheet = draw_case(image, target, probs)[HEADER:]
+    return [sheet[:, i * (width + 2) : i * (width + 2) + width] for i in range(4)]
+
+
+def test_each_kind_of_error_has_its_colour_and_unlabelled_pixels_have_none():
+    target = np.array([[0, 1, 0, 1, 2, 255]]).repeat(6, 0)
+    pred = np.array([[0, 1, 1, 0, 1, 1]]).repeat(6, 0)
+    error = panels(np.zeros((1, 6, 6)), target, pred, classes=3)[3][0]
+    np.testing.assert_array_equal(error[2], INVENTED)
+    np.testing.assert_array_equal(error[3], MISSED)
+    np.testing.assert_array_equal(error[4], CONFUSED)
+    for right in (0, 1, 5):
+        assert len(set(error[right])) == 1  # gray
+
+
+def test_truth_and_prediction_are_tinted_and_the_input_is_gray():
+    image = np.linspace(0, 1, 64).reshape(1, 8, 8)
+    target, pred = np.zeros((8, 8), int), np.ones((8, 8), int)
+    gray, truth, prediction, _ = panels(image, target, pred)
+    assert (gray[..., 0] == gray[..., 2]).all()
+    np.testing.assert_array_equal(truth, gray)
+    expected = (0.45 * gray + 0.55 * COLOURS[0]).astype(np.uint8)
+    np.testing.assert_array_equal(prediction, expected)
+
+
+def test_volumes_show_their_middle_slice_and_colour_stays_colour():
+    image = np.zeros((3, 5, 8, 8))
+    image[0, 2] = np.linspace(0, 1, 64).reshape(8, 8)
+    target = np.zeros((5, 8, 8), int)
+    target[2, 4:] = 1
+    gray, truth, *_ = _of_volume(image, target)
+    assert gray[..., 0].max() == 255
+    assert gray[..., 1].max() == 0
+    assert not np.array_equal(truth[4:], gray[4:])
+    np.testing.assert_array_equal(truth[:4], gray[:4])
+
+
+def _of_volume(image: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
+    sheet = draw_case(image, target, np.moveaxis(np.eye(2)[target], -1, 0))[HEADER:]
+    return [sheet[:, i * 10 : i * 10 + 8] for i in range(4)]
+
+
+def test_a_constant_image_is_drawn():
+    gray = panels(np.full((1, 8, 8), 3.0), np.zeros((8, 8), int), np.zeros((8, 8), int))[0]
+    assert (gray == 0).all()
