@@ -1,12 +1,16 @@
 """What the command line answers: one sentence for what the user can mend."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import yaml
 from PIL import Image
 
@@ -137,18 +141,39 @@ def test_a_run_that_is_done_is_not_resumed(answer, tmp_path):
     assert "is complete; to train longer give trainer.max_epochs" in sentence(answer, f"resume={folder}")
 
 
+SMALL = [
+    "data.source.size=[48,48]",
+    "data.source.count=5",
+    "data.patch_size=[32,32]",
+    "data.patches_per_epoch=8",
+    "model.base_channels=2",
+    "model.depth=1",
+    "trainer=cpu",
+    "trainer.max_epochs=1",
+]
+
+
+def test_an_interrupted_run_says_so_and_keeps_its_last_epoch(tmp_path):
+    words = [sys.executable, ROOT / "train.py", *SMALL, "trainer.max_epochs=100000"]
+    running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        for _ in range(1800):
+            if list(tmp_path.glob("outputs/*/*/checkpoints/last.ckpt")):
+                break
+            time.sleep(0.1)
+        running.send_signal(signal.SIGINT)
+        assert running.wait(60) != 0
+    finally:
+        running.kill()
+    (run,) = tmp_path.glob("outputs/synthetic-unet_tiny/*")
+    record = json.loads((run / "run.json").read_text())
+    assert record["status"] == "interrupted"
+    assert f"resume={run.relative_to(tmp_path)}" in record["why"]
+    torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
+
+
 def test_a_checkout_trains_sweeps_and_resumes(tmp_path):
     """The real commands in real processes: train.py, -m, resume."""
-    small = [
-        "data.source.size=[48,48]",
-        "data.source.count=5",
-        "data.patch_size=[32,32]",
-        "data.patches_per_epoch=8",
-        "model.base_channels=2",
-        "model.depth=1",
-        "trainer=cpu",
-        "trainer.max_epochs=1",
-    ]
 
     def train(*words: str) -> str:
         done = subprocess.run(
@@ -163,7 +188,7 @@ def test_a_checkout_trains_sweeps_and_resumes(tmp_path):
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    printed = train(*small)
+    printed = train(*SMALL)
     (run,) = (tmp_path / "outputs" / "synthetic-unet_tiny").iterdir()
     assert f"run folder   {run.relative_to(tmp_path)}" in printed
     assert "tensorboard --logdir" in printed
@@ -172,7 +197,7 @@ def test_a_checkout_trains_sweeps_and_resumes(tmp_path):
     assert len((run / "metrics.csv").read_text().splitlines()) == 3
     assert "trainer.max_epochs=2" in yaml.safe_load((run / "overrides.yaml").read_text())
 
-    train("-m", *small, "loss=ce,dice")
+    train("-m", *SMALL, "loss=ce,dice")
     (sweep,) = (tmp_path / "outputs").glob("sweep_*")
     assert sorted(path.name for path in sweep.iterdir() if path.is_dir()) == ["0", "1"]
     assert all((sweep / job / "results.json").is_file() for job in ("0", "1"))

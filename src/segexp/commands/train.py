@@ -3,7 +3,6 @@
 import logging
 import statistics
 import sys
-import time
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -53,10 +52,10 @@ def train(cfg: DictConfig) -> float:
         resumed = load_checkpoint(checkpoints(config)[0]) if config["resume"] else None
         trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
         record(data_fingerprint=data.fingerprint(), parameters=_parameters(task), split=vars(data.split))
-        seconds = _fit(trainer, task, data, checkpoints(config)[0] if resumed else None)
+        trainer.fit(task, datamodule=data, ckpt_path=checkpoints(config)[0] if resumed else None, weights_only=True)
         sides = _score(trainer, task, data, checkpoints(config)[1])
         if trainer.is_global_zero:
-            content = _results(config, run_dir, data, sides, seconds)
+            content = _results(config, run_dir, data, sides)
             _leave(config, run_dir, trainer, data, sides, content)
             record(headline=content["headline"])
             _report(run_dir, content)
@@ -72,13 +71,6 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as after a resume
 
 
-def _fit(trainer: pl.Trainer, task: Task, data: DataModule, last: Path | None) -> float:
-    """Train; return the seconds it took."""
-    start = time.perf_counter()
-    trainer.fit(task, datamodule=data, ckpt_path=last, weights_only=True)
-    return time.perf_counter() - start
-
-
 def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Path) -> dict[str, dict[str, Any]]:
     """Score the best epoch: validation cases choose the thresholds, test cases are scored with them."""
     load_weights(task.network, load_checkpoint(best))
@@ -89,13 +81,14 @@ def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Path) -> dic
 
 
 def _results(
-    config: dict[str, Any], run_dir: Path, data: DataModule, sides: dict[str, dict[str, Any]], seconds: float
+    config: dict[str, Any], run_dir: Path, data: DataModule, sides: dict[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Gather figures, how they came about, and what they cost."""
     best = load_checkpoint(checkpoints(config)[1])
     with (run_dir / "metrics.csv").open(newline="") as file:
         epochs = list(DictReader(file))
     rates = [float(row["train/patches_per_second"]) for row in epochs]
+    seconds = sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in epochs)
     return {
         "headline": headline(sides, config["monitor"]),
         **{side: result["figures"] for side, result in sides.items()},
@@ -197,11 +190,7 @@ def _recorded(config: dict[str, Any], run_dir: Path) -> Iterator[Any]:
 
 
 def _start(config: dict[str, Any], run_dir: Path) -> RunRecord:
-    """Write config.yaml, overrides.yaml and the first run.json.
-
-    Raises:
-        ValueError: The run to be resumed is complete.
-    """
+    """Write config.yaml, overrides.yaml and the first run.json."""
     overrides = [] if not HydraConfig.initialized() else list(HydraConfig.get().overrides.task)
     overrides = [word for word in overrides if not word.startswith("resume=")]
     (run_dir / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))

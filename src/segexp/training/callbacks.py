@@ -45,7 +45,12 @@ class EpochTable(Callback):
         values = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
         values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
         values["train/patches_per_second"] = rate
-        row = {"epoch": trainer.current_epoch, "step": trainer.global_step, "seconds": round(seconds, 3)}
+        row = {
+            "epoch": trainer.current_epoch,
+            "step": trainer.global_step,
+            "seconds": round(seconds, 3),
+            "validation_seconds": round(time.perf_counter() - self._trained, 3),
+        }
         self._append(row | {name: values[name] for name in sorted(values)})
 
     def _append(self, row: dict[str, float]) -> None:
