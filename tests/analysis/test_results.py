@@ -54,20 +54,16 @@ def test_a_record_keeps_its_start_over_a_resume(tmp_path):
 def test_hyperparameters_are_flat_scalars():
     config = {
         "model": {"_target_": "x", "depth": 4, "max_channels": None},
-        "loss": {"_target_": "x", "class_weights": [1, 2]},
         "optimizer": {"_target_": "x", "_partial_": True, "lr": 0.1},
-        "scheduler": {"warmup": 0.05},
         "data": {"batch_size": 8, "patch_size": [64, 64], "fold": None},
         "trainer": {"max_epochs": 3, "precision": "32-true"},
         "seed": 7,
     }
-    params = hyperparameters(config, {"model": "unet", "experiment": None})
+    params = hyperparameters(config, {"model": "unet", "experiment": None, "paths": "default"})
     assert params == {
         "model": "unet",
         "model.depth": 4,
-        "loss.class_weights": "[1, 2]",
         "optimizer.lr": 0.1,
-        "scheduler.warmup": 0.05,
         "data.batch_size": 8,
         "data.patch_size": "[64, 64]",
         "trainer.max_epochs": 3,

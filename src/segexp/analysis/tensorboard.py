@@ -2,7 +2,8 @@
 
 from typing import Any
 
-NODES = ("model", "loss", "optimizer", "scheduler")
+GROUPS = ("data", "model", "augment", "loss", "optimizer", "scheduler", "inference")
+NODES = ("model", "optimizer")
 KEYS = ("data.batch_size", "data.patch_size", "data.patches_per_epoch", "data.fold", "trainer.max_epochs")
 
 
@@ -13,7 +14,7 @@ def hyperparameters(config: dict[str, Any], choices: dict[str, str]) -> dict[str
         config: The resolved configuration.
         choices: Chosen option of each group, such as {"model": "unet_bilinear"}.
     """
-    params: dict[str, Any] = {name: option for name, option in choices.items() if option and "/" not in name}
+    params: dict[str, Any] = {name: choices[name] for name in GROUPS if choices.get(name)}
     for node in NODES:
         params |= {f"{node}.{key}": value for key, value in (config.get(node) or {}).items() if key[0] != "_"}
     for key in KEYS:

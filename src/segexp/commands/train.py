@@ -116,9 +116,11 @@ def _leave(
     write_results(run_dir / "results.json", content)
     write_cases(run_dir / "cases.csv", sides, {side: list(getattr(data.split, side)) for side in sides})
     if trainer.logger is not None:
-        choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
-        params = hyperparameters(config, {str(k): v for k, v in choices.items() if not str(k).startswith("hydra")})
-        final = {f"final/{side}_{name}": value for side in sides for name, value in sides[side]["figures"].items()}
+        choices = dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
+        params = hyperparameters(config, choices)
+        side = content["headline"]["split"]
+        means = [name for name in content[side] if name not in content["undefined"][side]]
+        final = {f"final/{side}_{name}": content[side][name] for name in means}
         trainer.logger.log_hyperparams(params, final)
         trainer.logger.finalize("success")
 
