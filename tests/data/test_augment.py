@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 from hydra.utils import instantiate
@@ -73,7 +75,7 @@ def test_grid_elastic_moves_nodes_by_sigma():
     elastic = GridElastic(sigma=10, grid=3)
     corners = []
     for seed in range(300):
-        elastic.set_random_state(np.random.default_rng(seed), __import__("random").Random(seed))
+        elastic.set_random_state(np.random.default_rng(seed), random.Random(seed))
         maps = elastic.get_params_dependent_on_data({"shape": (33, 65, 1)}, {})
         corners += [maps["map_x"][0, 0], maps["map_y"][-1, -1] - 32, maps["map_x"][16, 32] - 32]
     assert np.std(corners) == pytest.approx(10, rel=0.08)
@@ -85,6 +87,15 @@ def test_grid_elastic_without_moves_changes_nothing():
     moved, labels, _ = Augment([GridElastic(sigma=0)])(image, mask, None, np.random.default_rng(0))
     np.testing.assert_allclose(moved, image, atol=1e-6)
     np.testing.assert_array_equal(labels, mask)
+
+
+def test_many_channels_move_alike():
+    image, mask = scene(40, 40)
+    many = np.repeat(image, 7, axis=0)
+    moved, _, _ = Augment([GridElastic(sigma=4)])(many, mask, None, np.random.default_rng(0))
+    assert not np.array_equal(moved[0], image[0])
+    for channel in moved[1:]:
+        np.testing.assert_array_equal(channel, moved[0])
 
 
 def test_a_turn_of_an_oblong_patch_is_refused():

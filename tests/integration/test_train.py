@@ -79,8 +79,8 @@ def test_results_follow_from_the_rows_of_the_cases(finished):
     assert results["test"]["dice"] == pytest.approx(mean)
     assert results["headline"] == {
         "split": "test",
-        "metric": "v_rand",
-        "value": results["test"]["v_rand"],
+        "metric": "v_info",
+        "value": results["test"]["v_info"],
         "note": "scored on whole test cases",
     }
     assert "fixed beforehand on other cases" in results["protocol"]["test"]["v_rand"]

@@ -150,8 +150,10 @@ class Task(pl.LightningModule):
         figures = summarise(rows) | whole
         self.results[side] = {"rows": rows, "figures": figures, "chosen": self.chosen(), "protocol": protocol}
         if self._fitting:  # the final figures are no point of the curves
-            # Every process holds the gathered figures, so there is nothing to reduce.
-            self.log_dict({f"{side}/{name}": value for name, value in figures.items()}, sync_dist=False)
+            watched = {next(iter(metric.protocol)) for metric in self.metrics}  # the first figure of each metric
+            for name, value in figures.items():
+                # Every process holds the gathered figures, so there is nothing to reduce.
+                self.log(f"{side}/{name}", value, prog_bar=name in watched, sync_dist=False)
 
     def chosen(self) -> dict[str, float]:
         """What the metrics have chosen on validation cases, such as a threshold."""
