@@ -89,6 +89,15 @@ def test_grid_elastic_without_moves_changes_nothing():
     np.testing.assert_array_equal(labels, mask)
 
 
+@pytest.mark.parametrize("name", PRESETS)
+def test_gray_values_stay_in_range(name):
+    """Sharp edges must not overshoot: a later gamma of a negative value would be nan."""
+    augment, (image, mask) = preset(name), scene(64, 64)
+    for draw in range(20):
+        moved = augment(image, mask, None, np.random.default_rng(draw))[0]
+        assert 0 <= moved.min() <= moved.max() <= 1
+
+
 def test_many_channels_move_alike():
     image, mask = scene(40, 40)
     many = np.repeat(image, 7, axis=0)

@@ -82,7 +82,7 @@ class GridElastic(A.DualTransform):
         layers = img.reshape(*img.shape[:2], -1)
         parts = [layers[..., first : first + 4] for first in range(0, layers.shape[-1], 4)]  # cv2 takes four at most
         moved = [cv2.remap(part, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101) for part in parts]
-        return np.dstack(moved).reshape(img.shape)
+        return np.clip(np.dstack(moved).reshape(img.shape), img.min(), img.max())  # bicubic overshoots at edges
 
     def apply_to_mask(self, mask: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
         """Deform a mask (H, W) by nearest neighbour."""
