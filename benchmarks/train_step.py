@@ -21,7 +21,7 @@ import torch
 from monai.networks.nets import BasicUNet
 from torch import nn
 
-from segexp.analysis.record import _processor
+from segexp.analysis.record import processor
 from segexp.losses import CrossEntropy
 from segexp.models import UNet
 from segexp.training.performance import Performance
@@ -96,7 +96,7 @@ def main() -> None:
 
 def report(times: dict[str, list[float]], options: argparse.Namespace, device: torch.device) -> None:
     """Print machine, setting and the table."""
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{_processor()}, {os.cpu_count()} cores"
+    name = torch.cuda.get_device_name() if device.type == "cuda" else f"{processor()}, {os.cpu_count()} cores"
     print(f"{datetime.now(UTC):%Y-%m-%d}, {name}, torch {torch.__version__}, Python {platform.python_version()}")
     size = f"{options.size} x {options.size}"
     print(f"base {options.base}, depth 4, batch {options.batch}, {size}, median of {options.rounds}\n")

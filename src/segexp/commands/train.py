@@ -53,9 +53,10 @@ def train(cfg: DictConfig) -> float:
         trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
         record(data_fingerprint=data.fingerprint(), parameters=_parameters(task), split=vars(data.split))
         trainer.fit(task, datamodule=data, ckpt_path=checkpoints(config)[0] if resumed else None, weights_only=True)
-        sides = _score(trainer, task, data, checkpoints(config)[1])
+        best = load_checkpoint(checkpoints(config)[1])
+        sides = _score(trainer, task, data, best)
         if trainer.is_global_zero:
-            content = _results(config, run_dir, data, sides)
+            content = _results(config, run_dir, data, sides, best["epoch"])
             _leave(config, run_dir, trainer, data, sides, content)
             record(headline=content["headline"])
             _report(run_dir, content)
@@ -71,9 +72,9 @@ def _quiet() -> None:
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as after a resume
 
 
-def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Path) -> dict[str, dict[str, Any]]:
+def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: dict[str, Any]) -> dict[str, dict[str, Any]]:
     """Score the best epoch: validation cases choose the thresholds, test cases are scored with them."""
-    load_weights(task.network, load_checkpoint(best))
+    load_weights(task.network, best)
     trainer.validate(task, datamodule=data, verbose=False)
     if data.split.test:
         trainer.test(task, datamodule=data, verbose=False)
@@ -81,10 +82,9 @@ def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Path) -> dic
 
 
 def _results(
-    config: dict[str, Any], run_dir: Path, data: DataModule, sides: dict[str, dict[str, Any]]
+    config: dict[str, Any], run_dir: Path, data: DataModule, sides: dict[str, dict[str, Any]], epoch: int
 ) -> dict[str, Any]:
     """Gather figures, how they came about, and what they cost."""
-    best = load_checkpoint(checkpoints(config)[1])
     with (run_dir / "metrics.csv").open(newline="") as file:
         epochs = list(DictReader(file))
     rates = [float(row["train/patches_per_second"]) for row in epochs]
@@ -93,7 +93,7 @@ def _results(
         "headline": headline(sides, config["monitor"]),
         **{side: result["figures"] for side, result in sides.items()},
         "undefined": {side: undefined(result["rows"]) for side, result in sides.items()},
-        "chosen_on_val": {"epoch": best["epoch"], "by": config["monitor"], **sides["val"]["chosen"]},
+        "chosen_on_val": {"epoch": epoch, "by": config["monitor"], **sides["val"]["chosen"]},
         "protocol": {side: result["protocol"] for side, result in sides.items()},
         "cases": vars(data.split),
         "training": {
