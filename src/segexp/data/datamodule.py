@@ -93,7 +93,7 @@ class DataModule(pl.LightningDataModule):
         """Read and check all cases once, then split them."""
         if self._prepared:
             return
-        names = self.source.names()
+        names = [entry.name for entry in self.source.entries()]
         val, test = self.split_spec["val"], self.split_spec["test"]
         self.split: Split = (
             holdout(names, val, test) if self.fold is None else contiguous_fold(names, self.folds, self.fold, val)

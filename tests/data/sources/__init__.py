@@ -1,0 +1,2 @@
+def names(source):
+    return [entry.name for entry in source.entries()]

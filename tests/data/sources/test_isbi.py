@@ -16,6 +16,7 @@ from PIL import Image
 
 from segexp.data.sources import ISBI, isbi
 from segexp.data.sources.isbi import URL
+from tests.data.sources import names
 
 NAMES = [f"slice_{index:02d}" for index in range(30)]
 
@@ -50,7 +51,7 @@ def test_both_layouts(tmp_path, volume, labels, layout):
         save_slices(tmp_path, volume, labels, layout)
     source = ISBI(tmp_path, download=False)
     source.prepare()
-    assert source.names() == NAMES
+    assert names(source) == NAMES
     for index in (2, 10, 29):
         case = source.read(NAMES[index])
         assert case.name == NAMES[index]
@@ -180,7 +181,7 @@ def test_the_pinned_list_covers_all_slices():
 def test_real_data():
     source = ISBI(Path(os.environ["SEGEXP_DATA_DIR"]) / "isbi2012", download=False)
     source.prepare()
-    cases = [source.read(name) for name in source.names()]
+    cases = [source.read(name) for name in names(source)]
     assert len(cases) == 30
     assert {case.image.shape for case in cases} == {(1, 512, 512)}
     assert {case.target.shape for case in cases} == {(512, 512)}

@@ -8,12 +8,13 @@ from skimage.measure import label
 
 from segexp.data.sources import Synthetic
 from segexp.data.sources.synthetic import draw_cells
+from tests.data.sources import names
 
 
 def read_all(**options):
     source = Synthetic(**options)
     source.prepare()
-    return [source.read(name) for name in source.names()]
+    return [source.read(name) for name in names(source)]
 
 
 def dice(pred, truth):
@@ -37,9 +38,9 @@ def test_shapes_types_and_classes(size):
 
 def test_a_case_depends_on_seed_and_number_alone():
     few, many = Synthetic(count=3, seed=5), Synthetic(count=300, seed=5)
-    assert few.names() == many.names()[:3]
-    many.read(many.names()[7])
-    for name in reversed(few.names()):
+    assert names(few) == names(many)[:3]
+    many.read(names(many)[7])
+    for name in reversed(names(few)):
         one, other = few.read(name), many.read(name)
         np.testing.assert_array_equal(one.image, other.image)
         np.testing.assert_array_equal(one.target, other.target)

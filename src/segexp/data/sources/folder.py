@@ -6,7 +6,7 @@ from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
-from segexp.data.case import Case
+from segexp.data.case import Case, Entry
 from segexp.data.images import SUFFIXES, map_values, read_image, read_mask, require_same_size, some
 from segexp.errors import did_you_mean, require_at_least, require_choice
 
@@ -64,11 +64,11 @@ class Folder:
             FileNotFoundError: There is no such folder.
             ValueError: A folder is empty, partners are missing, or two files share one stem.
         """
-        self.names()
+        self.entries()
 
-    def names(self) -> list[str]:
-        """Return the stems of the images in natural order."""
-        return sorted(self._pairs, key=_natural_order)
+    def entries(self) -> list[Entry]:
+        """Return one case per image, named by its stem, in natural order."""
+        return [Entry(name, self._pairs[name]) for name in sorted(self._pairs, key=_natural_order)]
 
     def read(self, name: str) -> Case:
         """Read one pair: image (C, H, W), target (H, W) uint8.

@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from segexp.data.case import Case
+from segexp.data.case import Case, Entry
 from segexp.data.download import RemoteFile, fetch_all
 from segexp.data.images import map_values, read_image, read_mask, read_stack, require_same_size, some
 from segexp.errors import require_choice
 
 URL = "https://raw.githubusercontent.com/zhixuhao/unet/b45af4d458437d8281cc218a07fd4380818ece4a/"
 SLICES = 30
+NAMES = [f"slice_{index:02d}" for index in range(SLICES)]
 VALUES = {255: 0, 0: 1}
 SPACING = (4.0, 4.0)
 
@@ -63,9 +64,9 @@ class ISBI:
             "data=synthetic works meanwhile"
         )
 
-    def names(self) -> list[str]:
+    def entries(self) -> list[Entry]:
         """Return slice_00 … slice_29."""
-        return [f"slice_{index:02d}" for index in range(SLICES)]
+        return [Entry(name, self._files(index)) for index, name in enumerate(NAMES)]
 
     def read(self, name: str) -> Case:
         """Read one slice: image (1, H, W) uint8, target (H, W) uint8.
@@ -73,14 +74,13 @@ class ISBI:
         Raises:
             ValueError: There is no such slice, or a file cannot be used.
         """
-        require_choice("name", name, self.names())
-        index = self.names().index(name)
+        require_choice("name", name, NAMES)
+        index = NAMES.index(name)
+        files = self._files(index)
         if self._has_stacks():
-            files = self._stack_files
             image, raw = (stack[index] for stack in self._stacks)
             image = image[None].copy()
         else:
-            files = (self._slice("image", index), self._slice("label", index))
             image, raw = read_image(files[0], channels=1), read_mask(files[1])
         require_same_size(image, raw, *files)
         return Case(name, image, map_values(raw, VALUES, 0, files[1]), SPACING, "nm", files)
@@ -88,6 +88,9 @@ class ISBI:
     @property
     def _stack_files(self) -> tuple[Path, Path]:
         return self.root / "train-volume.tif", self.root / "train-labels.tif"
+
+    def _files(self, index: int) -> tuple[Path, Path]:
+        return self._stack_files if self._has_stacks() else (self._slice("image", index), self._slice("label", index))
 
     def _has_stacks(self) -> bool:
         return all(path.is_file() for path in self._stack_files)

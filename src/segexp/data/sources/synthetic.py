@@ -7,7 +7,7 @@ import numpy as np
 from scipy import ndimage
 from scipy.spatial import cKDTree
 
-from segexp.data.case import Case
+from segexp.data.case import Case, Entry
 from segexp.errors import require_at_least, require_choice
 
 CELL = 26.0  # mean diameter of a cell, px
@@ -62,9 +62,9 @@ class Synthetic:
     def prepare(self) -> None:
         """Do nothing: cases are drawn when they are read."""
 
-    def names(self) -> list[str]:
+    def entries(self) -> list[Entry]:
         """Return cells_0000, cells_0001 and so on."""
-        return [f"cells_{index:04d}" for index in range(self.count)]
+        return [Entry(name) for name in self._names()]
 
     def read(self, name: str) -> Case:
         """Draw one case: image (C, *S) uint8, target (*S) uint8.
@@ -72,8 +72,8 @@ class Synthetic:
         Raises:
             ValueError: There is no such case.
         """
-        require_choice("name", name, self.names())
-        rng = np.random.default_rng([self.seed, self.names().index(name)])
+        require_choice("name", name, self._names())
+        rng = np.random.default_rng([self.seed, self._names().index(name)])
         cells = draw_cells(rng, self.size)
         kinds = max(1, self.num_classes - 2)
         organelles, structure = _draw_organelles(rng, cells, kinds)
@@ -83,6 +83,9 @@ class Synthetic:
         target = np.where(organelles < self.num_classes, organelles, 0).astype(np.uint8)
         target[cells == 0] = 1
         return Case(name, image, target, (1.0,) * len(self.size))
+
+    def _names(self) -> list[str]:
+        return [f"cells_{index:04d}" for index in range(self.count)]
 
 
 def draw_cells(rng: np.random.Generator, size: Sequence[int]) -> np.ndarray:
