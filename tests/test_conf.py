@@ -1,7 +1,9 @@
 """The configuration and the classes say the same."""
 
 import inspect
+import json
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import MappingProxyType
 
 import pytest
@@ -10,17 +12,27 @@ from omegaconf import OmegaConf
 
 from segexp.build import build_data, build_task
 from segexp.config import compose, config_dir, plain
+from segexp.data.splits import make_split
 
 CONF = config_dir()
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 OPTIONS = [file for file in FILES if file != ("data", "datamodule")]  # the base of the data sets is not one itself
 HANDED_IN = {"augment", "weight_map", "seed", "network"}  # by build, from other groups
-NEEDS = {"folder": ["data.source.images=a", "data.source.masks=b"]}
+NEEDS = {"folder": ["data.source.images=a", "data.source.masks=b"], "manifest": ["data.source.csv=a.csv"]}
+DESCRIBED = {  # by a dataset.json in their root
+    "msd": {"labels": {"0": "background", "1": "part"}, "modality": {"0": "MRI"}, "training": []},
+    "nnunet": {"labels": {"background": 0, "part": 1}, "channel_names": {"0": "MRI"}, "file_ending": ".nii.gz"},
+}
 
 
 def composed(group: str, option: str) -> dict:
-    return plain(compose([f"{group}={option}", "name=test", *NEEDS.get(option, [])], run_dir="unused"))
+    words = [f"{group}={option}", "name=test", *NEEDS.get(option, [])]
+    if option not in DESCRIBED:
+        return plain(compose(words, run_dir="unused"))
+    with TemporaryDirectory() as root:
+        (Path(root) / "dataset.json").write_text(json.dumps(DESCRIBED[option]))
+        return plain(compose([*words, f"data.source.root={root}"], run_dir="unused"))
 
 
 def our_nodes(node: dict, key: str = "") -> list[tuple[str, dict]]:
@@ -60,6 +72,7 @@ REFERENCES = [  # the file of each of our classes that is no variant: values = d
     ("performance", "default"),
     ("metrics", "membrane"),
     ("data", "datamodule"),
+    *[("data/intensity", path.stem) for path in sorted((CONF / "data" / "intensity").glob("*.yaml"))],
 ]
 
 
@@ -75,7 +88,7 @@ def test_values_are_the_defaults_of_the_signature(group, option):
             if isinstance(default, tuple | MappingProxyType):
                 default = list(default) if isinstance(default, tuple) else dict(default)
             if (group, name) == ("data", "split"):
-                default = {"val": 0.2, "test": 0.0}
+                default = {k: p.default for k, p in inspect.signature(make_split).parameters.items() if k in node[name]}
             assert node[name] == default, f"{group}/{option}.yaml {key}.{name}={node[name]}, signature {default}"
 
 

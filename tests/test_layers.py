@@ -14,7 +14,7 @@ MAY_IMPORT = {
     "build": {"training", *GROUND, "errors"},
     "commands": {"build", "config", "analysis", "training", "data", "metrics", "errors"},
     "cli": {"commands", "config", "errors"},
-    "config": {"training"},  # inside a resolver, at use
+    "config": {"training", "data"},  # inside a resolver, at use
     "errors": set(),
 }
 ONLY_IN = {

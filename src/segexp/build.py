@@ -7,8 +7,8 @@ import pytorch_lightning as pl
 from hydra.utils import instantiate
 
 from segexp.data import DataModule
-from segexp.data.intensity import RULE
 from segexp.errors import require_choice
+from segexp.inference import SlicePredictor
 from segexp.training.task import Task
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
@@ -32,8 +32,7 @@ def build_task(config: dict[str, Any]) -> Task:
     performance = _make(config["performance"])
     dims = config["data"]["spatial_dims"]
     performance.apply(network, dims)
-    predictor = _make(config["inference"]["predictor"])
-    averaging = _make(config["inference"]["averaging"])
+    predictor, scorer = _predictors(config)
     return Task(
         network=network,
         loss=_make(config["loss"]),
@@ -41,7 +40,7 @@ def build_task(config: dict[str, Any]) -> Task:
         optimizer=_make(config["optimizer"]),
         scheduler=_make(config["scheduler"]),
         predictor=predictor,
-        scorer=averaging(predictor) if averaging else predictor,
+        scorer=scorer,
         description=describe(config),
         memory_format=performance.memory_format(dims),
         seed=config["seed"],
@@ -69,16 +68,23 @@ def build_trainer(config: dict[str, Any], purge_step: int | None = None) -> pl.T
 
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:
-    """Collect what a checkpoint must say of itself to be used without this configuration."""
-    data = config["data"]
+    """Collect what a checkpoint must say of its network; the data module adds how images are made ready."""
     model = {key: value for key, value in config["model"].items() if key != "_target_"}
     return {
         "network": config["model"]["_target_"].rpartition(".")[2],
         "model": model,
-        "class_names": data["class_names"],
-        "patch_size": data["patch_size"],
-        "intensity": RULE,
     }
+
+
+def _predictors(config: dict[str, Any]) -> tuple[Any, Any]:
+    """Build the predictor for validation during training and the one for the final figures."""
+    predictor = _make(config["inference"]["predictor"])
+    averaging = _make(config["inference"]["averaging"])
+    scorer = averaging(predictor) if averaging else predictor
+    if config["data"]["spatial_dims"] == 2:
+        context = config["data"]["context"]
+        return SlicePredictor(predictor, context), SlicePredictor(scorer, context)
+    return predictor, scorer
 
 
 def checkpoints(config: dict[str, Any]) -> tuple[Path, Path]:

@@ -20,7 +20,13 @@ import segexp
 from segexp.config import compose, config_dir, register_resolvers
 from segexp.errors import did_you_mean
 
-COMMANDS = {"train": "train a network and score it on whole cases"}
+COMMANDS = {
+    "train": "train a network and score it on whole cases",
+    "audit": "look for what is wrong or strange in a data set",
+    "preview": "draw training patches before and after augmentation",
+    "benchmark": "measure speed: `benchmark data` for patches per second of every augmentation",
+}
+PLAIN_WORDS = {"benchmark": "subject"}  # command: the key that its first word names when it has no "="
 
 
 def main(command: str | None = None) -> None:
@@ -39,7 +45,14 @@ def main(command: str | None = None) -> None:
         wanted = command in ("--help", "-h", "help")
         print(_usage() if wanted else f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}\n{_usage()}")
         sys.exit(0 if wanted else 2)
-    _run_or_explain(command, words)
+    _run_or_explain(command, _keyed(command, words))
+
+
+def _keyed(command: str, words: list[str]) -> list[str]:
+    """Let ``benchmark data`` stand for ``benchmark subject=data``."""
+    if command in PLAIN_WORDS and words and re.fullmatch(r"\w+", words[0]):
+        return [f"{PLAIN_WORDS[command]}={words[0]}", *words[1:]]
+    return words
 
 
 def _usage() -> str:
@@ -99,9 +112,9 @@ def _resumed(words: list[str]) -> list[str]:
             "give the folder of a run that finished an epoch, or leave resume out to start anew"
         )
     longer = any(word.startswith("trainer.max_epochs=") for word in words)
-    if not longer and json.loads((folder / "run.json").read_text())["status"] == "done":
+    if not longer and json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"] == "done":
         raise ValueError(f"resume={folders[-1]}: the run is complete; to train longer give trainer.max_epochs=<more>")
-    stored = yaml.safe_load(overrides.read_text()) or []
+    stored = yaml.safe_load(overrides.read_text(encoding="utf-8")) or []
     quoted = str(folder).replace("'", "\\'")
     return [*stored, f"hydra.run.dir='{quoted}'", *words]
 
@@ -129,8 +142,10 @@ def explain(error: BaseException, words: list[str]) -> str | None:
     cause = error
     while cause.__cause__ is not None and isinstance(cause, HydraException):
         cause = cause.__cause__
+    if isinstance(cause, OmegaConfBaseException):  # below the first line it tells of its own nodes
+        return re.sub(r"^\w+ raised while resolving interpolation: ", "", str(cause).splitlines()[0])
     ours = isinstance(cause, ValueError | OSError) and _raised_here(cause)
-    return str(cause) if ours or isinstance(cause, HydraException | OmegaConfBaseException) else None
+    return str(cause) if ours or isinstance(cause, HydraException) else None
 
 
 def _known_keys(words: list[str]) -> list[str]:

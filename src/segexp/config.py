@@ -43,11 +43,21 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def register_resolvers() -> None:
-    """Make ``${best_precision:..}`` known; PyTorch is imported only when it is used."""
+    """Make ``${best_precision:..}``, ``${dataset_json:..}`` and ``${with_context:..}`` known; imports wait for use."""
 
     def best_precision(accelerator: str) -> str:
         from segexp.training.performance import best_precision
 
         return best_precision(accelerator)
 
+    def with_context(channels: int, context: int) -> int:
+        return channels * (2 * context + 1)
+
+    def dataset_json(root: str, fact: str) -> Any:
+        from segexp.data.sources.msd import dataset_fact
+
+        return dataset_fact(root, fact)
+
+    OmegaConf.register_new_resolver("dataset_json", dataset_json, replace=True)
+    OmegaConf.register_new_resolver("with_context", with_context, replace=True)
     OmegaConf.register_new_resolver("best_precision", best_precision, replace=True, use_cache=True)

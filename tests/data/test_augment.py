@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from hydra.utils import instantiate
 
-from segexp.config import compose, plain
-from segexp.data.augment import Augment, GridElastic
+from segexp.config import compose, config_dir, plain
+from segexp.data.augment import Augment, GridElastic, QuarterTurns
 
-PRESETS = ("none", "light", "elastic_2015", "heavy")
+PRESETS = ["none", *sorted({path.stem for path in (config_dir() / "augment").glob("*.yaml")} - {"none"})]
 
 
 def preset(name: str) -> Augment:
@@ -111,8 +111,18 @@ def test_a_turn_of_an_oblong_patch_is_refused():
     import albumentations as A
 
     image, mask = scene(32, 64)
-    with pytest.raises(ValueError, match="make data.patch_size square"):
+    with pytest.raises(ValueError, match="make the last two lengths of data.patch_size equal"):
         Augment([A.Transpose(p=1)])(image, mask, None, np.random.default_rng(0))
+
+
+def test_quarter_turns_keep_the_size_of_oblong_patches():
+    image, mask = scene(32, 64)
+    seen = set()
+    for seed in range(12):
+        _, labels, _ = Augment([QuarterTurns(p=1)])(image, mask, None, np.random.default_rng(seed))
+        (turns,) = [k for k in (0, 2) if np.array_equal(labels, np.rot90(mask, k))]
+        seen.add(turns)
+    assert seen == {0, 2}
 
 
 def test_grid_elastic_checks_its_arguments():

@@ -1,14 +1,17 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from segexp.data import DataModule
+from segexp.data import Case, DataModule, Entry
+from segexp.data.cache import CaseCache
 from segexp.data.sources import Synthetic
 
 
 def module(**changes) -> DataModule:
     settings = {
         "source": Synthetic(size=(48, 48), count=10),
-        "in_channels": 1,
+        "channels": 1,
         "num_classes": 2,
         "spatial_dims": 2,
         "class_names": ["interior", "membrane"],
@@ -50,7 +53,7 @@ def test_fingerprint_follows_content_alone():
 def test_volumes_of_three_classes_and_two_channels():
     data = ready(
         source=Synthetic(size=(16, 32, 32), count=5, num_classes=3, channels=2),
-        in_channels=2,
+        channels=2,
         num_classes=3,
         spatial_dims=3,
         class_names=["interior", "membrane", "organelle"],
@@ -77,5 +80,99 @@ def test_wrong_settings_are_refused_at_once(changes, words):
 
 
 def test_cases_of_another_shape_are_refused_with_their_name():
-    with pytest.raises(ValueError, match=r"has shape \(2, 48, 48\).*data.in_channels=1"):
+    with pytest.raises(ValueError, match=r"has shape \(2, 48, 48\).*data.channels=1"):
         ready(source=Synthetic(size=(48, 48), count=10, channels=2))
+
+
+class Volumes:
+    """Anisotropic volumes with a field of view, made from the synthetic ones."""
+
+    def __init__(self, count: int = 6, broken: tuple[int, ...] = ()) -> None:
+        self.count, self.broken = count, broken
+        self._cells = Synthetic(size=(16, 24, 20), count=count)
+
+    def prepare(self) -> None:
+        pass
+
+    def entries(self) -> list[Entry]:
+        return [Entry(entry.name) for entry in self._cells.entries()]
+
+    def read(self, name: str) -> Case:
+        if int(name[-1]) in self.broken:
+            raise ValueError(f"{name}.nii cannot be read")
+        case = self._cells.read(name)
+        valid = np.ones(case.target.shape, bool)
+        valid[:, :3] = False
+        others = {"second": 1 - case.target}
+        return replace(case, spacing=(4.0, 1.0, 1.0), spacing_unit="mm", valid=valid, others=others)
+
+
+SLICED = {"source": Volumes(), "patch_size": [16, 16]}
+
+
+def test_volumes_slice_by_slice_with_context():
+    data = ready(**SLICED, context=1)
+    batch = next(iter(data.train_dataloader()))
+    assert tuple(batch["image"].shape) == (4, 3, 16, 16)
+    assert tuple(batch["target"].shape) == (4, 16, 16)
+    whole = next(iter(data.val_dataloader()))
+    assert tuple(whole["image"].shape) == (1, 1, 16, 24, 20)
+    assert tuple(whole["target"].shape) == (1, 16, 24, 20)
+
+
+@pytest.mark.parametrize(("axis", "shape"), [(1, (24, 16, 20)), (2, (20, 16, 24))])
+def test_slices_along_another_axis(axis, shape):
+    data = ready(**SLICED, slice_axis=axis)
+    case = data.cases("train")[0].case
+    assert case.target.shape == case.valid.shape == case.others["second"].shape == shape
+    assert case.spacing == ((1.0, 4.0, 1.0))
+    raw = Volumes().read(case.name)
+    np.testing.assert_array_equal(case.image[0], np.moveaxis(raw.image[0], axis, 0))
+
+
+def test_cases_are_resampled_for_the_network_and_scored_as_they_are():
+    data = ready(**SLICED, spacing=[2.0, 2.0, 2.0])
+    prepared = data.cases("val")[0]
+    assert prepared.case.image.shape == (1, 32, 12, 10)
+    whole = next(iter(data.val_dataloader()))
+    assert tuple(whole["image"].shape) == (1, 1, 32, 12, 10)
+    assert tuple(whole["target"].shape) == (1, 16, 24, 20)
+    assert ready(**SLICED, spacing="median").description()["spacing"] == [4.0, 1.0, 1.0]
+    with pytest.raises(ValueError, match="data.spacing='auto' must be one size per axis, median or null"):
+        ready(**SLICED, spacing="auto")
+
+
+def test_pixels_outside_the_field_of_view_are_not_labelled():
+    case = ready(**SLICED).cases("test")[0].own
+    for labels in (case.target, case.others["second"]):
+        assert (labels[:, :3] == 255).all()
+        assert (labels[:, 3:] < 2).all()
+
+
+def test_every_broken_case_is_named_at_once():
+    with pytest.raises(ValueError, match=r"audit of 6 cases found 2 errors:\ncells_0001.nii .*\ncells_0004.nii"):
+        ready(**SLICED | {"source": Volumes(broken=(1, 4))})
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"context": 1}, "is no volume: data.context=1"),
+        ({"foreground_share": 1.5}, "data.foreground_share=1.5"),
+        ({"slice_axis": 3}, "data.slice_axis=3"),
+        ({"spatial_dims": 3, "patch_size": [8, 8, 8], "context": 1}, "belong to slices"),
+    ],
+)
+def test_what_does_not_fit_is_refused(changes, words):
+    with pytest.raises(ValueError, match=words):
+        ready(**changes)
+
+
+def test_decoded_cases_come_from_the_cache(tmp_path, monkeypatch):
+    first = ready(**SLICED, cache=CaseCache(tmp_path / "cache"))
+    monkeypatch.setattr(Volumes, "read", lambda self, name: pytest.fail(f"{name} was decoded again"))
+    again = ready(**SLICED, cache=CaseCache(tmp_path / "cache"))
+    monkeypatch.undo()
+    assert again.fingerprint() == first.fingerprint() == ready(**SLICED).fingerprint()
+    one, two = (next(iter(data.train_dataloader())) for data in (first, again))
+    np.testing.assert_array_equal(one["image"], two["image"])

@@ -1,5 +1,6 @@
 """Files written by Pillow, tifffile and OpenCV, or byte by byte, are read back."""
 
+import json
 import struct
 import zlib
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from segexp.data.images import map_values, read_image, read_mask, read_stack, require_same_size, some
+from segexp.data.images import file_facts, map_values, read_image, read_mask, read_stack, require_same_size, some
 
 HERE = Path("mask.png")
 
@@ -282,6 +283,14 @@ def test_sizes_must_agree():
     require_same_size(np.zeros((3, 4, 5)), np.zeros((4, 5)), Path("i.png"), Path("m.png"))
     with pytest.raises(ValueError, match=r"i\.png is 4×5 .* mask m\.png is 5×4: crop or resample"):
         require_same_size(np.zeros((3, 4, 5)), np.zeros((5, 4)), Path("i.png"), Path("m.png"))
+
+
+def test_facts_are_plain_values_of_the_files():
+    image, mask = np.zeros((1, 2, 3), np.uint16), np.array([[0, 0, 7], [7, 7, 0]], np.float32)
+    facts = file_facts(image, mask)
+    assert facts == {"image_dtype": "uint16", "mask_dtype": "float32", "mask_values": {0: 3, 7: 3}}
+    assert json.loads(json.dumps(facts))["mask_values"] == {"0": 3, "7": 3}
+    assert file_facts(image, None) == {"image_dtype": "uint16"}
 
 
 def test_some_counts_what_it_leaves_out():

@@ -5,7 +5,8 @@ from torch.utils.data import DataLoader
 
 from segexp.data.augment import Augment, GridElastic
 from segexp.data.case import Case
-from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, prepare
+from segexp.data.intensity import ZScore
+from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop, prepare
 
 
 def cases(count: int = 3, size: tuple[int, ...] = (40, 48)) -> list:
@@ -13,7 +14,9 @@ def cases(count: int = 3, size: tuple[int, ...] = (40, 48)) -> list:
     made = []
     for i in range(count):
         mask = (rng.random(size) > 0.7).astype(np.uint8)
-        made.append(prepare(Case(f"case_{i}", rng.integers(0, 255, (1, *size), np.uint8), mask, (1.0,) * len(size))))
+        made.append(
+            prepare(Case(f"case_{i}", rng.integers(0, 255, (1, *size), np.uint8), mask, (1.0,) * len(size)), ZScore())
+        )
     return made
 
 
@@ -54,7 +57,7 @@ def test_another_seed_draws_other_patches(dataset):
 def test_every_corner_can_be_drawn():
     """All positions of a patch in the case occur, the last one included."""
     case = Case("c", np.arange(20, dtype=np.uint8).reshape(1, 4, 5), np.zeros((4, 5), np.uint8), (1.0, 1.0))
-    dataset = PatchDataset([prepare(case)], (3, 3), Augment())
+    dataset = PatchDataset([prepare(case, ZScore())], (3, 3), Augment())
     corners = {round(float(dataset[0, i]["image"][0, 0, 0]), 4) for i in range(200)}
     assert len(corners) == 2 * 3
 
@@ -70,10 +73,10 @@ def test_intensities_are_standardised_per_case_and_masks_untouched():
 
 def test_constant_image_maps_to_zero_and_nan_is_refused_by_name():
     flat = Case("flat", np.full((1, 8, 8), 7, np.uint8), np.zeros((8, 8), np.uint8), (1.0, 1.0))
-    assert torch.count_nonzero(CaseDataset([prepare(flat)])[0]["image"]) == 0
+    assert torch.count_nonzero(CaseDataset([prepare(flat, ZScore())])[0]["image"]) == 0
     bad = Case("bad", np.full((1, 8, 8), np.nan, np.float32), None, (1.0, 1.0))
     with pytest.raises(ValueError, match="case bad .*not finite"):
-        prepare(bad)
+        prepare(bad, ZScore())
 
 
 def test_patch_larger_than_case_is_refused_unless_mirrored():
@@ -85,10 +88,57 @@ def test_patch_larger_than_case_is_refused_unless_mirrored():
 
 def test_mirror_margin_reaches_beyond_the_border():
     case = Case("c", np.arange(16, dtype=np.uint8).reshape(1, 4, 4), np.zeros((4, 4), np.uint8), (1.0, 1.0))
-    dataset = PatchDataset([prepare(case)], (8, 8), Augment(), mirror_margin=2)
-    unit = dataset.cases[0].case.image[0]
-    np.testing.assert_array_equal(unit[2:6, 2:6], np.arange(16).reshape(4, 4))
-    np.testing.assert_array_equal(unit[2:6, 0], [2, 6, 10, 14])  # mirrored about the first column
+    item = PatchDataset([prepare(case, ZScore())], (8, 8), Augment(), mirror_margin=2)[0, 0]  # fits in one way only
+    gray = item["image"][0].numpy() * np.arange(16).std() + np.arange(16).mean()
+    np.testing.assert_allclose(gray, np.pad(np.arange(16).reshape(4, 4), 2, mode="reflect"), atol=1e-4)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 4), (3, 4, 5)])
+def test_crop_equals_numpy_pad(shape):
+    array = np.random.default_rng(0).random((2, *shape))
+    padded = np.pad(array, [(0, 0), *[(20, 20)] * len(shape)], mode="reflect")
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        begin, size = rng.integers(-9, 6, len(shape)), rng.integers(1, 14, len(shape))
+        wanted = padded[(slice(None), *(slice(b + 20, b + 20 + p) for b, p in zip(begin, size, strict=True)))]
+        np.testing.assert_array_equal(crop(array, list(begin), list(size)), wanted)
+
+
+def coordinates(shape=(6, 8, 10), channels=1) -> Case:
+    """A volume whose gray value tells its slice, for channel c raised by 100 c."""
+    image = np.broadcast_to(np.arange(shape[0], dtype=np.float32)[:, None, None], shape)
+    image = np.stack([image + 100 * c for c in range(channels)])
+    mask = np.zeros(shape, np.uint8)
+    mask[4, 6, 8] = 1
+    mask[1, :, :] = 2
+    return Case("v", image, mask, (1.0,) * 3)
+
+
+def test_slices_of_a_volume_come_with_their_neighbours():
+    prepared = prepare(coordinates(channels=2), ZScore())
+    dataset = PatchDataset([prepared], (4, 4), Augment(), context=1)
+    seen = set()
+    for i in range(60):
+        item = dataset[0, i]
+        assert item["target"].shape == (4, 4)
+        gray = item["image"].numpy().reshape(2, 3, 4, 4) * np.arange(6).std() + np.arange(6).mean()
+        before, here, after = np.rint(gray[0, :, 0, 0]).astype(int)
+        assert (before, after) == (max(here - 1, 0), min(here + 1, 5))
+        np.testing.assert_allclose(gray[0], gray[1], atol=1e-4)  # each channel is standardised by itself
+        assert (item["target"] == 2).all() == (here == 1)
+        seen.add(here)
+    assert seen == set(range(6))
+
+
+def test_foreground_share_draws_classes_evenly_and_reaches_the_rare_one():
+    """Class 1 is a single voxel, class 2 a whole slice: by volume 1 : 80, by our draw 1 : 1."""
+    prepared = prepare(coordinates(), ZScore(), find_spots=True)
+    anywhere = PatchDataset([prepared], (1, 2, 2), Augment())
+    centred = PatchDataset([prepared], (1, 2, 2), Augment(), foreground_share=1.0)
+    rare = [[int((d[0, i]["target"] == 1).any()) for i in range(200)] for d in (anywhere, centred)]
+    assert np.mean(rare[0]) < 0.1
+    assert 0.4 < np.mean(rare[1]) < 0.6
+    assert all((centred[0, i]["target"] > 0).any() for i in range(200))
 
 
 def test_volumes_are_cut_alike():
@@ -98,7 +148,7 @@ def test_volumes_are_cut_alike():
 
 
 def test_weight_map_travels_with_the_patch():
-    made = [prepare(p.case, lambda mask: mask.astype(np.float32) * 3) for p in cases()]
+    made = [prepare(p.case, ZScore(), lambda mask: mask.astype(np.float32) * 3) for p in cases()]
     item = PatchDataset(made, (16, 16), Augment([GridElastic(sigma=3)]))[0, 5]
     assert torch.equal(item["weight"], item["target"].float() * 3)
 

@@ -191,7 +191,7 @@ def test_averaged_weights_are_validated_and_kept(tmp_path):
             "model.base_channels=2",
             "data.num_classes=3",
             "data.class_names=[interior,membrane,organelle]",
-            "data.in_channels=2",
+            "data.channels=2",
         ],
         ["trainer=debug", "loss=ce", "trainer.gradient_clip_val=1"],
         ["data.split.test=0", "data.num_workers=2"],

@@ -32,7 +32,7 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
     for i, panel in enumerate(panels):
         left = i * (width + 2)
         sheet[HEADER:, left : left + width] = panel
-        sheet[:HEADER, left : left + width] = _title(TITLES[i], width)
+        sheet[:HEADER, left : left + width] = title(TITLES[i], width)
     return sheet
 
 
@@ -61,7 +61,8 @@ def _error(gray: np.ndarray, target: np.ndarray, pred: np.ndarray) -> np.ndarray
     return np.clip(shown, 0, 255).astype(np.uint8)
 
 
-def _title(text: str, width: int) -> np.ndarray:
+def title(text: str, width: int) -> np.ndarray:
+    """Write the text, or what stands before its colon, where it fits: (16, width, 3) uint8."""
     strip = Image.new("RGB", (width, HEADER), "white")
     draw = ImageDraw.Draw(strip)
     fitting = next((t for t in (text, text.split(":")[0]) if draw.textlength(t) <= width), "")

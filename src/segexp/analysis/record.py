@@ -38,7 +38,7 @@ class RunRecord:
 
     def __init__(self, folder: Path, overrides: list[str], seed: int) -> None:
         self.path = folder / "run.json"
-        earlier = json.loads(self.path.read_text()) if self.path.is_file() else {}
+        earlier = json.loads(self.path.read_text(encoding="utf-8")) if self.path.is_file() else {}
         self.content: dict[str, Any] = {
             "status": "running",
             "why": "",
@@ -69,7 +69,7 @@ class RunRecord:
 def write_json(path: Path, content: Any) -> None:
     """Write JSON so that a reader never sees half a file; nan becomes null."""
     part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n")
+    part.write_text(json.dumps(_finite(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     part.replace(path)
 
 
@@ -112,7 +112,7 @@ def processor() -> str:
     """Name of the processor, as the system tells it."""
     info = Path("/proc/cpuinfo")
     if info.is_file():
-        for line in info.read_text().splitlines():
+        for line in info.read_text(encoding="utf-8").splitlines():
             if line.startswith("model name"):
                 return line.partition(":")[2].strip()
     return platform.processor()

@@ -21,7 +21,7 @@ def write_cases(path: Path, sides: dict[str, dict[str, Any]], names: dict[str, l
         for row in result["rows"]
     ]
     columns = list(dict.fromkeys(column for row in rows for column in row))
-    with path.open("w", newline="") as file:
+    with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, columns, restval="")
         writer.writeheader()
         writer.writerows(rows)

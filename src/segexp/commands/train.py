@@ -10,7 +10,9 @@ from csv import DictReader
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytorch_lightning as pl
+import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -26,7 +28,8 @@ from segexp.analysis.tensorboard import hyperparameters
 from segexp.build import build_data, build_task, build_trainer, checkpoints
 from segexp.config import plain
 from segexp.data import DataModule
-from segexp.metrics import undefined
+from segexp.data.patches import target_of
+from segexp.metrics import score_observer, undefined
 from segexp.training.checkpoint import load_checkpoint, load_weights
 from segexp.training.task import Task
 
@@ -49,14 +52,17 @@ def train(cfg: DictConfig) -> float:
         _check_patch(config, task)
         data.prepare_data()
         data.setup()
+        task.description |= data.description()
         resumed = load_checkpoint(checkpoints(config)[0]) if config["resume"] else None
         trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
+        if trainer.is_global_zero:
+            print(data.found.summary(more=f"segexp audit data={_choices().get('data', '')} shows them"))
         record(data_fingerprint=data.fingerprint(), parameters=_parameters(task), split=vars(data.split))
         trainer.fit(task, datamodule=data, ckpt_path=checkpoints(config)[0] if resumed else None, weights_only=True)
         best = load_checkpoint(checkpoints(config)[1])
         sides = _score(trainer, task, data, best)
         if trainer.is_global_zero:
-            content = _results(config, run_dir, data, sides, best["epoch"])
+            content = _results(config, run_dir, task, data, sides, best["epoch"])
             _leave(config, run_dir, trainer, data, sides, content)
             record(headline=content["headline"])
             _report(run_dir, content)
@@ -82,16 +88,17 @@ def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: dict[str, An
 
 
 def _results(
-    config: dict[str, Any], run_dir: Path, data: DataModule, sides: dict[str, dict[str, Any]], epoch: int
+    config: dict[str, Any], run_dir: Path, task: Task, data: DataModule, sides: dict[str, dict[str, Any]], epoch: int
 ) -> dict[str, Any]:
     """Gather figures, how they came about, and what they cost."""
-    with (run_dir / "metrics.csv").open(newline="") as file:
+    with (run_dir / "metrics.csv").open(newline="", encoding="utf-8") as file:
         epochs = list(DictReader(file))
     rates = [float(row["train/patches_per_second"]) for row in epochs]
     seconds = sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in epochs)
     return {
         "headline": headline(sides, config["monitor"]),
         **{side: result["figures"] for side, result in sides.items()},
+        "observers": {side: _observers(task, data, side) for side in sides},
         "undefined": {side: undefined(result["rows"]) for side, result in sides.items()},
         "chosen_on_val": {"epoch": epoch, "by": config["monitor"], **sides["val"]["chosen"]},
         "protocol": {side: result["protocol"] for side, result in sides.items()},
@@ -101,6 +108,19 @@ def _results(
             "epochs": len(epochs),
             "patches_per_second": round(statistics.median(rates), 2),
         },
+    }
+
+
+def _observers(task: Task, data: DataModule, side: str) -> dict[str, dict[str, float]]:
+    """Score further human observers, where all cases of a side have them, against the truth: the human reference."""
+    cases = [prepared.own for prepared in data.cases(side)]
+    names = set.intersection(*(set(case.others) for case in cases))
+    truths = [torch.from_numpy(target_of(case).astype(np.int64)) for case in cases]
+    return {
+        name: score_observer(
+            task.metrics, truths, [torch.tensor(case.others[name]) for case in cases], data.num_classes
+        )
+        for name in sorted(names)
     }
 
 
@@ -116,8 +136,7 @@ def _leave(
     write_results(run_dir / "results.json", content)
     write_cases(run_dir / "cases.csv", sides, {side: list(getattr(data.split, side)) for side in sides})
     if trainer.logger is not None:
-        choices = dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
-        params = hyperparameters(config, choices)
+        params = hyperparameters(config, _choices())
         side = content["headline"]["split"]
         means = [name for name in content[side] if name not in content["undefined"][side]]
         final = {f"final/{side}_{name}": content[side][name] for name in means}
@@ -129,17 +148,23 @@ def _report(run_dir: Path, content: dict[str, Any]) -> None:
     """Print the run folder, the headline figures and how to look at the curves."""
     side = content["headline"]["split"]
     figures, per_class = content[side], content["undefined"][side]
-    table = Table("figure", "value", title=content["headline"]["note"])
+    observers = content["observers"][side]
+    table = Table("figure", "value", *(f"observer {name}" for name in observers), title=content["headline"]["note"])
     for name, value in figures.items():
         means = [mean for mean in figures if mean not in per_class and name.startswith(f"{mean}_")]
         if name not in per_class or all(figures[mean] != value for mean in means):  # of one class, the mean says it all
-            table.add_row(name, f"{value:.4f}")
+            table.add_row(name, f"{value:.4f}", *(f"{other[name]:.4f}" for other in observers.values()))
     shown = _relative(run_dir)
     console = Console()
     console.print(table)
     console.print(f"run folder   {shown}", soft_wrap=True, highlight=False)
     board = _relative(Path(sys.executable).with_name("tensorboard"))
     console.print(f"look at it   {board} --logdir {shown}", soft_wrap=True, highlight=False)
+
+
+def _choices() -> dict[str, Any]:
+    """Options that were chosen, by group."""
+    return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
 
 
 def _relative(path: Path) -> Path:
@@ -195,6 +220,10 @@ def _start(config: dict[str, Any], run_dir: Path) -> RunRecord:
     """Write config.yaml, overrides.yaml and the first run.json."""
     overrides = [] if not HydraConfig.initialized() else list(HydraConfig.get().overrides.task)
     overrides = [word for word in overrides if not word.startswith("resume=")]
-    (run_dir / "config.yaml").write_text(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
-    (run_dir / "overrides.yaml").write_text(yaml.safe_dump(overrides, allow_unicode=True))
+    _dump(run_dir / "config.yaml", config)
+    _dump(run_dir / "overrides.yaml", overrides)
     return RunRecord(run_dir, overrides, config["seed"])
+
+
+def _dump(path: Path, content: Any) -> None:
+    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")

@@ -1,5 +1,6 @@
 """Augmentation: image, mask and weight map move in one call, from random numbers that belong to one patch alone."""
 
+import functools
 import random
 from typing import Any
 
@@ -8,20 +9,24 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+GRAY_OR_RGB = (A.CLAHE, A.ColorJitter, A.HueSaturationValue)  # albumentations refuses other numbers of channels
+
 
 class Augment:
     """A list of albumentations transforms, drawn anew for each patch.
 
-    In 3-D every transform acts in the slice plane, with equal random numbers for all slices of the patch.
+    In 3-D the transforms act in the slice plane, with equal random numbers for all slices of the patch; ``Noise``,
+    ``Anisotropy`` and ``TorchIO`` act on the volume.
 
     Args:
-        transforms: albumentations transforms, applied in order; images are float32 in [0, 1], masks are interpolated
-            by nearest neighbour so that no label is invented.
+        transforms: albumentations transforms, ours among them, applied in order; images are float32 in [0, 1], masks
+            are interpolated by nearest neighbour so that no label is invented.
     """
 
     def __init__(self, transforms: list[Any] | None = None) -> None:
         cv2.setNumThreads(0)  # workers are the parallelism
         self._empty = not transforms
+        self._colour = [type(t).__name__ for t in transforms or [] if isinstance(t, GRAY_OR_RGB)]
         self._compose = A.Compose(transforms or [], additional_targets={"weight": "mask", "weights": "masks"})
 
     def __call__(
@@ -30,10 +35,15 @@ class Augment:
         """Transform image (C, *S) in [0, 1], mask (*S) and weight (*S) or None together.
 
         Raises:
-            ValueError: A transform changed the patch's size.
+            ValueError: A transform changed the patch's size, or is for gray or RGB images only and these are neither.
         """
         if self._empty:
             return image, mask, weight
+        if self._colour and len(image) not in (1, 3):
+            raise ValueError(
+                f"augmentation {', '.join(self._colour)} is for images of 1 or 3 channels, these have {len(image)}: "
+                "take another preset, such as augment=light"
+            )
         keys = ("images", "masks", "weights") if mask.ndim == 3 else ("image", "mask", "weight")
         arrays = (np.moveaxis(image, 0, -1), mask, weight)
         given = {key: np.ascontiguousarray(a) for key, a in zip(keys, arrays, strict=True) if a is not None}
@@ -43,9 +53,22 @@ class Augment:
         if moved_mask.shape != mask.shape:
             raise ValueError(
                 f"an augmentation turned a patch of {mask.shape} into {moved_mask.shape}: "
-                "make data.patch_size square, or take augment=none"
+                "make the last two lengths of data.patch_size equal, or take another preset"
             )
         return np.moveaxis(moved_image, -1, 0), moved_mask, moved_weight
+
+
+class QuarterTurns(A.RandomRotate90):
+    """Turns by 0, 90, 180 or 270 degrees in the slice plane; by 0 or 180 where the patch is oblong, to keep its size.
+
+    Args:
+        p: Probability of use.
+    """
+
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+        """Make the number of quarter turns even where height and width differ."""
+        height, width = params["shape"][:2]
+        return {"factor": params["factor"] if height == width else params["factor"] // 2 * 2}
 
 
 class GridElastic(A.DualTransform):
@@ -89,6 +112,7 @@ class GridElastic(A.DualTransform):
         return cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
 
 
+@functools.lru_cache(maxsize=8)
 def _spread(length: int, grid: int) -> np.ndarray:
     """Weights (length, grid) that interpolate ``grid`` node values to ``length`` pixels by a natural cubic spline."""
     nodes = np.linspace(0, length - 1, grid)

@@ -1,11 +1,13 @@
 """A case: one patient, slice or stack with everything that is known about it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+IGNORED = 255  # in targets: not labelled, counts nowhere
 
 
 @dataclass(frozen=True)
@@ -57,3 +59,27 @@ class Case:
     affine: np.ndarray | None = None
     orientation: str = ""
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+
+def unlabelled_outside(case: Case) -> Case:
+    """Mark pixels outside the field of view as not labelled, so that they count nowhere."""
+    if case.valid is None:
+        return case
+    target = None if case.target is None else np.where(case.valid, case.target, np.uint8(IGNORED))
+    others = {who: np.where(case.valid, truth, np.uint8(IGNORED)) for who, truth in case.others.items()}
+    return replace(case, target=target, others=others)
+
+
+def slices_first(case: Case, axis: int) -> Case:
+    """Bring spatial axis ``axis`` of a volume to the front; the affine stays that of the volume as it was read."""
+    if axis == 0:
+        return case
+    spacing = list(case.spacing)
+    return replace(
+        case,
+        image=np.moveaxis(case.image, axis + 1, 1),
+        target=None if case.target is None else np.moveaxis(case.target, axis, 0),
+        valid=None if case.valid is None else np.moveaxis(case.valid, axis, 0),
+        others={who: np.moveaxis(truth, axis, 0) for who, truth in case.others.items()},
+        spacing=(spacing.pop(axis), *spacing),
+    )

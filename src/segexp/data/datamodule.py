@@ -3,18 +3,24 @@
 import hashlib
 import os
 from collections.abc import Mapping, Sequence
+from functools import partial
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
 import torch
 from torch.utils.data import DataLoader
 
+from segexp.data.audit import Audit, audit
 from segexp.data.augment import Augment
-from segexp.data.case import Case
+from segexp.data.cache import CaseCache, settings_of
+from segexp.data.case import IGNORED, Case, Entry, slices_first, unlabelled_outside
+from segexp.data.intensity import IntensityRule, ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, Prepared, WeightMap, prepare
+from segexp.data.resample import resample
 from segexp.data.sources import Source
-from segexp.data.splits import Split, contiguous_fold, holdout
-from segexp.errors import require_at_least
+from segexp.data.splits import Split, make_split
+from segexp.errors import require_at_least, require_choice
 
 
 class DataModule(pl.LightningDataModule):
@@ -22,96 +28,175 @@ class DataModule(pl.LightningDataModule):
 
     Args:
         source: Where the cases come from.
-        in_channels: Channels of every image.
+        channels: Channels of every image.
         num_classes: Classes, background included.
-        spatial_dims: 2 or 3.
+        spatial_dims: Of the network: 3 takes volumes, 2 takes images, and volumes slice by slice.
         class_names: One name per class.
-        object_class: Class whose connected components are the objects (cells), for border weight maps.
         patch_size: Pixels per spatial axis of a training patch.
+        object_class: Class whose connected components are the objects (cells), for border weight maps.
+        context: Neighbouring slices on each side as further channels (2.5-D): the network has
+            channels * (2 context + 1) input channels.
+        slice_axis: Axis of volumes along which slices lie: 0, 1 or 2 of (D, H, W).
+        spacing: Size of a pixel per axis to which images are brought for the network, in the cases' unit; "median" = of
+            the training cases; None = as they are. Scores are always those of the cases as they are.
         patches_per_epoch: Patches that make an epoch, over all processes.
         batch_size: Patches per step, over all processes.
         mirror_margin: See ``PatchDataset``.
-        split: {"val": .., "test": ..}, see ``splits.holdout``.
-        folds: Number of contiguous folds.
+        foreground_share: See ``PatchDataset``.
+        split: {"method": .., "val": .., "test": .., "seed": .., "lists": ..}, see ``splits.make_split``.
+        folds: Number of folds.
         fold: Which fold is tested; None = the hold-out of ``split``.
+        train_fraction: Share of the training cases that is used; smaller shares are parts of larger ones.
         num_workers: Loader processes; "auto" = none on the CPU, else one per core up to 8.
+        intensity: From gray values to the network's; None = z-score per case.
         augment: Augmentation of training patches; None = none.
         weight_map: Computed once per case from its mask, moved along with it; None = none.
+        cache: Of decoded cases; None = decode anew each time, into memory.
         seed: Of the run.
 
     Raises:
-        ValueError: An argument is out of its range; in ``setup``: cases that do not have the declared shape.
+        ValueError: An argument is out of its range; in ``setup``: cases that cannot be used, all of them at once.
     """
 
     def __init__(
         self,
         source: Source,
-        in_channels: int,
+        channels: int,
         num_classes: int,
         spatial_dims: int,
         class_names: Sequence[str],
         patch_size: Sequence[int],
         object_class: int = 1,
+        context: int = 0,
+        slice_axis: int = 0,
+        spacing: Sequence[float] | str | None = None,
         patches_per_epoch: int = 256,
         batch_size: int = 8,
         mirror_margin: int | str = 0,
-        split: Mapping[str, float | int | str] | None = None,
+        foreground_share: float = 0.0,
+        split: Mapping[str, Any] | None = None,
         folds: int = 5,
         fold: int | None = None,
+        train_fraction: float = 1.0,
         num_workers: int | str = "auto",
+        intensity: IntensityRule | None = None,
         augment: Augment | None = None,
         weight_map: WeightMap | None = None,
+        cache: CaseCache | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
-        if len(class_names) != num_classes:
-            raise ValueError(
-                f"data.class_names={list(class_names)} must have one name for each of {num_classes} classes"
-            )
-        if len(patch_size) != spatial_dims:
-            raise ValueError(f"data.patch_size={list(patch_size)} must have one length for each of {spatial_dims} axes")
-        for length in (*patch_size, batch_size, patches_per_epoch):
-            require_at_least("data.patch_size, batch_size and patches_per_epoch", length, 1, whole=True)
+        _require_names(class_names, num_classes)
+        _require_sizes(patch_size, spatial_dims, batch_size, patches_per_epoch)
+        _require_slices(spatial_dims, context, slice_axis)
+        require_at_least("data.foreground_share", foreground_share, 0)
+        if foreground_share > 1:
+            raise ValueError(f"data.foreground_share={foreground_share} must be a share from 0 to 1")
         if mirror_margin != "auto":
             require_at_least("data.mirror_margin", mirror_margin, 0, whole=True)
         if num_workers != "auto":
             require_at_least("data.num_workers", num_workers, 0, whole=True)
         self.source, self.class_names = source, list(class_names)
-        self.in_channels, self.num_classes, self.spatial_dims = in_channels, num_classes, spatial_dims
+        self.channels, self.num_classes, self.spatial_dims = channels, num_classes, spatial_dims
         self.object_class, self.patch_size, self.mirror_margin = object_class, tuple(patch_size), mirror_margin
+        self.context, self.slice_axis, self.spacing = context, slice_axis, spacing
         self.patches_per_epoch, self.batch_size = patches_per_epoch, batch_size
-        self.split_spec: dict[str, float | int | str] = {"val": 0.2, "test": 0.0, **(split or {})}
-        self.folds, self.fold, self.num_workers = folds, fold, num_workers
-        self.augment, self.weight_map, self.seed = augment or Augment(), weight_map, seed
+        self.foreground_share = foreground_share
+        self.split_settings = {**(split or {}), "folds": folds, "fold": fold, "train_fraction": train_fraction}
+        self.num_workers, self.seed = num_workers, seed
+        self.intensity, self.augment, self.weight_map = intensity or ZScore(), augment or Augment(), weight_map
+        self.cache = cache or CaseCache(None)
         self._prepared: dict[str, Prepared] = {}
+        self._fingerprint = ""
 
     def prepare_data(self) -> None:
         """Fetch what the source lacks, once per node."""
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002
-        """Read and check all cases once, then split them."""
+        """Audit and split all cases once, and measure them; ``found`` is what the audit found.
+
+        Raises:
+            ValueError: The audit found errors; names all of them.
+        """
         if self._prepared:
             return
-        names = [entry.name for entry in self.source.entries()]
-        val, test = self.split_spec["val"], self.split_spec["test"]
-        self.split: Split = (
-            holdout(names, val, test) if self.fold is None else contiguous_fold(names, self.folds, self.fold, val)
-        )
-        cases = [self.source.read(name) for name in names]
-        self._check(cases)
-        self._prepared = {case.name: prepare(case, self.weight_map) for case in cases}
+        self.found, own = self.audit()
+        self.found.raise_errors()
+        assert self.found.split is not None
+        self.split: Split = self.found.split
+        self._resolve_spacing([own[name] for name in self.split.train])
+        entries = [entry for entry in self.source.entries() if entry.name in self._sides()]
+        cases = {entry.name: self._resampled(entry, own[entry.name]) for entry in entries}
+        self.intensity.fit([cases[name] for name in self.split.train])
+        for name, case in cases.items():
+            turned = slices_first(case, self.slice_axis)
+            turned_own = turned if case is own[name] else slices_first(own[name], self.slice_axis)
+            spots = self.foreground_share > 0 and name in self.split.train
+            self._prepared[name] = prepare(turned, self.intensity, self.weight_map, turned_own, spots)
+        self.cache.trim()
 
-    def _check(self, cases: list[Case]) -> None:
-        for case in cases:
-            where = f"case {case.name}" + "".join(f" ({file})" for file in case.files[:1])
-            if case.image.shape[0] != self.in_channels or case.image.ndim != self.spatial_dims + 1:
+    def audit(self) -> tuple[Audit, dict[str, Case]]:
+        """Read every case, from the cache where possible; tell what is wrong, and give the cases that can be used."""
+        entries = self.source.entries()
+        settings = settings_of(self.source)
+        cases: dict[str, Case] = {}
+        digests = []
+
+        def read(entry: Entry) -> Case:
+            decode = partial(_decode, self.source, entry.name)
+            cases[entry.name], digest = self.cache.case(entry, settings, decode)
+            digests.append(f"{entry.name} {digest}")
+            return cases[entry.name]
+
+        split = partial(make_split, entries, **self.split_settings)
+        handled = ["class imbalance"] * (self.foreground_share > 0) + ["pixel sizes"] * (self.spacing is not None)
+        found = audit(entries, read, self._check, split, self.class_names, handled)
+        self._fingerprint = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+        return found, cases
+
+    def _sides(self) -> set[str]:
+        return {*self.split.train, *self.split.val, *self.split.test}
+
+    def _resolve_spacing(self, cases: Sequence[Case]) -> None:
+        if isinstance(self.spacing, str):
+            if self.spacing != "median":
+                raise ValueError(f"data.spacing={self.spacing!r} must be one size per axis, median or null")
+            self.spacing = [float(s) for s in np.median([case.spacing for case in cases], axis=0)]
+
+    def _resampled(self, entry: Entry, own: Case) -> Case:
+        """Bring a case to the network's spacing, from the cache where it can."""
+        if self.spacing is None:
+            return own
+        spacing = [float(s) for s in self.spacing]
+        if np.allclose(own.spacing, spacing, rtol=1e-3):
+            return own
+        settings = settings_of(self.source) | {"spacing": spacing}
+        return self.cache.case(entry, settings, lambda: resample(own, spacing))[0]
+
+    def _check(self, case: Case) -> None:
+        """Refuse a case that is not as declared.
+
+        Raises:
+            ValueError: Names the case, its file and the settings.
+        """
+        where = f"case {case.name}" + "".join(f" ({file})" for file in case.files[:1])
+        axes = case.image.ndim - 1
+        sliced = axes == 3 and self.spatial_dims == 2
+        if case.image.shape[0] != self.channels or not (axes == self.spatial_dims or sliced):
+            raise ValueError(
+                f"{where} has shape {case.image.shape} (channels first), but data.channels={self.channels} "
+                f"and data.spatial_dims={self.spatial_dims}: correct these two, or the source's settings"
+            )
+        if self.context and not sliced:
+            raise ValueError(f"{where} is no volume: data.context={self.context} needs slices, set it to 0")
+        if case.target is not None:
+            classes = case.target[case.target != IGNORED]
+            if classes.max(initial=0) >= self.num_classes:
                 raise ValueError(
-                    f"{where} has shape {case.image.shape} (channels first), but data.in_channels={self.in_channels} "
-                    f"and data.spatial_dims={self.spatial_dims}: correct these two, or the source's settings"
+                    f"{where} has class {classes.max()}, but data.num_classes={self.num_classes}: raise it and "
+                    "name the class in data.class_names, or correct the values of the source"
                 )
-            if case.target is not None and case.target.max(initial=0) >= self.num_classes:
-                raise ValueError(f"{where} has class {case.target.max()}, but data.num_classes={self.num_classes}")
 
     def cases(self, side: str) -> list[Prepared]:
         """Cases of a side of the split: "train", "val" or "test"."""
@@ -119,14 +204,19 @@ class DataModule(pl.LightningDataModule):
 
     def fingerprint(self) -> str:
         """Hash of the names, images and masks of all cases: equal data, equal fingerprint."""
-        digest = hashlib.sha256()
-        for name in sorted(self._prepared):
-            case = self._prepared[name].case
-            for array in (case.image, case.target):
-                if array is not None:
-                    digest.update(f"{name} {array.dtype} {array.shape}".encode())
-                    digest.update(np.ascontiguousarray(array).tobytes())
-        return digest.hexdigest()
+        return self._fingerprint
+
+    def description(self) -> dict[str, Any]:
+        """Tell in plain values how images become what the network sees; part of the checkpoint."""
+        return {
+            "class_names": self.class_names,
+            "channels": self.channels,
+            "context": self.context,
+            "slice_axis": self.slice_axis,
+            "spacing": None if self.spacing is None else [float(s) for s in self.spacing],
+            "patch_size": list(self.patch_size),
+            "intensity": self.intensity.description(),
+        }
 
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
@@ -138,7 +228,15 @@ class DataModule(pl.LightningDataModule):
 
     def train_dataloader(self) -> DataLoader:
         """Batches of random patches; ``data.batch_size`` counts all processes."""
-        dataset = PatchDataset(self.cases("train"), self.patch_size, self.augment, self.seed, self.mirror_margin)
+        dataset = PatchDataset(
+            self.cases("train"),
+            self.patch_size,
+            self.augment,
+            self.seed,
+            self.mirror_margin,
+            self.foreground_share,
+            self.context,
+        )
         sampler = PatchSampler(self.patches_per_epoch, self.batch_size, *self._processes())
         workers = self._workers()
         return DataLoader(
@@ -162,3 +260,29 @@ class DataModule(pl.LightningDataModule):
         rank, world_size = self._processes()
         # No padding to equal lengths: each case is scored once, whatever the number of processes.
         return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world_size))
+
+
+def _decode(source: Source, name: str) -> Case:
+    return unlabelled_outside(source.read(name))
+
+
+def _require_names(class_names: Sequence[str], num_classes: int) -> None:
+    if len(class_names) != num_classes:
+        raise ValueError(f"data.class_names={list(class_names)} must have one name for each of {num_classes} classes")
+
+
+def _require_sizes(patch_size: Sequence[int], spatial_dims: int, batch_size: int, patches_per_epoch: int) -> None:
+    if len(patch_size) != spatial_dims:
+        raise ValueError(f"data.patch_size={list(patch_size)} must have one length for each of {spatial_dims} axes")
+    for length in (*patch_size, batch_size, patches_per_epoch):
+        require_at_least("data.patch_size, batch_size and patches_per_epoch", length, 1, whole=True)
+
+
+def _require_slices(spatial_dims: int, context: int, slice_axis: int) -> None:
+    require_choice("data.slice_axis", slice_axis, (0, 1, 2))
+    require_at_least("data.context", context, 0, whole=True)
+    if spatial_dims == 3 and (context or slice_axis):
+        raise ValueError(
+            f"data.context={context} and data.slice_axis={slice_axis} belong to slices: with data.spatial_dims=3 "
+            "both are 0"
+        )

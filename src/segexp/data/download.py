@@ -162,7 +162,7 @@ def _sha256(path: Path) -> str:
 def _locked(path: Path) -> Iterator[None]:
     import fcntl  # POSIX only; elsewhere the rest of the package still imports
 
-    with path.open("w") as file:
+    with path.open("w", encoding="utf-8") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

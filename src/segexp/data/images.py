@@ -8,6 +8,7 @@ would cut to 8 bits (16-bit colour). Pillow's limits against decompression bombs
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
@@ -107,8 +108,9 @@ def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path:
     """
     found = np.unique(raw)
     declared = np.array(sorted(values), dtype=np.int64)
-    distance = np.abs(found.astype(np.int64)[:, None] - declared)
-    strange = found[distance.min(axis=1) > tolerance]
+    whole = found.astype(np.int64)
+    distance = np.abs(whole[:, None] - declared)
+    strange = whole[distance.min(axis=1) > tolerance]
     if strange.size:
         raise ValueError(
             f"mask {path} has values without a class: {some(strange)} (declared are {some(declared)}): "
@@ -116,6 +118,17 @@ def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path:
         )
     classes = np.array([values[int(value)] for value in declared[distance.argmin(axis=1)]], dtype=np.uint8)
     return classes[np.searchsorted(found, raw)]
+
+
+def require_values(values: Mapping[int, int]) -> None:
+    """Refuse a value map that is empty, or whose keys are not whole numbers and classes not 0 to 255.
+
+    Raises:
+        ValueError: Names the map and the rule.
+    """
+    whole = all(type(number) is int for pair in values.items() for number in pair)
+    if not values or not whole or min(values.values()) < 0 or max(values.values()) > 255:
+        raise ValueError(f"values={dict(values)} must give each mask value (a whole number) a class from 0 to 255")
 
 
 def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mask_path: Path) -> None:
@@ -131,6 +144,24 @@ def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mas
         )
 
 
+def file_facts(image: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
+    """What the audit wants to know of the files of a case, before classes are made of the mask.
+
+    Args:
+        image: (C, *S) in the dtype of the file.
+        mask: (*S) whole numbers as the file has them; None = the case has no mask.
+
+    Returns:
+        ``image_dtype`` and, with a mask, ``mask_dtype`` and ``mask_values`` (pixels per value); plain values.
+    """
+    facts: dict[str, Any] = {"image_dtype": str(image.dtype)}
+    if mask is not None:
+        values, counts = np.unique(mask, return_counts=True)
+        histogram = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
+        facts |= {"mask_dtype": str(mask.dtype), "mask_values": histogram}
+    return facts
+
+
 def some(items: Iterable[object]) -> str:
     """Name the first ten items and count the others, for messages."""
     words = [str(item) for item in items]
@@ -144,7 +175,8 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except Exception as error:
         raise ValueError(
-            f"{path} cannot be read ({error}): check that the file is complete, or save it again as PNG or TIFF"
+            f"{path} cannot be read ({error}): check that the file is complete and holds one gray or RGB image, "
+            "or save it again as PNG or TIFF"
         ) from error
 
 

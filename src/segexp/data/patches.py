@@ -13,33 +13,52 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from segexp.data.augment import Augment
-from segexp.data.case import Case
-from segexp.data.intensity import Intensity
+from segexp.data.case import IGNORED, Case
+from segexp.data.intensity import Intensity, IntensityRule
+from segexp.data.resample import resize_image
 
 WeightMap = Callable[[np.ndarray], np.ndarray]
+SPOTS = 2000  # foreground positions remembered per case and class
 
 
 @dataclass(frozen=True)
 class Prepared:
-    """A decoded case with its intensity rule and, if the loss wants one, its weight map (*S) float32."""
+    """A case made ready: arrays as the network sees them, and what was measured on them.
+
+    Attributes:
+        case: At the spacing of the network.
+        own: The case in its own geometry, in which it is scored; the same object where nothing was resampled.
+        intensity: From gray values to the network's.
+        weight: Weight map (*S) float32 of ``case``, or None.
+        spots: Per class that the case has, background left out: (n, axes) positions of some of its pixels.
+    """
 
     case: Case
+    own: Case
     intensity: Intensity
     weight: np.ndarray | None = None
+    spots: tuple[np.ndarray, ...] = ()
 
 
-def prepare(case: Case, weight_map: WeightMap | None = None) -> Prepared:
-    """Measure a case once, before training.
+def prepare(
+    case: Case,
+    rule: IntensityRule,
+    weight_map: WeightMap | None = None,
+    own: Case | None = None,
+    find_spots: bool = False,
+) -> Prepared:
+    """Measure a case once, before training; ``own`` is the case before it was resampled.
 
     Raises:
         ValueError: The image is not finite; names the case and its files.
     """
     try:
-        intensity = Intensity.of(case.image)
+        intensity = rule.of(case.image, case.valid)
     except ValueError as error:
         files = ", ".join(str(f) for f in case.files)
         raise ValueError(f"case {case.name} ({files}): {error}") from error
-    return Prepared(case, intensity, None if weight_map is None else weight_map(target_of(case)))
+    weight = None if weight_map is None else weight_map(target_of(case))
+    return Prepared(case, own or case, intensity, weight, foreground_spots(target_of(case)) if find_spots else ())
 
 
 def target_of(case: Case) -> np.ndarray:
@@ -53,16 +72,30 @@ def target_of(case: Case) -> np.ndarray:
     return case.target
 
 
+def foreground_spots(target: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Collect per foreground class of (*S) at most ``SPOTS`` evenly strided positions (n, axes)."""
+    spots = []
+    for label in np.unique(target[(target > 0) & (target < IGNORED)]):
+        found = np.flatnonzero(target == label)
+        some = found[np.linspace(0, len(found) - 1, min(len(found), SPOTS)).astype(int)]
+        spots.append(np.stack(np.unravel_index(some, target.shape), axis=1))
+    return tuple(spots)
+
+
 class PatchDataset(Dataset):
     """Random patches; an item is asked for by (epoch, position).
 
+    Patches with one axis less than the cases are slices along the first axis of volumes.
+
     Args:
         cases: Training cases.
-        patch_size: Pixels per spatial axis.
+        patch_size: Pixels per axis.
         augment: Applied to image, mask and weight map together.
         seed: Of the run.
-        mirror_margin: Pixels by which cases are mirrored on each side before cropping; "auto" = as many as the patch
-            needs to fit.
+        mirror_margin: Pixels by which a patch may reach beyond the case, mirrored; "auto" = as many as it needs to fit.
+        foreground_share: Chance that a patch is centred on a foreground pixel, of a class drawn evenly among those that
+            the case has, instead of anywhere.
+        context: Neighbouring slices on each side as further channels.
 
     Raises:
         ValueError: A case is smaller than the patch.
@@ -75,10 +108,15 @@ class PatchDataset(Dataset):
         augment: Augment,
         seed: int = 0,
         mirror_margin: int | str = 0,
+        foreground_share: float = 0.0,
+        context: int = 0,
     ) -> None:
-        self.patch_size, self.augment, self.seed = tuple(patch_size), augment, seed
-        self.cases = [_mirrored(p, self.patch_size, mirror_margin) for p in cases]
-        small = [p.case for p in self.cases if any(np.less(p.case.image.shape[1:], self.patch_size))]
+        self.cases, self.patch_size, self.augment, self.seed = list(cases), tuple(patch_size), augment, seed
+        self.mirror_margin, self.foreground_share, self.context = mirror_margin, foreground_share, context
+        self._spans = [self._span(prepared.case) for prepared in self.cases]
+        small = [
+            p.case for p, span in zip(self.cases, self._spans, strict=True) if any(low > high for low, high in span)
+        ]
         if small:
             sizes = ", ".join(f"{c.name} {c.image.shape[1:]}" for c in small[:10])
             raise ValueError(
@@ -89,14 +127,67 @@ class PatchDataset(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
         """Draw the patch: image (C, *P) float32, target (*P) int64, weight (*P) float32 where there is a map."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, *key]))
-        prepared = self.cases[rng.integers(len(self.cases))]
-        size = prepared.case.image.shape[1:]
-        corner = [rng.integers(n - p + 1) for n, p in zip(size, self.patch_size, strict=True)]
-        window = tuple(slice(c, c + p) for c, p in zip(corner, self.patch_size, strict=True))
-        image = prepared.intensity.to_unit(prepared.case.image[(slice(None), *window)])
-        weight = None if prepared.weight is None else prepared.weight[window]
-        image, mask, weight = self.augment(image, target_of(prepared.case)[window], weight, rng)
-        return _tensors(prepared.intensity.standardise(image), mask, weight)
+        chosen = rng.integers(len(self.cases))
+        prepared = self.cases[chosen]
+        corner = self._corner(prepared, self._spans[chosen], rng)
+        image, mask, weight = self._cut(prepared, corner)
+        unit = prepared.intensity.to_unit(image)
+        channels = unit.reshape(-1, *self.patch_size)
+        channels, mask, weight = self.augment(channels, mask, weight, rng)
+        image = prepared.intensity.standardise(channels.reshape(unit.shape)).reshape(channels.shape)
+        return _tensors(image, mask, weight)
+
+    def _span(self, case: Case) -> list[tuple[int, int]]:
+        """First and last corner of a patch along each axis of the case; none where it does not fit."""
+        size = case.image.shape[1:]
+        sliced = [1] * (len(size) - len(self.patch_size))
+        spans = [(0, n - 1) for n in size[: len(sliced)]]
+        for n, p in zip(size[len(sliced) :], self.patch_size, strict=True):
+            lack = max(0, p - n)
+            auto = self.mirror_margin == "auto"
+            before, after = (lack // 2, lack - lack // 2) if auto else (int(self.mirror_margin),) * 2
+            spans.append((-before, n + after - p))
+        return spans
+
+    def _corner(self, prepared: Prepared, span: list[tuple[int, int]], rng: np.random.Generator) -> list[int]:
+        """Draw where the patch begins: anywhere, or centred on a foreground pixel as far as the span allows."""
+        if self.foreground_share and rng.random() < self.foreground_share and prepared.spots:
+            spots = prepared.spots[rng.integers(len(prepared.spots))]
+            sides = (1,) * (len(span) - len(self.patch_size)) + self.patch_size
+            begin = spots[rng.integers(len(spots))] - np.array(sides) // 2
+            return [int(min(max(b, low), high)) for b, (low, high) in zip(begin, span, strict=True)]
+        return [int(low + rng.integers(high - low + 1)) for low, high in span]
+
+    def _cut(self, prepared: Prepared, corner: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Cut image (C, *P) or, of slices, (C, 2 context + 1, *P); mask (*P) and weight (*P)."""
+        sliced = len(corner) - len(self.patch_size)
+        mask, weight = target_of(prepared.case), prepared.weight
+        image = prepared.case.image
+        if sliced:
+            near = np.arange(corner[0] - self.context, corner[0] + self.context + 1)
+            image = image[:, near.clip(0, image.shape[1] - 1)]
+            mask, weight = mask[corner[0]], None if weight is None else weight[corner[0]]
+        begin = corner[sliced:]
+        cut = [None if a is None else crop(a, begin, self.patch_size) for a in (image, mask, weight)]
+        return cut[0], cut[1], cut[2]  # type: ignore[return-value]
+
+
+def crop(array: np.ndarray, begin: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """Cut (..., *size) from the last axes of (..., *S), mirrored beyond its borders (which are not repeated)."""
+    extent = array.shape[-len(size) :]
+    if all(b >= 0 and b + p <= n for b, p, n in zip(begin, size, extent, strict=True)):
+        window: tuple[Any, ...] = tuple(slice(b, b + p) for b, p in zip(begin, size, strict=True))
+    else:
+        window = np.ix_(*(mirrored(np.arange(b, b + p), n) for b, p, n in zip(begin, size, extent, strict=True)))
+    return array[(..., *window)]
+
+
+def mirrored(index: np.ndarray, extent: int) -> np.ndarray:
+    """Fold indices beyond an axis of ``extent`` pixels back into it, as numpy.pad's "reflect"."""
+    if extent == 1:
+        return np.zeros_like(index)
+    index = np.abs(index) % (2 * extent - 2)
+    return np.where(index < extent, index, 2 * extent - 2 - index)
 
 
 class CaseDataset(Dataset):
@@ -109,10 +200,13 @@ class CaseDataset(Dataset):
         return len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return image (C, *S), target (*S), case_index, name, and weight (*S) where there is a map."""
+        """Return image (C, *S) as the network sees it, target and weight in the case's own size, case_index, name."""
         prepared = self.cases[index]
         image = prepared.intensity.standardise(prepared.intensity.to_unit(prepared.case.image))
-        item: dict[str, Any] = _tensors(image, target_of(prepared.case), prepared.weight)
+        target, weight = target_of(prepared.own), prepared.weight
+        if weight is not None and weight.shape != target.shape:
+            weight = resize_image(weight[None], target.shape)[0]
+        item: dict[str, Any] = _tensors(image, target, weight)
         return item | {"case_index": index, "name": prepared.case.name}
 
 
@@ -151,24 +245,6 @@ class PatchSampler(Sampler[list[tuple[int, int]]]):
         for batch in range(len(self)):
             first = batch * self.batch_size + self.rank * share
             yield [(self.epoch, position) for position in range(first, first + share)]
-
-
-def _mirrored(prepared: Prepared, patch_size: tuple[int, ...], margin: int | str) -> Prepared:
-    """Mirror a case beyond its border; its intensity rule stays that of the case itself."""
-    size = prepared.case.image.shape[1:]
-    if margin == "auto":
-        lacks = [max(0, p - n) for n, p in zip(size, patch_size, strict=True)]
-        pads = [(lack // 2, lack - lack // 2) for lack in lacks]
-    else:
-        pads = [(int(margin), int(margin))] * len(size)
-    if not any(before + after for before, after in pads):
-        return prepared
-    case = prepared.case
-    image = np.pad(case.image, [(0, 0), *pads], mode="reflect")
-    target = np.pad(target_of(case), pads, mode="reflect")
-    weight = None if prepared.weight is None else np.pad(prepared.weight, pads, mode="reflect")
-    wider = Case(case.name, image, target, case.spacing, case.spacing_unit, case.files)
-    return Prepared(wider, prepared.intensity, weight)
 
 
 def _tensors(image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None) -> dict[str, torch.Tensor]:

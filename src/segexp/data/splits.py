@@ -1,12 +1,18 @@
 """Which cases train, which choose (epoch, threshold), which are scored.
 
-Everything is contiguous in the source's order: neighbouring slices of a stack are nearly equal, and a random split
-would let the test set leak into training.
+The default is contiguous in the source's order: neighbouring slices of a stack are nearly equal, and a random split
+would let the test set leak into training. No method puts the cases of one group (patient) on two sides.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
-from segexp.errors import require_at_least
+from segexp.data.case import Entry
+from segexp.data.groups import dealt, drawn, group_count, thinned
+from segexp.data.images import some
+from segexp.data.split_lists import SIDES, Lists, read_lists
+from segexp.errors import require_at_least, require_choice
 
 
 @dataclass(frozen=True)
@@ -18,11 +24,11 @@ class Split:
     test: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        sides = [*self.train, *self.val, *self.test]
-        twice = sorted({name for name in sides if sides.count(name) > 1})
+        sides = Counter([*self.train, *self.val, *self.test])
+        twice = sorted(name for name, times in sides.items() if times > 1)
         if twice:
             raise ValueError(
-                f"cases {twice} stand on two sides of the split: data.split.val and .test must not overlap"
+                f"cases {some(twice)} stand on two sides of the split: data.split.val and .test must not overlap"
             )
         for side in ("train", "val"):
             if not getattr(self, side):
@@ -31,59 +37,210 @@ class Split:
                 )
 
 
-def holdout(names: list[str], val: float | int | str, test: float | int | str) -> Split:
-    """Hold out contiguous blocks; the rest trains.
+@dataclass(frozen=True)
+class _Wish:
+    """The arguments of ``make_split`` that the methods read."""
+
+    val: float | int | str
+    test: float | int | str
+    seed: int
+    lists: Lists | None
+    folds: int
+    fold: int | None
+
+
+def make_split(
+    entries: Sequence[Entry],
+    method: str = "contiguous",
+    val: float | int | str = 0.2,
+    test: float | int | str = 0.0,
+    seed: int = 0,
+    lists: Lists | None = None,
+    folds: int = 5,
+    fold: int | None = None,
+    train_fraction: float = 1.0,
+) -> Split:
+    """Give each case its side; names keep the source's order.
+
+    The methods:
+
+    - contiguous: blocks in the source's order, test at the end, val right before it; a fold tests one of ``folds``
+      blocks. ``val`` and ``test`` are shares of all cases, or positions such as "20-23" or "3,7-9".
+    - random: shares of all cases, whole groups drawn by ``seed``; each stratum misses its share by at most its largest
+      group, the test cases together by half of the largest. A fold tests one of ``folds`` parts that are alike.
+    - nnunet: fold 0 to 4 of nnU-Net, so that scores compare: what nnU-Net calls validation is tested here.
+    - prescribed: the sides that the data set prescribes.
+    - list: the sides in ``lists``; cases on none of them are left out.
+
+    With nnunet, prescribed and list, ``val`` is a share of the cases that are not tested, drawn as by random; it is
+    ignored where sides for val are given.
+
+    Draws order groups by SHA-256 of seed and name: the same on every machine, whatever the order of the entries.
 
     Args:
-        names: All cases in order.
-        val: A share in (0, 1), taken right before the test cases; or positions such as "20-23" or "3,7-9".
-        test: The same, taken from the end; 0 = no test cases.
+        entries: All cases in the source's order.
+        method: One of the above.
+        val: Cases that choose; a share in (0, 1), at least one group.
+        test: Cases that are only scored, likewise; 0 = none. Not read where a fold or the method says what is tested.
+        seed: Of the draws, at least 0.
+        lists: For method list: {"train": [names], "val": .., "test": ..} without val or test if not given, or a list of
+            such folds, or a JSON or YAML file of that. In a list of folds without "test", such as nnU-Net's
+            splits_final.json, "val" is tested, as with method nnunet.
+        folds: Number of folds, at least 2.
+        fold: 0 to folds - 1; None = no cross-validation.
+        train_fraction: Share of the training cases that is kept, in (0, 1]; whole groups, at least one. A smaller share
+            is a part of a larger one; val and test stay.
 
     Raises:
-        ValueError: Positions out of range, sides that overlap or stay empty.
+        ValueError: An argument is out of its range, does not fit the method, or would divide a group.
+        FileNotFoundError: There is no file ``lists``.
+
+    Source: nnU-Net's folds: Isensee et al. 2021 (Nature Methods 18:203), nnunetv2/utilities/crossval_split.py.
     """
-    tested = _positions("data.split.test", test, list(range(len(names))), len(names))
-    free = [i for i in range(len(names)) if i not in set(tested)]
-    chosen = _positions("data.split.val", val, free, len(names))
-    trained = [i for i in free if i not in set(chosen)]
-    return Split(*(tuple(names[i] for i in side) for side in (trained, chosen, tested)))
+    require_choice("data.split.method", method, _METHODS)
+    require_at_least("data.split.seed", seed, 0, whole=True)
+    if (lists is None) == (method == "list"):
+        raise ValueError(f"data.split.lists goes with data.split.method=list (now {method}): set both or neither")
+    split = _METHODS[method](entries, _Wish(val, test, seed, lists, folds, fold))
+    _require_whole_groups(entries, split, method)
+    require_at_least("data.train_fraction", train_fraction, 0)
+    if not 0 < train_fraction <= 1:
+        raise ValueError(f"data.train_fraction={train_fraction} must be a number above 0 and at most 1")
+    kept = thinned([entry for entry in entries if entry.name in set(split.train)], train_fraction, seed)
+    return replace(split, train=tuple(name for name in split.train if name in kept))
 
 
-def contiguous_fold(names: list[str], folds: int, fold: int, val: float | int | str) -> Split:
-    """Fold ``fold`` of ``folds`` contiguous blocks is tested; as many cases as ``val`` means, right before it
-    (cyclically), choose; the rest trains.
+def _contiguous(entries: Sequence[Entry], wish: _Wish) -> Split:
+    count = len(entries)
+    if wish.fold is None:
+        tested = _positions("data.split.test", wish.test, list(range(count)), count)
+        chosen = _positions("data.split.val", wish.val, [i for i in range(count) if i not in set(tested)], count)
+    else:
+        _require_fold(wish.fold, wish.folds, count, "cases")
+        tested = list(range(wish.fold * count // wish.folds, (wish.fold + 1) * count // wish.folds))
+        held = len(_positions("data.split.val", wish.val, list(range(count)), count))
+        chosen = [(tested[0] - 1 - i) % count for i in range(min(held, count - len(tested)))]
+    return _arranged(entries, [entries[i].name for i in chosen], [entries[i].name for i in tested])
 
-    Raises:
-        ValueError: Fewer cases than folds, or no such fold.
-    """  # noqa: D205
+
+def _random(entries: Sequence[Entry], wish: _Wish) -> Split:
+    if wish.fold is None:
+        tested = drawn(entries, _share("data.split.test", wish.test), wish.seed)
+    else:
+        _require_fold(wish.fold, wish.folds, group_count(entries), "groups")
+        tested = dealt(entries, wish.folds, wish.seed)[wish.fold]
+    rest = [entry for entry in entries if entry.name not in tested]
+    share = _share("data.split.val", wish.val) * len(entries) / max(1, len(rest))
+    return _arranged(entries, drawn(rest, share, wish.seed), tested)
+
+
+def _nnunet(entries: Sequence[Entry], wish: _Wish) -> Split:
+    from sklearn.model_selection import KFold  # slow to import
+
+    if wish.fold is None or wish.folds != 5:
+        raise ValueError(
+            f"data.fold={wish.fold} of data.folds={wish.folds} is no fold of nnU-Net, which has five: "
+            "set data.fold to 0, 1, 2, 3 or 4 and data.folds to 5"
+        )
+    _require_fold(wish.fold, wish.folds, len(entries), "cases")
+    names = sorted(entry.name for entry in entries)
+    folds = KFold(n_splits=5, shuffle=True, random_state=12345).split(names)
+    tested = {names[i] for i in [test for _, test in folds][wish.fold]}
+    return _by_side([replace(entry, side="test" if entry.name in tested else "train") for entry in entries], wish)
+
+
+def _prescribed(entries: Sequence[Entry], wish: _Wish) -> Split:
+    if wish.fold is not None:
+        raise ValueError(f"data.fold={wish.fold}: the data set prescribes no folds; set data.fold=null")
+    unknown = [entry.name for entry in entries if entry.side not in SIDES]
+    if unknown:
+        raise ValueError(
+            f"the data set prescribes no side (train, val, test) for {some(unknown)}: "
+            "set data.split.method to contiguous, random or list"
+        )
+    return _by_side(entries, wish)
+
+
+def _listed(entries: Sequence[Entry], wish: _Wish) -> Split:
+    sides = read_lists(wish.lists, wish.fold, {entry.name for entry in entries})
+    return _by_side([replace(entry, side=sides[entry.name]) for entry in entries if entry.name in sides], wish)
+
+
+_METHODS = {
+    "contiguous": _contiguous,
+    "random": _random,
+    "nnunet": _nnunet,
+    "prescribed": _prescribed,
+    "list": _listed,
+}
+
+
+def _arranged(entries: Sequence[Entry], val: Collection[str], test: Collection[str]) -> Split:
+    """Put the sides into the source's order; the rest trains."""
+    held = {*val, *test}
+    sides = [[entry.name for entry in entries if entry.name in side] for side in (set(val), set(test))]
+    return Split(tuple(entry.name for entry in entries if entry.name not in held), *map(tuple, sides))
+
+
+def _by_side(entries: Sequence[Entry], wish: _Wish) -> Split:
+    """Follow the sides of the entries; where none is "val", draw it from those that train."""
+    val, test = ({entry.name for entry in entries if entry.side == side} for side in ("val", "test"))
+    if not val:
+        trained = [entry for entry in entries if entry.side == "train"]
+        val = drawn(trained, _share("data.split.val", wish.val), wish.seed)
+    return _arranged(entries, val, test)
+
+
+def _require_fold(fold: int, folds: int, count: int, what: str) -> None:
     require_at_least("data.folds", folds, 2, whole=True)
     require_at_least("data.fold", fold, 0, whole=True)
-    count = len(names)
     if fold >= folds or count < folds:
         raise ValueError(
-            f"data.fold={fold}: {count} cases have folds 0 to {min(folds, count) - 1} (data.folds={folds})"
+            f"data.fold={fold}: {count} {what} have folds 0 to {min(folds, count) - 1} (data.folds={folds})"
         )
-    start, stop = fold * count // folds, (fold + 1) * count // folds
-    held = len(_positions("data.split.val", val, list(range(count)), count))
-    tested = list(range(start, stop))
-    chosen = sorted((start - 1 - i) % count for i in range(min(held, count - len(tested))))
-    trained = [i for i in range(count) if i not in {*tested, *chosen}]
-    return Split(*(tuple(names[i] for i in side) for side in (trained, chosen, tested)))
+
+
+def _require_whole_groups(entries: Sequence[Entry], split: Split, method: str) -> None:
+    side_of = {name: side for side in SIDES for name in getattr(split, side)}
+    groups: dict[str, dict[str, str]] = {}
+    for entry in entries:
+        if entry.group and entry.name in side_of:
+            groups.setdefault(entry.group, {}).setdefault(side_of[entry.name], entry.name)
+    divided = [
+        f"{group} ({', '.join(f'{name} in {side}' for side, name in cases.items())})"
+        for group, cases in groups.items()
+        if len(cases) > 1
+    ]
+    if divided:
+        raise ValueError(
+            f"data.split.method={method} would divide groups: {some(divided)}: move the cases of a group to one side, "
+            "or set data.split.method=random, which keeps groups whole"
+        )
+
+
+def _share(key: str, part: float | int | str) -> float:
+    """Check a share in [0, 1)."""
+    if isinstance(part, str):
+        raise ValueError(f"{key}={part!r} must be a share such as 0.2: positions go with data.split.method=contiguous")
+    require_at_least(key, part, 0)
+    if part >= 1:
+        raise ValueError(
+            f'{key}={part} is no share below 1: write 0.2 for a fifth, or (contiguous) positions such as "20-23"'
+        )
+    return part
 
 
 def _positions(key: str, part: float | int | str, free: list[int], count: int) -> list[int]:
     """Turn a share or a list of ranges into positions."""
     if isinstance(part, float) or part == 0:
-        require_at_least(key, part, 0)
-        if part >= 1:
-            raise ValueError(f'{key}={part} is no share below 1: write 0.2 for a fifth, or positions such as "20-23"')
-        return free[len(free) - max(1, round(part * count)) :] if part else []
+        share = _share(key, part)
+        return free[max(0, len(free) - max(1, round(share * count))) :] if share else []
     return [i for piece in str(part).split(",") for i in _range(key, piece.strip(), count)]
 
 
 def _range(key: str, piece: str, count: int) -> range:
     first, _, last = piece.partition("-")
-    if not first.isdigit() or (last and not last.isdigit()):
+    if not first.isdecimal() or (last and not last.isdecimal()):
         raise ValueError(f'{key}: {piece!r} is neither a position nor a range; write "20-23" or "3,7-9" or a share 0.2')
     start, stop = int(first), int(last or first) + 1
     if stop > count or start >= stop:

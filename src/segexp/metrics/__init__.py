@@ -1,6 +1,7 @@
 """Scores per whole case, and the headline figures made of them."""
 
 from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.observers import score_observer
 from segexp.metrics.overlap import OverlapScores
 from segexp.metrics.partition import PartitionScores, compare_regions, partition_scores, thin_borders
 from segexp.metrics.summary import summarise, undefined
@@ -11,6 +12,7 @@ __all__ = [
     "PartitionScores",
     "compare_regions",
     "partition_scores",
+    "score_observer",
     "summarise",
     "thin_borders",
     "undefined",

@@ -12,6 +12,8 @@ from PIL import Image
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
 from pytorch_lightning.trainer.states import TrainerFn
 
+from segexp.inference import to_size
+
 # image (C, *S), target (*S), probs (K, *S) to a picture (H, W, 3) uint8
 Draw = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
@@ -57,11 +59,11 @@ class EpochTable(Callback):
         """Add a row; drop rows of this epoch and later, which a run that was cut off may have left behind."""
         rows: list[dict[str, Any]] = []
         if self.path.is_file():
-            with self.path.open(newline="") as file:
+            with self.path.open(newline="", encoding="utf-8") as file:
                 rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
         names = list(dict.fromkeys([*(rows[0] if rows else {}), *row]))
         part = self.path.with_suffix(".part")
-        with part.open("w", newline="") as file:
+        with part.open("w", newline="", encoding="utf-8") as file:
             writer = csv.DictWriter(file, names, restval="")
             writer.writeheader()
             writer.writerows([*rows, row])
@@ -113,7 +115,8 @@ class Panels(Callback):
             Image.fromarray(self._picture(outputs, batch)).save(self.folder / f"{side}_{name}.png")
 
     def _picture(self, outputs: Any, batch: Any) -> np.ndarray:
-        arrays = (batch["image"].float(), batch["target"], outputs["probs"].float())
+        image = to_size(batch["image"].float(), batch["target"].shape[1:])
+        arrays = (image, batch["target"], outputs["probs"].float())
         return self.draw(*(a[0].cpu().numpy() for a in arrays))
 
 

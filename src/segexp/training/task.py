@@ -10,6 +10,7 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from segexp.inference import to_size
 from segexp.metrics import CaseMetric, summarise
 
 Predictor = Callable[[nn.Module, Tensor], Tensor]
@@ -118,6 +119,7 @@ class Task(pl.LightningModule):
 
     def _score(self, batch: Batch) -> Tensor:
         probs = (self.predictor if self._fitting else self.scorer)(self.network, self._image(batch))
+        probs = to_size(probs, batch["target"].shape[1:])  # from the network's spacing to the case's own
         for metric in self.metrics:
             metric.update(probs, batch["target"], batch["case_index"])
         return probs
@@ -127,7 +129,9 @@ class Task(pl.LightningModule):
         return self.trainer.state.fn == TrainerFn.FITTING
 
     def _image(self, batch: Batch) -> Tensor:
-        return batch["image"].contiguous(memory_format=self.memory_format)
+        image = batch["image"]
+        sliced = image.ndim == 5 and self.memory_format == torch.channels_last  # a volume for a 2-D network
+        return image if sliced else image.contiguous(memory_format=self.memory_format)
 
     def on_validation_epoch_end(self) -> None:
         """Gather the scores of all processes; fix what was chosen."""

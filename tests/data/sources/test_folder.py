@@ -1,7 +1,9 @@
 """Folders of images and masks: pairing, values, and what is refused."""
 
+import nibabel as nib
 import numpy as np
 import pytest
+import SimpleITK as sitk  # noqa: N813
 from PIL import Image
 
 from segexp.data.sources import Folder
@@ -45,6 +47,41 @@ def test_pairs_by_stem_in_natural_order_whatever_the_type(put, source, tmp_path)
     assert case.target.dtype == np.uint8
     assert [path.name for path in case.files] == ["b1.tiff", "b1.png"]
     assert (case.spacing, case.spacing_unit) == ((1.0, 1.0), "px")
+    assert case.facts == {"image_dtype": "uint8", "mask_dtype": "uint8", "mask_values": {255: 20}}
+
+
+def test_volumes_and_dicom_series_are_cases_beside_other_subfolders(put, source, tmp_path):
+    values = np.arange(24, dtype=np.int16).reshape(2, 3, 4)
+    for kind in ("images", "masks"):
+        (tmp_path / kind / "drafts").mkdir(parents=True)
+        nib.save(nib.Nifti1Image(values % 2, np.diag([1.0, 2, 3, 1])), tmp_path / kind / "b.1.nii.gz")
+    put("images/a.png", gray(1))
+    put("masks/a.png", gray(0))
+    (tmp_path / "images" / "c").mkdir()
+    page = sitk.GetImageFromArray(values[:1])
+    page.SetMetaData("0008|0060", "MR")
+    sitk.WriteImage(page, str(tmp_path / "images" / "c" / "only.dcm"))
+    mask = sitk.GetImageFromArray((values[:1] > 5).astype(np.uint8))
+    sitk.WriteImage(mask, str(tmp_path / "masks" / "c.nrrd"))
+    folder = source(values={0: 0, 1: 255})
+    assert names(folder) == ["a", "b.1", "c"]
+    assert [path.name for path in folder.entries()[2].files] == ["only.dcm", "c.nrrd"]
+    volume = folder.read("b.1")
+    np.testing.assert_array_equal(volume.image[0], (values % 2).T)
+    np.testing.assert_array_equal(volume.target, np.where(values % 2, 255, 0).T)
+    assert (volume.spacing, volume.spacing_unit, volume.orientation) == ((3.0, 2.0, 1.0), "mm", "RAS")
+    assert volume.facts["mask_values"] == {0: 12, 1: 12}
+    np.testing.assert_array_equal(folder.read("c").target == 255, folder.read("c").image[0] > 5)
+    with pytest.raises(ValueError, match=r"spacing is for 2-D images, and .*b\.1\.nii\.gz has its own: leave spacing"):
+        source(spacing=[1.0, 1.0]).read("b.1")
+
+
+def test_a_flat_mask_of_a_volume_is_refused(put, source, tmp_path):
+    put("masks/a.png", gray(0))
+    (tmp_path / "images").mkdir()
+    nib.save(nib.Nifti1Image(np.zeros((5, 4, 1), np.uint8), np.eye(4)), tmp_path / "images" / "a.nii")
+    with pytest.raises(ValueError, match=r"masks/a\.png cannot be read as a volume: volumes end with"):
+        source().read("a")
 
 
 def test_dots_and_digits_in_names(put, source):
@@ -146,7 +183,7 @@ def test_unknown_case(put, source):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"channels": 2}, "channels=2 is not one of"),
+        ({"channels": 0}, "channels=0 must be"),
         ({"mask_tolerance": -1}, "mask_tolerance=-1 must be"),
         ({"values": {}}, "values={} must give each mask value"),
         ({"values": {"0": 0}}, "must give each mask value"),

@@ -1,30 +1,32 @@
 """Any folder of images and masks."""
 
-import re
 from collections.abc import Container, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
 
 from segexp.data.case import Case, Entry
-from segexp.data.images import SUFFIXES, map_values, read_image, read_mask, require_same_size, some
-from segexp.errors import did_you_mean, require_at_least, require_choice
+from segexp.data.images import some
+from segexp.data.sources.pairs import SUFFIXES, PairReader, image_stem, natural_order
+from segexp.data.volumes import volume_files
+from segexp.errors import did_you_mean
 
 
-class Folder:
+class Folder(PairReader):
     """Images in one folder, masks in another (or the same), paired by the stem of the file name.
 
-    Case ``a`` is images/a.* with masks/a<mask_suffix>.*; PNG, JPEG, TIFF and BMP count, upper or lower case, other and
-    hidden files do not, nor masks whose stem lacks the suffix. Subfolders are not searched.
+    Case ``a`` is images/a.* with masks/a<mask_suffix>.*. PNG, JPEG, TIFF and BMP count, and the volumes NIfTI, NRRD and
+    MetaImage, upper or lower case; a subfolder that holds DICOM files is a volume too. Other and hidden files do not
+    count, nor other subfolders, nor masks whose stem lacks the suffix.
 
     Args:
         images: Folder of the images.
         masks: Folder of the masks; may be ``images`` if ``mask_suffix`` tells them apart.
-        values: Class of each value that may occur in the masks.
-        channels: 1 reads the images as gray, 3 as RGB.
+        values: Class of each value that may occur in the masks; 255 = not labelled.
+        channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
         mask_suffix: What the stem of a mask has after the stem of its image, such as "_mask".
         mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
-        spacing: Height and width of a pixel in mm; None = not known.
+        spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -40,22 +42,14 @@ class Folder:
         mask_tolerance: int = 0,
         spacing: Sequence[float] | None = None,
     ) -> None:
-        require_choice("channels", channels, (1, 3))
-        require_at_least("mask_tolerance", mask_tolerance, 0, whole=True)
-        _require_values(values)
-        if spacing is not None and (len(spacing) != 2 or min(spacing) <= 0):
-            raise ValueError(f"spacing={list(spacing)} must be two numbers above 0: height and width of a pixel in mm")
+        super().__init__(values, channels, mask_tolerance, spacing)
         if Path(images) == Path(masks) and not mask_suffix:
             raise ValueError(
                 f"images and masks are the same folder: set mask_suffix to what tells masks in {masks} apart"
             )
         self.images = Path(images)
         self.masks = Path(masks)
-        self.values = dict(values)
-        self.channels = channels
         self.mask_suffix = mask_suffix
-        self.mask_tolerance = mask_tolerance
-        self.spacing = None if spacing is None else tuple(spacing)
 
     def prepare(self) -> None:
         """Check that every image has its mask and every mask its image; the pixels are checked when read.
@@ -68,22 +62,21 @@ class Folder:
 
     def entries(self) -> list[Entry]:
         """Return one case per image, named by its stem, in natural order."""
-        return [Entry(name, self._pairs[name]) for name in sorted(self._pairs, key=_natural_order)]
+        return [
+            Entry(name, tuple(file for path in self._pairs[name] for file in volume_files(path)))
+            for name in sorted(self._pairs, key=natural_order)
+        ]
 
     def read(self, name: str) -> Case:
-        """Read one pair: image (C, H, W), target (H, W) uint8.
+        """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8.
 
         Raises:
-            ValueError: There is no such case, a file cannot be read, the sizes differ, or the mask has a value without
-                a class.
+            ValueError: There is no such case, a file cannot be read, the two do not cover each other, or the mask has a
+                value without a class.
         """
         if name not in self._pairs:
             raise ValueError(f"{self.images} has no case {name!r}{did_you_mean(name, self._pairs)}")
-        files = self._pairs[name]
-        image, raw = read_image(files[0], self.channels), read_mask(files[1])
-        require_same_size(image, raw, *files)
-        target = map_values(raw, self.values, self.mask_tolerance, files[1])
-        return Case(name, image, target, self.spacing or (1.0, 1.0), "mm" if self.spacing else "px", files)
+        return self.read_pair(name, *self._pairs[name])
 
     @cached_property
     def _pairs(self) -> dict[str, tuple[Path, Path]]:
@@ -103,15 +96,8 @@ class Folder:
         return {stem: (path, masks[stem]) for stem, path in images.items()}
 
 
-def _require_values(values: Mapping[int, int]) -> None:
-    """Refuse a value map that is empty, or whose keys are not whole numbers and classes not 0 to 255."""
-    whole = all(type(number) is int for pair in values.items() for number in pair)
-    if not values or not whole or min(values.values()) < 0 or max(values.values()) > 255:
-        raise ValueError(f"values={dict(values)} must give each mask value (a whole number) a class from 0 to 255")
-
-
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """Return the image files of a folder by stem.
+    """Return the images, flat or volumes, of a folder by stem.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -119,22 +105,19 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: check the path")
-    files = sorted(path for path in folder.iterdir() if path.suffix.lower() in SUFFIXES and path.name[0] != ".")
-    if not files:
-        raise ValueError(f"{folder} has no image files: it needs some with {', '.join(SUFFIXES)}")
     found: dict[str, Path] = {}
-    for path in files:
-        twin = found.setdefault(path.stem, path)
+    for path in sorted(folder.iterdir()):
+        stem = None if path.name[0] == "." else image_stem(path)
+        if stem is None:
+            continue
+        twin = found.setdefault(stem, path)
         if twin is not path:
-            raise ValueError(f"{twin} and {path} share the name {path.stem!r}: rename or remove one of them")
+            raise ValueError(f"{twin} and {path} share the name {stem!r}: rename or remove one of them")
+    if not found:
+        wanted = f"it needs some with {', '.join(SUFFIXES)}, or subfolders of DICOM files"
+        raise ValueError(f"{folder} has no image files: {wanted}")
     return found
 
 
 def _missing(names: Iterable[str], present: Container[str]) -> list[str]:
-    return sorted((name for name in names if name not in present), key=_natural_order)
-
-
-def _natural_order(name: str) -> tuple[list[str | int], str]:
-    """Sort key that puts a2 before a10."""
-    words = re.split(r"([0-9]+)", name)  # text and digits take turns
-    return [int(word) if turn % 2 else word for turn, word in enumerate(words)], name
+    return sorted((name for name in names if name not in present), key=natural_order)

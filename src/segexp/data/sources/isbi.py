@@ -8,7 +8,7 @@ import numpy as np
 
 from segexp.data.case import Case, Entry
 from segexp.data.download import RemoteFile, fetch_all
-from segexp.data.images import map_values, read_image, read_mask, read_stack, require_same_size, some
+from segexp.data.images import file_facts, map_values, read_image, read_mask, read_stack, require_same_size, some
 from segexp.errors import require_choice
 
 URL = "https://raw.githubusercontent.com/zhixuhao/unet/b45af4d458437d8281cc218a07fd4380818ece4a/"
@@ -83,7 +83,8 @@ class ISBI:
         else:
             image, raw = read_image(files[0], channels=1), read_mask(files[1])
         require_same_size(image, raw, *files)
-        return Case(name, image, map_values(raw, VALUES, 0, files[1]), SPACING, "nm", files)
+        target = map_values(raw, VALUES, 0, files[1])
+        return Case(name, image, target, SPACING, "nm", files, facts=file_facts(image, raw))
 
     @property
     def _stack_files(self) -> tuple[Path, Path]:
@@ -127,7 +128,7 @@ def _read_all_slices(path: Path) -> np.ndarray:
 
 def _remote_files(url: str) -> list[RemoteFile]:
     """List the slices: data/membrane/train/image/N.png at ``url`` is train/image/N.png here, and so on."""
-    lines = resources.files(__package__).joinpath("isbi2012.sha256").read_text().splitlines()
+    lines = resources.files(__package__).joinpath("isbi2012.sha256").read_text(encoding="utf-8").splitlines()
     entries = [line.split() for line in lines]
     return [
         RemoteFile(url + path, path.removeprefix("data/membrane/"), sha256, int(size)) for sha256, path, size in entries

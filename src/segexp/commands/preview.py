@@ -1,0 +1,54 @@
+"""``segexp preview``: one sheet of training patches before and after augmentation."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from omegaconf import DictConfig
+from PIL import Image
+
+from segexp.analysis.sheets import draw_sheet
+from segexp.build import build_data
+from segexp.config import plain
+from segexp.data import Augment
+from segexp.errors import require_at_least
+
+Pair = tuple[np.ndarray, np.ndarray]
+
+
+def preview(cfg: DictConfig) -> None:
+    """Draw the first patches of epoch 0, each as it is cut and after several draws, and print where the sheet lies.
+
+    Raises:
+        ValueError: The configuration or the data do not fit; the sentence names value, rule and remedy.
+    """
+    config = plain(cfg)
+    for key in ("patches", "draws"):
+        require_at_least(key, config[key], 1, whole=True)
+    data = build_data(config)
+    data.prepare_data()
+    data.setup()
+    dataset: Any = data.train_dataloader().dataset
+    tap = dataset.augment = _Tap(dataset.augment, config["draws"])
+    rows = [tap.pairs(dataset, position) for position in range(config["patches"])]
+    path = Path(config["path"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(draw_sheet(rows, ["before", *[f"draw {i + 1}" for i in range(config["draws"])]])).save(path)
+    print(path)
+
+
+class _Tap:
+    """Stands in for the augmentation of a dataset and keeps what goes in and comes out; draw 1 is that of training."""
+
+    def __init__(self, augment: Augment, draws: int) -> None:
+        self.augment, self.draws = augment, draws
+        self.seen: list[Pair] = []
+
+    def pairs(self, dataset: Any, position: int) -> list[Pair]:
+        """Image and mask of one patch: before, then each draw."""
+        dataset[0, position]
+        return self.seen
+
+    def __call__(self, image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator) -> Any:
+        self.seen = [(image, mask), *[self.augment(image, mask, weight, rng)[:2] for _ in range(self.draws)]]
+        return image, mask, weight

@@ -1,0 +1,184 @@
+"""Augmentation of appearance beyond albumentations: noise that differs between slices, artefacts of MRI.
+
+All are albumentations transforms, so that they stand in the list of ``Augment`` and draw from the patch's generator.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import albumentations as A
+import cv2
+import numpy as np
+import torch
+from scipy import fft
+
+from segexp.errors import require_at_least, require_choice
+
+ARTEFACTS = ("RandomBiasField", "RandomBlur", "RandomGamma", "RandomGhosting", "RandomSpike")
+
+
+class Noise(A.ImageOnlyTransform):
+    """Gaussian noise, independent in every pixel, slice and channel (albumentations repeats it from slice to slice).
+
+    Args:
+        std: Range of its standard deviation, as a multiple of the patch's own, which single bright pixels leave alone.
+        p: Probability of use.
+
+    Raises:
+        ValueError: ``std`` is no range of numbers from 0 upwards.
+    """
+
+    def __init__(self, std: tuple[float, float] = (0.05, 0.4), p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.std = _range("std of Noise", std, least=0)
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Add noise to an image (H, W, C) in [0, 1]."""
+        noise = self.random_generator.standard_normal(img.shape, dtype=np.float32)
+        noise *= self.random_generator.uniform(*self.std) * img.std()
+        return np.clip(np.add(img, noise, out=noise), 0, 1, out=noise)
+
+    def apply_to_images(self, images: np.ndarray, **params: Any) -> np.ndarray:
+        """Add noise to a volume (D, H, W, C) in [0, 1]."""
+        return self.apply(images, **params)
+
+
+class Anisotropy(A.ImageOnlyTransform):
+    """Thick slices: means over several pixels along one axis, drawn evenly, linearly interpolated again.
+
+    Args:
+        factor: Range of the thickness, in pixels, from 1 upwards.
+        p: Probability of use.
+
+    Raises:
+        ValueError: ``factor`` is no range of numbers from 1 upwards.
+
+    Source: after RandomAnisotropy of TorchIO, which takes single pixels instead of means and darkens the border.
+    """
+
+    def __init__(self, factor: tuple[float, float] = (1.2, 2.5), p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.factor = _range("factor of Anisotropy", factor, least=1)
+
+    def get_params(self) -> dict[str, Any]:
+        """Draw thickness and axis, the latter as a share."""
+        return {"factor": self.random_generator.uniform(*self.factor), "axis_share": self.random_generator.random()}
+
+    def apply(self, img: np.ndarray, factor: float, axis_share: float, **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Coarsen an image (H, W, C), or a volume (D, H, W, C), in [0, 1]."""
+        turned = np.moveaxis(img, int(axis_share * (img.ndim - 1)), 0)
+        lines = np.ascontiguousarray(turned).reshape(len(turned), -1)
+        coarse = (lines.shape[1], max(1, round(len(lines) / factor)))
+        means = cv2.resize(lines, coarse, interpolation=cv2.INTER_AREA)
+        fine = cv2.resize(means, lines.shape[::-1], interpolation=cv2.INTER_LINEAR)
+        return np.moveaxis(fine.reshape(turned.shape), 0, int(axis_share * (img.ndim - 1)))
+
+    def apply_to_images(self, images: np.ndarray, **params: Any) -> np.ndarray:
+        """Coarsen a volume (D, H, W, C) in [0, 1]."""
+        return self.apply(images, **params)
+
+
+class Motion(A.ImageOnlyTransform):
+    """Ghosts and blur as of a patient who moved: outer rows of k-space come from the moved image, in the slice plane.
+
+    The middle tenth of k-space stays, and with it the place of everything on the mask. Each move holds from a random
+    row outwards, on one side. As in a scanner the magnitude is what is shown.
+
+    Args:
+        degrees: Largest angle of a move.
+        shift: Largest shift per axis, in pixels.
+        moves: Number of moves, at least 1.
+        p: Probability of use.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Source: Shaw et al. 2019, here in two dimensions.
+    """
+
+    def __init__(self, degrees: float = 5.0, shift: float = 3.0, moves: int = 2, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        require_at_least("degrees of Motion", degrees, 0)
+        require_at_least("shift of Motion", shift, 0)
+        require_at_least("moves of Motion", moves, 1, whole=True)
+        self.degrees, self.shift, self.moves = degrees, shift, moves
+
+    def get_params(self) -> dict[str, Any]:
+        """Draw for each move: angle, shift in x and y, and the signed frequency (1 / pixel) from which it holds."""
+        draw = self.random_generator.uniform
+        starts = sorted(draw(0.05, 0.5, self.moves))
+        sides = draw(-1, 1, self.moves) > 0
+        place = draw(-1, 1, (self.moves, 3)) * np.array([self.degrees, self.shift, self.shift])
+        return {"drawn": [(*p, f, side) for p, f, side in zip(place, starts, sides, strict=True)]}
+
+    def apply(self, img: np.ndarray, drawn: list[tuple[float, ...]], **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Disturb an image (H, W, C) in [0, 1]."""
+        height, width = img.shape[:2]
+        spectrum, frequency = fft.fft(img, axis=0), fft.fftfreq(height)
+        for degrees, right, down, start, side in drawn:
+            matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
+            matrix[:, 2] += np.array([right, down])
+            rows = (frequency if side else -frequency) >= start
+            spectrum[rows] = fft.fft(_warp(img, matrix), axis=0)[rows]
+        return np.clip(np.abs(fft.ifft(spectrum, axis=0)), 0, 1)
+
+
+def _warp(img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Move an image (H, W, C), mirrored beyond its border."""
+    size = (img.shape[1], img.shape[0])
+    layers = (np.ascontiguousarray(img[..., channel]) for channel in range(img.shape[-1]))
+    return np.dstack([cv2.warpAffine(layer, matrix, size, borderMode=cv2.BORDER_REFLECT_101) for layer in layers])
+
+
+class TorchIO(A.ImageOnlyTransform):
+    """A TorchIO transform of the gray values, such as an artefact of MRI, on the volume as a whole.
+
+    An image is handed over as a volume of one slice; axes 0, 1, 2 of TorchIO are x, y, z. Values are cut to [0, 1].
+
+    Args:
+        transform: One of ``ARTEFACTS``. Not among them: RandomNoise, which seeds the GPU too (take ``Noise``),
+            RandomMotion, which moves a single slice as a whole, off its mask (take ``Motion``), and RandomAnisotropy.
+        arguments: Its arguments; lengths are in pixels, since the spacing is not handed over.
+        p: Probability of use.
+
+    Raises:
+        ValueError: TorchIO is not installed, or the transform is none of these.
+
+    Source: Pérez-García et al. 2021 (TorchIO).
+    """
+
+    def __init__(self, transform: str, arguments: Mapping[str, Any] | None = None, p: float = 1.0) -> None:
+        super().__init__(p=p)
+        # TorchIO takes ranges as tuples only, YAML knows lists.
+        given = {key: tuple(value) if isinstance(value, list) else value for key, value in (arguments or {}).items()}
+        self.transform = _find(transform)(**given)
+
+    def get_params(self) -> dict[str, Any]:
+        """Draw the seed of TorchIO's own random numbers from the patch's generator."""
+        return {"torch_seed": int(self.random_generator.integers(2**63))}
+
+    def apply(self, img: np.ndarray, torch_seed: int, **params: Any) -> np.ndarray:
+        """Transform an image (H, W, C) in [0, 1]."""
+        return self.apply_to_images(img[None], torch_seed, **params)[0]
+
+    def apply_to_images(self, images: np.ndarray, torch_seed: int, **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Transform a volume (D, H, W, C) in [0, 1]."""
+        with torch.random.fork_rng(devices=[]):  # TorchIO draws from torch's global generator: leave it as it was
+            torch.default_generator.manual_seed(torch_seed)  # torch.manual_seed would seed the GPU's as well
+            moved = self.transform(torch.from_numpy(images.T))  # (C, W, H, D) = (C, x, y, z)
+        return np.clip(moved.numpy().T, 0, 1)
+
+
+def _range(name: str, value: tuple[float, float], least: float) -> tuple[float, float]:
+    if len(value) != 2 or not least <= value[0] <= value[1]:
+        raise ValueError(f"{name}={list(value)} must be a range [least, most] of numbers from {least} upwards")
+    return value[0], value[1]
+
+
+def _find(name: str) -> type:
+    try:
+        import torchio
+    except ImportError as error:
+        raise ValueError(f"augmentation by TorchIO's {name}: install it with pip install 'segexp[mri]'") from error
+    require_choice("transform of segexp.data.TorchIO", name, ARTEFACTS)
+    return getattr(torchio, name)

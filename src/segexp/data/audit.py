@@ -1,0 +1,166 @@
+"""The audit: what is wrong with the data, or strange, before the first step of a training."""
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+
+from segexp.data.case import Case, Entry
+from segexp.data.findings import IMAGE_RULES, Finding
+from segexp.data.images import some
+from segexp.data.mask_findings import MASK_RULES
+from segexp.data.measures import Measures, measure, times
+from segexp.data.splits import Split
+
+KINDS = 4  # that the overview lists
+SIDES = ("train", "val", "test", "left out")
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What was found in a data set.
+
+    Attributes:
+        findings: Errors, then warnings, then notes.
+        measures: Of each case that can be used, in order.
+        count: Cases that were read, broken ones included.
+        class_names: One per class.
+        split: Sides of the cases; None where an error tells why they could not be split.
+    """
+
+    findings: tuple[Finding, ...]
+    measures: tuple[Measures, ...]
+    count: int
+    class_names: tuple[str, ...]
+    split: Split | None
+
+    def of(self, level: str) -> list[Finding]:
+        """Findings of one level: "error", "warning" or "note"."""
+        return [finding for finding in self.findings if finding.level == level]
+
+    def rules(self, name: str) -> list[str]:
+        """Rules that found something about a case."""
+        return list(dict.fromkeys(finding.rule for finding in self.findings if name in finding.cases))
+
+    def summary(self, more: str = "") -> str:
+        """One line, such as for the start of a training; ``more`` follows if there are errors or warnings."""
+        errors, warnings = (
+            f"{_counted(found, level)} ({', '.join(dict.fromkeys(one.rule for one in found))})"
+            if found
+            else f"no {level}s"
+            for level, found in ((level, self.of(level)) for level in ("error", "warning"))
+        )
+        more = f"; {more}" if more and (self.of("error") or self.of("warning")) else ""
+        return f"audit: {self.count} cases, {errors}, {warnings}{more}"
+
+    def raise_errors(self) -> None:
+        """Refuse data with errors.
+
+        Raises:
+            ValueError: One sentence for each, in lines of their own.
+        """
+        sentences = [error.sentence for error in self.of("error")]
+        if len(sentences) > 1:
+            sentences.insert(0, f"the audit of {self.count} cases found {len(sentences)} errors:")
+        if sentences:
+            raise ValueError("\n".join(sentences))
+
+    def overview(self) -> dict[str, str]:
+        """What the cases have in common and where they differ, in words."""
+        seen = self.measures
+        if not seen:
+            return {"cases": f"{self.count}, none of which can be used"}
+        groups = {one.group for one in seen} - {""}
+        sides = Counter(one.side or "left out" for one in seen)
+        facts = {
+            "cases": f"{self.count}" + (f" of {len(groups)} groups" if groups else ""),
+            "sides": ", ".join(f"{side} {sides[side]}" for side in SIDES if sides[side]),
+            "size": _kinds(times(one.size) for one in seen),
+            "channels": _kinds(one.channels for one in seen),
+            "type": _kinds(one.dtype for one in seen),
+            "values": f"{min(one.low for one in seen):g} to {max(one.high for one in seen):g}",
+            "pixel": _kinds(f"{times(one.spacing)} {one.unit}" for one in seen),
+            "orientation": _kinds(one.orientation or "not told" for one in seen),
+        }
+        return facts | _classes(seen, self.class_names)
+
+
+def audit(
+    entries: Sequence[Entry],
+    read: Callable[[Entry], Case],
+    check: Callable[[Case], None],
+    split: Callable[[], Split],
+    class_names: Sequence[str],
+    handled: Collection[str] = (),
+) -> Audit:
+    """Read every case once, and tell all that is wrong at once.
+
+    Args:
+        entries: All cases.
+        read: Reads one of them; an error that it raises is a finding.
+        check: Refuses a case that is not as declared.
+        split: Makes the split, or raises why it cannot.
+        class_names: One per class, background first.
+        handled: Rules that need not warn, since the configuration takes care: "class imbalance", "pixel sizes".
+    """
+    findings = list(_names_twice(entries))
+    parts = None
+    try:
+        parts = split()
+    except (ValueError, OSError) as error:
+        findings.append(Finding("error", "split", str(error)))
+    sides = {name: side for side, names in vars(parts).items() for name in names} if parts else {}
+    measures = []
+    broken: dict[str, tuple[str, ...]] = {}
+    for entry in entries:
+        try:
+            case = read(entry)
+            check(case)
+            measures.append(measure(entry, case, sides.get(entry.name, ""), len(class_names)))
+        except (ValueError, OSError) as error:
+            broken[str(error)] = (*broken.get(str(error), ()), entry.name)
+    findings += [Finding("error", "cannot be used", sentence, names) for sentence, names in broken.items()]
+    if measures:
+        found = [one for rule in IMAGE_RULES for one in rule(measures)]
+        found += [one for rule in MASK_RULES for one in rule(measures, class_names)]
+        findings += [one for one in found if one.rule not in handled]
+    findings.sort(key=lambda finding: ("error", "warning", "note").index(finding.level))
+    return Audit(tuple(findings), tuple(measures), len(entries), tuple(class_names), parts)
+
+
+def _names_twice(entries: Sequence[Entry]) -> list[Finding]:
+    twice = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+    sentence = f"cases {some(twice)} come more than once: give each case a name of its own"
+    return [Finding("error", "names", sentence, tuple(twice))] if twice else []
+
+
+def _counted(things: Sequence[object], name: str) -> str:
+    return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"
+
+
+def _kinds(values: Iterable[object]) -> str:
+    """Count equal values: "512×512" where all are equal, else "512×512 (30), 256×256 (2)"."""
+    counts = Counter(str(value) for value in values)
+    if len(counts) == 1:
+        return next(iter(counts))
+    shown = ", ".join(f"{value} ({count})" for value, count in counts.most_common(KINDS))
+    return shown + (f" and {len(counts) - KINDS} more" if len(counts) > KINDS else "")
+
+
+def _classes(seen: Sequence[Measures], class_names: Sequence[str]) -> dict[str, str]:
+    """Share of each class in all pixels, and the values in the mask files."""
+    labelled = max(1, sum(one.labelled for one in seen))
+    facts = {}
+    for label, name in enumerate(class_names):
+        counts = [one.counts[label] for one in seen if one.counts]
+        having = sum(count > 0 for count in counts)
+        facts[f"class {label}, {name}"] = f"{sum(counts) / labelled:.2%} of the labelled pixels, in {having} cases"
+    values: dict[int, int] = defaultdict(int)
+    for one in seen:
+        for value, count in one.mask_values.items():
+            values[value] += count
+    if values:
+        total = sum(values.values())
+        facts["values in mask files"] = some(
+            f"{value} ({count / total:.2%})" for value, count in sorted(values.items())
+        )
+    return facts

@@ -1,0 +1,239 @@
+"""Decoded cases on disk, once per node, shared by all its processes through the system's page cache.
+
+The arrays of a case are .npy files that are mapped into memory: pages come from the disk when they are touched, once
+for all workers and processes, and leave again when memory is short.
+
+    cases/<key>/0.npy, 1.npy, …   the arrays
+    cases/<key>/case.json         everything else, and the sizes of the arrays
+    hashes/<key>                  SHA-256 of a source file, so that a second start need not read it
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from segexp import __version__
+from segexp.data.case import Case, Entry
+from segexp.data.hashes import FileHashes, hash_code, hash_module, hash_plain
+from segexp.data.plain import from_json, to_json
+from segexp.errors import require_at_least
+
+_FORMAT = 1
+_ARRAYS = ("image", "target", "valid", "others")  # fields of Case that are kept as .npy files
+
+_log = logging.getLogger(__name__)
+
+
+class CaseCache:
+    """Cases that this or another process has decoded before.
+
+    A case is taken from the cache if its name, the contents and names of its files, the settings, and segexp's decoding
+    code are the same. What is incomplete in the cache is made anew; arrays that someone altered in place, leaving their
+    size, go unseen. Where cases cannot be stored (folder not writable, disk full), they stay in the memory of the
+    process, with one warning.
+
+    Args:
+        folder: Made if missing; may be deleted at any time. None = decode each time, into memory.
+        limit_gb: What ``trim`` leaves, in 10⁹ bytes, at least 0.
+
+    Raises:
+        ValueError: ``limit_gb`` is out of its range.
+    """
+
+    def __init__(self, folder: str | Path | None, limit_gb: float = 100.0) -> None:
+        require_at_least("limit_gb", limit_gb, 0)
+        self._folder = None if folder is None else Path(folder) / "cases"
+        self._hashes = None if folder is None else FileHashes(Path(folder) / "hashes")
+        self._limit = limit_gb * 1e9
+        self._used: set[Path] = set()
+        self._warned = False
+
+    def case(self, entry: Entry, settings: Mapping[str, Any], decode: Callable[[], Case]) -> tuple[Case, str]:
+        """Return a case, with arrays that cannot be written to, and the digest of its data.
+
+        Args:
+            entry: The case; its files may be folders, such as that of a DICOM series.
+            settings: What else decides how it is decoded, see ``settings_of``; plain values.
+            decode: Reads it; called if it is not in the cache.
+
+        Returns:
+            The case; the SHA-256 of names, dtypes, shapes and bytes of image, target, valid and others: equal data,
+            equal digest, cached or not.
+
+        Raises:
+            FileNotFoundError: A file of the entry cannot be read.
+            ValueError: A setting or a fact of the case is not a plain value.
+        """
+        if self._folder is None or self._hashes is None:
+            return _in_memory(decode())
+        files = [[path.name, self._hashes.of(path)] for path in entry.files]
+        plain = to_json(settings, f"settings of case {entry.name}")
+        place = self._folder / hash_plain([_FORMAT, __version__, hash_code(), plain, entry.name, files])
+        found = _opened(place) or self._stored(place, decode())
+        self._used.add(place)
+        with suppress(OSError):
+            os.utime(place)  # trim sees that it is in use
+        return found
+
+    def trim(self) -> None:
+        """Remove the cases that were not used for longest, as far as all together exceed the limit.
+
+        Cases that this object has returned stay. What another process has open, it can still read (POSIX).
+        """
+        total = 0.0
+        for _, size, place in sorted(_weighed(self._folder), reverse=True) if self._folder else []:
+            total += size
+            if total > self._limit and place not in self._used:
+                _remove(place)
+
+    def _stored(self, place: Path, case: Case) -> tuple[Case, str]:
+        """Write a case beside its place, then rename; who comes second finds the place taken and drops his copy."""
+        own = place.with_name(f".new-{uuid.uuid4().hex}")
+        failure = None
+        try:
+            own.mkdir(parents=True)
+            _write(own, case)
+            if not _opened(place):
+                _remove(place)  # damaged
+                own.rename(place)
+        except OSError as error:
+            failure = error
+        finally:
+            shutil.rmtree(own, ignore_errors=True)
+        found = _opened(place)
+        if failure and not found:
+            self._warn(place.parent.parent, failure)
+        return found or _in_memory(case)
+
+    def _warn(self, folder: Path, error: OSError) -> None:
+        if not self._warned:
+            _log.warning(
+                "decoded cases cannot be kept in %s (%s): each process holds its own in memory; set paths.cache_dir "
+                "or SEGEXP_CACHE_DIR to a writable folder with room",
+                folder,
+                error,
+            )
+        self._warned = True
+
+
+def settings_of(source: object) -> dict[str, Any]:
+    """Return what decides how a source decodes: its class, the code of its modules, its public attributes.
+
+    Args:
+        source: See ``Source``; its public attributes are plain values, see ``plain.to_json``.
+
+    Returns:
+        Values for JSON; paths as text.
+
+    Raises:
+        ValueError: A public attribute is something else.
+    """
+    kind = type(source)
+    public = {name: value for name, value in vars(source).items() if not name.startswith("_")}
+    return {
+        "class": f"{kind.__module__}.{kind.__qualname__}",
+        "class_code": [hash_module(base.__module__) for base in kind.__mro__],
+        **{name: to_json(value, f"{kind.__name__}.{name}") for name, value in public.items()},
+    }
+
+
+def _arrays(case: Case) -> dict[str, np.ndarray]:
+    others = {f"others/{name}": array for name, array in case.others.items()}
+    arrays = {"image": case.image, "target": case.target, "valid": case.valid, **others}
+    return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
+
+
+def _with_arrays(case: Case, arrays: Mapping[str, np.ndarray]) -> Case:
+    others = {name.removeprefix("others/"): array for name, array in arrays.items() if name.startswith("others/")}
+    return replace(case, image=arrays["image"], target=arrays.get("target"), valid=arrays.get("valid"), others=others)
+
+
+def _digest(arrays: Mapping[str, np.ndarray]) -> str:
+    digest = hashlib.sha256()
+    for name, array in sorted(arrays.items()):
+        digest.update(f"{name} {array.dtype.str} {array.shape}\n".encode())
+        digest.update(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def _in_memory(case: Case) -> tuple[Case, str]:
+    arrays = {name: array.view() for name, array in _arrays(case).items()}
+    for array in arrays.values():
+        array.flags.writeable = False
+    return _with_arrays(case, arrays), _digest(arrays)
+
+
+def _write(folder: Path, case: Case) -> None:
+    arrays = _arrays(case)
+    kept = {name: value for name, value in vars(case).items() if name not in _ARRAYS}
+    kept["affine"] = None if case.affine is None else case.affine.tolist()
+    facts = {"format": _FORMAT, "digest": _digest(arrays), "case": to_json(kept, f"case {case.name}"), "arrays": {}}
+    for number, (name, array) in enumerate(arrays.items()):
+        path = folder / f"{number}.npy"
+        np.save(path, np.ascontiguousarray(array), allow_pickle=False)
+        facts["arrays"][name] = path.stat().st_size
+    (folder / "case.json").write_text(json.dumps(facts), encoding="utf-8")
+
+
+def _opened(folder: Path) -> tuple[Case, str] | None:
+    """Open a stored case; None if there is none, or parts of it are missing or broken."""
+    try:
+        facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
+        if facts["format"] != _FORMAT:
+            return None
+        sizes = facts["arrays"].items()
+        arrays = {name: _mapped(folder / f"{number}.npy", size) for number, (name, size) in enumerate(sizes)}
+        kept = from_json(facts["case"])
+        kept["files"] = tuple(Path(file) for file in kept["files"])
+        kept["affine"] = None if kept["affine"] is None else np.array(kept["affine"])
+        return _with_arrays(Case(image=arrays["image"], target=None, **kept), arrays), facts["digest"]
+    except (OSError, ValueError, LookupError, TypeError, AttributeError):
+        return None
+
+
+def _mapped(path: Path, size: int) -> np.ndarray:
+    """Map an .npy file into memory, read-only.
+
+    Torch maps it, not ``np.load(mmap_mode="r")``: Python's mmap keeps a file descriptor per array, and many systems
+    allow 1024.
+
+    Raises:
+        ValueError: It is no .npy file of ``size`` bytes.
+    """
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size != size or np.lib.format.read_magic(file) != (1, 0):
+            raise ValueError(f"{path} is damaged: delete it")
+        shape, _, dtype = np.lib.format.read_array_header_1_0(file)
+        start = file.tell()
+    try:
+        whole = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()
+    except RuntimeError:  # too many maps for one process (vm.max_map_count)
+        whole = np.fromfile(path, dtype=np.uint8)
+    whole.flags.writeable = False
+    return whole[start:].view(dtype).reshape(shape)
+
+
+def _weighed(folder: Path) -> Iterator[tuple[float, int, Path]]:
+    """Yield time of last use, bytes and path of each case."""
+    for place in folder.iterdir() if folder.is_dir() else []:
+        with suppress(OSError):  # removed by another process
+            yield place.stat().st_mtime, sum(file.stat().st_size for file in place.iterdir()), place
+
+
+def _remove(place: Path) -> None:
+    """Remove a case at once from the sight of other processes."""
+    gone = place.with_name(f".old-{uuid.uuid4().hex}")
+    with suppress(OSError):  # not there, or removed by another process
+        place.rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)

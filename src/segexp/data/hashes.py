@@ -1,0 +1,92 @@
+"""SHA-256 of plain values, of files, and of the code that decodes them."""
+
+import hashlib
+import json
+import sys
+import uuid
+from contextlib import suppress
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+
+def hash_plain(value: Any) -> str:
+    """Hash what ``json`` takes; the order of keys does not matter."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()
+
+
+@cache
+def hash_code() -> str:
+    """Hash the code of segexp.data, whatever of it decodes: all of its Python files."""
+    room = Path(__file__).parent
+    return hash_plain([[path.relative_to(room).as_posix(), _hash_file(path)] for path in sorted(room.rglob("*.py"))])
+
+
+@cache
+def hash_module(name: str) -> str:
+    """Hash the file of a module; empty for one without a file, such as a notebook."""
+    file = getattr(sys.modules.get(name), "__file__", None)
+    return _hash_file(Path(file)) if file else ""
+
+
+class FileHashes:
+    """Hashes of files, remembered in a folder under their path, size, times and inode.
+
+    The time of the last change of the inode (ctime) counts too: it moves on when a file is rewritten and its time of
+    modification set back. A file rewritten within one tick of that clock (some ms) is the one change that goes unseen.
+
+    Args:
+        folder: One small file per hash; made if missing. Where it cannot be written, hashes are remembered in memory.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[str, str] = {}
+
+    def of(self, path: Path) -> str:
+        """Hash the content of a file, or the names and contents of all files of a folder.
+
+        Raises:
+            FileNotFoundError: It cannot be read.
+        """
+        try:
+            files = _files(path)
+            stamps = {name: _stamp(file) for name, file in files.items()}
+            key = hash_plain([str(path.absolute()), stamps])
+            if key not in self._known:
+                self._known[key] = self._recalled(key) or self._computed(key, files)
+        except OSError as error:
+            raise FileNotFoundError(f"{path} cannot be read ({error}): check path and permissions") from error
+        return self._known[key]
+
+    def _recalled(self, key: str) -> str:
+        with suppress(OSError, ValueError):
+            text = (self._folder / key).read_text(encoding="ascii")
+            return text if len(text) == 64 else ""
+        return ""
+
+    def _computed(self, key: str, files: dict[str, Path]) -> str:
+        content = hash_plain({name: _hash_file(file) for name, file in files.items()})
+        with suppress(OSError):  # the next start hashes again
+            self._folder.mkdir(parents=True, exist_ok=True)
+            own = self._folder / f".new-{uuid.uuid4().hex}"
+            own.write_text(content, encoding="ascii")
+            own.replace(self._folder / key)
+        return content
+
+
+def _files(path: Path) -> dict[str, Path]:
+    """Return the files of a folder under their relative names; a file alone has none."""
+    if not path.is_dir():
+        return {"": path}
+    return {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+
+
+def _stamp(path: Path) -> list[int]:
+    stat = path.stat()
+    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -1,0 +1,159 @@
+"""What the audit measures on a case; plain values, so that no pixels stay in memory."""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from segexp.data.case import Case, Entry
+
+
+@dataclass(frozen=True)
+class Measures:
+    """Measures of one case.
+
+    Attributes:
+        name: Of the case.
+        file: Its first file, or "".
+        group: Patient or other unit, or "".
+        side: "train", "val", "test", or "" where the split leaves the case out.
+        size: Pixels per axis.
+        channels: Of the image.
+        dtype: Of the image's file.
+        low: Smallest value of the image.
+        high: Largest value.
+        spacing: Size of a pixel per axis.
+        unit: Of ``spacing``.
+        orientation: Axes of the file, or "".
+        mask_values: Pixels per value of the mask file, before classes were made of them; empty = not known.
+        counts: Pixels per class.
+        image_hash: Of the pixels; equal images have equal hashes.
+        mask_hash: Of the target.
+        gray: Whether three channels hold the same.
+        alpha: Whether its first file is a PNG with an alpha channel, which sources leave out.
+    """
+
+    name: str
+    file: str
+    group: str
+    side: str
+    size: tuple[int, ...]
+    channels: int
+    dtype: str
+    low: float
+    high: float
+    spacing: tuple[float, ...]
+    unit: str
+    orientation: str
+    mask_values: dict[int, int]
+    counts: tuple[int, ...]
+    image_hash: str
+    mask_hash: str
+    gray: bool
+    alpha: bool
+
+    @property
+    def labelled(self) -> int:
+        """Pixels that have a class."""
+        return sum(self.counts)
+
+    @property
+    def share(self) -> float:
+        """Share of foreground among the labelled pixels; nan without any."""
+        return 1 - self.counts[0] / self.labelled if self.labelled else float("nan")
+
+
+def measure(entry: Entry, case: Case, side: str, num_classes: int) -> Measures:
+    """Measure one case.
+
+    Raises:
+        ValueError: The image has values that are not finite; names case, file and how many.
+    """
+    image, target = np.ascontiguousarray(case.image), case.target
+    file = str(case.files[0]) if case.files else ""
+    _require_finite(image, case.name, file)
+    counts = () if target is None else tuple(int(np.count_nonzero(target == c)) for c in range(num_classes))
+    return Measures(
+        name=case.name,
+        file=file,
+        group=entry.group,
+        side=side,
+        size=image.shape[1:],
+        channels=image.shape[0],
+        dtype=str(case.facts.get("image_dtype", image.dtype)),
+        low=float(image.min()),
+        high=float(image.max()),
+        spacing=tuple(case.spacing),
+        unit=case.spacing_unit,
+        orientation=case.orientation,
+        mask_values={int(value): count for value, count in case.facts.get("mask_values", {}).items()},
+        counts=counts,
+        image_hash=_hash(image),
+        mask_hash="" if target is None else _hash(target),
+        gray=_is_gray(image),
+        alpha=any(_has_alpha(path) for path in case.files[:1]),
+    )
+
+
+def row(measures: Measures, class_names: Sequence[str], rules: Sequence[str]) -> dict[str, Any]:
+    """One row of cases.csv: plain values under the names of columns; ``rules`` are those that found the case."""
+    counts = dict(zip((f"px_{name}" for name in class_names), measures.counts, strict=False))
+    return {
+        "case": measures.name,
+        "side": measures.side,
+        "group": measures.group,
+        "findings": "; ".join(rules),
+        "size": times(measures.size),
+        "channels": measures.channels,
+        "dtype": measures.dtype,
+        "min": measures.low,
+        "max": measures.high,
+        "spacing": times(measures.spacing),
+        "unit": measures.unit,
+        "orientation": measures.orientation,
+        "foreground": round(measures.share, 6) if measures.labelled else "",
+        **counts,
+        "px_unlabelled": int(np.prod(measures.size)) - measures.labelled,
+        "mask_values": " ".join(f"{value}:{count}" for value, count in sorted(measures.mask_values.items())),
+        "file": measures.file,
+    }
+
+
+def times(lengths: Sequence[float]) -> str:
+    """Write lengths per axis as 512×512."""
+    return "×".join(f"{length:.6g}" for length in lengths)
+
+
+def _require_finite(image: np.ndarray, name: str, file: str) -> None:
+    broken = 0 if image.dtype.kind != "f" else image.size - int(np.count_nonzero(np.isfinite(image)))
+    if broken:
+        raise ValueError(
+            f"case {name} ({file}) has {broken} of {image.size} values that are NaN or infinite: "
+            "put numbers in their place in the file, or leave the case out"
+        )
+
+
+def _hash(array: np.ndarray) -> str:
+    array = np.ascontiguousarray(array)
+    hashed = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
+    hashed.update(array.data)  # no copy, also of what is memory-mapped
+    return hashed.hexdigest()
+
+
+def _is_gray(image: np.ndarray) -> bool:
+    """Whether three channels are equal; most colour images are told by a few of their pixels."""
+    if image.shape[0] != 3:
+        return False
+    few = image.reshape(3, -1)[:, ::97]
+    return bool((few == few[0]).all() and (image == image[0]).all())
+
+
+def _has_alpha(path: Path) -> bool:
+    """Tell from the header of a PNG; False for other formats."""
+    if path.suffix.lower() != ".png":
+        return False
+    with path.open("rb") as file:
+        return file.read(26)[25:] in (b"\x04", b"\x06")  # gray or colour with alpha

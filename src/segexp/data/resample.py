@@ -1,0 +1,74 @@
+"""Resampling to a common spacing, and of labels without inventing any."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+from torch.nn.functional import interpolate
+
+from segexp.data.case import Case
+
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+def resample(case: Case, spacing: Sequence[float]) -> Case:
+    """Bring a case to a spacing; its field of view stays, so that the way back is a resize to the old size.
+
+    Pixels are cells: the outer edges of the first and last pixel stay where they are, and each axis gets the number of
+    pixels nearest to extent / spacing (at least 1). The image is interpolated linearly, in float32; labels by
+    nearest neighbour.
+
+    Args:
+        case: With a known spacing.
+        spacing: Wanted size of a pixel per spatial axis, in the case's unit.
+
+    Returns:
+        The case itself where its size would not change.
+
+    Raises:
+        ValueError: The spacing of the case is not known, or has another number of axes.
+    """
+    if case.spacing_unit == "px" or len(case.spacing) != len(spacing):
+        raise ValueError(
+            f"case {case.name} has a spacing of {list(case.spacing)} {case.spacing_unit}, so it cannot be brought to "
+            f"data.spacing={list(spacing)}: give the source the true spacing, or leave data.spacing=null"
+        )
+    shape = case.image.shape[1:]
+    size = tuple(max(1, round(n * s / t)) for n, s, t in zip(shape, case.spacing, spacing, strict=True))
+    if size == shape:
+        return case
+    return replace(
+        case,
+        image=resize_image(case.image, size),
+        target=None if case.target is None else resize_labels(case.target, size),
+        valid=None if case.valid is None else resize_labels(case.valid, size),
+        others=_resized(case.others, size),
+        spacing=tuple(n * s / m for n, s, m in zip(shape, case.spacing, size, strict=True)),
+        affine=None if case.affine is None else _scaled(case.affine, shape, size),
+    )
+
+
+def resize_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Interpolate (C, *S) linearly to (C, *size) float32."""
+    tensor = torch.from_numpy(np.array(image, dtype=np.float32))[None]
+    mode = _LINEAR[len(size)]
+    return interpolate(tensor, size=tuple(size), mode=mode, align_corners=False)[0].numpy()
+
+
+def resize_labels(labels: np.ndarray, size: Sequence[int]) -> np.ndarray:
+    """Take for each pixel of (*size) the label of (*S) in which its centre lies; the dtype stays."""
+    centres = [((np.arange(m) + 0.5) * n / m).astype(int) for n, m in zip(labels.shape, size, strict=True)]
+    return labels[np.ix_(*centres)]
+
+
+def _resized(labels: Mapping[str, np.ndarray], size: Sequence[int]) -> dict[str, np.ndarray]:
+    return {name: resize_labels(array, size) for name, array in labels.items()}
+
+
+def _scaled(affine: np.ndarray, shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """Affine (4, 4) of the resized array: the centre of its first pixel lies elsewhere."""
+    factor = np.array([n / m for n, m in zip(shape, size, strict=True)])[::-1]  # to (x, y, z)
+    change = np.diag([*factor, 1.0])
+    change[:3, 3] = (factor - 1) / 2
+    return affine @ change

@@ -1,0 +1,113 @@
+"""CHASE_DB1: retinal vessels in fundus photographs, drawn by two observers."""
+
+from pathlib import Path
+
+import numpy as np
+from scipy import ndimage
+
+from segexp.data.case import Case, Entry
+from segexp.data.images import file_facts, map_values, read_image, read_mask, require_same_size, some
+from segexp.errors import require_choice
+
+NAMES = [f"{child:02d}{eye}" for child in range(1, 15) for eye in "LR"]
+OBSERVERS = ("1stHO", "2ndHO")
+VALUES = {0: 0, 255: 1}
+DARK = 10  # gray levels; the surround of the photographs stays below, up to ringing of JPEG
+
+
+class Chase:
+    """Both eyes of 14 children: 28 RGB photographs of 999 × 960 pixels, vessels outlined by two observers.
+
+    Class 0 is the background, class 1 the vessels. Cases are named 01L, 01R, … 14R; both eyes of a child are one group
+    and must stay on one side of a split. The literature mostly trains on the first 20 images and tests on the last 8.
+
+    The data set has no masks of the field of view. Here it is the largest connected region (by edges) of pixels whose
+    brightest channel exceeds 10 of 255, holes filled. What an observer drew beyond it does not count: 0.08 % of the
+    first one's vessel pixels, 0.02 % of the second one's.
+
+    Args:
+        root: Folder with Image_01L.jpg, Image_01L_1stHO.png, Image_01L_2ndHO.png and so on.
+        truth: Observer whose vessels are the target: "1stHO", as is usual, or "2ndHO". The other one's are kept beside
+            it, as the mark that a human reaches.
+
+    Raises:
+        ValueError: There is no such observer.
+
+    Terms: made public by Kingston University, London, for training and testing of vessel segmentation; no licence deed
+    is known. Publications cite Owen et al. 2009 and Fraz et al. 2012.
+
+    Source: Owen et al. 2009 (Investigative Ophthalmology & Visual Science 50(5):2004-2010); Fraz et al. 2012 (IEEE
+    Transactions on Biomedical Engineering 59(9):2538-2548).
+    """
+
+    def __init__(self, root: str | Path, truth: str = "1stHO") -> None:
+        require_choice("truth", truth, OBSERVERS)
+        self.root = Path(root)
+        self.truth = truth
+
+    def prepare(self) -> None:
+        """Check that all files are there.
+
+        Raises:
+            FileNotFoundError: Some are missing; tells what to put where.
+        """
+        missing = [file.name for entry in self.entries() for file in entry.files if not file.is_file()]
+        if missing:
+            raise FileNotFoundError(
+                f"CHASE_DB1 is incomplete in {self.root}: missing are {some(missing)}. Put the data set's 84 files "
+                "there; Kingston University offers them on researchinnovation.kingston.ac.uk as "
+                '"CHASE_DB1 retinal vessel reference dataset"'
+            )
+
+    def entries(self) -> list[Entry]:
+        """Return 01L, 01R, … 14R; the group is the child."""
+        return [Entry(name, self._files(name), group=name[:2]) for name in NAMES]
+
+    def read(self, name: str) -> Case:
+        """Read one photograph: image (3, H, W) uint8, target and field of view (H, W).
+
+        Raises:
+            ValueError: There is no such case, or a file cannot be used.
+        """
+        require_choice("name", name, NAMES)
+        files = self._files(name)
+        image = read_image(files[0], channels=3)
+        raw = [read_mask(file) for file in files[1:]]
+        for mask, file in zip(raw, files[1:], strict=True):
+            require_same_size(image, mask, files[0], file)
+        target, other = (map_values(mask, VALUES, 0, file) for mask, file in zip(raw, files[1:], strict=True))
+        return Case(
+            name,
+            image,
+            target,
+            (1.0, 1.0),
+            files=files,
+            valid=field_of_view(image),
+            others={self._observers()[1]: other},
+            facts=file_facts(image, raw[0]),
+        )
+
+    def _observers(self) -> tuple[str, ...]:
+        """The observer whose vessels are the target, then the other one."""
+        return OBSERVERS if self.truth == OBSERVERS[0] else OBSERVERS[::-1]
+
+    def _files(self, name: str) -> tuple[Path, ...]:
+        masks = (self.root / f"Image_{name}_{observer}.png" for observer in self._observers())
+        return (self.root / f"Image_{name}.jpg", *masks)
+
+
+def field_of_view(image: np.ndarray) -> np.ndarray:
+    """Find what a fundus photograph shows within its dark surround.
+
+    Args:
+        image: (3, H, W) uint8.
+
+    Returns:
+        (H, W) bool: the largest connected region of pixels whose brightest channel exceeds 10, holes filled; of an
+        image that is dark all over, everything.
+    """
+    regions, count = ndimage.label(image.max(axis=0) > DARK)
+    if not count:
+        return np.ones(image.shape[1:], dtype=bool)
+    sizes = np.bincount(regions.ravel())
+    return ndimage.binary_fill_holes(regions == 1 + sizes[1:].argmax())

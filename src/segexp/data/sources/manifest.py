@@ -1,0 +1,157 @@
+"""Images and masks that a CSV file lists."""
+
+import csv
+import io
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import MappingProxyType
+
+from segexp.data.case import Case, Entry
+from segexp.data.images import some
+from segexp.data.sources.pairs import PairReader, image_stem, natural_order
+from segexp.data.volumes import volume_files
+from segexp.errors import did_you_mean
+
+REQUIRED = ("image", "mask")
+COLUMNS = (*REQUIRED, "group", "split", "stratum", "name")
+SIDES = ("", "train", "val", "test")
+
+
+class Manifest(PairReader):
+    """One case per row of a CSV file with a header; UTF-8, separated by commas, semicolons or tabs.
+
+    Columns: ``image`` and ``mask``, paths relative to the CSV file (of a DICOM series its folder), and if wanted
+    ``group`` (patient: stays on one side of a split), ``split`` (train, val or test), ``stratum`` (kind of case, which
+    splits keep in proportion) and ``name`` (else the stem of the image). Blanks around values are dropped.
+
+    Args:
+        csv: The file.
+        values: Class of each value that may occur in the masks; 255 = not labelled.
+        channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
+        mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
+        spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+
+    def __init__(
+        self,
+        csv: str | Path,
+        values: Mapping[int, int] = MappingProxyType({0: 0, 255: 1}),
+        channels: int = 1,
+        mask_tolerance: int = 0,
+        spacing: Sequence[float] | None = None,
+    ) -> None:
+        super().__init__(values, channels, mask_tolerance, spacing)
+        self.csv = Path(csv)
+
+    def prepare(self) -> None:
+        """Check the rows, and that all files are there; the pixels are checked when read.
+
+        Raises:
+            FileNotFoundError: The CSV file, images or masks are missing.
+            ValueError: The CSV file cannot be used.
+        """
+        paths = [path for row in self._rows.values() for path in self._paths(row)]
+        missing = [path for path in paths if not path.exists()]
+        if missing:
+            raise FileNotFoundError(f"{self.csv} lists files that are not there: {some(missing)}: correct the paths")
+
+    def entries(self) -> list[Entry]:
+        """Return one case per row, in natural order of their names."""
+        self.prepare()
+        return [
+            Entry(
+                name,
+                tuple(file for path in self._paths(self._rows[name]) for file in volume_files(path)),
+                group=self._rows[name]["group"],
+                stratum=self._rows[name]["stratum"],
+                side=self._rows[name]["split"],
+            )
+            for name in sorted(self._rows, key=natural_order)
+        ]
+
+    def read(self, name: str) -> Case:
+        """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8.
+
+        Raises:
+            ValueError: There is no such case, a file cannot be read, the two do not cover each other, or the mask has a
+                value without a class.
+        """
+        if name not in self._rows:
+            raise ValueError(f"{self.csv} has no case {name!r}{did_you_mean(name, self._rows)}")
+        return self.read_pair(name, *self._paths(self._rows[name]))
+
+    def _paths(self, row: Mapping[str, str]) -> tuple[Path, Path]:
+        return self.csv.parent / row["image"], self.csv.parent / row["mask"]
+
+    @cached_property
+    def _rows(self) -> dict[str, dict[str, str]]:
+        """Rows by the name of their case, "" where a column is left out."""
+        rows = _read_csv(self.csv)
+        for row in rows:
+            row["name"] = row["name"] or image_stem(self.csv.parent / row["image"]) or Path(row["image"]).name
+        for column in ("name", "image"):
+            twice = [value for value, count in Counter(row[column] for row in rows).items() if count > 1]
+            if twice:
+                raise ValueError(
+                    f"{self.csv} has {some(twice)} more than once as {column}: keep one row of each, or tell them "
+                    "apart in a column name"
+                )
+        return {row["name"]: row for row in rows}
+
+
+def _read_csv(path: Path) -> list[dict[str, str]]:
+    """Read the rows, with all of ``COLUMNS``.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is not UTF-8, lacks columns or values, or has columns or sides that are not known.
+    """
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there: set data.source.csv to a CSV file")
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{path} is not in UTF-8 ({error.reason}): save it again as CSV in UTF-8") from error
+    header, *lines = _split_lines(text)
+    columns = [column.strip() for column in header]
+    _require_columns(path, columns)
+    cells = {number: [cell.strip() for cell in line] for number, line in enumerate(lines, 2) if any(line)}
+    uneven = [number for number, line in cells.items() if len(line) != len(columns)]
+    if uneven or not cells:
+        reason = f"lines {some(uneven)} with other than {len(columns)} values" if uneven else "no line below its header"
+        raise ValueError(f"{path} has {reason}: correct it, with quotes around values that hold the separator")
+    rows = {n: dict.fromkeys(COLUMNS, "") | dict(zip(columns, line, strict=True)) for n, line in cells.items()}
+    _require_filled(path, rows)
+    return list(rows.values())
+
+
+def _split_lines(text: str) -> list[list[str]]:
+    """Cells of the header and of each further line."""
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t")
+    return list(lines) or [[]]
+
+
+def _require_columns(path: Path, columns: Sequence[str]) -> None:
+    """Refuse unknown columns too, since a misspelt group would let a patient leak from one side to another."""
+    lacking = [column for column in REQUIRED if column not in columns]
+    strange = [f"{column!r}{did_you_mean(column, COLUMNS)}" for column in columns if column not in COLUMNS]
+    twice = [column for column, count in Counter(columns).items() if count > 1]
+    faults = {"lacks": lacking, "has unknown": strange, "has twice": twice}
+    told = "; ".join(f"{fault} {some(found)}" for fault, found in faults.items() if found)
+    if told:
+        raise ValueError(f"{path}, columns: it {told}; allowed are {', '.join(COLUMNS)}, the first two must be there")
+
+
+def _require_filled(path: Path, rows: Mapping[int, Mapping[str, str]]) -> None:
+    empty = [number for number, row in rows.items() if not row["image"] or not row["mask"]]
+    if empty:
+        raise ValueError(f"{path} has lines without image or mask ({some(empty)}): fill them in, or remove them")
+    sides = sorted({row["split"] for row in rows.values()} - set(SIDES))
+    if sides:
+        raise ValueError(f"{path} has split {some(sides)}: it must be train, val or test, or empty")

@@ -1,0 +1,73 @@
+"""How an image or volume and its mask are read, wherever the two are found."""
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from segexp.data import images, volumes
+from segexp.data.case import Case
+from segexp.data.images import file_facts, map_values, read_image, read_mask, require_same_size, require_values
+from segexp.data.volumes import read_case, volume_stem
+from segexp.errors import require_at_least
+
+SUFFIXES = (*images.SUFFIXES, *volumes.SUFFIXES)
+
+
+class PairReader:
+    """Reads pairs of an image and a mask: both 2-D (PNG, JPEG, TIFF, BMP), or both volumes as in ``data.volumes``.
+
+    Args:
+        values: Class of each value that may occur in the masks; 255 = not labelled.
+        channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
+        mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
+        spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.
+
+    Raises:
+        ValueError: An argument is out of its range.
+    """
+
+    def __init__(
+        self, values: Mapping[int, int], channels: int, mask_tolerance: int, spacing: Sequence[float] | None
+    ) -> None:
+        require_values(values)
+        require_at_least("channels", channels, 1, whole=True)
+        require_at_least("mask_tolerance", mask_tolerance, 0, whole=True)
+        if spacing is not None and (len(spacing) != 2 or min(spacing) <= 0):
+            raise ValueError(f"spacing={list(spacing)} must be two numbers above 0: height and width of a pixel in mm")
+        self.values = dict(values)
+        self.channels = channels
+        self.mask_tolerance = mask_tolerance
+        self.spacing = None if spacing is None else tuple(spacing)
+
+    def read_pair(self, name: str, image_path: Path, mask_path: Path) -> Case:
+        """Read a case: image (C, H, W) or (C, D, H, W), target (*S) uint8.
+
+        Raises:
+            ValueError: A file cannot be read, the two do not cover each other, or the mask has a value without a class.
+        """
+        if volume_stem(image_path) is not None:
+            if self.spacing is not None:
+                raise ValueError(f"spacing is for 2-D images, and {image_path} has its own: leave spacing=null")
+            return read_case(name, [image_path], mask_path, self.values, self.mask_tolerance)
+        image, raw = read_image(image_path, self.channels), read_mask(mask_path)
+        require_same_size(image, raw, image_path, mask_path)
+        return Case(
+            name,
+            image,
+            map_values(raw, self.values, self.mask_tolerance, mask_path),
+            self.spacing or (1.0, 1.0),
+            spacing_unit="mm" if self.spacing else "px",
+            files=(image_path, mask_path),
+            facts=file_facts(image, raw),
+        )
+
+
+def image_stem(path: Path) -> str | None:
+    """Name of an image or volume without its suffix; None for any other path."""
+    return path.stem if path.suffix.lower() in images.SUFFIXES else volume_stem(path)
+
+
+def natural_order(name: str) -> tuple[list[str | int], str]:
+    """Sort key that puts a2 before a10."""
+    words = re.split(r"([0-9]+)", name)  # text and digits take turns
+    return [int(word) if turn % 2 else word for turn, word in enumerate(words)], name

@@ -1,0 +1,67 @@
+"""Sides of a split that the user lists: in the configuration, or in a file such as nnU-Net's splits_final.json."""
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from segexp.errors import did_you_mean, require_choice
+
+SIDES = ("train", "val", "test")
+Lists = Mapping[str, Sequence[str]] | Sequence[Mapping[str, Sequence[str]]] | str | Path
+
+
+def read_lists(lists: Lists | None, fold: int | None, known: Collection[str]) -> dict[str, str]:
+    """Return the side of each listed case.
+
+    Args:
+        lists: {"train": [names], "val": .., "test": ..}, a list of such folds, or a JSON or YAML file of that. In a
+            list of folds without "test" (nnU-Net's), "val" is tested.
+        fold: Which of a list of folds; None for a single split.
+        known: Names of all cases.
+
+    Raises:
+        ValueError: Something else, an unknown or repeated name, or a fold where there is one split.
+        FileNotFoundError: There is no such file.
+    """
+    sides: dict[str, str] = {}
+    for side, names in _one_split(_loaded(lists), fold).items():
+        require_choice("a side in data.split.lists", side, SIDES)
+        if isinstance(names, str) or not isinstance(names, Sequence):
+            raise ValueError(f"data.split.lists: {side} is {names!r}: it must be a list of cases")
+        for name in names:
+            if not isinstance(name, str) or name not in known:
+                raise ValueError(f"data.split.lists: {side} has {name!r}, no case{did_you_mean(name, known)}")
+            if name in sides:
+                raise ValueError(f"data.split.lists: {name} stands in {sides[name]} and in {side}: remove one of them")
+            sides[name] = side
+    return sides
+
+
+def _loaded(lists: Any) -> Any:
+    """Read ``lists`` if it is a path."""
+    if not isinstance(lists, str | Path):
+        return lists
+    path = Path(lists)
+    if not path.is_file():
+        raise FileNotFoundError(f"data.split.lists={path} is not a file: check the path")
+    try:
+        return (json.loads if path.suffix == ".json" else yaml.safe_load)(path.read_text(encoding="utf-8"))
+    except (ValueError, yaml.YAMLError) as error:
+        raise ValueError(f"data.split.lists={path} cannot be read ({error}): save it as JSON or YAML") from error
+
+
+def _one_split(lists: Any, fold: int | None) -> Mapping[str, Any]:
+    """Take the fold of a list of folds."""
+    if isinstance(lists, Sequence) and not isinstance(lists, str):
+        require_choice(f"data.fold, of the {len(lists)} folds in data.split.lists,", fold, range(len(lists)))
+        lists, fold = lists[fold], None  # type: ignore[index]
+        if isinstance(lists, Mapping) and set(lists) == {"train", "val"}:
+            lists = {"train": lists["train"], "test": lists["val"]}
+    if not isinstance(lists, Mapping):
+        raise ValueError("data.split.lists must be {train: [..], val: [..], test: [..]}, or a list of such folds")
+    if fold is not None:
+        raise ValueError(f"data.fold={fold}, but data.split.lists has no folds: set data.fold=null")
+    return lists

@@ -1,0 +1,198 @@
+"""Volumes from NIfTI, NRRD, MetaImage and DICOM files, turned to one orientation.
+
+Whatever the format, a volume comes as (C, D, H, W) with an affine to RAS+ (x to the right, y to anterior, z to
+superior; mm). Nibabel reads NIfTI; SimpleITK (extra ``io``), whose world is LPS+, reads the rest. NIfTI is not left to
+SimpleITK, since that fills up a truncated file without a word.
+"""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+from nibabel.affines import voxel_sizes
+from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
+
+from segexp.data.case import Case
+from segexp.data.images import file_facts, map_values
+from segexp.data.itk import TOLERANCE, is_dicom, naming, read_itk, read_series
+
+SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
+_MM = {"meter": 1000.0, "micron": 0.001}  # of NIfTI; all else is mm
+
+
+@dataclass(frozen=True)
+class Volume:
+    """A volume in the order of its world.
+
+    Attributes:
+        array: (C, D, H, W) in the dtype of the file; D runs to superior, H to anterior, W to the right.
+        affine: (4, 4), from index (x, y, z, 1), the axes of ``array`` reversed, to mm (right, anterior, superior).
+        spacing: Size of a voxel along D, H, W in mm.
+        orientation: Axes of the file before it was turned, such as "LPS".
+        path: Where it comes from, for messages.
+    """
+
+    array: np.ndarray
+    affine: np.ndarray
+    spacing: tuple[float, ...]
+    orientation: str
+    path: Path
+
+
+def volume_stem(path: Path) -> str | None:
+    """Name of a volume without its suffix; None if the path is neither a volume's nor a folder of DICOM files."""
+    if path.is_dir():
+        return path.name if any(is_dicom(file) for file in sorted(path.iterdir())) else None
+    suffix = _suffix(path)
+    return path.name[: -len(suffix)] if suffix else None
+
+
+def volume_files(path: Path) -> tuple[Path, ...]:
+    """All files that reading a volume opens: those of a DICOM folder, and what a header of .mhd or .nhdr points at."""
+    if path.is_dir():
+        return tuple(sorted(file for file in path.iterdir() if is_dicom(file)))
+    if _suffix(path) not in (".mhd", ".nhdr"):
+        return (path,)
+    header = path.read_text(encoding="utf-8", errors="replace")
+    names = re.findall(r"^(?:ElementDataFile *=|data ?file:) *(.+?)\s*$", header, flags=re.MULTILINE)
+    return (path, *(path.parent / name for name in names if (path.parent / name).is_file()))
+
+
+def read_volume(path: Path) -> Volume:
+    """Read a volume.
+
+    The last of four axes of a NIfTI file is taken as channels, as are the components of a pixel elsewhere. Slope and
+    intercept of the values are applied where a file has them.
+
+    Args:
+        path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder with the files of one DICOM series.
+
+    Raises:
+        ValueError: The file cannot be read, has no three axes, or its affine has no inverse; SimpleITK is missing.
+    """
+    if path.is_dir():
+        return to_ras(*read_series(path, volume_files(path)), path)
+    if ".nii" in _suffix(path):
+        return to_ras(*_read_nifti(path), path)
+    if path.exists() and not _suffix(path):
+        raise ValueError(f"{path} cannot be read as a volume: volumes end with {', '.join(SUFFIXES)}")
+    return to_ras(*read_itk(path), path)
+
+
+def to_ras(array: np.ndarray, affine: np.ndarray, path: Path) -> Volume:
+    """Turn and flip a volume so that its axes run as nearly as they can to superior, anterior and right.
+
+    Args:
+        array: (X, Y, Z, C) in the axes of the file.
+        affine: (4, 4), from index (x, y, z, 1) to mm (right, anterior, superior).
+        path: For messages.
+
+    Raises:
+        ValueError: The values are not real numbers, or the affine has no inverse.
+    """
+    if array.dtype.kind not in "biuf":
+        raise ValueError(f"{path} holds {array.dtype} values: save real numbers, colours as channels of a fourth axis")
+    if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
+        raise ValueError(
+            f"{path} has an affine without inverse, {affine[:3].tolist()}: mend the orientation in its header"
+        )
+    turn = io_orientation(affine)
+    turned = apply_orientation(array, turn).T
+    turned = np.ascontiguousarray(turned, dtype=turned.dtype.newbyteorder("="))
+    affine_ras = affine @ inv_ornt_aff(turn, array.shape[:3])
+    spacing = tuple(float(size) for size in voxel_sizes(affine_ras)[::-1])
+    return Volume(turned, affine_ras, spacing, "".join(nib.aff2axcodes(affine)), path)
+
+
+def read_labels(path: Path) -> Volume:
+    """Read a volume of labels: like ``read_volume``, array (1, D, H, W) of whole numbers, not yet classes.
+
+    A float dtype is kept as long as the numbers in it are whole.
+
+    Raises:
+        ValueError: As for ``read_volume``, or the labels have channels or fractions.
+    """
+    labels = read_volume(path)
+    if len(labels.array) != 1:
+        raise ValueError(f"labels {path} have {len(labels.array)} channels: save class numbers in one")
+    if labels.array.dtype.kind == "f" and not np.array_equal(labels.array, np.rint(labels.array)):
+        raise ValueError(f"labels {path} hold fractions: save class numbers as whole numbers")
+    return labels
+
+
+def read_case(name: str, images: Sequence[Path], labels: Path, values: Mapping[int, int], tolerance: int = 0) -> Case:
+    """Read images of one geometry, the channels of a case, and its labels.
+
+    Args:
+        name: Of the case.
+        images: One file or several; their channels are stacked in this order.
+        labels: File of the truth.
+        values: Class of each label, see ``images.map_values``.
+        tolerance: See ``images.map_values``.
+
+    Raises:
+        ValueError: A file cannot be used, geometries differ, or a label has no class; names the files.
+    """
+    volumes = [read_volume(path) for path in images]
+    raw = read_labels(labels)
+    first = volumes[0]
+    for other in (*volumes[1:], raw):
+        require_same_geometry(first, other)
+    image = np.concatenate([volume.array for volume in volumes])
+    target = map_values(raw.array[0], values, tolerance, labels)
+    return Case(
+        name,
+        image,
+        target,
+        first.spacing,
+        spacing_unit="mm",
+        files=(*images, labels),
+        affine=first.affine,
+        orientation=first.orientation,
+        facts=file_facts(image, raw.array),
+    )
+
+
+def require_same_geometry(image: Volume, other: Volume) -> None:
+    """Refuse two volumes that do not cover each other voxel by voxel.
+
+    Raises:
+        ValueError: The shapes differ, or the affines set a corner apart by more than a tenth of the smallest side of a
+            voxel; names both files.
+    """
+    shape = image.array.shape[1:]
+    if shape != other.array.shape[1:]:
+        sizes = ["×".join(map(str, volume.array.shape[1:])) for volume in (image, other)]
+        raise ValueError(
+            f"{image.path} has {sizes[0]} voxels (D×H×W), but {other.path} has {sizes[1]}: "
+            "resample one of them to the grid of the other"
+        )
+    corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape[::-1]) - 1)
+    change = image.affine - other.affine
+    apart = np.linalg.norm(corners @ change[:3, :3].T + change[:3, 3], axis=1).max()
+    if apart > TOLERANCE * min(image.spacing):
+        raise ValueError(
+            f"{image.path} and {other.path} lie up to {apart:.3g} mm apart (affines differ; a tenth of a voxel, "
+            f"{TOLERANCE * min(image.spacing):.3g} mm, is allowed): resample one of them to the grid of the other"
+        )
+
+
+def _suffix(path: Path) -> str:
+    return next((suffix for suffix in SUFFIXES if path.name.lower().endswith(suffix)), "")
+
+
+def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Array (X, Y, Z, C) and its affine."""
+    with naming(path):
+        image: Any = nib.load(path)
+        array = np.asanyarray(image.dataobj)  # scaled only if the header says so, else in the dtype of the file
+        if array.ndim == 5 and array.shape[3] == 1:  # ITK puts channels fifth, behind time
+            array = array[:, :, :, 0]
+        if array.ndim not in (3, 4):
+            raise ValueError(f"its shape {array.shape} is not that of a volume with or without channels")
+        unit = _MM.get(image.header.get_xyzt_units()[0], 1.0)
+        return array[..., None] if array.ndim == 3 else array, np.diag(np.array([unit, unit, unit, 1.0])) @ image.affine

@@ -1,0 +1,63 @@
+"""Volumes through a two-dimensional network, slice by slice, and probabilities back to the case's own size."""
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import interpolate
+
+from segexp.errors import require_at_least
+
+_LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
+
+
+class SlicePredictor:
+    """Lets a 2-D predictor predict volumes; images pass through as they are.
+
+    Each slice along the first spatial axis is predicted with its neighbours as further channels (2.5-D), the first and
+    last slice repeated beyond the ends; of each image channel the slices follow one another.
+
+    Args:
+        predictor: (network, image (B, C, H, W)) to probabilities (B, K, H, W).
+        context: Neighbours on each side, k: the network has C * (2 k + 1) input channels.
+        batch_size: Slices at a time.
+
+    Raises:
+        ValueError: A number is out of range.
+    """
+
+    def __init__(
+        self, predictor: Callable[[nn.Module, Tensor], Tensor], context: int = 0, batch_size: int = 16
+    ) -> None:
+        require_at_least("context", context, 0, whole=True)
+        require_at_least("batch_size", batch_size, 1, whole=True)
+        self.predictor, self.context, self.batch_size = predictor, context, batch_size
+
+    def __call__(self, network: nn.Module, image: Tensor) -> Tensor:
+        """Return probabilities (B, K, *S) of an image (B, C, *S), S of two or three axes."""
+        if image.ndim == 4:
+            return self.predictor(network, image)
+        return torch.stack([self._volume(network, volume) for volume in image])
+
+    def _volume(self, network: nn.Module, volume: Tensor) -> Tensor:
+        """Predict one volume (C, D, H, W): (K, D, H, W)."""
+        depth = volume.shape[1]
+        parts = []
+        for first in range(0, depth, self.batch_size):
+            centres = torch.arange(first, min(first + self.batch_size, depth), device=volume.device)
+            parts.append(self.predictor(network, with_neighbours(volume, centres, self.context)))
+        return torch.cat(parts).movedim(0, 1)
+
+
+def with_neighbours(volume: Tensor, centres: Tensor, context: int) -> Tensor:
+    """Collect slices (N, C * (2 k + 1), H, W) of a volume (C, D, H, W) around N centres."""
+    offsets = torch.arange(-context, context + 1, device=volume.device)
+    indices = (centres[:, None] + offsets).clamp(0, volume.shape[1] - 1)
+    return volume[:, indices].movedim(0, 1).flatten(1, 2)
+
+
+def to_size(probs: Tensor, size: Sequence[int]) -> Tensor:
+    """Interpolate (B, C, *S) linearly to (B, C, *size), the inverse of resampling an image; the same size is kept."""
+    if tuple(probs.shape[2:]) == tuple(size):
+        return probs
+    return interpolate(probs, size=tuple(size), mode=_LINEAR[probs.ndim - 2], align_corners=False)

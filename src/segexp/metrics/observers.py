@@ -1,0 +1,40 @@
+"""The score of a second human observer against the truth: what to expect of a network."""
+
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.summary import summarise
+
+
+def score_observer(
+    metrics: Sequence[CaseMetric], truths: Sequence[Tensor], labels: Sequence[Tensor], num_classes: int
+) -> dict[str, float]:
+    """Score an observer's labels as if they were a prediction, with the metrics and thresholds of a run.
+
+    Args:
+        metrics: They stay as they are.
+        truths: Per case (*S) class indices.
+        labels: The observer's, alike; what is no class counts as background.
+        num_classes: Background included.
+
+    Returns:
+        The figures that a prediction would get.
+    """
+    rows: list[dict[str, Any]] = []
+    whole: dict[str, float] = {}
+    for metric in map(deepcopy, metrics):
+        metric.reset()
+        for case, (truth, label) in enumerate(zip(truths, labels, strict=True)):
+            classes = torch.where(label < num_classes, label, 0).long()
+            probs = one_hot(classes, num_classes).movedim(-1, 0).double()
+            metric.update(probs[None].to(metric.device), truth[None].to(metric.device), torch.tensor([case]))
+        result = metric.compute()
+        rows += result["rows"]
+        whole |= result["set"]
+    return summarise(rows) | whole

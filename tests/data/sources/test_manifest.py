@@ -1,0 +1,111 @@
+"""CSV files as spreadsheets and people write them, and what is refused."""
+
+import nibabel as nib
+import numpy as np
+import pytest
+from PIL import Image
+
+from segexp.data.case import Entry
+from segexp.data.sources import Manifest
+from tests.data.sources import names
+
+HEADER = "image,mask\n"
+
+
+@pytest.fixture
+def files(tmp_path):
+    """Write images/<stem>.png and masks/<stem>.png for stems a2, a10 and ä b."""
+    for stem in ("a2", "a10", "ä b"):
+        for kind in ("images", "masks"):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            Image.fromarray(np.full((4, 5), 255, dtype=np.uint8)).save(tmp_path / kind / f"{stem}.png")
+    return tmp_path
+
+
+@pytest.fixture
+def manifest(files):
+    """Return the Manifest of a CSV file with the given content."""
+
+    def write(text: str | bytes, **options) -> Manifest:
+        content = text.encode() if isinstance(text, str) else text
+        (files / "cases.csv").write_bytes(content)
+        return Manifest(files / "cases.csv", **options)
+
+    return write
+
+
+def test_rows_become_entries_in_natural_order(manifest, files):
+    source = manifest(
+        "image,mask,group,split,stratum,name\n"
+        "images/a10.png,masks/a10.png,p1,train,ill,\n"
+        "images/a2.png,masks/a2.png,p1,train,,\n"
+        "images/ä b.png,masks/ä b.png,p2,test,well,other\n"
+    )
+    source.prepare()
+    pairs = {stem: (files / "images" / f"{stem}.png", files / "masks" / f"{stem}.png") for stem in ("a2", "a10", "ä b")}
+    assert source.entries() == [
+        Entry("a2", pairs["a2"], "p1", "", "train"),
+        Entry("a10", pairs["a10"], "p1", "ill", "train"),
+        Entry("other", pairs["ä b"], "p2", "well", "test"),
+    ]
+    case = source.read("other")
+    assert (case.image.shape, case.target.min(), case.files) == ((1, 4, 5), 1, pairs["ä b"])
+    assert case.facts == {"image_dtype": "uint8", "mask_dtype": "uint8", "mask_values": {255: 20}}
+    with pytest.raises(ValueError, match=r"cases\.csv has no case 'othr' \(did you mean 'other'\?\)"):
+        source.read("othr")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\ufeffimage,mask\r\nimages/ä b.png,masks/ä b.png\r\n",
+        "mask;image\nmasks/ä b.png;images/ä b.png\n",
+        "image\tmask\nimages/ä b.png\tmasks/ä b.png",
+        ' image , mask \n\n  "images/ä b.png", masks/ä b.png \n,\n',
+    ],
+)
+def test_bom_separators_blanks_and_quotes(manifest, text):
+    assert names(manifest(text)) == ["ä b"]
+
+
+def test_volumes_and_ignored_values(manifest, files):
+    values = np.arange(24, dtype=np.uint8).reshape(2, 3, 4)
+    for kind in ("images", "masks"):
+        nib.save(nib.Nifti1Image(values % 3, np.diag([-1, 2, 3, 1])), files / kind / "v.nii.gz")
+    source = manifest("image,mask\nimages/v.nii.gz,masks/v.nii.gz\n", values={0: 0, 1: 1, 2: 255})
+    assert names(source) == ["v"]
+    np.testing.assert_array_equal(source.read("v").target, np.array([0, 1, 255])[(values % 3)[::-1].T])
+
+
+def test_missing_files_are_listed_all_at_once(manifest):
+    source = manifest("image,mask\nimages/a2.png,masks/no.png\nimages/nor.png,masks/a2.png\n")
+    with pytest.raises(FileNotFoundError, match=r"not there: .*masks/no\.png, .*images/nor\.png: correct the paths"):
+        source.prepare()
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "it lacks image, mask; allowed are image, mask, group, split, stratum, name"),
+        ("image,masks\na,b\n", r"it lacks mask; has unknown 'masks' \(did you mean 'mask'\?\)"),
+        ("image,mask,image\na,b,c\n", "it has twice image"),
+        (HEADER, "has no line below its header"),
+        (HEADER + "a.png,b.png\na.png\nb.png,c,d.png\n", "has lines 3, 4 with other than 2 values"),
+        (HEADER + "a.png, \n,b.png\n", r"has lines without image or mask \(2, 3\)"),
+        ("image,mask,split\na.png,b.png,training\n", "has split training: it must be train, val or test, or empty"),
+        (HEADER + "a/x.png,m/1.png\nb/x.tif,m/2.png\n", "has x more than once as name"),
+        ("image,mask,name\nx.png,m/1.png,p\nx.png,m/2.png,q\n", r"has x\.png more than once as image"),
+        ("image,mask\nä.png,ö.png\n".encode("latin-1"), "is not in UTF-8"),
+        ("image,mask\nä.png,ö.png\n".encode("utf-16"), "is not in UTF-8"),
+    ],
+)
+def test_files_that_cannot_be_used(manifest, text, message):
+    with pytest.raises(ValueError, match=rf"cases\.csv.*{message}"):
+        manifest(text).prepare()
+
+
+def test_no_csv_and_arguments_out_of_range(tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no\.csv is not there: set data\.source\.csv"):
+        Manifest(tmp_path / "no.csv").prepare()
+    with pytest.raises(ValueError, match="must be two numbers above 0"):
+        Manifest("a.csv", spacing=[1.0])

@@ -1,0 +1,316 @@
+"""One volume in every format and orientation reads the same; what cannot be used is refused."""
+
+import locale
+import sys
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import SimpleITK as sitk  # noqa: N813
+
+from segexp.data.volumes import read_case, read_labels, read_volume, require_same_geometry, volume_files, volume_stem
+
+SPACING = np.array([0.5, 0.75, 2.0])  # along x, y, z of the file
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+
+
+def rotation(degrees: float) -> np.ndarray:
+    c, s = np.cos(np.radians(degrees)), np.sin(np.radians(degrees))
+    return np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+
+
+DIRECTIONS = {  # columns: where the axes of the file point to in RAS
+    "RAS": np.eye(3),
+    "LPS": np.diag([-1.0, -1.0, 1.0]),
+    "PSL": np.array([[0, 0, -1.0], [-1, 0, 0], [0, 1, 0]]),
+    "LAI": np.diag([-1.0, 1.0, -1.0]) @ rotation(15),
+}
+
+
+@pytest.fixture(autouse=True)
+def same_locale():
+    """GDCM sets the locale to "C" when it writes DICOM; tests that come later could not read UTF-8."""
+    kept = locale.setlocale(locale.LC_ALL)
+    yield
+    locale.setlocale(locale.LC_ALL, kept)
+
+
+@pytest.fixture
+def values():
+    """Return an array (X, Y, Z) in the axes of the file."""
+    return np.random.default_rng(0).integers(-900, 900, (7, 6, 5), dtype=np.int16)
+
+
+def affine_of(direction: np.ndarray) -> np.ndarray:
+    affine = np.eye(4)
+    affine[:3, :3] = direction * SPACING
+    affine[:3, 3] = (-11.5, 20.25, 3)
+    return affine
+
+
+def save_nifti(path: Path, values: np.ndarray, affine: np.ndarray) -> Path:
+    nib.save(nib.Nifti1Image(values, affine), path)
+    return path
+
+
+def to_itk(values: np.ndarray, affine: np.ndarray) -> sitk.Image:
+    """Turn an array (X, Y, Z[, C]) and its affine to RAS into an image of SimpleITK, where the world is LPS."""
+    image = sitk.GetImageFromArray(values.swapaxes(0, 2), isVector=values.ndim == 4)
+    lps = LPS_TO_RAS @ affine
+    sizes = np.linalg.norm(lps[:3, :3], axis=0)
+    image.SetSpacing(sizes.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((lps[:3, :3] / sizes).ravel().tolist())
+    return image
+
+
+def save_itk(path: Path, values: np.ndarray, affine: np.ndarray) -> Path:
+    sitk.WriteImage(to_itk(values, affine), str(path), useCompression=path.suffix != ".mhd")
+    return path
+
+
+def save_dicom(folder: Path, values: np.ndarray, affine: np.ndarray, series: str = "1.2.9", **tags: str) -> Path:
+    """Write a series whose file names are not in the order of the slices."""
+    folder.mkdir(exist_ok=True)
+    image, writer = to_itk(values, affine), sitk.ImageFileWriter()
+    writer.KeepOriginalImageUIDOn()
+    axes = np.reshape(image.GetDirection(), (3, 3)).T
+    for index in range(values.shape[2]):
+        page = image[:, :, index : index + 1]
+        known = {
+            "0008|0060": "CT",
+            "0008|0018": f"{series}.{index + 1}",
+            "0020|000e": series,
+            "0020|0013": str(index),
+            "0020|0032": "\\".join(f"{value:.9f}" for value in page.GetOrigin()),
+            "0020|0037": "\\".join(f"{value:.12f}" for value in [*axes[0], *axes[1]]),
+        }
+        for tag, value in (known | tags).items():
+            page.SetMetaData(tag, value)
+        writer.SetFileName(str(folder / f"{series}_{(index * 7) % 11}.dcm"))
+        writer.Execute(page)
+    return folder
+
+
+@pytest.mark.parametrize("axes", DIRECTIONS)
+def test_all_formats_give_what_nibabel_makes_canonical(tmp_path, values, axes):
+    affine = affine_of(DIRECTIONS[axes])
+    truth = nib.as_closest_canonical(nib.Nifti1Image(values, affine))
+    paths = [save_nifti(tmp_path / name, values, affine) for name in ("a.nii", "a.nii.gz")]
+    paths += [save_itk(tmp_path / name, values, affine) for name in ("a.nrrd", "a.nhdr", "a.mha", "b.mhd")]
+    paths += [save_dicom(tmp_path / "series", values, affine)]
+    for path in paths:
+        volume = read_volume(path)
+        assert volume.array.dtype == np.int16, path
+        np.testing.assert_array_equal(volume.array, truth.dataobj[:].transpose()[None], err_msg=path.name)
+        np.testing.assert_allclose(volume.affine, truth.affine, atol=1e-5, err_msg=path.name)
+        np.testing.assert_allclose(volume.spacing, truth.header.get_zooms()[::-1], rtol=1e-6, err_msg=path.name)
+        assert volume.orientation == axes
+        assert volume.array.flags.c_contiguous
+
+
+def test_a_voxel_keeps_its_place_in_the_world(tmp_path, values):
+    affine = affine_of(DIRECTIONS["PSL"])
+    values[:] = 0
+    values[6, 1, 3] = 99
+    volume = read_volume(save_itk(tmp_path / "a.nrrd", values, affine))
+    z, y, x = np.argwhere(volume.array[0] == 99)[0]
+    np.testing.assert_allclose((volume.affine @ [x, y, z, 1])[:3], (affine @ [6, 1, 3, 1])[:3], atol=1e-9)
+    assert volume.spacing == (0.75, 0.5, 2.0)  # the file's second axis runs up, its first and third lie flat
+
+
+def test_channels(tmp_path):
+    values = np.arange(7 * 6 * 5 * 2, dtype=np.float32).reshape(7, 6, 5, 2)
+    affine = affine_of(DIRECTIONS["LPS"])
+    turned = values[::-1, ::-1].transpose(3, 2, 1, 0)
+    files = [save_nifti(tmp_path / "a.nii", values, affine), save_itk(tmp_path / "a.nrrd", values, affine)]
+    itk_nifti = tmp_path / "itk.nii.gz"
+    sitk.WriteImage(to_itk(values, affine), str(itk_nifti))
+    for path in (*files, itk_nifti):
+        np.testing.assert_array_equal(read_volume(path).array, turned, err_msg=path.name)
+
+
+def test_slope_and_intercept_are_applied(tmp_path, values):
+    affine = affine_of(np.eye(3))
+    image = nib.Nifti1Image(values, affine)
+    image.header.set_slope_inter(0.5, 10)
+    nib.save(image, tmp_path / "a.nii")
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").array[0], values.T * 0.5 + 10)
+    even = (values // 2 * 2).astype(np.int16)
+    folder = save_dicom(tmp_path / "ct", even, affine, **{"0028|1053": "2", "0028|1052": "-1024"})
+    np.testing.assert_array_equal(read_volume(folder).array[0], even.T)
+    stored = sitk.ReadImage(str(next(folder.iterdir())))
+    assert stored.GetMetaData("0028|1053").strip() == "2"
+
+
+def test_big_endian_and_micrometres(tmp_path, values):
+    image = nib.Nifti1Image(values, affine_of(np.eye(3))).as_reoriented([[0, 1], [1, 1], [2, 1]])
+    image.header.set_xyzt_units("micron")
+    swapped = nib.Nifti1Image(values, image.affine, image.header.as_byteswapped(">"))
+    nib.save(swapped, tmp_path / "a.nii")
+    volume = read_volume(tmp_path / "a.nii")
+    assert volume.array.dtype.isnative
+    np.testing.assert_array_equal(volume.array[0], values.T)
+    np.testing.assert_allclose(volume.spacing, SPACING[::-1] / 1000)
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.nrrd", "a.mha"])
+def test_truncated_files_are_refused_at_every_length(tmp_path, name):
+    values = np.random.default_rng(0).integers(0, 99, (20, 20, 20), dtype=np.uint8)
+    save = save_nifti if ".nii" in name else save_itk
+    path = save(tmp_path / name, values, np.eye(4))
+    data = path.read_bytes()
+    for length in range(0, len(data) - 64, len(data) // 7):
+        path.write_bytes(data[:length])
+        with pytest.raises(ValueError, match=rf"{name} cannot be read \(.*\): check that it is complete$"):
+            read_volume(path)
+
+
+@pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.txt", "nowhere"])
+def test_absent_file_is_named(tmp_path, name):
+    with pytest.raises(ValueError, match=rf"{name} cannot be read \(.*[Nn]o such file"):
+        read_volume(tmp_path / name)
+
+
+def test_other_suffixes_and_numbers_of_axes(tmp_path):
+    (tmp_path / "a.txt").write_text("")
+    with pytest.raises(ValueError, match=r"a\.txt cannot be read as a volume: volumes end with \.nii\.gz"):
+        read_volume(tmp_path / "a.txt")
+    sitk.WriteImage(sitk.Image([4, 4], sitk.sitkUInt8), str(tmp_path / "flat.mha"))
+    with pytest.raises(ValueError, match=r"flat\.mha cannot be read \(it has 2 axes where 3 are expected"):
+        read_volume(tmp_path / "flat.mha")
+    with pytest.raises(ValueError, match=r"six\.nii cannot be read \(its shape \(2, 2, 2, 2, 2\) is not"):
+        read_volume(save_nifti(tmp_path / "six.nii", np.zeros((2, 2, 2, 2, 2), np.uint8), np.eye(4)))
+    with pytest.raises(ValueError, match=r"c\.nii holds complex64 values: save real numbers"):
+        read_volume(save_nifti(tmp_path / "c.nii", np.zeros((2, 2, 2), np.complex64), np.eye(4)))
+
+
+@pytest.mark.parametrize("wrong", [0.0, np.nan])
+def test_affine_without_inverse_is_refused(tmp_path, values, wrong):
+    image = nib.Nifti1Image(values, np.eye(4))
+    image.header["srow_x"] = image.header["srow_y"] = [1, 0, 0, 0]
+    image.header["srow_z"] = [0, 0, wrong, 0]
+    image.header["sform_code"], image.header["qform_code"] = 1, 0
+    with (tmp_path / "a.nii").open("wb") as file:
+        file.write(image.header.binaryblock + b"\0" * 4 + values.tobytes(order="F"))
+    with pytest.raises(
+        ValueError, match=r"a\.nii has an affine without inverse, \[\[1\.0, 0\.0, .*mend the orientation"
+    ):
+        read_volume(tmp_path / "a.nii")
+
+
+def test_dicom_folder_of_other_than_one_series(tmp_path, values):
+    folder = save_dicom(tmp_path / "ct", values, np.eye(4), series="1.2.9")
+    save_dicom(folder, values, np.eye(4), series="1.2.10")
+    with pytest.raises(ValueError, match=r"ct has 2 DICOM series where one is expected: 1\.2\.10, 1\.2\.9: give each"):
+        read_volume(folder)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ValueError, match="empty has 0 DICOM series where one is expected: give each"):
+        read_volume(tmp_path / "empty")
+
+
+def test_dicom_slices_that_lack_or_are_cut_short(tmp_path, values):
+    folder = save_dicom(tmp_path / "ct", values, np.eye(4))
+    first = folder / "1.2.9_0.dcm"
+    data = first.read_bytes()
+    first.write_bytes(data[: len(data) // 2])
+    with pytest.raises(ValueError, match=r"1\.2\.9_0\.dcm cannot be read as part of the DICOM series"):
+        read_volume(folder)
+    first.write_bytes(data)
+    (folder / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
+    (folder / "notes.txt").write_text("no slice")
+    assert read_volume(folder).array.shape == (1, 5, 6, 7)
+    (folder / "1.2.9_7.dcm").unlink()
+    with pytest.raises(ValueError, match=r"ct cannot be read \(slices are up to 0\.667 mm off an even grid"):
+        read_volume(folder)
+
+
+def test_dicom_slices_sheared_by_a_tilted_gantry_are_refused(tmp_path, values):
+    folder = save_dicom(tmp_path / "ct", values, np.eye(4))
+    for index, file in enumerate(sorted(folder.iterdir(), key=lambda path: read_position(path)[2])):
+        x, y, z = read_position(file)
+        image, writer = sitk.ReadImage(str(file)), sitk.ImageFileWriter()
+        image.SetMetaData("0020|0032", f"{x}\\{y + 0.3 * index}\\{z}")
+        writer.KeepOriginalImageUIDOn()
+        writer.SetFileName(str(file))
+        writer.Execute(image)
+    before = locale.setlocale(locale.LC_ALL)
+    with pytest.raises(ValueError, match=r"ct cannot be read \(slices are up to .* mm off an even grid, .* tilt\)"):
+        read_volume(folder)
+    assert locale.setlocale(locale.LC_ALL) == before  # GDCM sets it to "C" here
+
+
+def read_position(file: Path) -> list[float]:
+    return [float(number) for number in sitk.ReadImage(str(file)).GetMetaData("0020|0032").split("\\")]
+
+
+def test_stem_and_files(tmp_path, values):
+    assert volume_stem(Path("x/a.b.nii.gz")) == "a.b"
+    assert volume_stem(Path("x/A.NRRD")) == "A"
+    assert volume_stem(Path("x/a.png")) is None
+    folder = save_dicom(tmp_path / "p.1", values, np.eye(4))
+    (folder / "notes.txt").write_text("")
+    assert volume_stem(folder) == "p.1"
+    assert [file.suffix for file in volume_files(folder)] == [".dcm"] * 5
+    (tmp_path / "none").mkdir()
+    assert volume_stem(tmp_path / "none") is None
+    for name, data in [("a.mhd", "a.raw"), ("b.nhdr", "b.raw.gz")]:
+        files = volume_files(save_itk(tmp_path / name, values, np.eye(4)))
+        assert [file.name for file in files] == [name, data]
+    assert volume_files(Path("a.nrrd")) == (Path("a.nrrd"),)
+
+
+def test_labels_must_be_whole_and_have_one_channel(tmp_path):
+    whole = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
+    labels = read_labels(save_nifti(tmp_path / "whole.nii", whole, np.eye(4)))
+    assert labels.array.dtype == np.float32
+    np.testing.assert_array_equal(labels.array[0], whole.T)
+    for wrong in (0.5, np.nan):
+        whole[0, 0, 0] = wrong
+        with pytest.raises(ValueError, match=r"half\.nii hold fractions: save class numbers as whole"):
+            read_labels(save_nifti(tmp_path / "half.nii", whole, np.eye(4)))
+    with pytest.raises(ValueError, match=r"two\.nii have 2 channels"):
+        read_labels(save_nifti(tmp_path / "two.nii", np.zeros((2, 2, 2, 2), np.uint8), np.eye(4)))
+
+
+def test_geometries_must_agree_to_a_tenth_of_a_voxel(tmp_path, values):
+    affine = affine_of(DIRECTIONS["LPS"])
+    image = read_volume(save_nifti(tmp_path / "i.nii", values, affine))
+    for move, agrees in [(0.04, True), (0.06, False)]:  # the smallest side is 0.5 mm
+        moved = affine.copy()
+        moved[2, 3] += move
+        other = read_volume(save_nifti(tmp_path / "m.nii", values, moved))
+        if agrees:
+            require_same_geometry(image, other)
+        else:
+            with pytest.raises(ValueError, match=r"i\.nii and .*m\.nii lie up to 0\.06 mm apart .* 0\.05 mm"):
+                require_same_geometry(image, other)
+    turned = read_volume(save_nifti(tmp_path / "t.nii", values, affine @ np.diag([1.05, 1, 1, 1])))
+    with pytest.raises(ValueError, match="lie up to"):  # first voxels agree, last ones do not
+        require_same_geometry(image, turned)
+    small = read_volume(save_nifti(tmp_path / "s.nii", values[1:], affine))
+    with pytest.raises(ValueError, match=r"i\.nii has 5×6×7 voxels \(D×H×W\), but .*s\.nii has 5×6×6"):
+        require_same_geometry(image, small)
+
+
+def test_a_case_of_two_channels_in_two_formats_and_a_mask_in_other_axes(tmp_path, values):
+    affine = affine_of(DIRECTIONS["LPS"])
+    images = (save_nifti(tmp_path / "a.nii", values, affine), save_itk(tmp_path / "b.nrrd", values + 1, affine))
+    raw = (values > 0).astype(np.float32) * 7
+    flipped = nib.as_closest_canonical(nib.Nifti1Image(raw, affine))
+    nib.save(flipped, tmp_path / "m.nii")
+    case = read_case("p1", images, tmp_path / "m.nii", {0: 0, 7: 255})
+    np.testing.assert_array_equal(case.image[1], case.image[0] + 1)
+    np.testing.assert_array_equal(case.target, np.where(case.image[0] > 0, 255, 0))
+    assert case.target.dtype == np.uint8
+    assert (case.spacing_unit, case.orientation, case.files) == ("mm", "LPS", (*images, tmp_path / "m.nii"))
+    count = int((values > 0).sum())
+    expected = {"image_dtype": "int16", "mask_dtype": "float32", "mask_values": {0: values.size - count, 7: count}}
+    assert case.facts == expected
+
+
+def test_without_simpleitk_it_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "SimpleITK", None)
+    with pytest.raises(ValueError, match=r"need SimpleITK, which is not installed: pip install 'segexp\[io\]'"):
+        read_volume(tmp_path / "a.nrrd")

@@ -1,0 +1,26 @@
+import numpy as np
+import pytest
+import torch
+from sklearn.metrics import f1_score
+
+from segexp.metrics import OverlapScores, score_observer
+
+
+def test_observer_is_scored_as_a_prediction_would_be_and_the_metrics_stay():
+    rng = np.random.default_rng(0)
+    truths = [torch.from_numpy(rng.integers(0, 3, (9, 7))) for _ in range(3)]
+    labels = [torch.from_numpy(rng.integers(0, 3, (9, 7))) for _ in range(3)]
+    metric = OverlapScores(["ground", "a", "b"])
+    metric.update(torch.rand(1, 3, 9, 7), truths[0][None], torch.tensor([5]))
+    figures = score_observer([metric], truths, labels, 3)
+    pairs = list(zip(truths, labels, strict=True))
+    wanted = np.mean([f1_score(t.ravel(), p.ravel(), labels=[1, 2], average=None) for t, p in pairs], axis=0)
+    assert [figures["dice_a"], figures["dice_b"]] == pytest.approx(list(wanted))
+    assert [row["case"] for row in metric.compute()["rows"]] == [5, 5]
+
+
+def test_unlabelled_pixels_count_nowhere():
+    truth = torch.tensor([[0, 1, 255], [1, 1, 255]])
+    label = torch.tensor([[0, 1, 255], [1, 0, 255]])
+    figures = score_observer([OverlapScores(["ground", "object"])], [truth], [label], 2)
+    assert figures["dice"] == pytest.approx(2 * 2 / (2 + 3))
