@@ -33,10 +33,15 @@ def build_task(config: dict[str, Any]) -> Task:
     dims = config["data"]["spatial_dims"]
     performance.apply(network, dims)
     predictor, scorer = _predictors(config)
+    loss, metrics = _make(config["loss"]), {name: _make(node) for name, node in config["metrics"].items()}
+    regions = config["data"]["regions"] is not None
+    _require_kind("loss", loss, regions, "loss=dice_ce" if not regions else "loss=bce or loss=dice_bce")
+    for name, metric in metrics.items():
+        _require_kind(f"metrics.{name}", metric, regions, "metrics=overlap")
     return Task(
         network=network,
-        loss=_make(config["loss"]),
-        metrics=[_make(node) for node in config["metrics"].values()],
+        loss=loss,
+        metrics=list(metrics.values()),
         optimizer=_make(config["optimizer"]),
         scheduler=_make(config["scheduler"]),
         predictor=predictor,
@@ -73,7 +78,25 @@ def describe(config: dict[str, Any]) -> dict[str, Any]:
     return {
         "network": config["model"]["_target_"].rpartition(".")[2],
         "model": model,
+        "activation": config["inference"]["predictor"].get("activation"),
     }
+
+
+def _require_kind(key: str, part: Any, regions: bool, remedy: str) -> None:
+    """Refuse a loss or metric of classes where the data give overlapping regions, and the other way round.
+
+    Raises:
+        ValueError: Names the loss or metric and what to choose.
+    """
+    what = f"{key} {type(part).__name__}"
+    multilabel = getattr(part, "multilabel", False)
+    if regions and not multilabel:
+        raise ValueError(f"{what} is for classes that exclude each other, not for data.regions: choose {remedy}")
+    if multilabel and not regions:
+        raise ValueError(
+            f"{what} is for overlapping regions, but data.regions is null: "
+            f"name some, such as data.regions={{object: [1]}}, or choose {remedy}"
+        )
 
 
 def _predictors(config: dict[str, Any]) -> tuple[Any, Any]:

@@ -1,5 +1,6 @@
 """Where the configuration lives, how notebooks and tests compose it, and our resolvers."""
 
+from collections.abc import Sized
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,7 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
 
 
 def register_resolvers() -> None:
-    """Make ``${best_precision:..}``, ``${dataset_json:..}`` and ``${with_context:..}`` known; imports wait for use."""
+    """Make our resolvers, ``${best_precision:..}`` and so on, known; their imports wait for use."""
 
     def best_precision(accelerator: str) -> str:
         from segexp.training.performance import best_precision
@@ -53,11 +54,19 @@ def register_resolvers() -> None:
     def with_context(channels: int, context: int) -> int:
         return channels * (2 * context + 1)
 
+    def outputs(num_classes: int, regions: object) -> int:
+        return len(regions) if isinstance(regions, Sized) else num_classes  # the data module refuses other kinds
+
+    def activation(regions: object) -> str:
+        return "softmax" if regions is None else "sigmoid"
+
     def dataset_json(root: str, fact: str) -> Any:
         from segexp.data.sources.msd import dataset_fact
 
         return dataset_fact(root, fact)
 
     OmegaConf.register_new_resolver("dataset_json", dataset_json, replace=True)
+    OmegaConf.register_new_resolver("outputs", outputs, replace=True)
+    OmegaConf.register_new_resolver("activation", activation, replace=True)
     OmegaConf.register_new_resolver("with_context", with_context, replace=True)
     OmegaConf.register_new_resolver("best_precision", best_precision, replace=True, use_cache=True)

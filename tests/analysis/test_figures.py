@@ -51,3 +51,27 @@ def _of_volume(image: np.ndarray, target: np.ndarray) -> list[np.ndarray]:
 def test_a_constant_image_is_drawn():
     gray = panels(np.full((1, 8, 8), 3.0), np.zeros((8, 8), int), np.zeros((8, 8), int))[0]
     assert (gray == 0).all()
+
+
+def test_later_regions_are_drawn_above_earlier_ones_and_errors_are_those_of_any_region():
+    image = np.zeros((1, 6, 6))
+    truth = np.array([[[1, 1, 0, 1, 0, 255]], [[0, 1, 0, 0, 0, 255]]]).repeat(6, 1)
+    probs = np.array([[[0.9, 0.9, 0.6, 0.5, 0.1, 0.9]], [[0.1, 0.9, 0.1, 0.9, 0.1, 0.9]]]).repeat(6, 1)
+    sheet = draw_case(image, truth, probs)[HEADER:]
+    gray, true, predicted, error = (sheet[0, i * 8 : i * 8 + 6] for i in range(4))
+    whole, part = ((0.45 * gray[0] + 0.55 * colour).astype(np.uint8) for colour in COLOURS[:2])
+    np.testing.assert_array_equal(true, [whole, part, gray[2], whole, gray[4], gray[5]])
+    np.testing.assert_array_equal(predicted, [whole, part, whole, part, gray[4], part])
+    np.testing.assert_array_equal(error[2], INVENTED)
+    np.testing.assert_array_equal(error[3], CONFUSED)  # the whole is missed, the part invented
+    for right in (0, 1, 4, 5):
+        assert len(set(error[right])) == 1  # gray
+
+
+def test_regions_of_volumes_show_their_middle_slice():
+    truth = np.zeros((2, 5, 8, 8), int)
+    truth[0, 2, 4:] = 1
+    sheet = draw_case(np.zeros((1, 5, 8, 8)), truth, truth.astype(float))[HEADER:]
+    assert sheet.shape == (8, 38, 3)
+    assert sheet[4:, 10:18].any()
+    assert not sheet[:4, 10:18].any()

@@ -11,7 +11,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from segexp.inference import TiledPredictor, predict_tiled
+from segexp.inference import FlipTurnPredictor, TiledPredictor, predict_tiled
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -261,6 +261,24 @@ def test_the_predictor_keeps_its_settings() -> None:
     settings = {"tile": [16, 20], "overlap": 0.4, "border": 3, "blending": "constant", "batch_size": 2}
     assert torch.equal(TiledPredictor(**settings)(network, image), predict_tiled(network, image, **settings))
     assert torch.equal(TiledPredictor()(network, image), predict_tiled(network, image))
+
+
+def test_overlapping_regions_get_a_probability_each() -> None:
+    network, image = conv_network(2, 0), draw(1, 2, 24, 30)
+    probs = TiledPredictor(tile=16, activation="sigmoid")(network, image)
+    torch.testing.assert_close(probs[..., 2:-2, 2:-2], torch.sigmoid(network(image)).detach())
+
+
+def test_views_of_overlapping_regions_are_averaged() -> None:
+    network, image = conv_network(2, "same"), draw(1, 2, 24, 30)
+    turned = FlipTurnPredictor(TiledPredictor(activation="sigmoid"), turns=False)(network, image)
+    views = [torch.sigmoid(network(image.flip(axes))).flip(axes) for axes in ([], [-1], [-2], [-2, -1])]
+    torch.testing.assert_close(turned, torch.stack(views).mean(0).detach())
+
+
+def test_refuses_an_unknown_activation() -> None:
+    with pytest.raises(ValueError, match=r"activation='sigmoids' .*did you mean 'sigmoid'"):
+        TiledPredictor(activation="sigmoids")
 
 
 @pytest.mark.parametrize(

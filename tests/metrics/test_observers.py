@@ -24,3 +24,14 @@ def test_unlabelled_pixels_count_nowhere():
     label = torch.tensor([[0, 1, 255], [1, 0, 255]])
     figures = score_observer([OverlapScores(["ground", "object"])], [truth], [label], 2)
     assert figures["dice"] == pytest.approx(2 * 2 / (2 + 3))
+
+
+def test_observer_of_overlapping_regions():
+    rng = np.random.default_rng(1)
+    truths = [torch.from_numpy(rng.integers(0, 2, (2, 9, 7))) for _ in range(3)]
+    labels = [torch.from_numpy(rng.integers(0, 2, (2, 9, 7))) for _ in range(3)]
+    labels[0][0, 0] = 255  # what the observer left open counts as outside
+    figures = score_observer([OverlapScores(["ground", "a", "b"], ["whole", "part"])], truths, labels, 3)
+    for i, name in enumerate(("whole", "part")):
+        wanted = [f1_score(t[i].ravel(), (p[i] == 1).ravel()) for t, p in zip(truths, labels, strict=True)]
+        assert figures[f"dice_{name}"] == pytest.approx(np.mean(wanted))

@@ -8,6 +8,10 @@ from torchmetrics.functional.classification import (
     multiclass_jaccard_index,
     multiclass_precision,
     multiclass_recall,
+    multilabel_f1_score,
+    multilabel_jaccard_index,
+    multilabel_precision,
+    multilabel_recall,
 )
 
 from segexp.metrics import OverlapScores
@@ -138,3 +142,62 @@ def test_every_figure_has_its_protocol():
     result = scored(torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2, dtype=torch.int64))
     figures = set(result["rows"][0]) - {"case", "class"} | set(result["set"])
     assert set(OverlapScores(NAMES).protocol) == figures
+
+
+REGIONS = {"whole": [1, 2], "core": [2]}
+
+
+@pytest.mark.parametrize("size", [(9, 7), (5, 6, 4)])
+def test_overlapping_regions_agree_with_torchmetrics(size):
+    generator = torch.Generator().manual_seed(3)
+    probs = torch.rand((4, 2, *size), generator=generator)
+    target = torch.randint(0, 2, (4, 2, *size), generator=generator)
+    target[torch.rand(target.shape, generator=generator) < 0.2] = 255
+    metric = OverlapScores(NAMES, REGIONS)
+    metric.update(probs, target, torch.arange(4))
+    result = metric.compute()
+    assert [(row["case"], row["class"]) for row in result["rows"]] == [(c, name) for c in range(4) for name in REGIONS]
+    truth = {
+        "dice": multilabel_f1_score,
+        "iou": multilabel_jaccard_index,
+        "precision": multilabel_precision,
+        "recall": multilabel_recall,
+    }
+    for name, function in truth.items():
+        expected = [
+            function(p[None], t[None], 2, average=None, ignore_index=255).tolist()
+            for p, t in zip(probs, target, strict=True)
+        ]
+        found = [row[name] for row in result["rows"]]
+        assert found == pytest.approx([value for case in expected for value in case], abs=1e-6)
+    pooled = multilabel_f1_score(probs, target, 2, average=None, ignore_index=255)
+    assert list(result["set"].values()) == pytest.approx(pooled.tolist(), abs=1e-6)
+
+
+def test_a_region_is_predicted_above_a_half_whatever_the_others_say():
+    metric = OverlapScores(NAMES, ["whole", "core"])
+    probs = torch.tensor([[[[0.5, 0.6, 0.9]], [[0.4, 0.9, 0.51]]]])
+    target = torch.tensor([[[[1, 1, 1]], [[0, 1, 0]]]])
+    metric.update(probs, target, torch.tensor([0]))
+    whole, core = metric.compute()["rows"]
+    assert (whole["precision"], whole["recall"]) == (1.0, 2 / 3)
+    assert (core["precision"], core["recall"]) == (0.5, 1.0)
+
+
+def test_regions_have_a_protocol_of_their_own():
+    protocol = OverlapScores(NAMES, REGIONS).protocol
+    assert set(protocol) == {"dice", "iou", "precision", "recall", "dice_pooled_whole", "dice_pooled_core"}
+    assert all("region" in text and "probability is above 0.5" in text for text in protocol.values())
+    assert "argmax" in OverlapScores(NAMES).protocol["dice"]
+
+
+def test_targets_that_are_no_regions_are_refused():
+    metric, probs, case = OverlapScores(NAMES, REGIONS), torch.rand(1, 2, 2, 2), torch.tensor([0])
+    with pytest.raises(ValueError, match=r"must be \(B, C, \*S\), \(B, C, \*S\) and \(B,\)"):
+        metric.update(probs, torch.zeros(1, 2, 2), case)
+    with pytest.raises(ValueError, match="target holds 2 but regions"):
+        metric.update(probs, torch.full((1, 2, 2, 2), 2), case)
+    with pytest.raises(ValueError, match="3 channels but there are 2 regions"):
+        metric.update(torch.rand(1, 3, 2, 2), torch.zeros(1, 3, 2, 2), case)
+    with pytest.raises(ValueError, match="number of regions"):
+        OverlapScores(NAMES, [])

@@ -15,25 +15,34 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
 
     Args:
         image: (C, *S) in any scale; three channels are taken as RGB, else the first is shown.
-        target: (*S) class indices; 255 = not labelled.
-        probs: (K, *S) probabilities.
+        target: (*S) class indices, or (K, *S) overlapping regions, which are drawn one on top of the other; 255 = not
+            labelled.
+        probs: (K, *S) probabilities; a region is drawn where its own is above 0.5.
 
     Returns:
         (H + 16, 4 W + 6, 3) uint8.
     """
-    if target.ndim == 3:
-        middle = target.shape[0] // 2
-        image, target, probs = image[:, middle], target[middle], probs[:, middle]
-    pred = probs.argmax(0)
+    if probs.ndim == 4:
+        middle = probs.shape[1] // 2
+        image, target, probs = image[:, middle], target[..., middle, :, :], probs[:, middle]
+    truth, pred, known = _layers(target, probs)
     gray = _gray(image)
-    panels = [gray, _overlay(gray, target), _overlay(gray, pred), _error(gray, target, pred)]
-    height, width = target.shape
+    panels = [gray, _overlay(gray, truth), _overlay(gray, pred), _error(gray, truth & known, pred & known)]
+    height, width = probs.shape[1:]
     sheet = np.full((height + HEADER, 4 * width + 6, 3), 255, np.uint8)
     for i, panel in enumerate(panels):
         left = i * (width + 2)
         sheet[HEADER:, left : left + width] = panel
         sheet[:HEADER, left : left + width] = title(TITLES[i], width)
     return sheet
+
+
+def _layers(target: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth and prediction of each foreground class or region, and what is labelled: (R, H, W) bool."""
+    if target.ndim == probs.ndim:
+        return target == 1, probs > 0.5, target != 255
+    classes = np.arange(1, len(probs))[:, None, None]
+    return target == classes, probs.argmax(0) == classes, target[None] != 255
 
 
 def _gray(image: np.ndarray) -> np.ndarray:
@@ -44,20 +53,18 @@ def _gray(image: np.ndarray) -> np.ndarray:
     return (np.moveaxis(scaled, 0, -1) * 255).astype(np.uint8)
 
 
-def _overlay(gray: np.ndarray, labels: np.ndarray) -> np.ndarray:
+def _overlay(gray: np.ndarray, layers: np.ndarray) -> np.ndarray:
     tinted = gray.astype(np.float32)
-    for label in np.unique(labels[(labels > 0) & (labels < 255)]):
-        here = labels == label
-        tinted[here] = 0.45 * tinted[here] + 0.55 * COLOURS[(label - 1) % len(COLOURS)]
+    for i, here in enumerate(layers):
+        tinted[here] = 0.45 * gray[here] + 0.55 * COLOURS[i % len(COLOURS)]  # a later one covers an earlier one
     return tinted.astype(np.uint8)
 
 
-def _error(gray: np.ndarray, target: np.ndarray, pred: np.ndarray) -> np.ndarray:
+def _error(gray: np.ndarray, truth: np.ndarray, pred: np.ndarray) -> np.ndarray:
     shown = 0.4 * gray.astype(np.float32) + 120
-    wrong = (target != pred) & (target != 255)
-    shown[wrong & (pred == 0)] = MISSED
-    shown[wrong & (target == 0)] = INVENTED
-    shown[wrong & (pred > 0) & (target > 0)] = CONFUSED
+    missed, invented = (truth & ~pred).any(0), (pred & ~truth).any(0)
+    shown[missed], shown[invented] = MISSED, INVENTED
+    shown[missed & invented] = CONFUSED
     return np.clip(shown, 0, 255).astype(np.uint8)
 
 

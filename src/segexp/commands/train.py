@@ -10,9 +10,7 @@ from csv import DictReader
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
-import torch
 import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
@@ -28,7 +26,7 @@ from segexp.analysis.tensorboard import hyperparameters
 from segexp.build import build_data, build_task, build_trainer, checkpoints
 from segexp.config import plain
 from segexp.data import DataModule
-from segexp.data.patches import target_of
+from segexp.data.patches import target_of, target_tensor
 from segexp.metrics import score_observer, undefined
 from segexp.training.checkpoint import load_checkpoint, load_weights
 from segexp.training.task import Task
@@ -115,13 +113,9 @@ def _observers(task: Task, data: DataModule, side: str) -> dict[str, dict[str, f
     """Score further human observers, where all cases of a side have them, against the truth: the human reference."""
     cases = [prepared.own for prepared in data.cases(side)]
     names = set.intersection(*(set(case.others) for case in cases))
-    truths = [torch.from_numpy(target_of(case).astype(np.int64)) for case in cases]
-    return {
-        name: score_observer(
-            task.metrics, truths, [torch.tensor(case.others[name]) for case in cases], data.num_classes
-        )
-        for name in sorted(names)
-    }
+    truths = [target_tensor(target_of(case), data.regions) for case in cases]
+    others = {name: [target_tensor(case.others[name], data.regions) for case in cases] for name in sorted(names)}
+    return {name: score_observer(task.metrics, truths, labels, data.num_classes) for name, labels in others.items()}
 
 
 def _leave(

@@ -17,6 +17,7 @@ from segexp.data.cache import CaseCache, settings_of
 from segexp.data.case import IGNORED, Case, Entry, slices_first, unlabelled_outside
 from segexp.data.intensity import IntensityRule, ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, Prepared, WeightMap, prepare
+from segexp.data.regions import Regions, require_regions
 from segexp.data.resample import resample
 from segexp.data.sources import Source
 from segexp.data.splits import Split, make_split
@@ -32,6 +33,7 @@ class DataModule(pl.LightningDataModule):
         num_classes: Classes, background included.
         spatial_dims: Of the network: 3 takes volumes, 2 takes images, and volumes slice by slice.
         class_names: One name per class.
+        regions: Overlapping regions that the network learns in place of the classes, name -> classes; None = none.
         patch_size: Pixels per spatial axis of a training patch.
         object_class: Class whose connected components are the objects (cells), for border weight maps.
         context: Neighbouring slices on each side as further channels (2.5-D): the network has
@@ -66,6 +68,7 @@ class DataModule(pl.LightningDataModule):
         spatial_dims: int,
         class_names: Sequence[str],
         patch_size: Sequence[int],
+        regions: Regions | None = None,
         object_class: int = 1,
         context: int = 0,
         slice_axis: int = 0,
@@ -87,6 +90,7 @@ class DataModule(pl.LightningDataModule):
     ) -> None:
         super().__init__()
         _require_names(class_names, num_classes)
+        require_regions(regions, class_names)
         _require_sizes(patch_size, spatial_dims, batch_size, patches_per_epoch)
         _require_slices(spatial_dims, context, slice_axis)
         require_at_least("data.foreground_share", foreground_share, 0)
@@ -96,7 +100,7 @@ class DataModule(pl.LightningDataModule):
             require_at_least("data.mirror_margin", mirror_margin, 0, whole=True)
         if num_workers != "auto":
             require_at_least("data.num_workers", num_workers, 0, whole=True)
-        self.source, self.class_names = source, list(class_names)
+        self.source, self.class_names, self.regions = source, list(class_names), regions
         self.channels, self.num_classes, self.spatial_dims = channels, num_classes, spatial_dims
         self.object_class, self.patch_size, self.mirror_margin = object_class, tuple(patch_size), mirror_margin
         self.context, self.slice_axis, self.spacing = context, slice_axis, spacing
@@ -210,6 +214,7 @@ class DataModule(pl.LightningDataModule):
         """Tell in plain values how images become what the network sees; part of the checkpoint."""
         return {
             "class_names": self.class_names,
+            "regions": None if self.regions is None else {name: list(part) for name, part in self.regions.items()},
             "channels": self.channels,
             "context": self.context,
             "slice_axis": self.slice_axis,
@@ -236,6 +241,7 @@ class DataModule(pl.LightningDataModule):
             self.mirror_margin,
             self.foreground_share,
             self.context,
+            self.regions,
         )
         sampler = PatchSampler(self.patches_per_epoch, self.batch_size, *self._processes())
         workers = self._workers()
@@ -256,7 +262,7 @@ class DataModule(pl.LightningDataModule):
         return self._whole("test")
 
     def _whole(self, side: str) -> DataLoader:
-        dataset = CaseDataset(self.cases(side))
+        dataset = CaseDataset(self.cases(side), self.regions)
         rank, world_size = self._processes()
         # No padding to equal lengths: each case is scored once, whatever the number of processes.
         return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world_size))

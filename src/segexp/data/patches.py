@@ -15,6 +15,7 @@ from torch.utils.data import Dataset, Sampler
 from segexp.data.augment import Augment
 from segexp.data.case import IGNORED, Case
 from segexp.data.intensity import Intensity, IntensityRule
+from segexp.data.regions import Regions, region_target
 from segexp.data.resample import resize_image
 
 WeightMap = Callable[[np.ndarray], np.ndarray]
@@ -96,6 +97,7 @@ class PatchDataset(Dataset):
         foreground_share: Chance that a patch is centred on a foreground pixel, of a class drawn evenly among those that
             the case has, instead of anywhere.
         context: Neighbouring slices on each side as further channels.
+        regions: Overlapping regions as targets, name -> classes; None = the classes.
 
     Raises:
         ValueError: A case is smaller than the patch.
@@ -110,7 +112,9 @@ class PatchDataset(Dataset):
         mirror_margin: int | str = 0,
         foreground_share: float = 0.0,
         context: int = 0,
+        regions: Regions | None = None,
     ) -> None:
+        self.regions = regions
         self.cases, self.patch_size, self.augment, self.seed = list(cases), tuple(patch_size), augment, seed
         self.mirror_margin, self.foreground_share, self.context = mirror_margin, foreground_share, context
         self._spans = [self._span(prepared.case) for prepared in self.cases]
@@ -125,7 +129,11 @@ class PatchDataset(Dataset):
             )
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
-        """Draw the patch: image (C, *P) float32, target (*P) int64, weight (*P) float32 where there is a map."""
+        """Draw the patch.
+
+        Returns:
+            image (C, *P) float32, target (*P) int64 or (R, *P) of regions, weight (*P) float32 where there is a map.
+        """
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, *key]))
         chosen = rng.integers(len(self.cases))
         prepared = self.cases[chosen]
@@ -135,7 +143,7 @@ class PatchDataset(Dataset):
         channels = unit.reshape(-1, *self.patch_size)
         channels, mask, weight = self.augment(channels, mask, weight, rng)
         image = prepared.intensity.standardise(channels.reshape(unit.shape)).reshape(channels.shape)
-        return _tensors(image, mask, weight)
+        return _tensors(image, target_tensor(mask, self.regions), weight)
 
     def _span(self, case: Case) -> list[tuple[int, int]]:
         """First and last corner of a patch along each axis of the case; none where it does not fit."""
@@ -191,10 +199,15 @@ def mirrored(index: np.ndarray, extent: int) -> np.ndarray:
 
 
 class CaseDataset(Dataset):
-    """Whole cases in order, for scoring; the item says which case it is."""
+    """Whole cases in order, for scoring; the item says which case it is.
 
-    def __init__(self, cases: Sequence[Prepared]) -> None:
-        self.cases = list(cases)
+    Args:
+        cases: Validation or test cases.
+        regions: Overlapping regions as targets, name -> classes; None = the classes.
+    """
+
+    def __init__(self, cases: Sequence[Prepared], regions: Regions | None = None) -> None:
+        self.cases, self.regions = list(cases), regions
 
     def __len__(self) -> int:
         return len(self.cases)
@@ -206,7 +219,7 @@ class CaseDataset(Dataset):
         target, weight = target_of(prepared.own), prepared.weight
         if weight is not None and weight.shape != target.shape:
             weight = resize_image(weight[None], target.shape)[0]
-        item: dict[str, Any] = _tensors(image, target, weight)
+        item: dict[str, Any] = _tensors(image, target_tensor(target, self.regions), weight)
         return item | {"case_index": index, "name": prepared.case.name}
 
 
@@ -247,10 +260,15 @@ class PatchSampler(Sampler[list[tuple[int, int]]]):
             yield [(self.epoch, position) for position in range(first, first + share)]
 
 
-def _tensors(image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None) -> dict[str, torch.Tensor]:
+def target_tensor(labels: np.ndarray, regions: Regions | None) -> torch.Tensor:
+    """Make what a network is compared with of class indices (*S): (*S) int64, or (R, *S) of overlapping regions."""
+    return torch.from_numpy(labels.astype(np.int64) if regions is None else region_target(labels, regions))
+
+
+def _tensors(image: np.ndarray, target: torch.Tensor, weight: np.ndarray | None) -> dict[str, torch.Tensor]:
     tensors = {
         "image": torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)),
-        "target": torch.from_numpy(mask.astype(np.int64)),
+        "target": target,
     }
     if weight is not None:
         tensors["weight"] = torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32))

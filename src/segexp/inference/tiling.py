@@ -22,6 +22,9 @@ def softmax(logits: Tensor) -> Tensor:
     return logits.softmax(1)
 
 
+ACTIVATIONS: dict[str, Activation] = {"softmax": softmax, "sigmoid": torch.sigmoid}
+
+
 @torch.inference_mode()
 def predict_tiled(
     network: Network,
@@ -85,6 +88,7 @@ class TiledPredictor:
         border: Mirrored border in px, or "auto".
         blending: "gaussian" or "constant".
         batch_size: Tiles per call of the network, at least 1.
+        activation: "softmax" of classes, or "sigmoid" of overlapping regions.
 
     Raises:
         ValueError: A setting is outside its range.
@@ -95,13 +99,17 @@ class TiledPredictor:
     border: Border = "auto"
     blending: str = "gaussian"
     batch_size: int = 4
+    activation: str = "softmax"
 
     def __post_init__(self) -> None:
         require_settings(self.tile, self.overlap, self.border, self.blending, self.batch_size)
+        require_choice("activation", self.activation, ACTIVATIONS)
 
     def __call__(self, network: Network, image: Tensor) -> Tensor:
         """Return the probabilities (B, K, *S) float32 of an image (B, C, *S)."""
-        return predict_tiled(network, image, self.tile, self.overlap, self.border, self.blending, self.batch_size)
+        activation = ACTIVATIONS[self.activation]
+        settings = self.tile, self.overlap, self.border, self.blending, self.batch_size
+        return predict_tiled(network, image, *settings, activation)
 
 
 class SmallerOutputError(ValueError):

@@ -26,7 +26,7 @@ def soft_dice(
             smooth / (|P| + smooth).
         squared: Square the probabilities in the sum below, as V-Net does.
         batch: Take the sums over the whole batch instead of per sample.
-        weight: (B, 1, *S) factor of each pixel in every sum; 0 leaves the pixel out.
+        weight: (B, 1 or C, *S) factor of each pixel in every sum; 0 leaves the pixel out.
 
     Returns:
         (B, C), or (1, C) for the whole batch; 1 is perfect.
@@ -61,7 +61,7 @@ def soft_tversky(
         beta: Price of false negatives.
         smooth: Added above and below; a class absent from both then scores 1.
         batch: Take the sums over the whole batch instead of per sample.
-        weight: (B, 1, *S) factor of each pixel in every sum; 0 leaves the pixel out.
+        weight: (B, 1 or C, *S) factor of each pixel in every sum; 0 leaves the pixel out.
 
     Returns:
         (B, C), or (1, C) for the whole batch; 1 is perfect.

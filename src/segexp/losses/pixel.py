@@ -36,7 +36,7 @@ class CrossEntropy(nn.Module):
         if label_smoothing > 1:
             raise ValueError(f"label_smoothing={label_smoothing} must be at most 1: it is a share of the truth")
         require_ignore_index(ignore_index)
-        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
+        self.register_buffer("class_weights", weight_tensor("class_weights", class_weights), persistent=False)
         self.class_weights: Tensor | None
         self.label_smoothing = label_smoothing
         self.ignore_index = ignore_index
@@ -94,7 +94,7 @@ class Focal(nn.Module):
         super().__init__()
         require_at_least("gamma", gamma, 0)
         require_ignore_index(ignore_index)
-        self.register_buffer("class_weights", class_weight_tensor(class_weights), persistent=False)
+        self.register_buffer("class_weights", weight_tensor("class_weights", class_weights), persistent=False)
         self.class_weights: Tensor | None
         self.gamma = gamma
         self.ignore_index = ignore_index
@@ -200,20 +200,20 @@ def require_ignore_index(ignore_index: object) -> None:
     require_at_least("ignore_index", ignore_index, -100, whole=True)
 
 
-def class_weight_tensor(class_weights: Sequence[float] | None) -> Tensor | None:
-    """Check the weights and make them a float32 tensor (C,).
+def weight_tensor(name: str, weights: Sequence[float] | None) -> Tensor | None:
+    """Check the weights of classes or regions and make them a float32 tensor (C,).
 
     Raises:
         ValueError: A weight is negative or not finite, or none is above 0.
     """
-    if class_weights is None:
+    if weights is None:
         return None
-    for index, value in enumerate(class_weights):
-        require_at_least(f"class_weights[{index}]", value, 0)
-    total = sum(class_weights)
+    for index, value in enumerate(weights):
+        require_at_least(f"{name}[{index}]", value, 0)
+    total = sum(weights)
     if not (math.isfinite(total) and total > 0):
-        raise ValueError(f"class_weights={list(class_weights)} must be finite, and one at least above 0")
-    return torch.tensor(class_weights, dtype=torch.float32)
+        raise ValueError(f"{name}={list(weights)} must be finite, and one at least above 0")
+    return torch.tensor(weights, dtype=torch.float32)
 
 
 def fitting_class_weights(class_weights: Tensor | None, logits: Tensor) -> Tensor | None:

@@ -19,6 +19,7 @@ class CaseMetric(Metric):
     Attributes:
         chosen: What was fixed beforehand on validation cases, for example ``{"threshold": 0.4}``; empty means: choose
             on the cases at hand. It survives ``reset()``.
+        multilabel: Targets are overlapping regions (B, R, *S) in place of class indices (B, *S).
 
     Args:
         measured_shape: Shape of the measurement of one case.
@@ -29,6 +30,7 @@ class CaseMetric(Metric):
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    multilabel = False
     case_index: list[Tensor]
     measured: list[Tensor]
 
@@ -53,7 +55,7 @@ class CaseMetric(Metric):
 
         Args:
             probs: (B, C, *S) float.
-            target: (B, *S) int64.
+            target: (B, *S) int64, or (B, C, *S) of regions.
 
         Returns:
             (B, *measured_shape) in the measurement's dtype, on the device of ``probs``.
@@ -73,17 +75,17 @@ class CaseMetric(Metric):
 
         Args:
             probs: (B, C, *S) float, class probabilities.
-            target: (B, *S) int64, class indices.
+            target: (B, *S) int64, class indices; of regions (B, C, *S), 1 in the region and 0 outside.
             case_index: (B,) int64, the number of each case in its set.
 
         Raises:
             ValueError: The shapes do not belong together.
         """
-        expected = (probs.shape[0], *probs.shape[2:])
+        expected = probs.shape if self.multilabel else (probs.shape[0], *probs.shape[2:])
         if probs.ndim < 3 or target.shape != expected or case_index.shape != expected[:1]:
             raise ValueError(
                 f"probs {tuple(probs.shape)}, target {tuple(target.shape)} and case_index {tuple(case_index.shape)} "
-                "do not belong together: they must be (B, C, *S), (B, *S) and (B,)"
+                f"do not belong together: they must be (B, C, *S), (B, {'C, ' * self.multilabel}*S) and (B,)"
             )
         measured = self.measure(probs.detach(), target.long())
         self.case_index.append(case_index.long().to(self.device))
@@ -117,7 +119,7 @@ class CaseMetric(Metric):
         self._start_empty()
 
     def counted(self, target: Tensor) -> Tensor:
-        """Mark the pixels that count: (B, *S) bool for a target (B, *S)."""
+        """Mark the pixels that count: bool in the shape of the target."""
         return (target >= 0) & (target != self.ignore_index)
 
     def _start_empty(self) -> None:

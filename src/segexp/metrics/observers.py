@@ -19,8 +19,8 @@ def score_observer(
 
     Args:
         metrics: They stay as they are.
-        truths: Per case (*S) class indices.
-        labels: The observer's, alike; what is no class counts as background.
+        truths: Per case (*S) class indices, or overlapping regions (R, *S).
+        labels: The observer's, alike; what is no class counts as background, what is not 1 as outside the region.
         num_classes: Background included.
 
     Returns:
@@ -31,10 +31,14 @@ def score_observer(
     for metric in map(deepcopy, metrics):
         metric.reset()
         for case, (truth, label) in enumerate(zip(truths, labels, strict=True)):
-            classes = torch.where(label < num_classes, label, 0).long()
-            probs = one_hot(classes, num_classes).movedim(-1, 0).double()
+            probs = (label == 1 if metric.multilabel else _one_hot(label, num_classes)).double()
             metric.update(probs[None].to(metric.device), truth[None].to(metric.device), torch.tensor([case]))
         result = metric.compute()
         rows += result["rows"]
         whole |= result["set"]
     return summarise(rows) | whole
+
+
+def _one_hot(label: Tensor, num_classes: int) -> Tensor:
+    """Turn class indices (*S) into (C, *S)."""
+    return one_hot(torch.where(label < num_classes, label, 0).long(), num_classes).movedim(-1, 0)

@@ -1,6 +1,6 @@
 """Overlap of prediction and truth: Dice, IoU, precision and recall from exact pixel counts."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import torch
@@ -11,27 +11,39 @@ from segexp.metrics.case_metric import CaseMetric
 
 
 class OverlapScores(CaseMetric):
-    """Dice, IoU, precision and recall of the argmax prediction per case and foreground class.
+    """Dice, IoU, precision and recall per case and foreground class or region.
 
-    An undefined ratio (0/0, for example the Dice of a class that neither truth nor prediction has) is nan.
+    Classes are those of the argmax prediction; a region is predicted where its probability is above 0.5. An undefined
+    ratio (0/0, for example the Dice of a class that neither truth nor prediction has) is nan.
 
     Args:
         class_names: The name of each class, background first.
+        regions: Names of the overlapping regions that are scored in place of the classes, one channel each; of a
+            mapping the keys. None = the classes.
         ignore_index: Pixels with this target, or with a negative one, count nowhere.
 
     Raises:
-        ValueError: There are fewer than two classes.
+        ValueError: There are fewer than two classes, or no region.
     """
 
-    def __init__(self, class_names: Sequence[str], ignore_index: int = 255) -> None:
+    def __init__(
+        self, class_names: Sequence[str], regions: Collection[str] | None = None, ignore_index: int = 255
+    ) -> None:
         require_at_least("number of class_names", len(class_names), 2, whole=True)
-        super().__init__((len(class_names) - 1, 3), torch.int64, ignore_index)
-        self.class_names = tuple(class_names)
+        if regions is not None:
+            require_at_least("number of regions", len(regions), 1, whole=True)
+        scored = tuple(class_names[1:] if regions is None else regions)
+        super().__init__((len(scored), 3), torch.int64, ignore_index)
+        self.class_names, self.scored = tuple(class_names), scored
+        self.multilabel = regions is not None
 
     @property
     def protocol(self) -> dict[str, str]:
         """Name of each figure -> how it comes about."""
-        per_case = "per case and foreground class of the argmax prediction, undefined (0/0) left out"
+        part, many, how = "foreground class", "classes", "argmax prediction"
+        if self.multilabel:
+            part, many, how = "region", "regions", "predicted where its probability is above 0.5"
+        per_case = f"per case and {part} ({how}), undefined (0/0) left out"
         ratios = {
             "dice": "2 TP / (2 TP + FP + FN)",
             "iou": "TP / (TP + FP + FN)",
@@ -39,12 +51,11 @@ class OverlapScores(CaseMetric):
             "recall": "TP / (TP + FN)",
         }
         sentences = {
-            name: f"{ratio} {per_case}; averaged over cases, then over classes" for name, ratio in ratios.items()
+            name: f"{ratio} {per_case}; averaged over cases, then over {many}" for name, ratio in ratios.items()
         }
-        for name in self.class_names[1:]:
+        for name in self.scored:
             sentences[f"dice_pooled_{name}"] = (
-                f"2 TP / (2 TP + FP + FN) of class {name} with the pixels of all cases counted together; "
-                "argmax prediction"
+                f"2 TP / (2 TP + FP + FN) of {part} {name} with the pixels of all cases counted together; {how}"
             )
         return sentences
 
@@ -53,23 +64,41 @@ class OverlapScores(CaseMetric):
 
         Args:
             probs: (B, C, *S) float.
-            target: (B, *S) int64.
+            target: (B, *S) int64, or (B, R, *S) of regions.
 
         Returns:
-            (B, C - 1, 3) int64: TP, FP, FN of each foreground class.
+            (B, C - 1, 3) int64: TP, FP, FN of each foreground class; of regions (B, R, 3).
 
         Raises:
-            ValueError: ``probs`` or ``target`` have other classes than ``class_names``.
+            ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
+        if self.multilabel:
+            return self._measure_regions(probs, target)
         self._require_classes(probs, target)
         pred = probs.max(dim=1).indices  # the argmax, at a tenth of the time of argmax on the CPU
         confusion = _confusion(pred, target, self.counted(target), probs.shape[1])
         hit = confusion.diagonal(dim1=1, dim2=2)
         return torch.stack([hit, confusion.sum(dim=1) - hit, confusion.sum(dim=2) - hit], dim=2)[:, 1:]
 
+    def _measure_regions(self, probs: Tensor, target: Tensor) -> Tensor:
+        if probs.shape[1] != len(self.scored):
+            raise ValueError(
+                f"probs have {probs.shape[1]} channels but there are {len(self.scored)} regions {list(self.scored)}: "
+                "give one channel and one name per region"
+            )
+        counted = self.counted(target)
+        if (target * counted).max() > 1:
+            raise ValueError(
+                f"target holds {int((target * counted).max())} but regions (B, R, *S) are 1 inside, 0 outside, or "
+                f"ignore_index={self.ignore_index}: turn class indices into regions"
+            )
+        pred, truth = (probs > 0.5) & counted, (target == 1) & counted
+        counts = (pred & truth, pred & ~truth, truth & ~pred)
+        return torch.stack([count.flatten(2).sum(2) for count in counts], dim=2)
+
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
         """Turn counts (n, C - 1, 3) into rows per case and class and pooled figures."""
-        names = self.class_names[1:]
+        names = self.scored
         rows = [
             {"case": case, "class": name, **_ratios(*counts)}
             for case, of_case in zip(cases, measured.tolist(), strict=True)

@@ -14,7 +14,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 
 from segexp.inference import to_size
 
-# image (C, *S), target (*S), probs (K, *S) to a picture (H, W, 3) uint8
+# image (C, *S), target (*S) or (K, *S), probs (K, *S) to a picture (H, W, 3) uint8
 Draw = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
@@ -115,7 +115,7 @@ class Panels(Callback):
             Image.fromarray(self._picture(outputs, batch)).save(self.folder / f"{side}_{name}.png")
 
     def _picture(self, outputs: Any, batch: Any) -> np.ndarray:
-        image = to_size(batch["image"].float(), batch["target"].shape[1:])
+        image = to_size(batch["image"].float(), outputs["probs"].shape[2:])
         arrays = (image, batch["target"], outputs["probs"].float())
         return self.draw(*(a[0].cpu().numpy() for a in arrays))
 

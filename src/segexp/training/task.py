@@ -22,7 +22,7 @@ class Task(pl.LightningModule):
 
     Args:
         network: image (B, C, *S) to logits (B, K, *S'), where S' may be smaller than S (unpadded convolutions).
-        loss: (logits, target, weight or None) to a scalar.
+        loss: (logits, target, weight or None) to a scalar; the target is (B, *S), or (B, K, *S) of overlapping regions.
         metrics: Scores of whole cases; what they choose on validation cases (thresholds) holds for the test.
         optimizer: Parameters to optimizer.
         scheduler: (optimizer, total steps) to Lightning's scheduler entry, see ``schedules``.
@@ -109,7 +109,7 @@ class Task(pl.LightningModule):
         """Predict and score one whole case; the loss is that of the predicted probabilities."""
         probs = self._score(batch)
         if self._fitting:
-            loss = self.loss(probs.clamp_min(1e-7).log(), batch["target"], batch.get("weight"))
+            loss = self.loss(_logits(probs, batch["target"]), batch["target"], batch.get("weight"))
             self.log("val/loss", loss, on_epoch=True, sync_dist=True, batch_size=1)
         return {"probs": probs}
 
@@ -119,7 +119,7 @@ class Task(pl.LightningModule):
 
     def _score(self, batch: Batch) -> Tensor:
         probs = (self.predictor if self._fitting else self.scorer)(self.network, self._image(batch))
-        probs = to_size(probs, batch["target"].shape[1:])  # from the network's spacing to the case's own
+        probs = to_size(probs, batch["target"].shape[2 - probs.ndim :])  # from the network's spacing to the case's own
         for metric in self.metrics:
             metric.update(probs, batch["target"], batch["case_index"])
         return probs
@@ -168,9 +168,14 @@ class Task(pl.LightningModule):
         checkpoint["segexp"] = self.description | {"chosen": self.chosen()}
 
 
+def _logits(probs: Tensor, target: Tensor) -> Tensor:
+    """Undo the sigmoid of overlapping regions, which have a target per channel, or the softmax of classes."""
+    return probs.logit(1e-7) if target.ndim == probs.ndim else probs.clamp_min(1e-7).log()
+
+
 def _centre(x: Tensor, size: torch.Size) -> Tensor:
-    """Crop the trailing axes of x (B, *S) about the centre."""
-    if x.shape[1:] == size:
-        return x
-    starts = [(have - want) // 2 for have, want in zip(x.shape[1:], size, strict=True)]
-    return x[(slice(None), *(slice(s, s + n) for s, n in zip(starts, size, strict=True)))]
+    """Crop the trailing axes of x (..., *S) about the centre."""
+    extent = x.shape[-len(size) :]
+    starts = [(have - want) // 2 for have, want in zip(extent, size, strict=True)]
+    window: tuple[Any, ...] = (..., *(slice(s, s + n) for s, n in zip(starts, size, strict=True)))
+    return x[window]

@@ -1,0 +1,69 @@
+"""Overlapping regions: what the network learns where one pixel may belong to several targets.
+
+Source: the regions of BraTS (whole tumour ⊇ tumour core ⊇ enhancing tumour), Menze et al. 2015.
+"""
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from segexp.data.case import IGNORED
+
+Regions = Mapping[str, Sequence[int]]
+
+
+def region_target(labels: np.ndarray, regions: Regions) -> np.ndarray:
+    """Turn class indices into one target per region.
+
+    Args:
+        labels: (*S) unsigned 8-bit class indices, 255 = not labelled.
+        regions: Name -> classes that belong to it.
+
+    Returns:
+        (R, *S) int64: 1 in the region, 0 outside, 255 where not labelled.
+    """
+    table = np.zeros((len(regions), IGNORED + 1), np.int64)
+    for row, classes in zip(table, regions.values(), strict=True):
+        row[list(classes)] = 1
+    table[:, IGNORED] = IGNORED
+    return table[:, labels]
+
+
+def require_regions(regions: object, class_names: Sequence[str]) -> None:
+    """Refuse regions that cannot be learnt.
+
+    Args:
+        regions: What stands in the configuration; None = no regions.
+        class_names: One per class, background first.
+
+    Raises:
+        ValueError: This is no mapping from names to foreground classes, or a region is empty.
+    """
+    if regions is None:
+        return
+    if not isinstance(regions, Mapping) or not regions:
+        raise ValueError(
+            f"data.regions={regions!r} must give names their classes, such as {{tissue: [1, 2], organelle: [2]}}, "
+            "or be null"
+        )
+    for name, classes in regions.items():
+        _require_region(name, classes, class_names)
+
+
+def _require_region(name: object, classes: object, class_names: Sequence[str]) -> None:
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"data.regions has a region called {name!r}: give it a name of letters")
+    if not isinstance(classes, Sequence) or isinstance(classes, str) or not classes:
+        raise ValueError(f"data.regions.{name}={classes!r} must list the classes of the region, such as [1, 2]")
+    for label in classes:
+        if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < len(class_names):
+            named = ", ".join(f"{i} {known}" for i, known in enumerate(class_names))
+            raise ValueError(
+                f"data.regions.{name}={list(classes)}: there is no class {label!r}; give indices of {named}"
+            )
+    if 0 in classes:
+        raise ValueError(
+            f"data.regions.{name}={list(classes)} holds class 0, the background, which lies in no region: leave it out"
+        )
+    if len(set(classes)) < len(classes):
+        raise ValueError(f"data.regions.{name}={list(classes)} names a class twice: once is enough")
