@@ -38,7 +38,8 @@ format: $(READY) ## let ruff rewrite
 	$(BIN)/ruff format .
 
 bench: $(READY) ## measure speed as ratios, side by side on this machine
-	$(BIN)/python -m benchmarks.train_step $(ARGS)
+	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.data
 
 clean: ## remove the virtual environment and caches (never outputs/)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist

@@ -70,7 +70,7 @@ def choose(names: Sequence[str], findings: Sequence[Mapping[str, Any]], count: i
 
 
 def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
-    """Draw a case with the outlines of its classes; of a volume its middle slice.
+    """Draw a case with the outlines of its classes; of a volume its middle slice, the second axis upwards.
 
     Args:
         image: (C, *S) in any scale; three channels are taken as RGB, else the first is shown.
@@ -81,7 +81,7 @@ def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
     """
     if image.ndim == 4:
         middle = image.shape[1] // 2
-        image, target = image[:, middle], None if target is None else target[middle]
+        image, target = image[:, middle, ::-1], None if target is None else target[middle, ::-1]
     shown = image[:3] if image.shape[0] == 3 else np.repeat(image[:1], 3, axis=0)
     low, high = np.percentile(shown, (0.5, 99.5))
     scaled = np.clip((shown - low) / max(high - low, 1e-6), 0, 1) if high > low else np.zeros(shown.shape)

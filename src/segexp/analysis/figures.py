@@ -8,10 +8,11 @@ COLOURS = np.array([(86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167
 MISSED, INVENTED, CONFUSED = np.array([0, 114, 178]), np.array([213, 94, 0]), np.array([204, 121, 167])
 TITLES = ("input", "truth", "prediction", "error: blue missed, orange invented, pink confused")
 HEADER = 16  # pixels
+LEAST = 128  # pixels: narrower cases are enlarged by a whole factor
 
 
 def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.ndarray:
-    """Draw one case; of a volume its middle slice.
+    """Draw one case; of a volume its middle slice, the second axis (anterior, of axial slices) upwards.
 
     Args:
         image: (C, *S) in any scale; three channels are taken as RGB, else the first is shown.
@@ -20,15 +21,17 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
         probs: (K, *S) probabilities; a region is drawn where its own is above 0.5.
 
     Returns:
-        (H + 16, 4 W + 6, 3) uint8.
+        (f H + 16, 4 f W + 6, 3) uint8, f = 1 unless W is small.
     """
     if probs.ndim == 4:
         middle = probs.shape[1] // 2
-        image, target, probs = image[:, middle], target[..., middle, :, :], probs[:, middle]
+        image, target, probs = (a[..., middle, ::-1, :] for a in (image, target, probs))
     truth, pred, known = _layers(target, probs)
     gray = _gray(image)
     panels = [gray, _overlay(gray, truth), _overlay(gray, pred), _error(gray, truth & known, pred & known)]
-    height, width = probs.shape[1:]
+    factor = -(-LEAST // probs.shape[2])
+    panels = [panel.repeat(factor, axis=0).repeat(factor, axis=1) for panel in panels]
+    height, width = panels[0].shape[:2]
     sheet = np.full((height + HEADER, 4 * width + 6, 3), 255, np.uint8)
     for i, panel in enumerate(panels):
         left = i * (width + 2)
@@ -46,10 +49,10 @@ def _layers(target: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarr
 
 
 def _gray(image: np.ndarray) -> np.ndarray:
-    """Scale image (C, H, W) to (H, W, 3) uint8 between its 0.5 and 99.5 percentiles."""
+    """Scale each channel of image (C, H, W) between its 0.5 and 99.5 percentiles: (H, W, 3) uint8."""
     shown = image[:3] if image.shape[0] == 3 else np.repeat(image[:1], 3, axis=0)
-    low, high = np.percentile(shown, (0.5, 99.5))
-    scaled = np.clip((shown - low) / max(high - low, 1e-6), 0, 1)
+    low, high = np.percentile(shown, (0.5, 99.5), axis=(1, 2), keepdims=True)
+    scaled = np.clip((shown - low) / np.maximum(high - low, 1e-6), 0, 1)
     return (np.moveaxis(scaled, 0, -1) * 255).astype(np.uint8)
 
 

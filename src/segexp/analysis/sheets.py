@@ -12,7 +12,7 @@ GAP = 2  # pixels
 
 
 def draw_sheet(rows: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]], titles: Sequence[str]) -> np.ndarray:
-    """Draw rows of patches; of a volume the middle slice.
+    """Draw rows of patches; of a volume the middle slice, the second axis upwards.
 
     Args:
         rows: Per patch its pairs (image, mask), one per title. Image (C, *S): three channels are taken as RGB, else the
@@ -39,7 +39,7 @@ def _plane(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]
     """Pick what is shown: image (H, W, 3), mask (H, W)."""
     if mask.ndim == 3:
         middle = mask.shape[0] // 2
-        image, mask = image[:, middle], mask[middle]
+        image, mask = image[:, middle, ::-1], mask[middle, ::-1]
     shown = image if len(image) == 3 else np.repeat(image[len(image) // 2, None], 3, axis=0)
     return np.moveaxis(shown, 0, -1), mask
 

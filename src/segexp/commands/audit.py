@@ -12,9 +12,9 @@ from segexp.analysis.audit_report import Report, choose, thumbnail, write_report
 from segexp.build import build_data
 from segexp.config import plain
 from segexp.data.audit import Audit
+from segexp.data.audit.findings import Finding
+from segexp.data.audit.measures import row
 from segexp.data.case import Case
-from segexp.data.findings import Finding
-from segexp.data.measures import row
 from segexp.errors import require_at_least
 
 NAMED = 3  # cases per finding on the screen

@@ -13,7 +13,7 @@ datasets = pytest.importorskip("nilearn.datasets", reason="nilearn is not instal
 
 @pytest.fixture(scope="module")
 def truth():
-    """Return T1 image (X, Y, Z), the grey and white matter nilearn has at 3 mm, and the affine."""
+    """Return T1 image (X, Y, Z), the gray and white matter nilearn has at 3 mm, and the affine."""
     t1 = datasets.load_mni152_template(3)
     gray, white = datasets.load_mni152_gm_template(3), datasets.load_mni152_wm_template(3)
     return t1.get_fdata(), gray.get_fdata(), white.get_fdata(), t1.affine

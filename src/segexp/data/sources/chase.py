@@ -6,7 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 from segexp.data.case import Case, Entry
-from segexp.data.images import file_facts, map_values, read_image, read_mask, require_same_size, some
+from segexp.data.files.images import file_facts, map_values, read_image, read_mask, require_same_size, some
 from segexp.errors import require_choice
 
 NAMES = [f"{child:02d}{eye}" for child in range(1, 15) for eye in "LR"]

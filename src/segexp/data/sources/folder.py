@@ -6,9 +6,9 @@ from pathlib import Path
 from types import MappingProxyType
 
 from segexp.data.case import Case, Entry
-from segexp.data.images import some
+from segexp.data.files.images import some
+from segexp.data.files.volumes import volume_files
 from segexp.data.sources.pairs import SUFFIXES, PairReader, image_stem, natural_order
-from segexp.data.volumes import volume_files
 from segexp.errors import did_you_mean
 
 

@@ -1,4 +1,4 @@
-"""The MNI152 template: grey and white matter in the mean brain of 152 people."""
+"""The MNI152 template: gray and white matter in the mean brain of 152 people."""
 
 from dataclasses import replace
 from functools import lru_cache
@@ -9,15 +9,15 @@ import numpy as np
 from scipy import ndimage
 
 from segexp.data.case import Case, Entry
-from segexp.data.images import file_facts
-from segexp.data.volumes import Volume, to_ras
+from segexp.data.files.images import file_facts
+from segexp.data.files.volumes import Volume, to_ras
 from segexp.errors import require_at_least, require_choice
 
 
 class MNI152:
     """The T1-weighted MNI ICBM152 template (2009a, symmetric) that nilearn brings along; nothing is downloaded.
 
-    Class 0 is background and all other tissue, 1 grey matter, 2 white matter: whichever of the three is most probable
+    Class 0 is background and all other tissue, 1 gray matter, 2 white matter: whichever of the three is most probable
     by the template's own maps. There is one volume only, cropped to the box around classes 1 and 2. So that it can be
     split, it is cut into ``blocks`` of neighbouring slices, each a case, block_00 first in the direction of the axis.
     Blocks that touch resemble each other at the cut, and all are one brain, smoothed by averaging: good to try things
@@ -90,7 +90,7 @@ def _template(resolution: int) -> Case:
 
 
 def _maps(resolution: int) -> list[Volume]:
-    """T1 image, and probabilities of grey and of white matter."""
+    """T1 image, and probabilities of gray and of white matter."""
     nilearn = _nilearn()
     loaders = (nilearn.load_mni152_template, nilearn.load_mni152_gm_template, nilearn.load_mni152_wm_template)
     images = [load(resolution) for load in loaders]

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from segexp.data.case import IGNORED, Case, Entry
-from segexp.data.images import require_values, some
-from segexp.data.volumes import read_case, volume_files, volume_stem
+from segexp.data.files.images import require_values, some
+from segexp.data.files.volumes import read_case, volume_files, volume_stem
 from segexp.errors import did_you_mean, require_choice
 
 FACTS = ("channels", "num_classes", "class_names")

@@ -4,10 +4,10 @@ import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from segexp.data import images, volumes
 from segexp.data.case import Case
-from segexp.data.images import file_facts, map_values, read_image, read_mask, require_same_size, require_values
-from segexp.data.volumes import read_case, volume_stem
+from segexp.data.files import images, volumes
+from segexp.data.files.images import file_facts, map_values, read_image, read_mask, require_same_size, require_values
+from segexp.data.files.volumes import read_case, volume_stem
 from segexp.errors import require_at_least
 
 SUFFIXES = (*images.SUFFIXES, *volumes.SUFFIXES)

@@ -9,9 +9,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from segexp.data.case import Entry
-from segexp.data.groups import dealt, drawn, group_count, thinned
-from segexp.data.images import some
-from segexp.data.split_lists import SIDES, Lists, read_lists
+from segexp.data.files.images import some
+from segexp.data.splits.groups import dealt, drawn, group_count, thinned
+from segexp.data.splits.lists import SIDES, Lists, read_lists
 from segexp.errors import require_at_least, require_choice
 
 

@@ -18,7 +18,7 @@ def hash_plain(value: Any) -> str:
 @cache
 def hash_code() -> str:
     """Hash the code of segexp.data, whatever of it decodes: all of its Python files."""
-    room = Path(__file__).parent
+    room = Path(__file__).parents[1]
     return hash_plain([[path.relative_to(room).as_posix(), _hash_file(path)] for path in sorted(room.rglob("*.py"))])
 
 

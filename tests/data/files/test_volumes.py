@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 
-from segexp.data.volumes import read_case, read_labels, read_volume, require_same_geometry, volume_files, volume_stem
+from segexp.data.files.volumes import (
+    read_case,
+    read_labels,
+    read_volume,
+    require_same_geometry,
+    volume_files,
+    volume_stem,
+)
 
 SPACING = np.array([0.5, 0.75, 2.0])  # along x, y, z of the file
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -11,7 +11,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from segexp.data.images import file_facts, map_values, read_image, read_mask, read_stack, require_same_size, some
+from segexp.data.files.images import file_facts, map_values, read_image, read_mask, read_stack, require_same_size, some
 
 HERE = Path("mask.png")
 

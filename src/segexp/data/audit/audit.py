@@ -4,11 +4,11 @@ from collections import Counter, defaultdict
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from segexp.data.audit.findings import IMAGE_RULES, Finding
+from segexp.data.audit.mask_findings import MASK_RULES
+from segexp.data.audit.measures import Measures, measure, times
 from segexp.data.case import Case, Entry
-from segexp.data.findings import IMAGE_RULES, Finding
-from segexp.data.images import some
-from segexp.data.mask_findings import MASK_RULES
-from segexp.data.measures import Measures, measure, times
+from segexp.data.files.images import some
 from segexp.data.splits import Split
 
 KINDS = 4  # that the overview lists

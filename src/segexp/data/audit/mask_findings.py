@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segexp.data.findings import Finding, Rule
-from segexp.data.images import some
-from segexp.data.measures import Measures
+from segexp.data.audit.findings import Finding, Rule
+from segexp.data.audit.measures import Measures
+from segexp.data.files.images import some
 
 RARE = 0.01  # share of foreground below which random patches seldom show it
 MAJORITY = 0.5  # share of foreground above which two classes may be swapped

@@ -17,8 +17,8 @@ from nibabel.affines import voxel_sizes
 from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from segexp.data.case import Case
-from segexp.data.images import file_facts, map_values
-from segexp.data.itk import TOLERANCE, is_dicom, naming, read_itk, read_series
+from segexp.data.files.images import file_facts, map_values
+from segexp.data.files.itk import TOLERANCE, is_dicom, naming, read_itk, read_series
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _MM = {"meter": 1000.0, "micron": 0.001}  # of NIfTI; all else is mm

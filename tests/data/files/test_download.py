@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segexp.data.download import DownloadError, RemoteFile, fetch, fetch_all
+from segexp.data.files.download import DownloadError, RemoteFile, fetch, fetch_all
 
 CONTENT = np.random.default_rng(0).bytes(300_000)
 SHA256 = hashlib.sha256(CONTENT).hexdigest()

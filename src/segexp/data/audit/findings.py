@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segexp.data.images import some
-from segexp.data.measures import Measures, times
+from segexp.data.audit.measures import Measures, times
+from segexp.data.files.images import some
 
 SCALES = 100  # fold of the median range of gray values
 SPACINGS = 2  # fold, largest to smallest pixel

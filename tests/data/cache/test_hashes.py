@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from segexp.data import hashes
-from segexp.data.hashes import FileHashes, hash_plain
+from segexp.data.cache import hashes
+from segexp.data.cache.hashes import FileHashes, hash_plain
 
 
 @pytest.fixture

@@ -24,9 +24,9 @@ import numpy as np
 import torch
 
 from segexp import __version__
+from segexp.data.cache.hashes import FileHashes, hash_code, hash_module, hash_plain
+from segexp.data.cache.plain import from_json, to_json
 from segexp.data.case import Case, Entry
-from segexp.data.hashes import FileHashes, hash_code, hash_module, hash_plain
-from segexp.data.plain import from_json, to_json
 from segexp.errors import require_at_least
 
 _FORMAT = 1

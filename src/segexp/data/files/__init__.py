@@ -1,0 +1,1 @@
+"""Files of images, masks and volumes, and how they get here."""
