@@ -64,9 +64,9 @@ def test_hyperparameters_are_flat_scalars():
         "model": "unet",
         "model.depth": 4,
         "optimizer.lr": 0.1,
-        "data.batch_size": 8,
-        "data.patch_size": "[64, 64]",
-        "trainer.max_epochs": 3,
-        "precision": "32-true",
+        "run.batch_size": 8,
+        "run.patch_size": "[64, 64]",
+        "run.max_epochs": 3,
+        "run.precision": "32-true",
         "seed": 7,
     }

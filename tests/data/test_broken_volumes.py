@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from segexp.data.sources import Decathlon, Folder, NnUNetRaw
-from tests.data.test_broken_inputs import cut, started
 from tests.data.files.test_volumes import same_locale, save_dicom
+from tests.data.test_broken_inputs import cut, started
 
 __all__ = ["same_locale"]  # a fixture
 

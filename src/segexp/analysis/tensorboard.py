@@ -2,13 +2,28 @@
 
 from typing import Any
 
-GROUPS = ("data", "model", "augment", "loss", "optimizer", "scheduler", "inference")
+GROUPS = ("augment", "data", "loss", "model", "optimizer", "scheduler")
 NODES = ("model", "optimizer")
-KEYS = ("data.batch_size", "data.patch_size", "data.patches_per_epoch", "data.fold", "trainer.max_epochs")
+FURTHER_GROUPS = ("data/intensity", "inference")
+FURTHER_KEYS = (
+    "data.batch_size",
+    "data.patch_size",
+    "data.patches_per_epoch",
+    "data.foreground_share",
+    "data.context",
+    "data.spacing",
+    "data.fold",
+    "data.train_fraction",
+    "trainer.max_epochs",
+    "trainer.precision",
+)
 
 
 def hyperparameters(config: dict[str, Any], choices: dict[str, str]) -> dict[str, Any]:
     """Flatten what a researcher varies into plain scalars.
+
+    TensorBoard sorts them by name and shows the first five unless asked: those are choices of groups; what is looked
+    at less often is called ``run.…``.
 
     Args:
         config: The resolved configuration.
@@ -17,10 +32,11 @@ def hyperparameters(config: dict[str, Any], choices: dict[str, str]) -> dict[str
     params: dict[str, Any] = {name: choices[name] for name in GROUPS if choices.get(name)}
     for node in NODES:
         params |= {f"{node}.{key}": value for key, value in (config.get(node) or {}).items() if key[0] != "_"}
-    for key in KEYS:
+    params |= {f"run.{name.rpartition('/')[2]}": choices[name] for name in FURTHER_GROUPS if choices.get(name)}
+    for key in FURTHER_KEYS:
         node, _, name = key.partition(".")
-        params[key] = config[node].get(name)
-    params["precision"], params["seed"] = config["trainer"]["precision"], config["seed"]
+        params[f"run.{name}"] = config[node].get(name)
+    params["seed"] = config["seed"]
     return {key: _plain(value) for key, value in params.items() if value is not None}
 
 
