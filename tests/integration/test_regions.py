@@ -75,7 +75,7 @@ def test_cases_and_pictures_are_of_regions(finished):
         assert {row["class"] for row in csv.DictReader(file)} == {"tissue", "organelle"}
     case = json.loads((finished / "results.json").read_text())["cases"]["test"][0]
     with Image.open(finished / "figures" / f"test_{case}.png") as picture:
-        assert picture.size == (4 * 64 + 6, 64 + 16)
+        assert picture.size == (4 * 128 + 6, 128 + 16)  # 64 pixels, enlarged twofold
 
 
 def test_checkpoint_is_enough_to_predict_and_gives_the_validation_loss(finished):

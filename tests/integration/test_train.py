@@ -111,7 +111,7 @@ def test_tensorboard_has_curves_pictures_and_the_real_final_figures(finished):
 def test_pictures_show_four_panels(finished):
     results = json.loads((finished / "results.json").read_text())
     with Image.open(finished / "figures" / f"test_{results['cases']['test'][0]}.png") as picture:
-        assert picture.size == (4 * 64 + 6, 64 + 16)
+        assert picture.size == (4 * 128 + 6, 128 + 16)  # 64 pixels, enlarged twofold
 
 
 @pytest.mark.parametrize("name", ["last", "best"])
