@@ -125,13 +125,14 @@ class DataModule(pl.LightningDataModule):
         """
         if self._prepared:
             return
-        self.found, own = self.audit()
+        entries = self.source.entries()
+        self.found, own = self._audited(entries)
         self.found.raise_errors()
         assert self.found.split is not None
         self.split: Split = self.found.split
         self._resolve_spacing([own[name] for name in self.split.train])
-        entries = [entry for entry in self.source.entries() if entry.name in self._sides()]
-        cases = {entry.name: self._resampled(entry, own[entry.name]) for entry in entries}
+        sides = {*self.split.train, *self.split.val, *self.split.test}
+        cases = {entry.name: self._resampled(entry, own[entry.name]) for entry in entries if entry.name in sides}
         self.intensity.fit([cases[name] for name in self.split.train])
         for name, case in cases.items():
             turned = slices_first(case, self.slice_axis)
@@ -142,7 +143,9 @@ class DataModule(pl.LightningDataModule):
 
     def audit(self) -> tuple[Audit, dict[str, Case]]:
         """Read every case, from the cache where possible; tell what is wrong, and give the cases that can be used."""
-        entries = self.source.entries()
+        return self._audited(self.source.entries())
+
+    def _audited(self, entries: Sequence[Entry]) -> tuple[Audit, dict[str, Case]]:
         settings = settings_of(self.source)
         cases: dict[str, Case] = {}
         digests = []
@@ -158,9 +161,6 @@ class DataModule(pl.LightningDataModule):
         found = audit(entries, read, self._check, split, self.class_names, handled)
         self._fingerprint = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
         return found, cases
-
-    def _sides(self) -> set[str]:
-        return {*self.split.train, *self.split.val, *self.split.test}
 
     def _resolve_spacing(self, cases: Sequence[Case]) -> None:
         if isinstance(self.spacing, str):

@@ -6,7 +6,7 @@ SimpleITK, since that fills up a truncated file without a word.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,11 @@ def volume_files(path: Path) -> tuple[Path, ...]:
     header = path.read_text(encoding="utf-8", errors="replace")
     names = re.findall(r"^(?:ElementDataFile *=|data ?file:) *(.+?)\s*$", header, flags=re.MULTILINE)
     return (path, *(path.parent / name for name in names if (path.parent / name).is_file()))
+
+
+def opened_files(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """All files that reading these images and volumes opens, for ``Entry.files``."""
+    return tuple(file for path in paths for file in volume_files(path))
 
 
 def read_volume(path: Path) -> Volume:

@@ -7,7 +7,7 @@ from types import MappingProxyType
 
 from segexp.data.case import Case, Entry
 from segexp.data.files.images import some
-from segexp.data.files.volumes import volume_files
+from segexp.data.files.volumes import opened_files
 from segexp.data.sources.pairs import SUFFIXES, PairReader, image_stem, natural_order
 from segexp.errors import did_you_mean
 
@@ -62,10 +62,7 @@ class Folder(PairReader):
 
     def entries(self) -> list[Entry]:
         """Return one case per image, named by its stem, in natural order."""
-        return [
-            Entry(name, tuple(file for path in self._pairs[name] for file in volume_files(path)))
-            for name in sorted(self._pairs, key=natural_order)
-        ]
+        return [Entry(name, opened_files(self._pairs[name])) for name in sorted(self._pairs, key=natural_order)]
 
     def read(self, name: str) -> Case:
         """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8.

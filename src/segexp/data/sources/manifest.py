@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from segexp.data.case import Case, Entry
 from segexp.data.files.images import some
-from segexp.data.files.volumes import volume_files
+from segexp.data.files.volumes import opened_files
 from segexp.data.sources.pairs import PairReader, image_stem, natural_order
 from segexp.errors import did_you_mean
 
@@ -66,7 +66,7 @@ class Manifest(PairReader):
         return [
             Entry(
                 name,
-                tuple(file for path in self._paths(self._rows[name]) for file in volume_files(path)),
+                opened_files(self._paths(self._rows[name])),
                 group=self._rows[name]["group"],
                 stratum=self._rows[name]["stratum"],
                 side=self._rows[name]["split"],

@@ -10,7 +10,7 @@ from typing import Any
 
 from segexp.data.case import IGNORED, Case, Entry
 from segexp.data.files.images import require_values, some
-from segexp.data.files.volumes import read_case, volume_files, volume_stem
+from segexp.data.files.volumes import opened_files, read_case, volume_stem
 from segexp.errors import did_you_mean, require_choice
 
 FACTS = ("channels", "num_classes", "class_names")
@@ -54,10 +54,7 @@ class Decathlon:
     def entries(self) -> list[Entry]:
         """Return all labelled cases in the order of their names."""
         self.prepare()
-        return [
-            Entry(name, tuple(part for file in (*images, labels) for part in volume_files(file)))
-            for name, (images, labels) in sorted(self._cases.items())
-        ]
+        return [Entry(name, opened_files((*images, labels))) for name, (images, labels) in sorted(self._cases.items())]
 
     def read(self, name: str) -> Case:
         """Read one case: image (C, D, H, W), target (D, H, W) uint8.
