@@ -12,14 +12,16 @@ MAY_IMPORT = {
     **{room: {room, "errors"} for room in GROUND},
     "training": {"training", "models", "losses", "metrics", "data", "inference", "errors"},
     "build": {"training", *GROUND, "errors"},
+    "sweeps": {"sweeps", "errors"},
     "commands": {"build", "config", "analysis", "training", "data", "metrics", "errors"},
     "cli": {"commands", "config", "errors"},
-    "config": {"training", "data"},  # inside a resolver, at use
+    "config": {"training", "data", "sweeps"},  # inside a resolver, at use
     "errors": set(),
+    "__main__": {"cli"},
 }
 ONLY_IN = {
-    "hydra": {"cli", "config", "build", "commands"},
-    "omegaconf": {"cli", "config", "build", "commands"},
+    "hydra": {"cli", "config", "build", "commands", "sweeps"},
+    "omegaconf": {"cli", "config", "build", "commands", "sweeps"},
     "pytorch_lightning": {"training", "build", "commands", "data"},
     "albumentations": {"data"},
     "monai": set(),

@@ -6,6 +6,7 @@ import os
 import re
 import sys
 from collections.abc import Iterator
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -101,7 +102,7 @@ def _resumed(words: list[str]) -> list[str]:
     Raises:
         ValueError: There is nothing to resume, or the run is complete.
     """
-    folders = [word.partition("=")[2] for word in words if word.startswith("resume=")]
+    folders = [word.partition("=")[2].strip("'") for word in words if word.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
         return words
     folder = Path(folders[-1]).absolute()
@@ -116,7 +117,8 @@ def _resumed(words: list[str]) -> list[str]:
         raise ValueError(f"resume={folders[-1]}: the run is complete; to train longer give trainer.max_epochs=<more>")
     stored = yaml.safe_load(overrides.read_text(encoding="utf-8")) or []
     quoted = str(folder).replace("'", "\\'")
-    return [*stored, f"hydra.run.dir='{quoted}'", *words]
+    options = list(takewhile(lambda word: word.startswith("-") or "=" not in word, words))  # such as --config-dir mine
+    return [*options, *stored, f"hydra.run.dir='{quoted}'", *words[len(options) :]]
 
 
 def _check_hydra_keys(words: list[str]) -> None:

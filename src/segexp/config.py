@@ -65,6 +65,12 @@ def register_resolvers() -> None:
 
         return dataset_fact(root, fact)
 
+    def sweep_name(name: str | None, data: str, overrides: list[str]) -> str:
+        from segexp.sweeps.jobs import sweep_name
+
+        return name or sweep_name(data, overrides)
+
+    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("dataset_json", dataset_json, replace=True)
     OmegaConf.register_new_resolver("outputs", outputs, replace=True)
     OmegaConf.register_new_resolver("activation", activation, replace=True)

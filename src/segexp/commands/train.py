@@ -43,6 +43,7 @@ def train(cfg: DictConfig) -> float:
     """
     _quiet()
     config = plain(cfg)
+    config.pop("sweep")  # speaks to the driver, not to a run
     _refuse_processes_in_sweep(config)
     run_dir = Path(config["paths"]["run_dir"])
     with _recorded(config, run_dir) as record:
@@ -187,7 +188,7 @@ def _refuse_processes_in_sweep(config: dict[str, Any]) -> None:
     if sweeping and strategy.startswith("ddp") and "spawn" not in strategy and "fork" not in strategy:
         raise ValueError(
             f"-m with trainer.strategy={strategy}: each process would start the whole sweep again; "
-            "start the jobs one by one, or sweep with trainer=auto"
+            "leave hydra/launcher at local, which gives each job a process of its own"
         )
 
 

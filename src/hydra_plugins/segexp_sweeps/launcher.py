@@ -1,0 +1,38 @@
+"""Launchers for ``-m``: each job in a fresh process. Hydra imports this file at every start, so it imports little."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from hydra.core.utils import JobReturn
+from hydra.plugins.launcher import Launcher
+from hydra.types import HydraContext, TaskFunction
+from omegaconf import DictConfig
+
+
+class LocalLauncher(Launcher):
+    """Processes of this machine.
+
+    Args:
+        settings: Of `segexp.sweeps.local.LocalEngine`.
+    """
+
+    def __init__(self, **settings: Any) -> None:
+        self.settings = settings
+
+    def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
+        """Keep the configuration of the multirun; the jobs compose their own."""
+        del hydra_context, task_function
+        self.config = config
+
+    def engine(self) -> Any:
+        """Build what runs the jobs."""
+        from segexp.sweeps.local import LocalEngine
+
+        return LocalEngine(**self.settings)
+
+    def launch(self, job_overrides: Sequence[Sequence[str]], initial_job_idx: int) -> Sequence[JobReturn]:
+        """Run all jobs."""
+        del initial_job_idx
+        from segexp.sweeps.launcher import launch
+
+        return launch(self.config, self.engine(), job_overrides)

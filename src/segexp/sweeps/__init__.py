@@ -1,0 +1,1 @@
+"""Many runs from one command: one fresh process per job, a ledger that survives the driver, search by Optuna."""

@@ -1,0 +1,141 @@
+"""Jobs of a sweep: known by their overrides, not by a counter."""
+
+import hashlib
+import itertools
+import json
+import re
+import sys
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segexp.errors import require_at_least
+
+DRIVERS_OWN = re.compile(r"^[+~]*(sweep|hydra)[./@=]")  # overrides that speak to the driver, not to its jobs
+LONGEST = 100  # characters of the readable part of a name
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run of a sweep.
+
+    Args:
+        overrides: Of the run, as on the command line.
+        folder: Where it runs.
+        command: Words before the overrides, such as ``train --config-dir mine``.
+        replicate: Those of its overrides, seed and fold, that repeat an experiment instead of changing it.
+    """
+
+    overrides: tuple[str, ...]
+    folder: Path
+    command: tuple[str, ...] = ("train",)
+    replicate: tuple[str, ...] = ()
+
+    @property
+    def id(self) -> str:
+        """Digest of the overrides, whatever their order."""
+        return digest(self.overrides)
+
+    @property
+    def name(self) -> str:
+        """Name of its folder."""
+        return self.folder.name
+
+    @property
+    def settings(self) -> tuple[str, ...]:
+        """The overrides but for seed and fold: jobs that share them repeat one experiment."""
+        return tuple(word for word in self.overrides if word not in self.replicate)
+
+    def words(self) -> list[str]:
+        """Command line: goes on from the last checkpoint where there is one, else starts anew."""
+        folder = str(self.folder.absolute()).replace("'", "\\'")
+        start = [sys.executable, "-m", "segexp", *self.command]
+        if (self.folder / "checkpoints" / "last.ckpt").is_file() and (self.folder / "overrides.yaml").is_file():
+            return [*start, f"resume='{folder}'"]
+        return [*start, *self.overrides, f"hydra.run.dir='{folder}'"]
+
+    def record(self) -> dict[str, Any]:
+        """Content of the run's run.json; empty before it started."""
+        return _read_json(self.folder / "run.json")
+
+    def results(self) -> dict[str, Any]:
+        """Content of the run's results.json; empty before it ended."""
+        return _read_json(self.folder / "results.json")
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def digest(words: Iterable[str], length: int = 8) -> str:
+    """Short digest of words, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(words)).encode()).hexdigest()[:length]
+
+
+def job_overrides(words: Sequence[str]) -> tuple[str, ...]:
+    """Leave out what speaks to the driver: ``sweep...`` and ``hydra...``."""
+    return tuple(word for word in words if not DRIVERS_OWN.match(word))
+
+
+def with_replicates(
+    words: Sequence[str], seeds: Sequence[int] | None, folds: Sequence[int] | None
+) -> list[tuple[tuple[str, ...], tuple[str, ...]]]:
+    """Repeat a set of overrides over seeds and folds.
+
+    Returns:
+        Per job (overrides, replicate). A seed or fold among the words themselves is a replicate, too.
+
+    Raises:
+        ValueError: A seed or fold is no whole number, or stands both among the words and in ``seeds`` or ``folds``.
+    """
+    axes = {"seed": seeds, "data.fold": folds}
+    for key, values in axes.items():
+        for value in values or ():
+            require_at_least(f"sweep.{'seeds' if key == 'seed' else 'folds'}", value, 0, whole=True)
+        if values and any(word.startswith(f"{key}=") for word in words):
+            raise ValueError(f"{key} is swept twice, by {key}=… and by the sweep group: leave one of them out")
+    own = tuple(word for word in words if word.partition("=")[0] in axes)
+    added = [[f"{key}={value}" for value in values] for key, values in axes.items() if values]
+    return [((*words, *more), (*own, *more)) for more in itertools.product(*added)]
+
+
+def folder_name(words: Sequence[str], shown: Iterable[str]) -> str:
+    """Name a job's folder: the overrides that tell it from the others, and the digest of all.
+
+    Args:
+        words: All overrides of the job.
+        shown: Keys of those that appear in the name.
+    """
+    keys = set(shown)
+    pairs = [word.lstrip("+~").partition("=")[::2] for word in words if key_of(word) in keys]
+    parts = [re.sub(r"[^\w.+-]+", "-", f"{key.rpartition('.')[2]}-{value}").strip("-") for key, value in pairs]
+    return "__".join([*parts, digest(words)] if len("__".join(parts)) <= LONGEST else [digest(words)])
+
+
+def key_of(word: str) -> str:
+    """Key of an override."""
+    return word.lstrip("+~").partition("=")[0]
+
+
+def varying(jobs: Sequence[Sequence[str]]) -> list[str]:
+    """Keys whose values differ among jobs, in order of appearance."""
+    counts: dict[str, set[str]] = {}
+    for words in jobs:
+        for word in words:
+            counts.setdefault(key_of(word), set()).add(word)
+    return [key for key, found in counts.items() if len(found) > 1]
+
+
+def sweep_name(data: str, overrides: Sequence[str]) -> str:
+    """Name a sweep: the data, the swept keys, a digest of the overrides that all jobs share.
+
+    The swept values are left out, so that a sweep that is widened goes on in the same folder.
+    """
+    from hydra.core.override_parser.overrides_parser import OverridesParser
+
+    parsed = OverridesParser.create().parse_overrides(list(job_overrides(overrides)))
+    swept = [item.key_or_group.rpartition(".")[2] for item in parsed if item.is_sweep_override()]
+    shared = [str(item.input_line) for item in parsed if not item.is_sweep_override()]
+    keys = [re.sub(r"[^\w-]", "-", key) for key in swept]
+    return "_".join(["sweep", data, *keys, digest([*shared, *sorted(swept)], 4)])

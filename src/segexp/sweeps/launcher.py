@@ -1,0 +1,144 @@
+"""From a Hydra multirun to jobs: the launcher behind ``hydra/launcher=local``, ``slurm`` and ``ray``."""
+
+import re
+import signal
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.utils import JobReturn, JobStatus
+from omegaconf import DictConfig, OmegaConf
+
+from segexp.errors import require_choice
+from segexp.sweeps.engine import Engine
+from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, key_of, varying, with_replicates
+from segexp.sweeps.ledger import FAILED, QUEUED, Ledger
+from segexp.sweeps.pool import Pool, Tracked, last_lines
+from segexp.sweeps.summary import figure, print_summary, write_summary
+from segexp.sweeps.watch import watcher
+
+
+class Sweep:
+    """A sweep folder with its ledger, and how its jobs are made and run.
+
+    Args:
+        config: Of the multirun, Hydra's own node included.
+        engine: Runs the jobs.
+
+    Raises:
+        ValueError: The sweep group has a value that it must not have, or the command is not ``train``.
+    """
+
+    def __init__(self, config: DictConfig, engine: Engine) -> None:
+        name = config.hydra.job.config_name
+        if name != "train":
+            raise ValueError(f"-m with segexp {name}: only the runs of segexp train are swept; leave -m out")
+        settings = OmegaConf.to_container(config.sweep, resolve=True)
+        assert isinstance(settings, dict)
+        self.settings: dict[str, Any] = {str(key): value for key, value in settings.items()}
+        require_choice("sweep.retry", self.settings["retry"], [None, FAILED])
+        self.folder = Path(config.hydra.sweep.dir)
+        self.engine = engine
+        self.ledger = Ledger(self.folder / "ledger.jsonl")
+        self.command = (name, *_search_path(config))
+
+    def jobs(self, words: Sequence[str], shown: Iterable[str]) -> list[Job]:
+        """Make the jobs of one set of overrides: one, or one per seed and fold.
+
+        Args:
+            words: Overrides.
+            shown: Keys of those that the folder's name shows; a job that has run before keeps its folder.
+        """
+        known = self.ledger.entries()
+        made = []
+        for own, replicate in with_replicates(job_overrides(words), self.settings["seeds"], self.settings["folds"]):
+            ident = digest(own)
+            keys = [*shown, *(key_of(word) for word in replicate)]
+            name = known[ident].name if ident in known else folder_name(own, keys)
+            made.append(Job(own, self.folder / name, self.command, replicate))
+        return made
+
+    def pool(self, **hooks: Any) -> Pool:
+        """Return a pool that runs jobs of this sweep; for ``hooks`` see `Pool`."""
+        chosen = {key: self.settings[key] for key in ("retry", "fail_fast")}
+        return Pool(self.engine, self.ledger, watcher(), **chosen, **hooks)
+
+
+def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]]) -> list[JobReturn]:
+    """Run all jobs of a grid, for Hydra.
+
+    Returns:
+        Per set of overrides the monitored figure, averaged over seeds and folds.
+
+    Raises:
+        ValueError: Jobs failed; names them, why, and the end of their logs. All others have ended well.
+    """
+    sweep = Sweep(config, engine)
+    shown = varying([job_overrides(words) for words in batches])
+    groups = [sweep.jobs(words, shown) for words in batches]
+    jobs = [job for group in groups for job in group]
+    if sweep.settings["dry_run"]:
+        from segexp.sweeps.estimate import print_estimate
+
+        print_estimate(jobs, sweep.engine.jobs_at_once)
+        return [_returned(config, words, None) for words in batches]
+    print(f"{len(jobs)} jobs in {sweep.folder}, {engine.jobs_at_once} at once")
+    with stop_signals():
+        ended = sweep.pool().run(jobs)
+    write_summary(sweep.folder / "summary.csv", jobs)
+    print_summary(jobs, sweep.folder)
+    refuse_failures(ended)
+    return [_returned(config, words, figure(group)) for words, group in zip(batches, groups, strict=True)]
+
+
+def refuse_failures(ended: Sequence[Tracked]) -> None:
+    """Tell what failed and why.
+
+    Raises:
+        ValueError: Jobs failed.
+    """
+    failed = [item for item in ended if item.state == FAILED]
+    if not failed:
+        return
+    told = [f"\n{item.job.name}: {item.why}\n{_log(item.job)}" for item in failed]
+    queued = sum(item.state == QUEUED for item in ended)
+    more = f", and {queued} were not started (sweep.fail_fast)" if queued else ""
+    raise ValueError(
+        f"{len(failed)} of {len(ended)} jobs failed{more}; the same command with sweep.retry=failed runs them again"
+        + "".join(told)
+    )
+
+
+@contextmanager
+def stop_signals() -> Iterator[None]:
+    """Let SIGTERM stop the sweep as Ctrl-C does, also where a shell started it in the background."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    earlier = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)
+
+
+def _search_path(config: DictConfig) -> list[str]:
+    """Words that let a job find the same configuration files."""
+    words = []
+    for source in config.hydra.runtime.config_sources:
+        if source.provider == "command-line":
+            words += ["--config-dir", source.path]
+    return words + [word for word in config.hydra.overrides.hydra if re.match(r"\+*hydra\.searchpath=", word)]
+
+
+def _returned(config: DictConfig, words: Sequence[str], value: float | None) -> JobReturn:
+    return JobReturn(overrides=list(words), cfg=config, hydra_cfg=None, status=JobStatus.COMPLETED, _return_value=value)
+
+
+def _log(job: Job) -> str:
+    path = job.folder / "log.txt"
+    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
+    return "\n".join([*(f"  | {line}" for line in last_lines(job, 6).splitlines()), f"  all of it: {shown}"])

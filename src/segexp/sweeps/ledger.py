@@ -1,0 +1,120 @@
+"""ledger.jsonl: what became of each job of a sweep, one line per change, written by any number of drivers."""
+
+import fcntl
+import json
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, BinaryIO
+
+QUEUED, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "queued", "running", "done", "failed", "interrupted", "pruned"
+
+
+@dataclass
+class Entry:
+    """What the ledger says of a job.
+
+    Args:
+        name: Of its folder.
+        state: The last one.
+        why: It came to that state.
+        starts: How often it was started.
+    """
+
+    name: str
+    state: str
+    why: str = ""
+    starts: int = 0
+
+
+class Ledger:
+    """A file to which lines are only ever added, each whole or not at all.
+
+    Args:
+        path: The file; drivers on several machines may share it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+
+    def add(self, job: str, name: str, state: str, **facts: Any) -> None:
+        """Add a line.
+
+        Args:
+            job: Its id.
+            name: Of its folder.
+            state: "queued", "running", "done", "failed", "interrupted" or "pruned".
+            facts: More to say, such as ``why``.
+        """
+        line = {"time": _now(), "job": job, "name": name, "state": state, **facts, "driver": driver()}
+        with _locked(self.path) as file:
+            if not _ends_with_newline(file):  # the last writer died in the middle of its line
+                file.write(b"\n")
+            file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def lines(self) -> list[dict[str, Any]]:
+        """All lines; one that was cut off is left out."""
+        if not self.path.is_file():
+            return []
+        found = []
+        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                found.append(json.loads(text))
+            except json.JSONDecodeError:
+                continue
+        return found
+
+    def entries(self) -> dict[str, Entry]:
+        """State of each job by its id."""
+        entries: dict[str, Entry] = {}
+        for line in self.lines():
+            entry = entries.setdefault(line["job"], Entry(line["name"], line["state"]))
+            entry.name, entry.state, entry.why = line["name"], line["state"], line.get("why", "")
+            entry.starts += line["state"] == RUNNING
+        return entries
+
+
+def driver() -> str:
+    """Name of this process among all machines."""
+    return f"{socket.gethostname()}:{os.getpid()}"
+
+
+def take(folder: Path) -> BinaryIO | None:
+    """Take the lock of a job's folder; None while a living process, here or on another machine, holds it.
+
+    The lock goes along to a child that inherits the file and is free once all its holders are gone, however they went.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / ".lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return None
+    return file
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[BinaryIO]:
+    with path.open("ab+") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield file
+
+
+def _ends_with_newline(file: BinaryIO) -> bool:
+    file.seek(0, os.SEEK_END)
+    if file.tell() == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read(1) == b"\n"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -1,0 +1,247 @@
+"""Runs jobs a few at a time, to the end, whatever becomes of each."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from segexp.sweeps.engine import Engine, Running
+from segexp.sweeps.jobs import Job
+from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING, Entry, Ledger, take
+from segexp.sweeps.progress import Progress
+
+POLL_SECONDS = 0.2
+ELSEWHERE = "another process"
+
+
+@dataclass
+class Tracked:
+    """A job and how it fares.
+
+    Args:
+        job: It.
+        state: As in the ledger.
+        why: It came to that state.
+        running: Its process, if it is ours; a job that another process works on has none.
+    """
+
+    job: Job
+    state: str = QUEUED
+    why: str = ""
+    running: Running | None = None
+    progress: Progress = field(init=False)
+    stopping: str = ""  # state that it will have once it has stopped
+    started: float = 0.0  # seconds since 1970
+
+    def __post_init__(self) -> None:
+        self.progress = Progress(self.job.folder)
+
+    @property
+    def where(self) -> str:
+        """Where it runs, for people."""
+        return "" if self.state != RUNNING else ELSEWHERE if self.running is None else self.running.where
+
+
+class Watcher(Protocol):
+    """Shows jobs while they run."""
+
+    def update(self, jobs: list[Tracked]) -> None:
+        """Show the present state; called several times a second."""
+
+    def close(self) -> None:
+        """Show no more."""
+
+
+class Pool:
+    """Runs jobs.
+
+    Args:
+        engine: Starts them.
+        ledger: Remembers them.
+        watcher: Shows them.
+        retry: "failed" = run again what failed earlier; None = leave it alone.
+        fail_fast: Start no more jobs once one has failed.
+        on_epoch: Told of each new row of a job's metrics.csv; True stops the job as pruned.
+        on_end: Told of each job that ended, also of one that had ended earlier.
+    """
+
+    def __init__(
+        self,
+        engine: Engine,
+        ledger: Ledger,
+        watcher: Watcher,
+        retry: str | None = None,
+        fail_fast: bool = False,
+        on_epoch: Callable[[Tracked, dict[str, str]], bool] | None = None,
+        on_end: Callable[[Tracked], None] | None = None,
+    ) -> None:
+        self.engine, self.ledger, self.watcher = engine, ledger, watcher
+        self.retry, self.fail_fast = retry, fail_fast
+        self.on_epoch, self.on_end = on_epoch, on_end
+        self.tracked: list[Tracked] = []
+        self.waiting: list[Tracked] = []
+
+    def run(self, jobs: Iterable[Job]) -> list[Tracked]:
+        """Run all jobs.
+
+        Args:
+            jobs: A sequence is queued at once; of anything else the next job is only asked for when there is room.
+
+        Returns:
+            All of them, ended; with ``fail_fast`` some may still be queued.
+
+        Raises:
+            KeyboardInterrupt: After the jobs were stopped, their last epochs in their checkpoints.
+        """
+        self.waiting = [self._admit(job) for job in jobs] if isinstance(jobs, Sequence) else []
+        source = iter(()) if isinstance(jobs, Sequence) else iter(jobs)
+        try:
+            while True:
+                self._fill(source)
+                alive = [item for item in self.tracked if item.state == RUNNING]
+                for item in alive:
+                    self._look_after(item)
+                self.watcher.update(self.tracked)
+                if not alive:
+                    break
+                time.sleep(POLL_SECONDS)
+        except BaseException:
+            self._stop_all()
+            raise
+        finally:
+            self.watcher.close()
+            self.engine.close()
+        return self.tracked
+
+    def _fill(self, source: Iterator[Job]) -> None:
+        """Start jobs while there is room."""
+        while sum(item.running is not None for item in self.tracked) < self.engine.jobs_at_once:
+            if self.fail_fast and any(item.state == FAILED for item in self.tracked):
+                return
+            if not self.waiting:
+                job = next(source, None)
+                if job is None:
+                    return
+                self.waiting.append(self._admit(job))
+            self._begin(self.waiting.pop(0))
+
+    def _admit(self, job: Job) -> Tracked:
+        item = Tracked(job)
+        self.tracked.append(item)
+        if job.id not in self.ledger.entries():
+            self._note(item, QUEUED, overrides=list(job.overrides))
+        return item
+
+    def _begin(self, item: Tracked) -> None:
+        """Start a job, unless it has ended before; a failed one is started again if that was asked for."""
+        before = self.ledger.entries().get(item.job.id)
+        state, why = verdict(item.job, before)
+        if state != QUEUED and not (state == FAILED and self.retry == FAILED):
+            self._end(item, state, why, told=before is not None and before.state == state)
+            return
+        item.started = time.time()
+        item.running = self.engine.start(item.job)
+        if item.running is None:
+            item.state = RUNNING  # another driver's, or left behind by one that died: wait for its end
+        else:
+            self._note(item, RUNNING, where=item.running.where)
+
+    def _look_after(self, item: Tracked) -> None:
+        for row in item.progress.refresh():
+            prune = self.on_epoch is not None and self.on_epoch(item, row)
+            if prune and item.running is not None and not item.stopping:
+                item.stopping = PRUNED
+                item.running.stop()
+        if item.running is None:
+            self._look_elsewhere(item)
+            return
+        status = item.running.poll()
+        if status is not None:
+            item.running = None
+            self._end(item, *self._judge(item, status))
+
+    def _look_elsewhere(self, item: Tracked) -> None:
+        lock = take(item.job.folder)
+        if lock is None:
+            return
+        lock.close()
+        state, why = verdict(item.job, self.ledger.entries().get(item.job.id))
+        if state in (DONE, FAILED, PRUNED):
+            self._end(item, state, why)
+        else:  # cut off: it is ours to go on with
+            item.state = QUEUED
+            self.waiting.insert(0, item)
+
+    def _judge(self, item: Tracked, status: int) -> tuple[str, str]:
+        """State and reason of a job of ours that has ended."""
+        written = item.job.folder / "run.json"
+        fresh = written.is_file() and written.stat().st_mtime >= item.started - 1  # else it tells of an earlier start
+        record = item.job.record().get("status") if fresh else None
+        if record == DONE and status == 0:
+            return DONE, ""
+        if item.stopping:
+            return item.stopping, "its validation curve was worse than those of earlier trials"
+        if record == FAILED:
+            return FAILED, item.job.record()["why"]
+        if status < 0:
+            return FAILED, f"killed by signal {-status}{', as when memory runs out' if status == -9 else ''}"
+        if record == INTERRUPTED:
+            return INTERRUPTED, "stopped from outside"
+        return FAILED, f"ended with status {status}: {last_lines(item.job, 1)}"
+
+    def _end(self, item: Tracked, state: str, why: str, told: bool = False) -> None:
+        if told:
+            item.state, item.why = state, why
+        else:
+            self._note(item, state, why=why)
+        item.progress.refresh()
+        if self.on_end is not None:
+            self.on_end(item)
+
+    def _note(self, item: Tracked, state: str, **facts: object) -> None:
+        item.state, item.why = state, str(facts.get("why", ""))
+        self.ledger.add(item.job.id, item.job.name, state, **facts)
+
+    def _stop_all(self) -> None:
+        """Ask all jobs to stop, wait, and kill those that do not; a second Ctrl-C kills at once."""
+        mine = [(item, item.running) for item in self.tracked if item.running is not None]
+        for _, running in mine:
+            running.stop()
+        until = time.monotonic() + self.engine.stop_seconds
+        try:
+            while any(running.poll() is None for _, running in mine) and time.monotonic() < until:
+                time.sleep(0.05)
+        except KeyboardInterrupt:
+            pass
+        for item, running in mine:
+            if running.poll() is None:
+                running.kill()
+            done = item.job.record().get("status") == DONE
+            self._note(item, DONE if done else INTERRUPTED, why="" if done else "the sweep was stopped")
+
+
+def verdict(job: Job, before: Entry | None) -> tuple[str, str]:
+    """State of a job that no living process works on, from what it left and what the ledger says.
+
+    Returns:
+        (state, why); "queued" if it is to be run or gone on with.
+    """
+    record = job.record()
+    if record.get("status") == DONE and job.results():
+        return DONE, ""
+    if before is not None and before.state in (FAILED, PRUNED):
+        return before.state, before.why
+    if record.get("status") == FAILED and before is not None and before.state == RUNNING:
+        return FAILED, record["why"]  # its driver died before it could write that down
+    return QUEUED, ""
+
+
+def last_lines(job: Job, count: int) -> str:
+    """End of a job's log."""
+    path = job.folder / "log.txt"
+    if not path.is_file():
+        return ""
+    with path.open("rb") as file:
+        file.seek(max(0, path.stat().st_size - 20_000))
+        lines = file.read().decode("utf-8", "replace").splitlines()
+    return "\n".join([line.rstrip() for line in lines if line.strip()][-count:])

@@ -1,0 +1,70 @@
+"""How far a run is, read from the files that it leaves."""
+
+import csv
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+
+@dataclass
+class Progress:
+    """Follows one run through its metrics.csv.
+
+    Args:
+        folder: Of the run; it may not exist yet.
+    """
+
+    folder: Path
+    epochs: int = 0
+    rows: list[dict[str, str]] = field(default_factory=list)
+    _config: dict[str, Any] | None = None
+    _read: tuple[int, int] = (0, 0)
+
+    def refresh(self) -> list[dict[str, str]]:
+        """Read what is new; return the rows of epochs that were not there before."""
+        path = self.folder / "metrics.csv"
+        if not path.is_file() or not self._load_config():
+            return []
+        stat = path.stat()
+        if (stat.st_mtime_ns, stat.st_size) == self._read:
+            return []
+        self._read = (stat.st_mtime_ns, stat.st_size)
+        known = {row["epoch"] for row in self.rows}
+        with path.open(newline="", encoding="utf-8") as file:
+            self.rows = list(csv.DictReader(file))
+        return [row for row in self.rows if row["epoch"] not in known]
+
+    def _load_config(self) -> bool:
+        path = self.folder / "config.yaml"
+        if self._config is None and path.is_file():
+            self._config = yaml.safe_load(path.read_text(encoding="utf-8"))
+            self.epochs = int(self._config["trainer"]["max_epochs"])
+        return self._config is not None
+
+    @property
+    def monitor(self) -> str:
+        """Name of the monitored figure, such as ``val/dice``."""
+        return "" if self._config is None else str(self._config["monitor"])
+
+    @property
+    def best(self) -> float:
+        """Best monitored figure so far; nan before the first."""
+        values = [value for value in map(self.value, self.rows) if not math.isnan(value)]
+        if not values or self._config is None:
+            return math.nan
+        return max(values) if self._config["monitor_mode"] == "max" else min(values)
+
+    def value(self, row: dict[str, str]) -> float:
+        """Monitored figure of a row; nan where it is undefined or was not measured in that epoch."""
+        return float(row.get(self.monitor) or math.nan)
+
+    @property
+    def seconds_left(self) -> float:
+        """Estimate from the epochs so far; nan before the first."""
+        if not self.rows:
+            return math.nan
+        spent = sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in self.rows)
+        return spent / len(self.rows) * max(self.epochs - len(self.rows), 0)
