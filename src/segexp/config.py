@@ -43,6 +43,13 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
+def as_written(overrides: Any) -> list[str]:
+    """Return a node of overrides as plain words, the interpolations in them unresolved."""
+    words = OmegaConf.to_container(overrides, resolve=False)
+    assert isinstance(words, list)
+    return [str(word) for word in words]
+
+
 def register_resolvers() -> None:
     """Make our resolvers, ``${best_precision:..}`` and so on, known; their imports wait for use."""
 
@@ -65,10 +72,10 @@ def register_resolvers() -> None:
 
         return dataset_fact(root, fact)
 
-    def sweep_name(name: str | None, data: str, overrides: list[str]) -> str:
+    def sweep_name(name: str | None, data: str, *, _root_: DictConfig) -> str:
         from segexp.sweeps.jobs import sweep_name
 
-        return name or sweep_name(data, overrides)
+        return name or sweep_name(data, as_written(_root_.hydra.overrides.task))
 
     OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
     OmegaConf.register_new_resolver("dataset_json", dataset_json, replace=True)

@@ -24,7 +24,7 @@ from segexp.analysis.record import RunRecord
 from segexp.analysis.results import headline, write_cases, write_results
 from segexp.analysis.tensorboard import hyperparameters
 from segexp.build import build_data, build_task, build_trainer, checkpoints
-from segexp.config import plain
+from segexp.config import as_written, plain
 from segexp.data import DataModule
 from segexp.data.patches import target_of, target_tensor
 from segexp.metrics import score_observer, undefined
@@ -213,7 +213,7 @@ def _recorded(config: dict[str, Any], run_dir: Path) -> Iterator[Any]:
 
 def _start(config: dict[str, Any], run_dir: Path) -> RunRecord:
     """Write config.yaml, overrides.yaml and the first run.json."""
-    overrides = [] if not HydraConfig.initialized() else list(HydraConfig.get().overrides.task)
+    overrides = [] if not HydraConfig.initialized() else as_written(HydraConfig.get().overrides.task)
     overrides = [word for word in overrides if not word.startswith("resume=")]
     _dump(run_dir / "config.yaml", config)
     _dump(run_dir / "overrides.yaml", overrides)

@@ -110,7 +110,8 @@ def folder_name(words: Sequence[str], shown: Iterable[str]) -> str:
     keys = set(shown)
     pairs = [word.lstrip("+~").partition("=")[::2] for word in words if key_of(word) in keys]
     parts = [re.sub(r"[^\w.+-]+", "-", f"{key.rpartition('.')[2]}-{value}").strip("-") for key, value in pairs]
-    return "__".join([*parts, digest(words)] if len("__".join(parts)) <= LONGEST else [digest(words)])
+    fits = parts and len("__".join(parts)) <= LONGEST
+    return "__".join([*(parts if fits else ["job"]), digest(words)])
 
 
 def key_of(word: str) -> str:

@@ -115,7 +115,7 @@ def stop_signals() -> Iterator[None]:
     """Let SIGTERM stop the sweep as Ctrl-C does, also where a shell started it in the background."""
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt
+        raise KeyboardInterrupt("; the same command goes on with what was cut off")
 
     earlier = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -131,7 +131,9 @@ def _search_path(config: DictConfig) -> list[str]:
     for source in config.hydra.runtime.config_sources:
         if source.provider == "command-line":
             words += ["--config-dir", source.path]
-    return words + [word for word in config.hydra.overrides.hydra if re.match(r"\+*hydra\.searchpath=", word)]
+    given = OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False)
+    assert isinstance(given, list)
+    return words + [str(word) for word in given if re.match(r"\+*hydra\.searchpath=", str(word))]
 
 
 def _returned(config: DictConfig, words: Sequence[str], value: float | None) -> JobReturn:
