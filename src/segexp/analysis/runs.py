@@ -1,0 +1,220 @@
+"""Runs that lie on the disk: finding them, reading what they left, choosing among them."""
+
+import ast
+import csv
+import glob
+import json
+import math
+import operator
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from segexp.errors import did_you_mean
+
+REPLICATE_KEYS = ("seed", "data.fold")  # runs that differ in these alone repeat one experiment
+BOOKKEEPING = (
+    "paths",
+    "name",
+    "resume",
+    "callbacks.progress",
+    "data.num_workers",
+    "data.cache",
+    "trainer.enable_progress_bar",
+)
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run folder; its files are read when they are asked for, checkpoints never.
+
+    Args:
+        folder: Of the run.
+        record: Content of run.json.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+
+    @cached_property
+    def results(self) -> dict[str, Any]:
+        """Content of results.json; empty if the run has not ended well."""
+        path = self.folder / "results.json"
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    @property
+    def status(self) -> str:
+        """Status: done, failed, interrupted or running."""
+        return str(self.record["status"])
+
+    @property
+    def choices(self) -> dict[str, str]:
+        """Chosen option of each group."""
+        return self.record.get("choices", {})
+
+    @cached_property
+    def config(self) -> dict[str, Any]:
+        """Resolved configuration, one dotted key per value, without paths and the like."""
+        whole = self.record.get("config", {})
+        own = str(whole.get("paths", {}).get("run_dir", "\0"))
+        flat = _flat(whole, "")
+        kept = {key: value for key, value in flat.items() if not any(_within(key, part) for part in BOOKKEEPING)}
+        return {key: value for key, value in kept.items() if not (isinstance(value, str) and value.startswith(own))}
+
+    @property
+    def settings(self) -> dict[str, Any]:
+        """The configuration but for seed and fold."""
+        return {key: value for key, value in self.config.items() if key not in REPLICATE_KEYS}
+
+    @property
+    def replicate(self) -> tuple[Any, Any]:
+        """Seed and fold."""
+        return self.config.get("seed"), self.config.get("data.fold")
+
+    @property
+    def side(self) -> str:
+        """Side of the split whose figures count: test where there is one, else val."""
+        return str(self.results["headline"]["split"])
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """Final figures of that side; an undefined one is nan."""
+        if not self.results:
+            return {}
+        return {name: math.nan if value is None else value for name, value in self.results[self.side].items()}
+
+    @cached_property
+    def cases(self) -> list[dict[str, str]]:
+        """Rows of cases.csv of that side: split, case, class, and one column per metric."""
+        return [row for row in _table(self.folder / "cases.csv") if row["split"] == self.side]
+
+    @cached_property
+    def curves(self) -> list[dict[str, str]]:
+        """Rows of metrics.csv, one per epoch."""
+        return _table(self.folder / "metrics.csv")
+
+
+def find_runs(words: Iterable[str]) -> list[Run]:
+    """Find runs.
+
+    Args:
+        words: Run folders, folders that hold runs at any depth (sweeps), or glob patterns of either.
+
+    Raises:
+        FileNotFoundError: A word leads to no run; names the nearest folder.
+    """
+    found: dict[Path, Run] = {}
+    for word in words:
+        folders = [Path(name) for name in sorted(glob.glob(word))] or [Path(word)]
+        records = sorted(path for folder in folders for path in _records(folder))
+        if not records:
+            near = did_you_mean(word, [str(path) for path in Path(word).parent.glob("*")])
+            raise FileNotFoundError(f"{word}: no run there, no run.json in it or below{near}")
+        for path in records:
+            found.setdefault(path.parent.resolve(), Run(path.parent, json.loads(path.read_text(encoding="utf-8"))))
+    return list(found.values())
+
+
+def select(runs: Sequence[Run], query: str) -> list[Run]:
+    """Choose runs by a condition such as ``model.depth>=4 and dice>0.8 and loss=="ce"``.
+
+    Names are configuration keys, groups (their chosen option), final figures, ``status``, ``parameters``, ``minutes``.
+    A run that has no such value is left out.
+
+    Raises:
+        ValueError: The condition cannot be read, or no run knows one of its names.
+    """
+    try:
+        tree = ast.parse(query.strip(), mode="eval").body
+    except SyntaxError as error:
+        raise ValueError(f"--where {query!r} cannot be read: {error.msg}; write model.depth>=4 and dice>0.8") from error
+    facts = [known_facts(run) for run in runs]
+    everything = {name for known in facts for name in known}
+    for name in (_dotted(node) for node in _names(tree)):
+        if name not in everything:
+            raise ValueError(f"--where {query!r}: no run has {name!r}{did_you_mean(name, everything)}")
+    return [run for run, known in zip(runs, facts, strict=True) if _value(tree, known) is True]
+
+
+def known_facts(run: Run) -> dict[str, Any]:
+    """All that a condition may ask of a run."""
+    training = run.results.get("training", {})
+    more = {"status": run.status, "parameters": run.record.get("parameters"), "minutes": training.get("minutes")}
+    return {**run.config, **run.choices, **run.figures, **more}
+
+
+COMPARISONS: dict[type, Any] = {
+    ast.Lt: operator.lt,
+    ast.LtE: operator.le,
+    ast.Gt: operator.gt,
+    ast.GtE: operator.ge,
+    ast.Eq: operator.eq,
+    ast.NotEq: operator.ne,
+    ast.In: lambda one, many: one in many,
+    ast.NotIn: lambda one, many: one not in many,
+}
+
+
+def _value(node: ast.expr, known: dict[str, Any]) -> Any:
+    """Evaluate comparisons of plain values, and nothing else."""
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.Name() | ast.Attribute():
+            return known.get(_dotted(node))
+        case ast.List() | ast.Tuple():
+            return [_value(item, known) for item in node.elts]
+        case ast.UnaryOp(op=ast.USub()):
+            return -_value(node.operand, known)
+        case ast.UnaryOp(op=ast.Not()):
+            return not _value(node.operand, known)
+        case ast.BoolOp():
+            values = [_value(item, known) for item in node.values]
+            return all(values) if isinstance(node.op, ast.And) else any(values)
+        case ast.Compare():
+            return _compare(node, known)
+    raise ValueError(
+        f"--where: {ast.unparse(node)!r} is not allowed; compare names with values, joined by and, or, not"
+    )
+
+
+def _compare(node: ast.Compare, known: dict[str, Any]) -> bool:
+    terms = [_value(term, known) for term in (node.left, *node.comparators)]
+    try:
+        pairs = zip(node.ops, terms, terms[1:], strict=False)
+        return all(COMPARISONS[type(op)](one, two) for op, one, two in pairs)
+    except (TypeError, KeyError):  # None against a number: the run has no such value
+        return False
+
+
+def _names(tree: ast.expr) -> Iterable[ast.expr]:
+    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
+    return [n for n in ast.walk(tree) if isinstance(n, ast.Name | ast.Attribute) and id(n) not in inner]
+
+
+def _dotted(node: ast.expr) -> str:
+    return ast.unparse(node)
+
+
+def _records(folder: Path) -> list[Path]:
+    own = folder / "run.json"
+    return [own] if own.is_file() else list(folder.rglob("run.json"))
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+def _flat(node: Any, prefix: str) -> dict[str, Any]:
+    if not isinstance(node, dict) or not node:
+        return {prefix[:-1]: node}
+    return {key: value for name, item in node.items() for key, value in _flat(item, f"{prefix}{name}.").items()}
+
+
+def _within(key: str, part: str) -> bool:
+    return key == part or key.startswith(f"{part}.")
