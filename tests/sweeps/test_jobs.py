@@ -37,6 +37,11 @@ def test_names_of_folders_are_short_and_need_no_quotes(words, tmp_path):
     assert parsed.value() == name
 
 
+def test_long_numbers_are_short_in_names():
+    assert folder_name(["optimizer.lr=0.00123456789012"], ["optimizer.lr"]).startswith("lr-0.001235__")
+    assert folder_name(["optimizer.lr=0.0125"], ["optimizer.lr"]).startswith("lr-0.0125__")
+
+
 def test_names_show_what_varies_and_differ_where_jobs_differ():
     jobs = [["data=isbi", f"loss={loss}", f"optimizer.lr={lr}"] for loss in ("ce", "dice") for lr in (0.1, 0.01)]
     shown = varying(jobs)

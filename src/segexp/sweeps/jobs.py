@@ -109,9 +109,15 @@ def folder_name(words: Sequence[str], shown: Iterable[str]) -> str:
     """
     keys = set(shown)
     pairs = [word.lstrip("+~").partition("=")[::2] for word in words if key_of(word) in keys]
-    parts = [re.sub(r"[^\w.+-]+", "-", f"{key.rpartition('.')[2]}-{value}").strip("-") for key, value in pairs]
+    told = [f"{key.rpartition('.')[2]}-{_short(value)}" for key, value in pairs]
+    parts = [re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in told]
     fits = parts and len("__".join(parts)) <= LONGEST
     return "__".join([*(parts if fits else ["job"]), digest(words)])
+
+
+def _short(value: str) -> str:
+    """Shorten a long number; the digest tells neighbours apart."""
+    return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", value) else value
 
 
 def key_of(word: str) -> str:

@@ -40,7 +40,6 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
 
     def add(self, job: str, name: str, state: str, **facts: Any) -> None:
         """Add a line.
@@ -52,6 +51,7 @@ class Ledger:
             facts: More to say, such as ``why``.
         """
         line = {"time": _now(), "job": job, "name": name, "state": state, **facts, "driver": driver()}
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         with _locked(self.path) as file:
             if not _ends_with_newline(file):  # the last writer died in the middle of its line
                 file.write(b"\n")

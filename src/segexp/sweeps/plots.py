@@ -1,0 +1,112 @@
+"""What a study found: a table, plots that open without network, and the best trials as command lines."""
+
+import csv
+import math
+import shlex
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import optuna
+from optuna import visualization
+from optuna.importance import FanovaImportanceEvaluator
+from optuna.trial import FrozenTrial, TrialState
+
+from segexp.sweeps.progress import Progress
+from segexp.sweeps.space import overrides
+
+SHOWN = 10  # best trials of several objectives that are printed
+
+
+def write_table(folder: Path, study: optuna.Study, names: Sequence[str]) -> None:
+    """Write study.csv, one row per trial; minutes are those of training and validation, also of a stopped trial."""
+    rows = [_row(folder, trial, names) for trial in study.get_trials(deepcopy=False)]
+    with (folder / "study.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), restval="")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _row(folder: Path, trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
+    values = trial.values or [""] * len(names)
+    runs = trial.user_attrs.get("runs", [])
+    return {
+        "number": trial.number,
+        "state": trial.state.name.lower(),
+        **dict(zip(names, values, strict=True)),
+        **dict(word.lstrip("+").split("=", 1) for word in overrides(trial.params)),
+        "minutes": round(sum(_minutes(folder / run) for run in runs), 3),
+        "runs": " ".join(runs),
+        "why": trial.user_attrs.get("why", ""),
+    }
+
+
+def _minutes(folder: Path) -> float:
+    progress = Progress(folder)
+    progress.refresh()
+    return sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in progress.rows) / 60
+
+
+def write_plots(folder: Path, study: optuna.Study, names: Sequence[str]) -> None:
+    """Draw the plots as HTML, plotly.min.js once beside them; print what was drawn and what was not."""
+    figures: dict[str, Any] = {}
+    complete = counts(study)[TrialState.COMPLETE]
+    if complete and len(names) == 1:
+        figures["history"] = visualization.plot_optimization_history(study, target_name=names[0])
+    elif complete and len(names) <= 3:
+        figures["pareto"] = visualization.plot_pareto_front(study, target_names=list(names))
+    for index, name in enumerate(names if complete else ()):
+        end = "" if len(names) == 1 else f"_{name}"
+        figures |= {f"{stem}{end}": figure for stem, figure in _of_one(_alone(study, index), name).items()}
+    for stem, figure in figures.items():
+        figure.write_html(folder / f"{stem}.html", include_plotlyjs="directory")
+    drawn = ", ".join(f"{stem}.html" for stem in figures) or "no plots, as no trial was completed"
+    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
+    print(f"sweep folder {shown}: study.csv, {drawn}")
+
+
+def _alone(study: optuna.Study, index: int) -> optuna.Study:
+    """Completed trials with one of their values, so that the plots know which end of it is the better one."""
+    view = optuna.create_study(direction=study.directions[index])
+    for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
+        view.add_trial(
+            optuna.trial.create_trial(params=trial.params, distributions=trial.distributions, value=trial.values[index])
+        )
+    return view
+
+
+def _of_one(study: optuna.Study, name: str) -> dict[str, Any]:
+    """Draw parallel coordinates and importances of one objective."""
+    figures = {"parallel": visualization.plot_parallel_coordinate(study, target_name=name)}
+    reason = _no_importance([trial.value for trial in study.get_trials(deepcopy=False)])
+    if reason:
+        print(f"no importance of parameters for {name}: {reason}")
+        return figures
+    evaluator = FanovaImportanceEvaluator(seed=0)
+    return {**figures, "importance": visualization.plot_param_importances(study, evaluator=evaluator, target_name=name)}
+
+
+def _no_importance(values: Sequence[Any]) -> str:
+    if len(values) < 2:
+        return "it takes two completed trials"
+    return "all trials came out alike" if math.isclose(min(values), max(values)) else ""
+
+
+def counts(study: optuna.Study) -> Counter[TrialState]:
+    """How many trials are in which state."""
+    return Counter(trial.state for trial in study.get_trials(deepcopy=False))
+
+
+def print_best(study: optuna.Study, names: Sequence[str], command: Sequence[str]) -> None:
+    """Print how the trials ended, and the best with their command lines."""
+    number = counts(study)
+    print("trials: " + ", ".join(f"{count} {state.name.lower()}" for state, count in number.items()))
+    best = study.best_trials if number[TrialState.COMPLETE] else []
+    alone = len(names) == 1
+    for trial in best[: 1 if alone else SHOWN]:
+        figures = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial.values, strict=True))
+        print(f"{'best' if alone else 'not bettered:'} trial {trial.number}: {figures}")
+        print(f"  {shlex.join(['segexp', *command, *overrides(trial.params)])}")
+    if not alone and len(best) > SHOWN:
+        print(f"and {len(best) - SHOWN} more that no trial betters in all objectives, see study.csv")

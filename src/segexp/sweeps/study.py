@@ -1,0 +1,251 @@
+"""An Optuna study whose trials are runs; its journal survives the driver."""
+
+import math
+import warnings
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import optuna
+from hydra.utils import instantiate
+from omegaconf import DictConfig
+from optuna.exceptions import ExperimentalWarning
+from optuna.study import StudyDirection
+from optuna.trial import FrozenTrial, Trial, TrialState
+
+from segexp.sweeps.jobs import Job
+from segexp.sweeps.journal import open_journal
+from segexp.sweeps.launcher import Sweep
+from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED
+from segexp.sweeps.pool import Tracked
+from segexp.sweeps.search import Objective
+from segexp.sweeps.space import Grid, Space, overrides, suggest
+
+
+@dataclass
+class Group:
+    """The runs of a trial, one or one per seed and fold.
+
+    Args:
+        jobs: The runs.
+        trials: That share them: proposals can be equal.
+        ended: Those runs that have ended.
+    """
+
+    jobs: list[Job]
+    trials: list[Trial]
+    ended: list[Tracked] = field(default_factory=list)
+
+
+class Study:
+    """Asks for trials, makes runs of them and tells how they ended.
+
+    Args:
+        sweep: Makes the runs.
+        space: Distribution by key.
+        fixed: Overrides of all trials.
+        objectives: What is searched for.
+        monitor: Name of the objective that the validation curve shows.
+        limit: Trials that end in all.
+        sampler: Node of the sampler.
+        pruner: Node of the pruner.
+
+    Raises:
+        ValueError: Sampler, pruner and objectives do not go together.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        space: Space,
+        fixed: Sequence[str],
+        objectives: Sequence[Objective],
+        monitor: str,
+        limit: int,
+        sampler: DictConfig,
+        pruner: DictConfig,
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        self.sweep, self.space, self.fixed, self.limit = sweep, space, list(fixed), limit
+        self.objectives, self.sampler = objectives, sampler
+        self.pruner = instantiate(pruner)
+        self.grid: Grid | None = instantiate(sampler, _partial_=True)(space=space) if "space" in sampler else None
+        alone = not sweep.settings["seeds"] and not sweep.settings["folds"]
+        self.has_curve = alone and [item.name for item in objectives] == [monitor]
+        self.groups: list[Group] = []
+        self._check_pruner(monitor)
+        self._check_sampler()
+
+    def _check_pruner(self, monitor: str) -> None:
+        if isinstance(self.pruner, optuna.pruners.NopPruner) or self.has_curve:
+            return
+        name = type(self.pruner).__name__
+        if len(self.objectives) > 1:
+            raise ValueError(f"{name} with several objectives: Optuna prunes by one; use hydra/sweeper/pruner=none")
+        if self.objectives[0].name != monitor:
+            raise ValueError(
+                f"{name} prunes by the curve of {monitor}, not of {self.objectives[0].name}: use that as objective, "
+                "or hydra/sweeper/pruner=none"
+            )
+        raise ValueError(
+            f"{name} with sweep.seeds or sweep.folds: the runs of a trial follow one another and have no common "
+            "curve; use hydra/sweeper/pruner=none"
+        )
+
+    def _check_sampler(self) -> None:
+        """Propose once without a journal.
+
+        Raises:
+            ValueError: The sampler cannot search this space for these objectives.
+        """
+        trial = optuna.create_study(directions=self._directions, sampler=self._fresh_sampler(0))
+        try:
+            suggest(trial.ask(), self.space)
+        except ValueError as error:
+            raise ValueError(f"{self.sampler['_target_'].rpartition('.')[2]}: {error}") from error
+
+    @property
+    def _directions(self) -> list[StudyDirection]:
+        return [StudyDirection[item.direction.upper()] for item in self.objectives]
+
+    def open(self, path: Path) -> None:
+        """Open the journal, or start it; the caller is its only driver.
+
+        Raises:
+            ValueError: It holds another study.
+        """
+        facts = {
+            "objectives": [f"{item.direction} {item.name}" for item in self.objectives],
+            "parameters": sorted(self.space),
+            "fixed overrides": sorted(self.fixed),
+            "replicates": {key: self.sweep.settings[key] for key in ("seeds", "folds")},
+        }
+        self.optuna = open_journal(path, self.space, facts, pruner=self.pruner, directions=self._directions)
+        if self.sweep.settings["retry"] == FAILED:
+            self._queue_failed()
+
+    def _queue_failed(self) -> None:
+        """Queue the parameters of trials whose runs failed once more, as new trials in their place."""
+        for trial in self._counted():
+            if trial.state == TrialState.FAIL and any(item.state == FAILED for item in self._tracked(trial)):
+                self.optuna.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
+
+    def _counted(self) -> list[FrozenTrial]:
+        """Trials that were begun, but for those that were queued once more."""
+        trials = self.optuna.get_trials(deepcopy=False)
+        replaced = {trial.user_attrs.get("retry_of") for trial in trials}
+        return [trial for trial in trials if trial.state != TrialState.WAITING and trial.number not in replaced]
+
+    def jobs(self) -> Iterator[Job]:
+        """Runs of the trials that an earlier driver left at work, then of new ones, each when it is asked for."""
+        for left in self.optuna.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self.optuna.sampler = self._fresh_sampler(left.number)  # some parameters may not be drawn yet
+            yield from self._begin(Trial(self.optuna, left._trial_id))
+        while (trial := self._ask()) is not None:
+            yield from self._begin(trial)
+
+    def _ask(self) -> Trial | None:
+        if len(self._counted()) >= self.limit:
+            return None
+        trials = self.optuna.get_trials(deepcopy=False)
+        if self.grid is not None and all(trial.state != TrialState.WAITING for trial in trials):
+            point = self.grid.next(trials)
+            if point is None:
+                return None
+            self.optuna.enqueue_trial(point)
+        self.optuna.sampler = self._fresh_sampler(len(trials))
+        return self.optuna.ask()
+
+    def _fresh_sampler(self, number: int) -> optuna.samplers.BaseSampler:
+        """Sampler for one trial.
+
+        Its draws follow from the seed and the number alone, so that a study that is gone on with neither repeats its
+        first proposals nor differs from an unbroken one.
+        """
+        if self.grid is not None:  # it names all parameters itself
+            return optuna.samplers.RandomSampler()
+        seed = self.sampler.seed
+        drawn = None if seed is None else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # constant_liar before Optuna 5
+            return instantiate(self.sampler, seed=drawn)
+
+    def _begin(self, trial: Trial) -> list[Job]:
+        """Make the runs of a trial; none where another trial at work has the same."""
+        jobs = self._jobs(suggest(trial, self.space))
+        trial.set_user_attr("runs", [job.name for job in jobs])
+        for group in self.groups:
+            if group.jobs == jobs:
+                group.trials.append(trial)
+                return []
+        self.groups.append(Group(jobs, [trial]))
+        return jobs
+
+    def _jobs(self, params: dict[str, Any]) -> list[Job]:
+        return self.sweep.jobs([*self.fixed, *overrides(params)], list(self.space))
+
+    def on_epoch(self, item: Tracked, row: dict[str, str]) -> bool:
+        """Report an epoch; True when the run shall be stopped."""
+        return self._report(item, row) and all(trial.should_prune() for trial in self._group(item).trials)
+
+    def _report(self, item: Tracked, row: dict[str, str]) -> bool:
+        """Report an epoch to those trials that do not know it; False where there is nothing to report."""
+        value = item.progress.value(row)
+        if not self.has_curve or math.isnan(value):
+            return False
+        known = self.optuna.get_trials(deepcopy=False)
+        for trial in self._group(item).trials:
+            if int(row["epoch"]) not in known[trial.number].intermediate_values:
+                trial.report(value, int(row["epoch"]))
+        return True
+
+    def on_end(self, item: Tracked) -> None:
+        """Tell the outcome of a trial once all its runs have ended."""
+        for row in item.progress.rows:
+            self._report(item, row)
+        group = self._group(item)
+        group.ended.append(item)
+        if len(group.ended) == len(group.jobs):
+            self.groups.remove(group)
+            self._tell(group)
+
+    def _group(self, item: Tracked) -> Group:
+        return next(group for group in self.groups if any(job is item.job for job in group.jobs))
+
+    def _tell(self, group: Group) -> None:
+        states = {item.state for item in group.ended}
+        if INTERRUPTED in states:
+            return  # stays at work, for the next driver
+        values, why = None, next((item.why for item in group.ended if item.state == FAILED), "")
+        if states == {DONE}:
+            try:
+                values = [item.value(group.jobs) for item in self.objectives]
+            except ValueError as error:
+                why = str(error)
+        state = TrialState.FAIL if values is None else TrialState.COMPLETE
+        if PRUNED in states and FAILED not in states:
+            state = TrialState.PRUNED
+        for trial in group.trials:
+            if why:
+                trial.set_user_attr("why", why.splitlines()[0])
+            self.optuna.tell(trial, values, state=state, skip_if_finished=True)
+
+    def ended(self) -> list[Tracked]:
+        """Runs of all trials; those of a failed trial say why."""
+        return [item for trial in self._counted() for item in self._tracked(trial, blame=True)]
+
+    def _tracked(self, trial: FrozenTrial, blame: bool = False) -> list[Tracked]:
+        """Runs of a trial with their last state in the ledger.
+
+        Args:
+            trial: Of this study.
+            blame: Call the first run failed where all ran to their end and yet the trial failed.
+        """
+        entries = self.sweep.ledger.entries()
+        jobs = self._jobs(trial.params)
+        items = [Tracked(job, entries[job.id].state, entries[job.id].why) for job in jobs if job.id in entries]
+        if blame and trial.state == TrialState.FAIL and items and all(item.state != FAILED for item in items):
+            items[0].state, items[0].why = FAILED, trial.user_attrs.get("why", "")
+        return items
