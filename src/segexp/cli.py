@@ -27,8 +27,10 @@ COMMANDS = {
     "train": "train a network and score it on whole cases",
     "audit": "look for what is wrong or strange in a data set",
     "preview": "draw training patches before and after augmentation",
+    "compare": "set runs side by side: is one better, by how much, how sure is that",
     "benchmark": "measure speed: `benchmark data` for patches per second of every augmentation",
 }
+WITHOUT_CONFIGURATION = ("compare",)  # these take words and options instead of overrides
 PLAIN_WORDS = {"benchmark": "subject"}  # command: the key that its first word names when it has no "="
 
 
@@ -84,6 +86,9 @@ def _run_or_explain(command: str, words: list[str]) -> None:
 
 
 def _run(command: str, words: list[str]) -> None:
+    if command in WITHOUT_CONFIGURATION:
+        getattr(importlib.import_module(f"segexp.commands.{command}"), command)(words)
+        return
     given = sys.argv
     words = _resumed(words)
     _check_hydra_keys(words)

@@ -1,0 +1,55 @@
+"""``segexp compare``: is one experiment better than another, by how much, and how sure is that?"""
+
+import argparse
+import json
+from pathlib import Path
+
+from segexp.analysis.comparison import compare as compared
+from segexp.analysis.runs import find_runs, select
+from segexp.analysis.tables import FORMATS, sheets
+
+
+def compare(words: list[str]) -> None:
+    """Compare runs, sweeps and experiments.
+
+    Raises:
+        FileNotFoundError: There is no run where one was said to be.
+        ValueError: The condition, a metric or the baseline is unknown.
+    """
+    given = _parser().parse_args(words)
+    runs = find_runs(given.runs)
+    if given.where:
+        runs = select(runs, given.where)
+        if not runs:
+            raise ValueError(f"--where {given.where!r} leaves none of the runs: loosen it")
+    content = compared(runs, given.metric, given.baseline)
+    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n" if given.format == "json" else None
+    if text is None:
+        text = FORMATS[given.format](sheets(content, every_class=given.format != "terminal" or given.classes))
+    if given.output is None:
+        print(text, end="")
+    else:
+        _write(given.output, text)
+    if given.html is not None:
+        from segexp.analysis.page import page
+
+        _write(given.html, page(content, runs))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="segexp compare", description=compare.__doc__)
+    parser.add_argument("runs", nargs="+", help="run folders, sweeps, or glob patterns of them")
+    parser.add_argument("--where", help='condition, such as "model.depth>=4 and dice>0.8"')
+    parser.add_argument("--metric", nargs="+", help="metrics of cases.csv; the first is the headline; default: all")
+    parser.add_argument("--baseline", help="letter or name of the experiment to compare with; default: the first")
+    parser.add_argument("--classes", action="store_true", help="in the terminal, also the tables of single classes")
+    parser.add_argument("--format", choices=[*FORMATS, "json"], default="terminal")
+    parser.add_argument("--output", type=Path, help="file for it; default: the terminal")
+    parser.add_argument("--html", type=Path, help="write a page with tables, curves and pictures")
+    return parser
+
+
+def _write(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    print(path)

@@ -1,0 +1,76 @@
+"""What a run costs beside time: peak memory and energy, as far as the machine tells."""
+
+import resource
+import sys
+from pathlib import Path
+from typing import Any
+
+import torch
+
+RAPL = Path("/sys/class/powercap")  # counters of Intel and AMD processors; mostly readable by root alone
+
+
+class Meter:
+    """Measures from its making to `read`.
+
+    Args:
+        counters: Folder of the processor's energy counters.
+    """
+
+    def __init__(self, counters: Path = RAPL) -> None:
+        self._counters = counters
+        for index in range(torch.cuda.device_count()):
+            torch.cuda.reset_peak_memory_stats(index)
+        self._start = _joules(counters)
+
+    def read(self) -> dict[str, Any]:
+        """Peak memory in MiB and energy in Wh.
+
+        Returns:
+            ``peak_memory_mib``: the greatest sum of tensors on a GPU, without one the process's own resident memory.
+            ``energy_wh``: all GPUs and processors of the machine that tell, other programs included; None = none tells.
+        """
+        now = _joules(self._counters)
+        spent = [now[name] - begin for name, begin in self._start.items() if now.get(name, -1.0) >= begin]
+        return {
+            "peak_memory_mib": round(_peak_bytes() / 2**20, 1),
+            "energy_wh": round(sum(spent) / 3600, 3) if spent else None,
+        }
+
+
+def _peak_bytes() -> int:
+    most = max((torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count())), default=0)
+    if most:
+        return int(most)
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
+
+
+def _joules(counters: Path) -> dict[str, float]:
+    """Energy counters by name, in joules."""
+    return {**_processors(counters), **_gpus()}
+
+
+def _processors(counters: Path) -> dict[str, float]:
+    found = {}
+    for path in counters.glob("intel-rapl:[0-9]*/energy_uj"):
+        if path.parent.name.count(":") > 1:  # a part of another counter
+            continue
+        try:
+            found[str(path)] = int(path.read_text(encoding="utf-8")) / 1e6
+        except OSError:
+            continue
+    return found
+
+
+def _gpus() -> dict[str, float]:
+    if not torch.cuda.is_available():
+        return {}
+    try:
+        import pynvml
+
+        pynvml.nvmlInit()
+        handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
+        return {f"gpu{index}": pynvml.nvmlDeviceGetTotalEnergyConsumption(h) / 1e3 for index, h in enumerate(handles)}
+    except Exception:  # not installed, or a GPU that does not count
+        return {}
