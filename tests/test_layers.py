@@ -13,7 +13,7 @@ MAY_IMPORT = {
     "training": {"training", "models", "losses", "metrics", "data", "inference", "errors"},
     "build": {"training", *GROUND, "errors"},
     "sweeps": {"sweeps", "errors"},
-    "commands": {"build", "config", "analysis", "training", "data", "metrics", "errors"},
+    "commands": {"commands", "build", "config", "analysis", "sweeps", "training", "data", "metrics", "errors"},
     "cli": {"commands", "config", "errors"},
     "config": {"training", "data", "sweeps"},  # inside a resolver, at use
     "errors": set(),

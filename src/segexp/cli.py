@@ -28,9 +28,12 @@ COMMANDS = {
     "audit": "look for what is wrong or strange in a data set",
     "preview": "draw training patches before and after augmentation",
     "compare": "set runs side by side: is one better, by how much, how sure is that",
+    "runs": "list the runs under outputs/; `runs clean` removes what came to nothing",
+    "reproduce": "tell what has changed since a run, run it again, compare the figures",
+    "report": "write the tables of an experiment's README from its runs",
     "benchmark": "measure speed: `benchmark data` for patches per second of every augmentation",
 }
-WITHOUT_CONFIGURATION = ("compare",)  # these take words and options instead of overrides
+WITHOUT_CONFIGURATION = ("compare", "runs", "reproduce", "report")  # these take words and options instead of overrides
 PLAIN_WORDS = {"benchmark": "subject"}  # command: the key that its first word names when it has no "="
 
 

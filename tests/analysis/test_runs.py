@@ -51,6 +51,12 @@ def test_a_word_that_leads_nowhere_is_told(outputs):
         find_runs([f"{outputs}/sweeep"])
 
 
+def test_a_broken_record_is_named(outputs):
+    (outputs / "one" / "run.json").write_text('{"status": ')
+    with pytest.raises(ValueError, match=r"one/run.json cannot be read"):
+        find_runs([str(outputs)])
+
+
 @pytest.mark.parametrize(
     ("query", "chosen"),
     [

@@ -15,14 +15,10 @@ from typing import Any
 from segexp.errors import did_you_mean
 
 REPLICATE_KEYS = ("seed", "data.fold")  # runs that differ in these alone repeat one experiment
-BOOKKEEPING = (
-    "paths",
-    "name",
-    "resume",
-    "callbacks.progress",
-    "data.num_workers",
-    "data.cache",
-    "trainer.enable_progress_bar",
+BOOKKEEPING = (  # what changes no figure
+    *("paths", "name", "resume", "logger", "data.num_workers", "data.cache", "trainer.enable_progress_bar"),
+    *("trainer.log_every_n_steps", "callbacks.table", "callbacks.panels", "callbacks.progress", "callbacks.curves"),
+    *("callbacks.overview", "callbacks.learning_rate"),
 )
 
 
@@ -104,6 +100,7 @@ def find_runs(words: Iterable[str]) -> list[Run]:
 
     Raises:
         FileNotFoundError: A word leads to no run; names the nearest folder.
+        ValueError: A run.json cannot be read.
     """
     found: dict[Path, Run] = {}
     for word in words:
@@ -113,7 +110,7 @@ def find_runs(words: Iterable[str]) -> list[Run]:
             near = did_you_mean(word, [str(path) for path in Path(word).parent.glob("*")])
             raise FileNotFoundError(f"{word}: no run there, no run.json in it or below{near}")
         for path in records:
-            found.setdefault(path.parent.resolve(), Run(path.parent, json.loads(path.read_text(encoding="utf-8"))))
+            found.setdefault(path.parent.resolve(), Run(path.parent, _record(path)))
     return list(found.values())
 
 
@@ -201,6 +198,13 @@ def _dotted(node: ast.expr) -> str:
 def _records(folder: Path) -> list[Path]:
     own = folder / "run.json"
     return [own] if own.is_file() else list(folder.rglob("run.json"))
+
+
+def _record(path: Path) -> dict[str, Any]:
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} cannot be read ({error}): remove that run, or leave it out") from error
 
 
 def _table(path: Path) -> list[dict[str, str]]:

@@ -16,7 +16,7 @@ def compare(words: list[str]) -> None:
         FileNotFoundError: There is no run where one was said to be.
         ValueError: The condition, a metric or the baseline is unknown.
     """
-    given = _parser().parse_args(words)
+    given = parser().parse_args(words)
     runs = find_runs(given.runs)
     if given.where:
         runs = select(runs, given.where)
@@ -36,17 +36,18 @@ def compare(words: list[str]) -> None:
         _write(given.html, page(content, runs))
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="segexp compare", description=compare.__doc__)
-    parser.add_argument("runs", nargs="+", help="run folders, sweeps, or glob patterns of them")
-    parser.add_argument("--where", help='condition, such as "model.depth>=4 and dice>0.8"')
-    parser.add_argument("--metric", nargs="+", help="metrics of cases.csv; the first is the headline; default: all")
-    parser.add_argument("--baseline", help="letter or name of the experiment to compare with; default: the first")
-    parser.add_argument("--classes", action="store_true", help="in the terminal, also the tables of single classes")
-    parser.add_argument("--format", choices=[*FORMATS, "json"], default="terminal")
-    parser.add_argument("--output", type=Path, help="file for it; default: the terminal")
-    parser.add_argument("--html", type=Path, help="write a page with tables, curves and pictures")
-    return parser
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the words after ``segexp compare``."""
+    found = argparse.ArgumentParser(prog="segexp compare", description=compare.__doc__)
+    found.add_argument("runs", nargs="+", help="run folders, sweeps, or glob patterns of them")
+    found.add_argument("--where", help='condition, such as "model.depth>=4 and dice>0.8"')
+    found.add_argument("--metric", nargs="+", help="metrics of cases.csv; the first is the headline; default: all")
+    found.add_argument("--baseline", help="letter or name of the experiment to compare with; default: the first")
+    found.add_argument("--classes", action="store_true", help="in the terminal, also the tables of single classes")
+    found.add_argument("--format", choices=[*FORMATS, "json"], default="terminal")
+    found.add_argument("--output", type=Path, help="file for it; default: the terminal")
+    found.add_argument("--html", type=Path, help="write a page with tables, curves and pictures")
+    return found
 
 
 def _write(path: Path, text: str) -> None:

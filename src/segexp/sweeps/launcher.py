@@ -81,7 +81,7 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
     if sweep.settings["dry_run"]:
         from segexp.sweeps.estimate import print_estimate
 
-        print_estimate(jobs, sweep.engine.jobs_at_once)
+        print_estimate(jobs, engine.jobs_at_once, getattr(engine, "threads", None))
         return [_returned(config, words, None) for words in batches]
     print(f"{len(jobs)} jobs in {sweep.folder}, {engine.jobs_at_once} at once")
     with stop_signals():

@@ -1,0 +1,103 @@
+"""``segexp report``: write the tables of an experiment's README from its runs."""
+
+import argparse
+import io
+import sys
+from contextlib import redirect_stderr
+from pathlib import Path
+
+from segexp.analysis.comparison import compare
+from segexp.analysis.markers import choose_sheets, filled, provenance
+from segexp.analysis.runs import find_runs, select
+from segexp.analysis.tables import markdown, sheets
+from segexp.commands.compare import parser as compare_parser
+from segexp.errors import require_choice
+
+SHEETS = "sheets="
+ELSEWHERE = ("format", "output", "html")  # options of `segexp compare` that make no sense in a marker
+
+
+def report(words: list[str]) -> None:
+    """Fill the tables between the markers of Markdown files.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A marker is wrong; names file and line.
+    """
+    given = _parser().parse_args(words)
+    stale = [line for word in given.paths for line in _fill(_page(word), given.check)]
+    if given.check and stale:
+        print("\n".join(stale), file=sys.stderr)
+        sys.exit(1)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="segexp report", description=report.__doc__)
+    parser.add_argument("paths", nargs="+", help="experiments/<name> with a README.md, or a Markdown file")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if something would change")
+    return parser
+
+
+def _page(word: str) -> Path:
+    """Return the Markdown file that is meant.
+
+    Raises:
+        FileNotFoundError: There is none.
+    """
+    path = Path(word) / "README.md" if Path(word).is_dir() else Path(word)
+    if not path.is_file():
+        raise FileNotFoundError(f"{path} is not there: give the folder of an experiment, with a README.md in it")
+    return path
+
+
+def _fill(page: Path, check: bool) -> list[str]:
+    """Write the tables of a page, or only tell where it would change."""
+    given = page.read_bytes().decode("utf-8")
+    windows = "\r\n" in given
+    text, changed = filled(given.replace("\r\n", "\n"), str(page), _tables)
+    told = [f"{page}:{line}: {'out of date, run segexp report' if check else 'written'}" for line in changed]
+    if not check:
+        if changed:
+            page.write_bytes((text.replace("\n", "\r\n") if windows else text).encode("utf-8"))
+        print("\n".join(told) or f"{page} is up to date")
+    return told
+
+
+def _tables(words: list[str]) -> str:
+    """Markdown for the words of a marker.
+
+    Raises:
+        FileNotFoundError: There is no run where one was said to be.
+        ValueError: An option, the condition, a metric, a table or the baseline is unknown.
+    """
+    require_choice("marker", words[0], ["compare"])
+    chosen = [word.removeprefix(SHEETS) for word in words if word.startswith(SHEETS)]
+    command = [word for word in words if not word.startswith(SHEETS)]
+    given = _options(command[1:])
+    runs = find_runs(given.runs)
+    if given.where:
+        runs = select(runs, given.where)
+        if not runs:
+            raise ValueError(f"--where {given.where!r} leaves none of the runs: loosen it")
+    found = sheets(compare(runs, given.metric, given.baseline), every_class=given.classes or bool(chosen))
+    if chosen:
+        found = choose_sheets(found, ",".join(chosen).split(","))
+    return f"{markdown(found)}\n{provenance(command, runs)}"
+
+
+def _options(words: list[str]) -> argparse.Namespace:
+    """Read options as `segexp compare` does, but raise what is wrong with them.
+
+    Raises:
+        ValueError: An option is unknown, lacks its value or has no place in a marker.
+    """
+    parser, said = compare_parser(), io.StringIO()
+    try:
+        with redirect_stderr(said):
+            given = parser.parse_args(words)
+    except SystemExit as stop:
+        raise ValueError(said.getvalue().strip().rpartition("error: ")[2] or "a marker gives no help") from stop
+    for name in ELSEWHERE:
+        if getattr(given, name) != parser.get_default(name):
+            raise ValueError(f"--{name} has no place in a marker: leave it out, the tables come below as Markdown")
+    return given

@@ -1,0 +1,261 @@
+"""``segexp reproduce``: what has changed since a run, and does it come out the same again?"""
+
+import argparse
+import math
+import os
+import shlex
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import yaml
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from segexp.analysis.runs import Run, find_runs
+from segexp.analysis.sameness import (
+    Fact,
+    Value,
+    compare_values,
+    config_facts,
+    data_facts,
+    present_record,
+    record_facts,
+)
+from segexp.build import build_data
+from segexp.data import DataModule
+from segexp.training.notices import quiet
+
+SAME, DIFFERENT, IMPOSSIBLE = 0, 1, 2  # exit statuses
+SEARCH_OPTIONS = ("--config-dir", "-cd")  # of Hydra; they lead to configuration files
+
+
+def reproduce(words: list[str]) -> None:
+    """Compare a recorded run with the present, run it again, and compare the figures.
+
+    Checks out nothing and downloads nothing. Exit status: 0 = the same, 1 = not the same, 2 = it could not be run.
+    """
+    given = _parser().parse_args(words)
+    quiet()
+    try:
+        status = _checked(given) if given.check else _repeated(given)
+    except (ValueError, OSError) as error:
+        print(f"segexp reproduce: {error}", file=sys.stderr)
+        status = IMPOSSIBLE
+    sys.exit(status)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="segexp reproduce", description=reproduce.__doc__)
+    parser.add_argument("run", help="folder of a run")
+    parser.add_argument("--output", type=Path, help="folder of the new run; default: <run>-again")
+    parser.add_argument("--check", action="store_true", help="compare with the present, run nothing")
+    return parser
+
+
+def _checked(given: argparse.Namespace) -> int:
+    run = _one(given.run)
+    return SAME if all(fact.same for fact in _compared(run, _output(given, run))) else DIFFERENT
+
+
+def _repeated(given: argparse.Namespace) -> int:
+    """Run again and compare.
+
+    Raises:
+        ValueError: There is nothing to compare with, or the run failed this time.
+        FileExistsError: The folder of the new run is taken.
+    """
+    run = _one(given.run)
+    if not run.results:
+        raise ValueError(f"{run.folder} has no results.json (status {run.status}): only --check is possible")
+    folder = _output(given, run)
+    if folder.exists() and any(folder.iterdir()):
+        raise FileExistsError(f"{_shown(folder)} is not empty: remove it, or name another folder with --output")
+    changed = _changed(_compared(run, folder))
+    command = _command(run, folder)
+    print(f"running again: {shlex.join(command)}", flush=True)
+    status = _wait(command, _environment(run))
+    if status != 0 or not (folder / "results.json").is_file():
+        raise ValueError(f"the run ended with status {status}, see above and {_shown(folder)}/run.json")
+    figures, scores = compare_values(run.folder, folder)
+    _print_figures(figures)
+    print(_verdict(figures, scores, changed))
+    return SAME if all(value.same for value in [*figures, *scores]) else DIFFERENT
+
+
+def _one(word: str) -> Run:
+    """Find the one run that is meant.
+
+    Raises:
+        ValueError: There are several.
+    """
+    runs = find_runs([word])
+    if len(runs) > 1:
+        raise ValueError(f"{word} holds {len(runs)} runs: name one of them, such as {runs[0].folder}")
+    return runs[0]
+
+
+def _output(given: argparse.Namespace, run: Run) -> Path:
+    own = run.folder.resolve()
+    return (given.output or own.with_name(f"{own.name}-again")).absolute()
+
+
+def _compared(run: Run, folder: Path) -> list[Fact]:
+    """Compare all that was recorded with the present, and print it.
+
+    Raises:
+        ValueError: The configuration cannot be composed any more, or the data cannot be used.
+        FileNotFoundError: The data are not there.
+    """
+    facts = record_facts(run.record, present_record(run.record["seed"]))
+    try:
+        config = _resolved(run, folder)
+        facts += config_facts(run.record.get("config", {}), config)
+        recorded, present = run.record["seed"], config["seed"]
+        facts.append(Fact("seed", str(recorded), str(present), recorded == present))
+        data = _read_data(config)
+        facts += data_facts(run.record, data.fingerprint(), vars(data.split))
+    finally:  # also where the rest cannot be told
+        _print_facts(run, facts)
+    return facts
+
+
+def _resolved(run: Run, folder: Path) -> dict[str, Any]:
+    """Configuration that the run would have now, from the configuration files as they are.
+
+    Raises:
+        ValueError: They do not know an override of the run.
+    """
+    words = [*_start(run), *run.record["overrides"], f"paths.run_dir={_quoted(folder)}", "--cfg", "job", "--resolve"]
+    done = subprocess.run(words, capture_output=True, text=True, env=_environment(run), check=False)
+    if done.returncode != 0:
+        why = (done.stderr.strip() or "no reason told").splitlines()[-1]
+        raise ValueError(f"the overrides of {run.folder} do not fit the present configuration: {why}")
+    config = yaml.safe_load(done.stdout)
+    config.pop("sweep")  # no part of a run
+    return config
+
+
+def _read_data(config: dict[str, Any]) -> DataModule:
+    """Read the data as a run would, but without its leave to download.
+
+    Raises:
+        FileNotFoundError: Files are missing.
+        ValueError: The data cannot be used.
+    """
+    data = build_data(config)
+    missing = [file for entry in data.source.entries() for file in entry.files if not file.exists()]
+    if missing:
+        folder = os.path.commonpath([file.parent for file in missing])
+        raise FileNotFoundError(
+            f"the data are not all there: {len(missing)} files are missing in {folder}, such as {missing[0].name}; "
+            "put them there, or start from the folder where the run was started"
+        )
+    data.setup()
+    return data
+
+
+def _command(run: Run, folder: Path) -> list[str]:
+    return [*_start(run), *run.record["overrides"], f"hydra.run.dir={_quoted(folder)}"]
+
+
+def _start(run: Run) -> list[str]:
+    return [sys.executable, "-m", "segexp", "train", *_search_path(run.record.get("command", []))]
+
+
+def _search_path(command: Sequence[str]) -> list[str]:
+    """Words of a command line that lead to further configuration files."""
+    found = []
+    for word, following in zip(command, [*command[1:], ""], strict=True):
+        if word in SEARCH_OPTIONS:
+            found += [word, following]
+        elif word.startswith(("--config-dir=", "hydra.searchpath=", "+hydra.searchpath=")):
+            found.append(word)
+    return found
+
+
+def _quoted(folder: Path) -> str:
+    escaped = str(folder).replace("'", "\\'")
+    return f"'{escaped}'"
+
+
+def _environment(run: Run) -> dict[str, str]:
+    """Environment of the run: as many CPU threads as before, since sums depend on how they are divided."""
+    env = {key: value for key, value in os.environ.items() if key != "HYDRA_FULL_ERROR"}
+    threads = run.record.get("machine", {}).get("threads")
+    return env | ({"OMP_NUM_THREADS": str(threads)} if threads else {})
+
+
+def _wait(command: Sequence[str], env: dict[str, str]) -> int:
+    """Run a process to its end; Ctrl-C reaches it too, and it is given the time to write that down."""
+    process = subprocess.Popen(command, env=env)
+    try:
+        return process.wait()
+    except KeyboardInterrupt:
+        process.wait()
+        raise
+
+
+def _console() -> Console:
+    """Return the terminal, or wide lines where there is none."""
+    console = Console()
+    return console if console.is_terminal else Console(width=160)
+
+
+def _print_facts(run: Run, facts: Sequence[Fact]) -> None:
+    table = Table(title=f"{escape(str(_shown(run.folder)))} and the present", title_justify="left")
+    for head in ("", "recorded", "now", ""):
+        table.add_column(head, overflow="fold")
+    for fact in facts:
+        mark = "same" if fact.same else "[yellow]differs[/]"
+        table.add_row(fact.name, *(escape(word) for word in (fact.recorded, fact.present)), mark)
+    console = _console()
+    console.print(table)
+    changed = _changed(facts)
+    told = f"what differs: {', '.join(changed)}" if changed else "nothing differs"
+    console.print(told, markup=False, highlight=False, soft_wrap=True)
+    if run.record.get("resumed"):
+        print(f"the run was resumed {len(run.record['resumed'])} times; it is run again in one piece")
+
+
+def _changed(facts: Sequence[Fact]) -> list[str]:
+    """Name what differs, the keys of the configuration together."""
+    return list(dict.fromkeys(fact.name.partition(":")[0] for fact in facts if not fact.same))
+
+
+def _print_figures(figures: Sequence[Value]) -> None:
+    table = Table("figure", "recorded", "again", "difference", title_justify="left")
+    for value in figures:
+        far = "none" if value.same else f"[yellow]{_far(value)}[/]"
+        table.add_row(value.name, _number(value.recorded), _number(value.again), far)
+    _console().print(table)
+
+
+def _verdict(figures: Sequence[Value], scores: Sequence[Value], changed: Sequence[str]) -> str:
+    """Tell in a sentence whether the run came out the same."""
+    differing = [value for value in [*figures, *scores] if not value.same]
+    if not differing:
+        return f"the same, bit for bit: {len(figures)} figures and {len(scores)} scores of single cases"
+    parts = [sum(not value.same for value in values) for values in (figures, scores)]
+    far = max(differing, key=lambda value: value.difference)
+    cause = f"; what differs: {', '.join(changed)}" if changed else "; nothing that was recorded differs"
+    return (
+        f"not the same: {parts[0]} of {len(figures)} figures and {parts[1]} of {len(scores)} scores of single cases "
+        f"differ, the largest difference is {_far(far)} ({far.name}){cause}"
+    )
+
+
+def _far(value: Value) -> str:
+    return f"{value.difference:.3g}" if math.isfinite(value.difference) else "that one is undefined"
+
+
+def _number(value: float | None) -> str:
+    return "undefined" if value is None else f"{value:.6g}"
+
+
+def _shown(path: Path) -> Path:
+    path = path.absolute()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -1,0 +1,225 @@
+"""``segexp runs``: what lies under outputs/, and ``segexp runs clean``: away with what came to nothing."""
+
+import argparse
+import json
+import os
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Callable, Sequence
+from glob import has_magic
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from segexp.analysis.experiments import better
+from segexp.analysis.runs import find_runs, select
+from segexp.analysis.states import RUNNING, STALE, RunState, measured, with_state
+from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
+
+COLOURS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}
+UNITS = (("s", 60), ("min", 60), ("h", 24), ("d", 365))  # of an age, and how many make the next
+
+
+def _best_first(row: RunState) -> tuple[str, float]:
+    if row.figure is None:
+        return "~", 0.0  # after all names
+    name, value = row.figure
+    return name, -value if better(name.partition("/")[2]) == "higher" else value
+
+
+SORTS: dict[str, Callable[[RunState], Any]] = {
+    "age": lambda row: row.age,
+    "run": lambda row: str(row.run.folder),
+    "state": lambda row: (list(COLOURS).index(row.state), row.age),
+    "figure": _best_first,
+    "size": lambda row: -row.size,
+    "minutes": lambda row: -(row.minutes or 0.0),
+}
+
+
+def runs(words: list[str]) -> None:
+    """List runs, or remove those that came to nothing.
+
+    Raises:
+        FileNotFoundError: There is no run where one was said to be.
+        ValueError: The condition cannot be read, or there is nobody to ask before removing.
+    """
+    cleaning = words[:1] == ["clean"]
+    given = _parser(cleaning).parse_args(words[cleaning:])
+    rows = _rows(given)
+    if cleaning:
+        _clean(rows, given)
+    elif given.format == "json":
+        print(json.dumps([row.plain() for row in rows], indent=1, ensure_ascii=False))
+    else:
+        _print(rows)
+
+
+def _parser(cleaning: bool) -> argparse.ArgumentParser:
+    what = "List runs; `segexp runs clean` removes those that came to nothing."
+    if cleaning:
+        what = "Remove runs that failed, or stopped without a checkpoint; lists them and asks first."
+    parser = argparse.ArgumentParser(prog="segexp runs" + " clean" * cleaning, description=what)
+    parser.add_argument("folders", nargs="*", help=f"folders or patterns of them; default: {_outputs()}")
+    parser.add_argument("--where", help="condition, such as \"status=='failed' and model.depth>4\"")
+    parser.add_argument("--sort", choices=list(SORTS), default="age", help="newest, best, largest first; default: age")
+    if cleaning:
+        parser.add_argument("--resumable", action="store_true", help="also those that could go on from a checkpoint")
+        parser.add_argument("--yes", action="store_true", help="do not ask")
+    else:
+        parser.add_argument("--format", choices=["table", "json"], default="table")
+    return parser
+
+
+def _rows(given: argparse.Namespace) -> list[RunState]:
+    folders = given.folders or [_outputs()]
+    if not given.folders and not any(Path(folders[0]).rglob("run.json")):
+        return []
+    found = [with_state(run) for run in find_runs(folders)]
+    if given.where:
+        found = select(found, given.where)
+    return sorted((measured(run) for run in found), key=SORTS[given.sort])
+
+
+def _outputs() -> str:
+    return os.environ.get("SEGEXP_OUTPUT_DIR", "outputs")
+
+
+def _print(rows: Sequence[RunState]) -> None:
+    """Print a table, its bones where there is no terminal."""
+    if not rows:
+        print("no runs")
+        return
+    console = Console()
+    heads = ("run", "state", "figure", "", "age", "size", "minutes")
+    if console.is_terminal:
+        table = Table()
+    else:
+        table = Table(box=None, pad_edge=False)
+        console = Console(width=max(len(str(row.run.folder)) for row in rows) + 120)
+    for place, head in enumerate(heads):
+        right = place in (3, 4, 5, 6)
+        table.add_column(head, justify="right" if right else "left", no_wrap=place > 0, overflow="fold")
+    for row in rows:
+        name, value = row.figure or ("", None)
+        minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
+        score = "" if value is None else f"{value:.4f}"
+        state = f"[{COLOURS[row.state]}]{row.state}[/]"
+        table.add_row(escape(_shown(row)), state, name, score, _age(row.age), _size(row.size), minutes)
+    with console.capture() as capture:
+        console.print(table)
+    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    print(_totals(rows))
+
+
+def _totals(rows: Sequence[RunState]) -> str:
+    counts = Counter(row.state for row in rows)
+    states = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
+    minutes = sum(row.minutes or 0.0 for row in rows)
+    return f"{_counted(len(rows))}: {states}; {_size(sum(row.size for row in rows))}; {minutes:.1f} minutes of training"
+
+
+def _clean(rows: Sequence[RunState], given: argparse.Namespace) -> None:
+    """List what is to go, ask, and remove it.
+
+    Raises:
+        ValueError: There is nobody to ask.
+    """
+    kept = [row for row in rows if row.state in (INTERRUPTED, STALE) and row.resumable and not given.resumable]
+    for row in kept:
+        print(f"kept: {_shown(row)} ({row.state}) can go on with resume=<it>; --resumable removes it too")
+    wanted = [row for row in rows if row.state in (FAILED, INTERRUPTED, STALE) and row not in kept]
+    guarded = {str(row.run.folder): _guard(row.run.folder, given.folders or [_outputs()]) for row in wanted}
+    for folder, why in guarded.items():
+        if why:
+            print(f"kept: {folder} {why}")
+    wanted = [row for row in wanted if not guarded[str(row.run.folder)]]
+    if not wanted:
+        print("nothing to remove")
+        return
+    _print(wanted)
+    if _agreed(given.yes, len(wanted)):
+        removed = [row for row in wanted if _remove(row)]
+        print(f"removed {_counted(len(removed))}, {_size(sum(row.size for row in removed))}")
+
+
+def _guard(folder: Path, words: Sequence[str]) -> str:
+    """Why a run folder must stay, whatever became of the run; empty if it may go."""
+    own = folder.resolve()
+    if folder.is_symlink() or not any(own.is_relative_to(_root(word)) for word in words):
+        return "lies elsewhere and is only linked here"
+    if Path.cwd().is_relative_to(own) or (own / ".git").exists():
+        return "is more than a run folder"
+    if any(path.parent != own for path in own.rglob("run.json")):
+        return "has other runs below it"
+    return ""
+
+
+def _root(word: str) -> Path:
+    """Folder that a word of the command line names: the part of a pattern before its first wildcard."""
+    path = Path(word)
+    while has_magic(str(path)) and not path.exists():
+        path = path.parent
+    return path.resolve()
+
+
+def _agreed(yes: bool, count: int) -> bool:
+    """Ask, unless the answer was given before.
+
+    Raises:
+        ValueError: There is no terminal to ask at.
+    """
+    if yes:
+        return True
+    if not sys.stdin.isatty():
+        raise ValueError(
+            f"no terminal to ask whether {_counted(count)} shall be removed: give --yes, or start it in one"
+        )
+    print(f"remove {_counted(count)}? [y/N] ", end="", flush=True)
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+
+def _remove(row: RunState) -> bool:
+    """Remove a run, unless it has come back to life meanwhile, and let its sweep run it again."""
+    folder = row.run.folder
+    now = with_state(find_runs([str(folder)])[0])
+    if now.status != row.state:
+        print(f"kept: {folder} is {now.status} now")
+        return False
+    shutil.rmtree(folder)
+    path = folder.parent / "ledger.jsonl"
+    if path.is_file():
+        ledger = Ledger(path)
+        for job, entry in ledger.entries().items():
+            if entry.name == folder.name and entry.state == FAILED:
+                ledger.add(job, entry.name, QUEUED, why="its folder was removed")
+    return True
+
+
+def _shown(row: RunState) -> str:
+    path = row.run.folder
+    return str(path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path)
+
+
+def _counted(count: int) -> str:
+    return f"{count} run{'s' if count != 1 else ''}"
+
+
+def _age(seconds: float) -> str:
+    for unit, size in UNITS:
+        if seconds < 1.5 * size:
+            return f"{max(seconds, 0):.0f} {unit}"
+        seconds /= size
+    return f"{seconds:.0f} y"
+
+
+def _size(size: float) -> str:
+    for unit in ("B", "kB", "MB", "GB"):
+        if size < 1000:
+            return f"{size:.0f} {unit}" if unit in ("B", "kB") else f"{size:.1f} {unit}"
+        size /= 1000
+    return f"{size:.1f} TB"

@@ -1,0 +1,169 @@
+"""A real run on files, compared with the present and run again in real processes."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segexp.analysis.sameness import present_record
+from segexp.commands.reproduce import reproduce
+
+ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
+SMALL = [
+    "data=folder",
+    "data.source.images=images",
+    "data.source.masks=masks",
+    "data.patch_size=[32,32]",
+    "data.patches_per_epoch=8",
+    "data.batch_size=4",
+    "model.base_channels=4",
+    "model.depth=1",
+    "trainer=cpu",
+    "trainer.precision=32-true",
+    "trainer.max_epochs=1",
+    "callbacks.progress.enabled=false",
+]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory) -> Path:
+    """A folder with data and a run of one epoch on them."""
+    folder = tmp_path_factory.mktemp("project")
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+        for index in range(9):
+            pixels = rng.integers(0, 256, (48, 48), np.uint8)
+            pixels = pixels if kind == "images" else np.where(pixels > 128, 255, 0).astype(np.uint8)
+            Image.fromarray(pixels).save(folder / kind / f"scan_{index}.png")
+    command = [sys.executable, "-m", "segexp", "train", *SMALL, "hydra.run.dir=outputs/first"]
+    done = subprocess.run(
+        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def project(finished, tmp_path, monkeypatch) -> Path:
+    """A copy of it to change; the working directory."""
+    folder = tmp_path / "project"
+    shutil.copytree(finished, folder)
+    monkeypatch.chdir(folder)
+    now = present_record(0)["git"]  # the checkout may be worked on while tests run
+    change(folder / "outputs" / "first" / "run.json", lambda record: record.update(git=now))
+    return folder
+
+
+def status(*words: str) -> int:
+    with pytest.raises(SystemExit) as stop:
+        reproduce(list(words))
+    return int(stop.value.code)
+
+
+def change(path: Path, edit) -> None:
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def test_a_run_comes_out_again_bit_for_bit(project, capfd):
+    run = project / "outputs" / "first"
+    assert status("outputs/first") == 0
+    printed = capfd.readouterr().out
+    assert "nothing differs" in printed
+    assert "the same, bit for bit" in printed
+    again = project / "outputs" / "first-again"
+    assert (again / "cases.csv").read_bytes() == (run / "cases.csv").read_bytes()
+    assert json.loads((again / "run.json").read_text())["machine"]["threads"] == 1  # as recorded
+    assert status("outputs/first") == 2
+    assert "outputs/first-again is not empty" in capfd.readouterr().err
+
+
+def test_another_figure_is_told_with_its_difference(project, capfd):
+    def edit(results: dict) -> None:
+        results["test"]["dice"] += 0.125
+
+    change(project / "outputs" / "first" / "results.json", edit)
+    assert status("outputs/first", "--output", "elsewhere") == 1
+    printed = capfd.readouterr().out
+    assert "not the same: 1 of " in printed
+    assert "the largest difference is 0.125 (test/dice); nothing that was recorded differs" in printed
+    assert (project / "elsewhere" / "results.json").is_file()
+
+
+def test_check_names_what_differs_and_runs_nothing(project, capsys):
+    def edit(record: dict) -> None:
+        record["packages"]["torch"] = "1.13.0"
+        record["config"]["model"]["depth"] = 3
+
+    change(project / "outputs" / "first" / "run.json", edit)
+    Image.new("L", (48, 48), 7).save(project / "images" / "scan_3.png")
+    assert status("outputs/first", "--check") == 1
+    printed = capsys.readouterr().out
+    assert "what differs: torch, config, data fingerprint\n" in printed
+    assert "1.13.0" in printed
+    assert "model.depth" in printed
+    assert [path.name for path in (project / "outputs").iterdir() if path.name.startswith("first")] == ["first"]
+
+
+def test_missing_data_are_told_with_their_folder(project, capsys):
+    (project / "masks" / "scan_1.png").unlink()
+    (project / "images").rename(project / "moved")
+    assert status("outputs/first") == 2
+    said = capsys.readouterr()
+    assert "images is not a folder" in said.err
+    assert "nothing differs" in said.out  # code, packages and configuration are compared all the same
+
+
+def test_data_that_would_be_downloaded_are_not(project, capsys):
+    def edit(record: dict) -> None:
+        record["overrides"] = ["data=isbi", f"data.source.root={project}/isbi", *SMALL[3:]]
+
+    change(project / "outputs" / "first" / "run.json", edit)
+    assert status("outputs/first", "--check") == 2
+    said = capsys.readouterr()
+    assert f"the data are not all there: 60 files are missing in {project}/isbi/train" in said.err
+    assert "config: data.source._target_" in said.out
+    assert not (project / "isbi").exists()
+
+
+def test_an_override_that_is_no_longer_known_is_told(project, capsys):
+    change(project / "outputs" / "first" / "run.json", lambda record: record["overrides"].append("model.dpeth=3"))
+    assert status("outputs/first") == 2
+    assert "do not fit the present configuration: segexp train: model.dpeth: no such key" in capsys.readouterr().err
+
+
+def test_own_configuration_files_are_found_again(project, capsys):
+    (project / "mine" / "model").mkdir(parents=True)
+    (project / "mine" / "model" / "small.yaml").write_text("defaults: [unet_tiny]\ndropout: 0.5\n")
+
+    def edit(record: dict) -> None:
+        record["command"][2:2] = ["--config-dir", "mine"]
+        record["overrides"].insert(0, "model=small")
+        record["config"]["model"]["dropout"] = 0.5
+
+    change(project / "outputs" / "first" / "run.json", edit)
+    assert status("outputs/first", "--check") == 0
+    assert "nothing differs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("word", "said"), [("outputs/frist", "no run there"), ("outputs", "outputs holds 2 runs: name one of them")]
+)
+def test_one_run_must_be_meant(project, capsys, word, said):
+    shutil.copytree(project / "outputs" / "first", project / "outputs" / "second")
+    assert status(word) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_a_run_without_results_can_only_be_checked(project, capsys):
+    (project / "outputs" / "first" / "results.json").unlink()
+    assert status("outputs/first") == 2
+    assert "has no results.json (status done): only --check is possible" in capsys.readouterr().err
