@@ -36,3 +36,31 @@ class LocalLauncher(Launcher):
         from segexp.sweeps.launcher import launch
 
         return launch(self.config, self.engine(), job_overrides)
+
+
+class SlurmLauncher(LocalLauncher):
+    """Jobs of a SLURM cluster.
+
+    Args:
+        settings: Of `segexp.sweeps.slurm.SlurmEngine`.
+    """
+
+    def engine(self) -> Any:
+        """Build what runs the jobs."""
+        from segexp.sweeps.slurm import SlurmEngine
+
+        return SlurmEngine(**self.settings)
+
+
+class RayLauncher(LocalLauncher):
+    """Jobs of a Ray cluster.
+
+    Args:
+        settings: Of `segexp.sweeps.ray.RayEngine`.
+    """
+
+    def engine(self) -> Any:
+        """Build what runs the jobs."""
+        from segexp.sweeps.ray import RayEngine
+
+        return RayEngine(**self.settings)

@@ -13,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 from segexp.errors import require_choice
 from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, key_of, varying, with_replicates
-from segexp.sweeps.ledger import FAILED, QUEUED, Ledger
+from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
 from segexp.sweeps.pool import Pool, Tracked, last_lines
 from segexp.sweeps.summary import figure, print_summary, write_summary
 from segexp.sweeps.watch import watcher
@@ -93,21 +93,26 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
 
 
 def refuse_failures(ended: Sequence[Tracked]) -> None:
-    """Tell what failed and why.
+    """Tell what did not end well, and why.
 
     Raises:
-        ValueError: Jobs failed.
+        ValueError: Jobs failed, or were stopped by somebody else.
     """
     failed = [item for item in ended if item.state == FAILED]
-    if not failed:
-        return
-    told = [f"\n{item.job.name}: {item.why}\n{_log(item.job)}" for item in failed]
+    stopped = sum(item.state == INTERRUPTED for item in ended)
     queued = sum(item.state == QUEUED for item in ended)
-    more = f", and {queued} were not started (sweep.fail_fast)" if queued else ""
-    raise ValueError(
-        f"{len(failed)} of {len(ended)} jobs failed{more}; the same command with sweep.retry=failed runs them again"
-        + "".join(told)
-    )
+    said = []
+    if failed:
+        said.append(
+            f"{len(failed)} of {len(ended)} jobs failed; the same command with sweep.retry=failed runs them again"
+        )
+    if stopped:
+        said.append(f"{stopped} were stopped from outside; the same command goes on with them")
+    if queued:
+        said.append(f"{queued} were not started (sweep.fail_fast)")
+    told = [f"\n{item.job.name}: {item.why}\n{_log(item.job)}" for item in failed]
+    if said:
+        raise ValueError("; ".join(said) + "".join(told))
 
 
 @contextmanager

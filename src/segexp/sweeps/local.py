@@ -13,10 +13,15 @@ from segexp.errors import require_at_least
 from segexp.sweeps.jobs import Job
 from segexp.sweeps.ledger import DONE, take
 
+TASK_OF_SLURM = (  # they make Lightning take the process for one of several that SLURM started
+    *("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"),
+    *("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"),
+)
 # of another job, or of the process that starts this one; the new one must find its own
 LEFT_BEHIND = (
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     *("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "HYDRA_FULL_ERROR"),
+    *TASK_OF_SLURM,
 )
 CORES_PER_JOB = 4  # where there is no GPU and jobs_at_once is "auto"
 

@@ -11,6 +11,7 @@ from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNN
 from segexp.sweeps.progress import Progress
 
 POLL_SECONDS = 0.2
+KILL_SECONDS = 10.0  # for a killed process to be gone
 ELSEWHERE = "another process"
 
 
@@ -209,15 +210,22 @@ class Pool:
             running.stop()
         until = time.monotonic() + self.engine.stop_seconds
         try:
-            while any(running.poll() is None for _, running in mine) and time.monotonic() < until:
-                time.sleep(0.05)
+            for _, running in mine:
+                _wait(running, until - time.monotonic())
         except KeyboardInterrupt:
             pass
         for item, running in mine:
             if running.poll() is None:
                 running.kill()
+                _wait(running, KILL_SECONDS)
             done = item.job.record().get("status") == DONE
             self._note(item, DONE if done else INTERRUPTED, why="" if done else "the sweep was stopped")
+
+
+def _wait(running: Running, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while running.poll() is None and time.monotonic() < until:
+        time.sleep(0.05)
 
 
 def verdict(job: Job, before: Entry | None) -> tuple[str, str]:

@@ -1,0 +1,133 @@
+"""Jobs on a Ray cluster."""
+
+import logging
+import os
+import signal
+from typing import Any
+
+from segexp.errors import require_at_least
+from segexp.sweeps.jobs import Job
+from segexp.sweeps.remote import Order, RemoteJob, Submission, note, submit
+
+
+class RayEngine:
+    """Runs each job as a process that a Ray actor starts and watches.
+
+    Args:
+        address: Of the cluster, as for ``ray.init``; None = start one on this machine.
+        jobs_at_once: "auto" = as many as the cluster has CPUs and GPUs for.
+        cpus_per_job: CPU cores that Ray reserves for a job.
+        gpus_per_job: GPUs that Ray reserves for a job and lets it see; 0 = none.
+        stop_seconds: Between asking a job to stop and killing it.
+
+    Raises:
+        ValueError: A number is out of range, ray is not installed, or the cluster is too small for one job.
+    """
+
+    def __init__(
+        self,
+        address: str | None = None,
+        jobs_at_once: int | str = "auto",
+        cpus_per_job: int = 1,
+        gpus_per_job: int = 0,
+        stop_seconds: float = 60,
+    ) -> None:
+        require_at_least("hydra.launcher.cpus_per_job", cpus_per_job, 1, whole=True)
+        require_at_least("hydra.launcher.gpus_per_job", gpus_per_job, 0, whole=True)
+        require_at_least("hydra.launcher.stop_seconds", stop_seconds, 0)
+        if jobs_at_once != "auto":
+            require_at_least("hydra.launcher.jobs_at_once", jobs_at_once, 1, whole=True)
+        self.stop_seconds = stop_seconds
+        self._ray = _connected(address)
+        needs = {"CPU": cpus_per_job, "GPU": gpus_per_job}
+        room = _room(self._ray.cluster_resources(), needs)
+        if room == 0:
+            self.close()
+            raise ValueError(f"a job needs {needs}, more than this Ray cluster has: lower hydra.launcher.gpus_per_job")
+        self.jobs_at_once = room if jobs_at_once == "auto" else int(jobs_at_once)
+        self._actor = self._ray.remote(RemoteJob).options(
+            num_cpus=cpus_per_job, num_gpus=gpus_per_job, max_concurrency=4, max_restarts=0
+        )
+
+    def start(self, job: Job) -> Submission | None:
+        """Hand a job to the cluster; None where a living process works in its folder or has finished it."""
+        return submit(job, lambda order: RayJob(self._ray, self._actor.remote(order), order))
+
+    def close(self) -> None:
+        """Leave the cluster; one that we started ends."""
+        self._ray.shutdown()
+
+
+class RayJob:
+    """A job in the care of an actor.
+
+    Args:
+        ray: The module.
+        actor: A `RemoteJob`.
+        order: The job.
+    """
+
+    def __init__(self, ray: Any, actor: Any, order: Order) -> None:
+        self._ray, self._actor, self._order = ray, actor, order
+        self._host = actor.where.remote()
+        self._status = actor.run.remote()
+        self.where = "Ray"
+
+    def poll(self) -> int | None:
+        """Status of the process; -9 where its machine or actor is gone; None while it runs."""
+        if self.where == "Ray" and self._begun():
+            self.where = f"Ray, {self._ray.get(self._host)}"
+        if not self._ready(self._status):
+            return None
+        try:
+            status = int(self._ray.get(self._status))
+        except self._ray.exceptions.RayActorError:
+            status = -signal.SIGKILL
+        except self._ray.exceptions.RayError as error:
+            note(self._order.job, f"Ray could not run it: {error}")
+            status = 1
+        self._ray.kill(self._actor)  # its share of the cluster is free
+        return status
+
+    def stop(self) -> None:
+        """Interrupt the process; a job that still waits for room is withdrawn."""
+        if self._begun():
+            self._actor.stop.remote()
+        else:
+            self._ray.kill(self._actor)
+
+    def kill(self) -> None:
+        """Kill the process, then the actor."""
+        if self._begun():
+            self._ray.wait([self._actor.kill.remote()], timeout=5)
+        self._ray.kill(self._actor)
+
+    def _begun(self) -> bool:
+        return self._ready(self._host)
+
+    def _ready(self, reference: Any) -> bool:
+        return bool(self._ray.wait([reference], timeout=0)[0])
+
+
+def _connected(address: str | None) -> Any:
+    """Join a cluster, or start one on this machine, without its messages, its dashboard and its reports of use."""
+    try:
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+        import ray
+    except ImportError:
+        raise ValueError("hydra/launcher=ray needs Ray: pip install 'segexp[ray]'") from None
+    if (
+        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    ):  # as in a shell's background; Ray's processes would inherit it
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    own: dict[str, Any] = {"include_dashboard": False} if address is None else {}
+    try:
+        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+    except ConnectionError as error:
+        raise ValueError(f"hydra.launcher.address={address}: {error}") from None
+    return ray
+
+
+def _room(there: dict[str, float], needs: dict[str, int]) -> int:
+    """How many jobs fit."""
+    return min(int(there.get(kind, 0) // need) for kind, need in needs.items() if need)

@@ -1,0 +1,121 @@
+"""What runs on a SLURM cluster in place of the driver: the tasks of a submission."""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from segexp.sweeps.local import LocalJob, environment
+from segexp.sweeps.remote import HELD, Order, RemoteJob, start_beside
+
+RUN, STOP, KILL = "run", "stop", "kill"  # what a driver writes into the word file of a submission
+POLL_SECONDS = 1.0  # between two looks at a file system that many machines share
+STOPPED = 130  # status of what was stopped before it began; that of Ctrl-C
+
+
+class SlurmTask:
+    """What each task of a submission calls: it runs the job, and goes on with it after a requeue.
+
+    The first task takes the job's lock and starts the process; the others then start the same command beside it.
+
+    Args:
+        order: The job.
+        folder: Of the submission.
+        stop_seconds: Between interrupting the process and killing it.
+        attempt: Counts the requeues.
+    """
+
+    def __init__(self, order: Order, folder: Path, stop_seconds: float, attempt: int = 0) -> None:
+        self.order, self.folder, self.stop_seconds, self.attempt = order, folder, stop_seconds, attempt
+        self._remote = RemoteJob(order)
+
+    def __call__(self) -> int:
+        """Run the job; return the exit status of its process."""
+        from submitit import JobEnvironment
+
+        place = JobEnvironment()
+        if self._word() != RUN:
+            return STOPPED
+        env = task_environment(place)
+        if place.global_rank > 0:
+            return self._run_beside(place.global_rank, env)
+        words = self.order.job.words()
+        status = self._remote.start(env)
+        if place.num_tasks > 1:
+            self._tell_others(words if status is None else None)
+        return self._wait(self._remote) if status is None else status
+
+    def checkpoint(self) -> Any:
+        """Interrupt the process; for submitit, which then requeues what this returns."""
+        from submitit.helpers import DelayedSubmission
+
+        self._remote.finish(self.stop_seconds)
+        return DelayedSubmission(SlurmTask(self.order, self.folder, self.stop_seconds, self.attempt + 1))
+
+    def _run_beside(self, rank: int, env: dict[str, str]) -> int:
+        words = self._words_of_the_first()
+        if words is None:
+            return HELD
+        status = self._wait(start_beside(self.order, words, rank, env))
+        if status != 0:
+            sys.exit(1)  # srun then ends the other tasks, which would wait for this one
+        return status
+
+    def _wait(self, running: RemoteJob | LocalJob) -> int:
+        """Wait for the end of a process; on the way do as the driver says."""
+        heeded = RUN
+        while (status := running.poll()) is None:
+            word = self._word()
+            if word != heeded and word in (STOP, KILL):
+                running.stop() if word == STOP else running.kill()
+                heeded = word
+            time.sleep(POLL_SECONDS)
+        return status
+
+    def _word(self) -> str:
+        return (self.folder / "word").read_text() or RUN  # empty in the moment of writing
+
+    def _tell_others(self, words: list[str] | None) -> None:
+        (self.folder / "start.json").write_text(json.dumps({"attempt": self.attempt, "words": words}))
+
+    def _words_of_the_first(self) -> list[str] | None:
+        """Wait for what the first task has to say; None if it starts nothing."""
+        while True:
+            try:
+                told = json.loads((self.folder / "start.json").read_text())
+            except json.JSONDecodeError:  # in the moment of writing
+                told = {}
+            if told.get("attempt") == self.attempt:
+                return told["words"]
+            if self._word() != RUN:
+                return None
+            time.sleep(POLL_SECONDS)
+
+
+def task_environment(place: Any) -> dict[str, str]:
+    """Environment of a task's process.
+
+    With several tasks Lightning reads SLURM's variables and makes the port of the job's number, equal for all tasks;
+    in local mode, which has none, we give it the same ones. A single task is a plain process.
+
+    Args:
+        place: Submitit's description of the task.
+    """
+    env = environment(None, None)
+    if place.num_tasks == 1:
+        return env
+    del env["MASTER_PORT"]
+    if place.cluster == "slurm":
+        return env | {key: value for key, value in os.environ.items() if key.startswith("SLURM_")}
+    return env | {
+        "SLURM_JOB_ID": place.job_id,
+        "SLURM_NTASKS": str(place.num_tasks),
+        "SLURM_NTASKS_PER_NODE": str(place.num_tasks),
+        "SLURM_NNODES": "1",
+        "SLURM_NODELIST": "127.0.0.1",
+        "SLURM_NODEID": "0",
+        "SLURM_PROCID": str(place.global_rank),
+        "SLURM_LOCALID": str(place.local_rank),
+    }
