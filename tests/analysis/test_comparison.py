@@ -107,7 +107,7 @@ def test_figures_and_differences(two):
     assert pair["interval"]["value"] == pytest.approx((rows[1] - rows[0]).mean())
     assert pair["interval"]["low"] < 0.1 < pair["interval"]["high"]
     assert pair["p_wilcoxon"] == pytest.approx(wilcoxon(rows[1], rows[0]).pvalue)
-    assert pair["sentence"].startswith("B (dice) is better by 10")
+    assert pair["sentence"].startswith("B (dice) is better than A (ce) by 10")
     assert "Dice points" in pair["sentence"] or "dice points" in pair["sentence"]
     assert "training randomness is not in the interval" in pair["sentence"]
     spread = dict(zip(table["cases"], abs(rows[1] - rows[0]), strict=True))
@@ -197,7 +197,7 @@ def test_every_format_shows_every_table(two, form):
     assert all(sheet.title.replace("_", "\\_" if form == "latex" else "_") in text for sheet in found)
     value = f"{json.loads((two / 'y' / 'results.json').read_text())['test']['dice']:.4f}"
     assert value in text
-    assert "is better by" in text or form == "csv"
+    assert "is better than" in text or form == "csv"
 
 
 def test_latex_escapes_what_latex_would_read(two):

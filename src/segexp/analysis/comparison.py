@@ -138,13 +138,22 @@ def _table(
         "class": label,
         "better": better(metric),
         "protocol": run.results["protocol"][run.side].get(metric, ""),
-        "summaries": [_plain(asdict(statistics.summarise(table))) for table in scores],
+        "summaries": [_summary(table, metric) for table in scores],
         "pairs": [
             {"letter": letters[index], **_plain(asdict(pair)), "sentence": sentence}
             for index, pair, sentence in zip(others, pairs, sentences, strict=True)
         ],
         **_per_case(scores, base),
     }
+
+
+def _summary(table: statistics.Scores, metric: str) -> Content:
+    """Figures of one experiment; an interval does not reach beyond what the score can be."""
+    summary = _plain(asdict(statistics.summarise(table)))
+    interval = summary["interval"]
+    if metric.startswith(POINTS) and interval["low"] is not None:
+        interval |= {"low": max(interval["low"], 0.0), "high": min(interval["high"], 1.0)}
+    return summary
 
 
 def _per_case(scores: Sequence[statistics.Scores], base: int) -> Content:

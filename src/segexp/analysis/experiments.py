@@ -41,9 +41,9 @@ class Experiment:
     @cached_property
     def metrics(self) -> list[str]:
         """Metrics that are measured per case."""
-        rows = [row for run in self.runs for row in run.cases]
-        columns = dict.fromkeys(key for row in rows for key in row if key not in KEYS_OF_CASES)
-        return [name for name in columns if any(row[name] for row in rows if name in row)]
+        tables = [run.cases for run in self.runs if run.cases]
+        columns = dict.fromkeys(key for rows in tables for key in rows[0] if key not in KEYS_OF_CASES)
+        return [name for name in columns if any(row.get(name) for rows in tables for row in rows)]
 
     def scores(self, metric: str, label: str | None = None) -> statistics.Scores:
         """Scores per replicate and case.
@@ -52,7 +52,14 @@ class Experiment:
             metric: Column of cases.csv.
             label: Class; None = mean over the classes that are defined in a case.
         """
-        return statistics.gather([statistics.Run(*_replicate(run), _scores(run, metric, label)) for run in self.runs])
+        if (metric, label) not in self._gathered:
+            runs = [statistics.Run(*_replicate(run), _scores(run, metric, label)) for run in self.runs]
+            self._gathered[metric, label] = statistics.gather(runs)
+        return self._gathered[metric, label]
+
+    @cached_property
+    def _gathered(self) -> dict[tuple[str, str | None], statistics.Scores]:
+        return {}
 
     def of_sets(self) -> dict[str, list[float]]:
         """Figures that only whole sets of cases have, such as V_rand, by name: one per run."""

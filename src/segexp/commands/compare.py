@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import shlex
 from pathlib import Path
 
 from segexp.analysis.comparison import compare as compared
@@ -22,7 +23,7 @@ def compare(words: list[str]) -> None:
         runs = select(runs, given.where)
         if not runs:
             raise ValueError(f"--where {given.where!r} leaves none of the runs: loosen it")
-    content = compared(runs, given.metric, given.baseline)
+    content = compared(runs, given.metric, given.baseline) | {"command": shlex.join(["segexp", "compare", *words])}
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n" if given.format == "json" else None
     if text is None:
         text = FORMATS[given.format](sheets(content, every_class=given.format != "terminal" or given.classes))

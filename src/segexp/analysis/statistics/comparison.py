@@ -138,7 +138,8 @@ def verdict(
     digits = _digits((max(ends) - min(ends)) / 2, value)
     shown = [_number(number, digits) for number in (value, *sorted(ends))]
     if claimed:
-        said = f"{names[1] if sign > 0 else names[0]} is better by {shown[0]}{unit and ' ' + unit}"
+        best, other = (names[1], names[0]) if sign > 0 else names
+        said = f"{best} is better than {other} by {shown[0]}{unit and ' ' + unit}"
     else:
         said = f"no difference can be seen: {names[1]} {MINUS} {names[0]} is {shown[0]}{unit and ' ' + unit}"
     said += f", {100 * found.level:g} % interval {shown[1]} to {shown[2]}, on {cases}"
