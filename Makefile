@@ -40,6 +40,8 @@ format: $(READY) ## let ruff rewrite
 bench: $(READY) ## measure speed as ratios, side by side on this machine
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.data
+	$(BIN)/python -m benchmarks.sweeps
+	$(BIN)/python -m benchmarks.compare
 
 clean: ## remove the virtual environment and caches (never outputs/)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist

@@ -59,7 +59,7 @@ def main(command: str | None = None) -> None:
 def _keyed(command: str, words: list[str]) -> list[str]:
     """Let ``benchmark data`` stand for ``benchmark subject=data``."""
     if command in PLAIN_WORDS and words and re.fullmatch(r"\w+", words[0]):
-        return [f"{PLAIN_WORDS[command]}={words[0]}", *words[1:]]
+        return [*words[1:], f"{PLAIN_WORDS[command]}={words[0]}"]  # options such as --config-dir stay in front
     return words
 
 

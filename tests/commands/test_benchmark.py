@@ -1,4 +1,5 @@
 import csv
+import json
 import sys
 import time
 
@@ -43,4 +44,54 @@ def test_every_preset_is_timed_or_says_why_not(monkeypatch, capsys, tmp_path):
 def test_an_unknown_subject_is_guessed(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit):
         run(monkeypatch, tmp_path, "dta")
-    assert "subject='dta' is not one of ['data'] (did you mean 'data'?)" in capsys.readouterr().err
+    assert "subject='dta' is not one of ['data', 'step'] (did you mean 'data'?)" in capsys.readouterr().err
+
+
+TINY = (
+    *("data.source.size=[48,48]", "data.source.count=6", "data.patch_size=[32,32]", "data.patches_per_epoch=16"),
+    *("data.batch_size=4", "model.base_channels=8", "model.depth=2", "trainer=cpu", "trainer.precision=32-true"),
+)
+
+
+def cost(monkeypatch, tmp_path, *words: str) -> dict:
+    run(monkeypatch, tmp_path, "step", *TINY, "seconds=0.2", *words)
+    return json.loads((tmp_path / "outputs/benchmark/step-synthetic.json").read_text())
+
+
+def test_a_step_is_priced_and_its_checkpoints_are_as_large_as_those_of_a_run(monkeypatch, capsys, tmp_path):
+    more = ["trainer.max_epochs=1", "callbacks.ema.enabled=true", "callbacks.panels.enabled=false"]
+    found = cost(monkeypatch, tmp_path, *more)
+    assert f"{found['parameters']:,}" in capsys.readouterr().out
+    assert found["training_seconds"] == pytest.approx(found["seconds_per_step"] * 4)
+    assert found["timed_steps"] * found["seconds_per_step"] <= found["measuring_seconds"]
+    monkeypatch.setattr(sys, "argv", ["segexp", "train", *TINY, *more, "hydra.run.dir=run"])
+    main()
+    real = sum(path.stat().st_size for path in (tmp_path / "run/checkpoints").iterdir())
+    assert found["run_bytes"] == pytest.approx(real, rel=0.03)
+
+
+def test_steps_follow_from_batches_epochs_and_limits(monkeypatch, tmp_path):
+    words = ["trainer.max_epochs=7", "trainer.accumulate_grad_batches=2", "trainer.limit_train_batches=0.5"]
+    found = cost(monkeypatch, tmp_path, *words, "scheduler=plateau", "trainer=ddp_cpu", "callbacks.best.enabled=false")
+    assert (found["steps_per_epoch"], found["epochs"], found["processes"]) == (2, 7, 2)
+    assert found["training_seconds"] == pytest.approx(found["seconds_per_step"] * 14)
+    assert found["run_bytes"] == found["checkpoint_bytes"]
+    assert found["gpu_bytes"] is None
+
+
+def test_regions_and_weight_maps_are_imitated(monkeypatch, tmp_path):
+    regions = cost(monkeypatch, tmp_path, "loss=dice_bce", "data.regions={membrane: [1], all: [1]}")
+    weighted = cost(monkeypatch, tmp_path, "loss=weighted_ce_2015")
+    assert regions["parameters"] == weighted["parameters"]
+
+
+def test_larger_networks_take_longer(monkeypatch, tmp_path):
+    small, large = (cost(monkeypatch, tmp_path, f"model.base_channels={base}") for base in (4, 32))
+    assert large["seconds_per_step"] > 2 * small["seconds_per_step"]
+    assert large["checkpoint_bytes"] > 20 * small["checkpoint_bytes"]
+
+
+def test_a_batch_that_is_larger_than_an_epoch_is_refused(monkeypatch, capsys, tmp_path):
+    with pytest.raises(SystemExit):
+        run(monkeypatch, tmp_path, "step", *TINY, "data.batch_size=32")
+    assert "data.patches_per_epoch=16 must be at least data.batch_size=32" in capsys.readouterr().err

@@ -5,7 +5,7 @@ import pytest
 from hydra.utils import instantiate
 
 from segexp.config import compose, config_dir, plain
-from segexp.data.augment import Augment, GridElastic, QuarterTurns
+from segexp.data import Augment, GridElastic, QuarterTurns
 
 PRESETS = ["none", *sorted({path.stem for path in (config_dir() / "augment").glob("*.yaml")} - {"none"})]
 

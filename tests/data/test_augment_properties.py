@@ -10,7 +10,8 @@ from omegaconf import OmegaConf
 from scipy import ndimage
 
 from segexp.config import config_dir
-from segexp.data.augment import GRAY_OR_RGB, Augment
+from segexp.data.appearance import GRAY_OR_RGB
+from segexp.data.augment import Augment
 
 GRAY = {0: 0.2, 1: 0.5, 2: 0.8, 255: 0.35}  # the image as a function of the mask
 

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from segexp.data.augment import Augment, GridElastic
+from segexp.data import Augment, GridElastic
 from segexp.data.case import Case
 from segexp.data.intensity import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop, prepare

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from segexp.data.augment import Augment, GridElastic
+from segexp.data import Augment, GridElastic
 from segexp.data.case import Case
 from segexp.data.intensity import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, prepare

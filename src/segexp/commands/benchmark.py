@@ -1,4 +1,4 @@
-"""``segexp benchmark data``: patches per second of every augmentation with several numbers of workers."""
+"""``segexp benchmark``: patches per second of every augmentation (``data``), cost of a training step (``step``)."""
 
 import csv
 import time
@@ -15,22 +15,27 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from segexp.build import build_data
+from segexp.analysis.record import write_json
+from segexp.build import build_data, build_task, build_trainer
 from segexp.config import plain
 from segexp.data import DataModule
+from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
+from segexp.training.measure import StepClock, measure_step, random_patches
+from segexp.training.notices import quiet
 
 Cell = dict[str, Any]
 
 
 def benchmark(cfg: DictConfig) -> None:
-    """Measure the subject, print a table and write it as CSV.
+    """Measure the subject, print a table and write it to a file.
 
     Raises:
         ValueError: The configuration or the data do not fit; the sentence names value, rule and remedy.
     """
     config = plain(cfg)
     require_choice("subject", config["subject"], SUBJECTS)
+    quiet()
     SUBJECTS[config["subject"]](config)
 
 
@@ -109,4 +114,89 @@ def _print(cells: list[Cell], config: dict[str, Any]) -> None:
         console.print(f"{preset}: {note}", soft_wrap=True, highlight=False)
 
 
-SUBJECTS = {"data": _data}
+def _step(config: dict[str, Any]) -> None:
+    require_at_least("seconds", config["seconds"], 0.01)
+    cost = step_cost(config)
+    table = Table("training", "value", caption="left out: loading of patches, validation, scoring")
+    for name, value in _in_words(cost).items():
+        table.add_row(name, value)
+    Console().print(table)
+    path = Path(config["path"]).with_suffix(".json")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_json(path, cost)
+    print(path)
+
+
+def step_cost(config: dict[str, Any]) -> dict[str, Any]:
+    """Train a few steps on one batch of noise; no data are read.
+
+    Args:
+        config: Resolved and plain. Of several processes one is measured, with its share of the batch.
+
+    Returns:
+        Times in seconds, sizes in bytes.
+    """
+    data, task = build_data(config), build_task(config)
+    processes = build_trainer(config | {"callbacks": {}, "logger": None}).world_size
+    sampler = PatchSampler(data.patches_per_epoch, data.batch_size, world_size=processes)
+    clock = StepClock(config["seconds"], config["trainer"]["accumulate_grad_batches"])
+    trainer = build_trainer(_alone(config))
+    trainer.callbacks.append(clock)  # type: ignore[attr-defined]
+    cost = measure_step(task, trainer, random_patches(data, data.batch_size // processes), clock)
+    steps, epochs = _limited(len(sampler), config["trainer"]["limit_train_batches"]), config["trainer"]["max_epochs"]
+    return {
+        "parameters": sum(p.numel() for p in task.network.parameters()),
+        "seconds_per_step": cost.seconds,
+        "steps_per_epoch": steps,
+        "epochs": epochs,
+        "training_seconds": cost.seconds * steps * epochs,
+        "checkpoint_bytes": cost.checkpoint_bytes,
+        "run_bytes": cost.checkpoint_bytes * _checkpoint_files(config),
+        "gpu_bytes": cost.gpu_bytes,
+        "timed_steps": cost.batches,
+        "measuring_seconds": cost.spent,
+        "batch_size": data.batch_size,
+        "processes": processes,
+        "device": str(trainer.strategy.root_device),
+        "precision": config["trainer"]["precision"],
+    }
+
+
+def _alone(config: dict[str, Any]) -> dict[str, Any]:
+    """Turn a configuration into that of one process that trains on and on and writes nothing."""
+    one = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    silent = {"enable_progress_bar": False, "enable_checkpointing": False, "limit_val_batches": 0}
+    endless = {"max_epochs": 1, "limit_train_batches": None}
+    part_of_a_step = {name: node for name, node in config["callbacks"].items() if name == "ema"}
+    trainer = config["trainer"] | one | silent | endless
+    return config | {"trainer": trainer, "callbacks": part_of_a_step, "logger": None}
+
+
+def _limited(steps: int, limit: float | None) -> int:
+    """Steps of an epoch under ``trainer.limit_train_batches``: a number of them, a share, or no limit."""
+    if limit is None:
+        return steps
+    return min(steps, limit) if isinstance(limit, int) else int(steps * limit)
+
+
+def _checkpoint_files(config: dict[str, Any]) -> int:
+    """Count the checkpoints that a run keeps."""
+    nodes = [node for node in config["callbacks"].values() if node["_target_"].endswith("ModelCheckpoint")]
+    return sum(node.get("save_top_k", 1) for node in nodes if node.get("enabled", True))
+
+
+def _in_words(cost: dict[str, Any]) -> dict[str, str]:
+    peak, count = cost["gpu_bytes"], cost["processes"]
+    shared = f", dealt out among {count} processes" if count > 1 else ""
+    return {
+        "parameters": f"{cost['parameters']:,}",
+        "seconds per step": f"{cost['seconds_per_step']:.4g} on {cost['device']}, {cost['precision']}",
+        "patches per step": f"{cost['batch_size']}" + shared,
+        "steps": f"{cost['epochs']} epochs of {cost['steps_per_epoch']}",
+        "minutes of all steps": f"{cost['training_seconds'] / 60:.2f}",
+        "checkpoints": f"{cost['run_bytes'] / 1e6:.1f} MB",
+        **({} if peak is None else {"peak memory of the GPU": f"{peak / 1e9:.2f} GB"}),
+    }
+
+
+SUBJECTS = {"data": _data, "step": _step}

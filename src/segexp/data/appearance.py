@@ -14,6 +14,7 @@ from scipy import fft
 
 from segexp.errors import require_at_least, require_choice
 
+GRAY_OR_RGB = (A.CLAHE, A.ColorJitter, A.HueSaturationValue)  # albumentations refuses other numbers of channels
 ARTEFACTS = ("RandomBiasField", "RandomBlur", "RandomGamma", "RandomGhosting", "RandomSpike")
 
 

@@ -1,15 +1,10 @@
 """Augmentation: image, mask and weight map move in one call, from random numbers that belong to one patch alone."""
 
-import functools
 import random
 from typing import Any
 
-import albumentations as A
 import cv2
 import numpy as np
-from scipy.interpolate import CubicSpline
-
-GRAY_OR_RGB = (A.CLAHE, A.ColorJitter, A.HueSaturationValue)  # albumentations refuses other numbers of channels
 
 
 class Augment:
@@ -25,9 +20,14 @@ class Augment:
 
     def __init__(self, transforms: list[Any] | None = None) -> None:
         cv2.setNumThreads(0)  # workers are the parallelism
-        self._empty = not transforms
-        self._colour = [type(t).__name__ for t in transforms or [] if isinstance(t, GRAY_OR_RGB)]
-        self._compose = A.Compose(transforms or [], additional_targets={"weight": "mask", "weights": "masks"})
+        self._compose: Any = None
+        if transforms:
+            import albumentations as A
+
+            from segexp.data.appearance import GRAY_OR_RGB
+
+            self._colour = [type(t).__name__ for t in transforms if isinstance(t, GRAY_OR_RGB)]
+            self._compose = A.Compose(transforms, additional_targets={"weight": "mask", "weights": "masks"})
 
     def __call__(
         self, image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
@@ -37,7 +37,7 @@ class Augment:
         Raises:
             ValueError: A transform changed the patch's size, or is for gray or RGB images only and these are neither.
         """
-        if self._empty:
+        if self._compose is None:
             return image, mask, weight
         if self._colour and len(image) not in (1, 3):
             raise ValueError(
@@ -56,64 +56,3 @@ class Augment:
                 "make the last two lengths of data.patch_size equal, or take another preset"
             )
         return np.moveaxis(moved_image, -1, 0), moved_mask, moved_weight
-
-
-class QuarterTurns(A.RandomRotate90):
-    """Turns by 0, 90, 180 or 270 degrees in the slice plane; by 0 or 180 where the patch is oblong, to keep its size.
-
-    Args:
-        p: Probability of use.
-    """
-
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Make the number of quarter turns even where height and width differ."""
-        height, width = params["shape"][:2]
-        return {"factor": params["factor"] if height == width else params["factor"] // 2 * 2}
-
-
-class GridElastic(A.DualTransform):
-    """Elastic deformation by random moves of a coarse grid.
-
-    The nodes of a ``grid`` × ``grid`` lattice over the patch (the outer ones on its corners and edges) move by normally
-    distributed vectors; between them the moves are interpolated bicubically.
-
-    Args:
-        sigma: Standard deviation of the moves, in pixels.
-        grid: Nodes per axis, at least 2.
-        p: Probability of use.
-
-    Source: Ronneberger et al. 2015, section 3.1 (3 × 3 grid, 10 pixels).
-    """
-
-    def __init__(self, sigma: float = 10.0, grid: int = 3, p: float = 1.0) -> None:
-        super().__init__(p=p)
-        if grid < 2 or sigma < 0:
-            raise ValueError(f"GridElastic(sigma={sigma}, grid={grid}): sigma must be at least 0 and grid at least 2")
-        self.sigma, self.grid = sigma, grid
-
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
-        """Draw the moves and spread them over the plane: maps (H, W) of source positions, for cv2.remap."""
-        height, width = params["shape"][-3:-1] if len(params["shape"]) > 2 else params["shape"][:2]
-        moves = self.random_generator.normal(0, self.sigma, (2, self.grid, self.grid))
-        down, across = _spread(height, self.grid), _spread(width, self.grid)
-        rows = np.arange(height)[:, None] + down @ moves[0] @ across.T
-        columns = np.arange(width)[None, :] + down @ moves[1] @ across.T
-        return {"map_x": columns.astype(np.float32), "map_y": rows.astype(np.float32)}
-
-    def apply(self, img: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
-        """Deform an image (H, W) or (H, W, C), mirrored beyond its border; bicubic, to keep more of its noise."""
-        layers = img.reshape(*img.shape[:2], -1)
-        parts = [layers[..., first : first + 4] for first in range(0, layers.shape[-1], 4)]  # cv2 takes four at most
-        moved = [cv2.remap(part, map_x, map_y, cv2.INTER_CUBIC, borderMode=cv2.BORDER_REFLECT_101) for part in parts]
-        return np.clip(np.dstack(moved).reshape(img.shape), img.min(), img.max())  # bicubic overshoots at edges
-
-    def apply_to_mask(self, mask: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
-        """Deform a mask (H, W) by nearest neighbour."""
-        return cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
-
-
-@functools.lru_cache(maxsize=8)
-def _spread(length: int, grid: int) -> np.ndarray:
-    """Weights (length, grid) that interpolate ``grid`` node values to ``length`` pixels by a natural cubic spline."""
-    nodes = np.linspace(0, length - 1, grid)
-    return CubicSpline(nodes, np.eye(grid), bc_type="natural")(np.arange(length))

@@ -9,9 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from skimage.measure import label
-from skimage.metrics import contingency_table
-from skimage.segmentation import watershed
 from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
@@ -102,6 +99,8 @@ class PartitionScores(CaseMetric):
         return {"rows": rows, "set": figures, "chosen": {"threshold": threshold}}
 
     def _per_threshold(self, interior: np.ndarray, inside: np.ndarray) -> np.ndarray:
+        from skimage.measure import label
+
         truth = label(inside, connectivity=1)
         return np.array([partition_scores(interior > threshold, truth) for threshold in self.thresholds])
 
@@ -139,6 +138,9 @@ def thin_borders(interior: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) int: region numbers from 1, and 0 on dams.
     """
+    from skimage.measure import label
+    from skimage.segmentation import watershed
+
     columns_first = interior.T  # the scan order of the challenge's scorer; it settles where dams run in thick borders
     seeds = label(columns_first, connectivity=1)
     return watershed(~columns_first, seeds, connectivity=1, watershed_line=True).T
@@ -158,6 +160,8 @@ def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> tuple[flo
     Returns:
         V_rand and V_info.
     """
+    from skimage.metrics import contingency_table
+
     inside = truth_regions != 0
     table = contingency_table(truth_regions[inside], regions[inside], normalize=True).tocoo()
     dams = table.data[table.col == 0].sum()

@@ -3,14 +3,20 @@
 import math
 from collections import Counter
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
+from rich.text import Text
 
 from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING
 from segexp.sweeps.pool import Tracked
 
 COLOURS = {DONE: "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", PRUNED: "magenta", QUEUED: "dim"}
+ORDER = [RUNNING, FAILED, INTERRUPTED, QUEUED, PRUNED, DONE]
+AROUND = 5  # lines of the table that are no jobs, and one for the cursor
+BETWEEN = 42  # columns of state, epoch, best and time left, with their gaps
+NARROW = 76  # a terminal of fewer columns has no room for the last column
 
 
 def watcher() -> "LiveTable | PlainLines":
@@ -33,7 +39,7 @@ class LiveTable:
 
     def update(self, jobs: list[Tracked]) -> None:
         """Draw the present state."""
-        self.live.update(_table(jobs, max(self.console.height - 6, 4)), refresh=True)
+        self.live.update(_table(jobs, self.console.width, self.console.height), refresh=True)
 
     def close(self) -> None:
         """Leave the last state standing."""
@@ -56,7 +62,7 @@ class PlainLines:
         for item in jobs:
             now = (item.state, len(item.progress.rows) if item.state == RUNNING else 0)
             if now != self.seen.get(item.job.name) and item.state != QUEUED:
-                words = [word for word in _cells(item)[1:] if word]
+                words = [word for word in _words(item) if word]
                 count = sum(other.state not in (QUEUED, RUNNING) for other in jobs)
                 text = f"[{count}/{len(jobs)}] {item.job.name}: {', '.join(words)}"
                 self.console.print(text, markup=False, highlight=False, soft_wrap=True)
@@ -66,27 +72,76 @@ class PlainLines:
         """Nothing is left to print."""
 
 
-def _table(jobs: list[Tracked], rows: int) -> Table:
-    counts = Counter(item.state for item in jobs)
-    title = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
-    table = Table("job", "state", "epoch", "best", "left", "", title=title, title_justify="left")
-    order = [RUNNING, FAILED, INTERRUPTED, QUEUED, PRUNED, DONE]
-    shown = sorted(jobs, key=lambda item: order.index(item.state))[:rows]
+def _table(jobs: list[Tracked], width: int, height: int) -> Table:
+    """One line per job, whatever the length of its name and of its reason."""
+    shown = sorted(jobs, key=lambda item: ORDER.index(item.state))[: max(height - AROUND, 1)]
+    noted = width >= NARROW
+    room = width - BETWEEN
+    labels = _labels(jobs)
+    longest = max(len(labels[item.job.name]) for item in shown)
+    name = min(longest, max(room * 3 // 5 if noted else room, 16))
+    table = Table("job", "state", box=box.SIMPLE_HEAD, show_edge=False, title=_title(jobs), title_justify="left")
+    for heading in ("epoch", "best", "left"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    if noted:
+        table.add_column("")
     for item in shown:
-        table.add_row(*_cells(item), style=COLOURS[item.state])
+        cells = [shortened(labels[item.job.name], name), item.state, *_course(item)]
+        note = [_note(item)[: max(room - name - 3, 0)]] if noted else []
+        table.add_row(*(Text(cell) for cell in cells + note), style=COLOURS[item.state])
     if len(jobs) > len(shown):
         table.add_row(f"and {len(jobs) - len(shown)} more")
     return table
 
 
-def _cells(item: Tracked) -> tuple[str, ...]:
+def _labels(jobs: list[Tracked]) -> dict[str, str]:
+    """Short form of each name: without its digest where that leaves it the only one."""
+    readable = {item.job.name: item.job.name.rpartition("__")[0] or item.job.name for item in jobs}
+    counts = Counter(readable.values())
+    return {name: short if counts[short] == 1 else name for name, short in readable.items()}
+
+
+def _title(jobs: list[Tracked]) -> str:
+    counts = Counter(item.state for item in jobs)
+    figure = next((item.progress.monitor for item in jobs if item.progress.monitor), "")
+    told = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
+    return f"{told}; best {figure}" if figure else told
+
+
+def shortened(name: str, length: int) -> str:
+    """Cut a name in its middle."""
+    if len(name) <= length:
+        return name
+    end = min(length // 2, 14)
+    return f"{name[: length - end - 1]}…{name[-end:]}"
+
+
+def _course(item: Tracked) -> tuple[str, str, str]:
+    """Epoch, best figure and time left; empty where there is nothing to tell."""
     progress = item.progress
-    started = bool(progress.rows)
-    best = f"{progress.monitor} {progress.best:.4f}" if started and not math.isnan(progress.best) else ""
-    left = f"{duration(progress.seconds_left)} left" if started and item.state == RUNNING else ""
-    epoch = f"epoch {len(progress.rows)}/{progress.epochs}" if started else ""
-    note = item.where if item.state == RUNNING else item.why.splitlines()[0] if item.why else ""
-    return item.job.name, item.state, epoch, best, left, note
+    if not progress.rows:
+        return "", "", ""
+    best = "" if math.isnan(progress.best) else f"{progress.best:.4f}"
+    left = duration(progress.seconds_left) if item.state == RUNNING else ""
+    return f"{len(progress.rows)}/{progress.epochs}", best, left
+
+
+def _note(item: Tracked) -> str:
+    """Where it runs, or the first line of why it came to its state."""
+    if item.state == RUNNING:
+        return item.where
+    return item.why.splitlines()[0] if item.why else ""
+
+
+def _words(item: Tracked) -> list[str]:
+    epoch, best, left = _course(item)
+    return [
+        item.state,
+        epoch and f"epoch {epoch}",
+        best and f"{item.progress.monitor} {best}",
+        left and f"{left} left",
+        _note(item),
+    ]
 
 
 def duration(seconds: float) -> str:

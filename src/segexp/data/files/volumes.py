@@ -11,10 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.affines import voxel_sizes
-from nibabel.orientations import apply_orientation, inv_ornt_aff, io_orientation
 
 from segexp.data.case import Case
 from segexp.data.files.images import file_facts, map_values
@@ -99,6 +96,9 @@ def to_ras(array: np.ndarray, affine: np.ndarray, path: Path) -> Volume:
     Raises:
         ValueError: The values are not real numbers, or the affine has no inverse.
     """
+    from nibabel.affines import voxel_sizes
+    from nibabel.orientations import aff2axcodes, apply_orientation, inv_ornt_aff, io_orientation
+
     if array.dtype.kind not in "biuf":
         raise ValueError(f"{path} holds {array.dtype} values: save real numbers, colours as channels of a fourth axis")
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
@@ -110,7 +110,7 @@ def to_ras(array: np.ndarray, affine: np.ndarray, path: Path) -> Volume:
     turned = np.ascontiguousarray(turned, dtype=turned.dtype.newbyteorder("="))
     affine_ras = affine @ inv_ornt_aff(turn, array.shape[:3])
     spacing = tuple(float(size) for size in voxel_sizes(affine_ras)[::-1])
-    return Volume(turned, affine_ras, spacing, "".join(nib.aff2axcodes(affine)), path)
+    return Volume(turned, affine_ras, spacing, "".join(aff2axcodes(affine)), path)
 
 
 def read_labels(path: Path) -> Volume:
@@ -192,8 +192,10 @@ def _suffix(path: Path) -> str:
 
 def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Array (X, Y, Z, C) and its affine."""
+    import nibabel
+
     with naming(path):
-        image: Any = nib.load(path)
+        image: Any = nibabel.load(path)
         array = np.asanyarray(image.dataobj)  # scaled only if the header says so, else in the dtype of the file
         if array.ndim == 5 and array.shape[3] == 1:  # ITK puts channels fifth, behind time
             array = array[:, :, :, 0]

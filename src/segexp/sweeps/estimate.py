@@ -1,0 +1,144 @@
+"""``sweep.dry_run=true``: what a sweep would run, and an estimate of its time and disk from measured steps."""
+
+import heapq
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from segexp.sweeps.jobs import Job, key_of, varying
+from segexp.sweeps.local import environment
+from segexp.sweeps.watch import duration
+
+LEFT_OUT = "Left out: validation, the final scoring, and what loading patches takes beyond the step."
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What a job will take.
+
+    Args:
+        parameters: Of the network.
+        training: Seconds of all training steps.
+        start: Seconds of imports and set-up before them.
+        disk: Bytes of its checkpoints.
+        error: Why it cannot run; empty if it can.
+    """
+
+    parameters: int = 0
+    training: float = 0.0
+    start: float = 0.0
+    disk: int = 0
+    error: str = ""
+
+    @property
+    def seconds(self) -> float:
+        """Of the whole job, as far as it was measured."""
+        return self.start + self.training
+
+
+def print_estimate(jobs: Sequence[Job], jobs_at_once: int, threads: int | None = None) -> None:
+    """List the jobs with what each takes, and what all take; run none of them.
+
+    Args:
+        jobs: Of the sweep. Those that differ only in seed and fold share one measurement.
+        jobs_at_once: How many run at a time.
+        threads: CPU threads of each; None = as many as it likes.
+    """
+    groups: dict[tuple[str, ...], list[Job]] = {}
+    for job in jobs:
+        groups.setdefault(tuple(sorted(job.settings)), []).append(job)
+    measured = {}
+    for number, (settings, members) in enumerate(groups.items(), start=1):
+        print(f"measuring {number} of {len(groups)}: {members[0].name}", flush=True)
+        measured[settings] = measure(members[0], threads)
+    estimates = [measured[tuple(sorted(job.settings))] for job in jobs]
+    console = Console()
+    console.print(_table(jobs, estimates))
+    for text in _errors(jobs, estimates) + _totals(estimates, jobs_at_once):
+        console.print(text, soft_wrap=True, highlight=False, markup=False)
+
+
+def measure(job: Job, threads: int | None = None) -> Estimate:
+    """Take a few training steps of a job in a process of its own.
+
+    Args:
+        job: It; seed and fold play no part.
+        threads: CPU threads; None = as many as it likes.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "step.json"
+        files = [f"path='{path}'", f"hydra.run.dir='{folder}'"]
+        words = [sys.executable, "-m", "segexp", "benchmark", *job.command[1:], "subject=step", *job.settings, *files]
+        begin = time.monotonic()
+        ended = subprocess.run(
+            words, capture_output=True, text=True, env=environment(None, threads), stdin=subprocess.DEVNULL, check=False
+        )
+        whole = time.monotonic() - begin
+        if ended.returncode or not path.is_file():
+            return Estimate(error=_sentence(ended.stderr) or f"measuring ended with status {ended.returncode}")
+        found = json.loads(path.read_text(encoding="utf-8"))
+    start = max(whole - found["measuring_seconds"], 0.0)
+    return Estimate(found["parameters"], found["training_seconds"], start, found["run_bytes"])
+
+
+def makespan(seconds: Iterable[float], at_once: int) -> float:
+    """Time until all jobs have ended when the next one starts wherever one ends first.
+
+    Args:
+        seconds: Of each job, in the order in which they start.
+        at_once: How many run at a time.
+    """
+    free = [0.0] * max(at_once, 1)
+    for each in seconds:
+        heapq.heapreplace(free, free[0] + each)
+    return max(free)
+
+
+def _sentence(stderr: str) -> str:
+    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
+    return lines[-1].removeprefix("segexp benchmark: ") if lines else ""
+
+
+def _table(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> Table:
+    keys = varying([job.overrides for job in jobs])
+    table = Table("job", *(key.rpartition(".")[2] for key in keys))
+    for heading in ("parameters", "start", "training", "disk"):
+        table.add_column(heading, justify="right", no_wrap=True)
+    for number, (job, found) in enumerate(zip(jobs, estimates, strict=True), start=1):
+        values = {key_of(word): word.partition("=")[2] for word in job.overrides}
+        cost = [f"{found.parameters:,}", duration(found.start), duration(found.training), size(found.disk)]
+        cells = [values.get(key, "") for key in keys]
+        table.add_row(str(number), *cells, *(["–", "–", "wrong", "–"] if found.error else cost))
+    return table
+
+
+def _errors(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> list[str]:
+    """One line for each error, with the jobs that have it."""
+    numbers: dict[str, list[str]] = {}
+    for number, (_, found) in enumerate(zip(jobs, estimates, strict=True), start=1):
+        if found.error:
+            numbers.setdefault(found.error, []).append(str(number))
+    return [f"job {', '.join(which)}: {error}" for error, which in numbers.items()]
+
+
+def _totals(estimates: Sequence[Estimate], jobs_at_once: int) -> list[str]:
+    good = [found for found in estimates if not found.error]
+    whole = makespan([found.seconds for found in good], jobs_at_once)
+    return [
+        f"{len(good)} jobs, {jobs_at_once} at once: about {duration(whole)}; "
+        f"checkpoints: {size(sum(found.disk for found in good))}",
+        LEFT_OUT,
+    ]
+
+
+def size(count: int) -> str:
+    """Bytes in words: 12.3 MB, 4.56 GB."""
+    return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"

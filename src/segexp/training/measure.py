@@ -1,0 +1,126 @@
+"""What a training step costs, measured on random patches: seconds, memory, size of a checkpoint."""
+
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from pytorch_lightning.callbacks import Callback
+from torch.utils.data import DataLoader
+
+from segexp.data import DataModule
+from segexp.data.patches import target_tensor
+from segexp.training.task import Batch, Task
+
+WARM_UP = 3  # steps before the clock counts: memory is taken, algorithms are chosen
+LEAST, MOST = 3, 1000  # optimizer steps that are counted
+
+
+@dataclass(frozen=True)
+class StepCost:
+    """Cost of a training step.
+
+    Attributes:
+        seconds: Of one batch: forward, loss, backward, and its share of the optimizer's step.
+        batches: That were timed.
+        checkpoint_bytes: Of one checkpoint file.
+        gpu_bytes: Peak of the memory that PyTorch took on the GPU; None without one.
+        spent: Seconds that the measuring took.
+    """
+
+    seconds: float
+    batches: int
+    checkpoint_bytes: int
+    gpu_bytes: int | None
+    spent: float
+
+
+class StepClock(Callback):
+    """Times batches after a warm-up, ends the training when it has timed enough, and weighs its checkpoint.
+
+    Args:
+        seconds: How long to measure; the batch on hand then is still waited for.
+        every: Batches per optimizer step.
+    """
+
+    def __init__(self, seconds: float, every: int = 1) -> None:
+        self.seconds, self.every = seconds, every
+        self.ends: list[float] = []
+        self.checkpoint_bytes = 0
+
+    def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
+        """Note the time; stop after an optimizer step once enough have been timed."""
+        del pl_module, args
+        if trainer.strategy.root_device.type == "cuda":
+            torch.cuda.synchronize()
+        self.ends.append(time.perf_counter())
+        steps = self.marks
+        trainer.should_stop = len(steps) > LEAST and steps[-1] - steps[0] >= self.seconds
+
+    def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Save a checkpoint where a run saves its own, and note the size."""
+        del pl_module
+        with tempfile.TemporaryDirectory() as folder:
+            path = Path(folder) / "last.ckpt"
+            trainer.save_checkpoint(path)
+            self.checkpoint_bytes = path.stat().st_size
+
+    @property
+    def marks(self) -> list[float]:
+        """Times at which optimizer steps ended, the last of the warm-up first."""
+        return self.ends[WARM_UP * self.every - 1 :: self.every]
+
+    @property
+    def median(self) -> float:
+        """Median seconds per batch."""
+        marks = self.marks
+        return statistics.median(end - begin for begin, end in pairwise(marks)) / self.every
+
+
+def random_patches(data: DataModule, count: int) -> Batch:
+    """Draw a batch of noise with the shapes and types of real patches.
+
+    Args:
+        data: Gives patch size, channels, classes or regions; nothing is read.
+        count: Patches.
+
+    Returns:
+        image (B, C, *P), target (B, *P) or (B, R, *P) of regions, weight (B, *P) where the loss wants one.
+    """
+    rng = np.random.default_rng(0)
+    labels = [rng.integers(data.num_classes, size=data.patch_size) for _ in range(count)]
+    batch: Batch = {
+        "image": torch.randn(count, data.channels * (2 * data.context + 1), *data.patch_size),
+        "target": torch.stack([target_tensor(label, data.regions) for label in labels]),
+    }
+    if data.weight_map is not None:
+        batch["weight"] = torch.ones(count, *data.patch_size)
+    return batch
+
+
+def measure_step(task: Task, trainer: pl.Trainer, batch: Batch, clock: StepClock) -> StepCost:
+    """Train on one batch over and over and tell what a step costs.
+
+    Args:
+        task: Trained in place.
+        trainer: Of one device, with ``clock`` among its callbacks.
+        batch: What `random_patches` draws.
+        clock: Ends the training.
+    """
+    batches: DataLoader = DataLoader([batch] * (MOST * clock.every), batch_size=None)  # type: ignore[arg-type]
+    start = time.perf_counter()
+    trainer.fit(task, batches, weights_only=True)
+    device = trainer.strategy.root_device
+    return StepCost(
+        seconds=clock.median,
+        batches=(len(clock.marks) - 1) * clock.every,
+        checkpoint_bytes=clock.checkpoint_bytes,
+        gpu_bytes=torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None,
+        spent=time.perf_counter() - start,
+    )

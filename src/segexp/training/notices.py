@@ -1,0 +1,15 @@
+"""What Lightning says unasked."""
+
+import logging
+import warnings
+
+from lightning_fabric.utilities.warnings import PossibleUserWarning
+
+
+def quiet() -> None:
+    """Keep Lightning's advertisements and warnings about what is meant from hiding what matters."""
+    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
+    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
+    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
+    warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as after a resume
