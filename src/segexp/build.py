@@ -68,8 +68,11 @@ def build_trainer(config: dict[str, Any], purge_step: int | None = None) -> pl.T
         settings = dict(node)
         if settings.pop("enabled", True):
             callbacks.append(_make(settings))
-    logger = instantiate(config["logger"], purge_step=purge_step, _convert_="all")
-    return instantiate(config["trainer"], callbacks=callbacks, logger=logger, _convert_="all")
+    logger = config.get("logger") or None
+    if logger and "purge_step" in logger:  # a matter of TensorBoard's
+        logger = logger | {"purge_step": purge_step}
+    # None would be Lightning's own choice of a logger.
+    return instantiate(config["trainer"], callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
 
 
 def describe(config: dict[str, Any]) -> dict[str, Any]:

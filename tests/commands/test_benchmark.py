@@ -85,9 +85,8 @@ def test_regions_and_weight_maps_are_imitated(monkeypatch, tmp_path):
     assert regions["parameters"] == weighted["parameters"]
 
 
-def test_larger_networks_take_longer(monkeypatch, tmp_path):
+def test_larger_networks_make_larger_checkpoints(monkeypatch, tmp_path):
     small, large = (cost(monkeypatch, tmp_path, f"model.base_channels={base}") for base in (4, 32))
-    assert large["seconds_per_step"] > 2 * small["seconds_per_step"]
     assert large["checkpoint_bytes"] > 20 * small["checkpoint_bytes"]
 
 

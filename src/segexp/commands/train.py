@@ -1,9 +1,7 @@
 """``segexp train``: learn from patches, keep the best epoch, score it on whole cases, leave a run folder."""
 
-import logging
 import statistics
 import sys
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from csv import DictReader
@@ -13,8 +11,8 @@ from typing import Any
 import pytorch_lightning as pl
 import yaml
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from hydra.types import RunMode
-from lightning_fabric.utilities.warnings import PossibleUserWarning
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
@@ -22,13 +20,16 @@ from rich.table import Table
 
 from segexp.analysis.record import RunRecord
 from segexp.analysis.results import headline, write_cases, write_results
-from segexp.analysis.tensorboard import hyperparameters
+from segexp.analysis.tensorboard import final_figures, hyperparameters
 from segexp.build import build_data, build_task, build_trainer, checkpoints
 from segexp.config import as_written, plain
 from segexp.data import DataModule
 from segexp.data.patches import target_of, target_tensor
 from segexp.metrics import score_observer, undefined
 from segexp.training.checkpoint import load_checkpoint, load_weights
+from segexp.training.cost import Meter
+from segexp.training.loggers import log_end
+from segexp.training.notices import quiet
 from segexp.training.task import Task
 
 
@@ -41,7 +42,7 @@ def train(cfg: DictConfig) -> float:
     Raises:
         ValueError: The configuration or the data do not fit; the sentence names value, rule and remedy.
     """
-    _quiet()
+    quiet()
     config = plain(cfg)
     config.pop("sweep")  # speaks to the driver, not to a run
     _refuse_processes_in_sweep(config)
@@ -57,24 +58,16 @@ def train(cfg: DictConfig) -> float:
         if trainer.is_global_zero:
             print(data.found.summary(more=f"segexp audit data={_choices().get('data', '')} shows them"))
         record(data_fingerprint=data.fingerprint(), parameters=_parameters(task), split=vars(data.split))
+        meter = Meter()
         trainer.fit(task, datamodule=data, ckpt_path=checkpoints(config)[0] if resumed else None, weights_only=True)
         best = load_checkpoint(checkpoints(config)[1])
         sides = _score(trainer, task, data, best)
         if trainer.is_global_zero:
-            content = _results(config, run_dir, task, data, sides, best["epoch"])
+            content = _results(config, run_dir, task, data, sides, best["epoch"], meter.read())
             _leave(config, run_dir, trainer, data, sides, content)
             record(headline=content["headline"])
-            _report(run_dir, content)
+            _report(run_dir, content, any(run_dir.glob("events.out.tfevents.*")))
     return float(sides["val"]["figures"][config["monitor"].partition("/")[2]])
-
-
-def _quiet() -> None:
-    """Keep Lightning's advertisements and warnings about what is meant from hiding what matters."""
-    logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
-    logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
-    warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
-    warnings.filterwarnings("ignore", category=PossibleUserWarning)
-    warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as after a resume
 
 
 def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -87,7 +80,13 @@ def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: dict[str, An
 
 
 def _results(
-    config: dict[str, Any], run_dir: Path, task: Task, data: DataModule, sides: dict[str, dict[str, Any]], epoch: int
+    config: dict[str, Any],
+    run_dir: Path,
+    task: Task,
+    data: DataModule,
+    sides: dict[str, dict[str, Any]],
+    epoch: int,
+    cost: dict[str, Any],
 ) -> dict[str, Any]:
     """Gather figures, how they came about, and what they cost."""
     with (run_dir / "metrics.csv").open(newline="", encoding="utf-8") as file:
@@ -106,6 +105,7 @@ def _results(
             "minutes": round(seconds / 60, 2),
             "epochs": len(epochs),
             "patches_per_second": round(statistics.median(rates), 2),
+            **cost,
         },
     }
 
@@ -127,20 +127,17 @@ def _leave(
     sides: dict[str, dict[str, Any]],
     content: dict[str, Any],
 ) -> None:
-    """Write results.json, cases.csv and the HParams of TensorBoard."""
+    """Write results.json and cases.csv; give hyper-parameters and final figures to the logger."""
     write_results(run_dir / "results.json", content)
     write_cases(run_dir / "cases.csv", sides, {side: list(getattr(data.split, side)) for side in sides})
-    if trainer.logger is not None:
-        params = hyperparameters(config, _choices())
-        side = content["headline"]["split"]
-        means = [name for name in content[side] if name not in content["undefined"][side]]
-        final = {f"final/{side}_{name}": content[side][name] for name in means}
-        trainer.logger.log_hyperparams(params, final)
-        trainer.logger.finalize("success")
+    params = hyperparameters(config, _choices(), yaml.safe_load((run_dir / "overrides.yaml").read_text()))
+    figures = final_figures(content, data.regions or data.class_names[1:])
+    for logger in trainer.loggers:
+        log_end(logger, params, figures, trainer.global_step)
 
 
-def _report(run_dir: Path, content: dict[str, Any]) -> None:
-    """Print the run folder, the headline figures and how to look at the curves."""
+def _report(run_dir: Path, content: dict[str, Any], board: bool) -> None:
+    """Print the run folder, the headline figures and, where TensorBoard has them, how to look at the curves."""
     side = content["headline"]["split"]
     figures, per_class = content[side], content["undefined"][side]
     observers = content["observers"][side]
@@ -153,8 +150,9 @@ def _report(run_dir: Path, content: dict[str, Any]) -> None:
     console = Console()
     console.print(table)
     console.print(f"run folder   {shown}", soft_wrap=True, highlight=False)
-    board = _relative(Path(sys.executable).with_name("tensorboard"))
-    console.print(f"look at it   {board} --logdir {shown}", soft_wrap=True, highlight=False)
+    if board:
+        tensorboard = _relative(Path(sys.executable).with_name("tensorboard"))
+        console.print(f"look at it   {tensorboard} --logdir {shown}", soft_wrap=True, highlight=False)
 
 
 def _choices() -> dict[str, Any]:
@@ -206,9 +204,17 @@ def _recorded(config: dict[str, Any], run_dir: Path) -> Iterator[Any]:
         record.finish("interrupted", f"{type(stop).__name__}: go on with resume={_relative(run_dir)}")
         raise
     except BaseException as error:
-        record.finish("failed", f"{type(error).__name__}: {error}")
+        cause = _innermost(error)
+        record.finish("failed", f"{type(cause).__name__}: {cause}")
         raise
     record.finish("done", "all epochs trained and scored")
+
+
+def _innermost(error: BaseException) -> BaseException:
+    """What Hydra wrapped while it built an object."""
+    while isinstance(error, HydraException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def _start(config: dict[str, Any], run_dir: Path) -> RunRecord:
@@ -217,7 +223,9 @@ def _start(config: dict[str, Any], run_dir: Path) -> RunRecord:
     overrides = [word for word in overrides if not word.startswith("resume=")]
     _dump(run_dir / "config.yaml", config)
     _dump(run_dir / "overrides.yaml", overrides)
-    return RunRecord(run_dir, overrides, config["seed"])
+    record = RunRecord(run_dir, overrides, config["seed"])
+    record.write(choices=_choices(), config=config)
+    return record
 
 
 def _dump(path: Path, content: Any) -> None:

@@ -1,21 +1,12 @@
-"""What is done beside the learning: the epoch table, pictures of fixed cases, averaged weights."""
+"""What is done beside the learning: the epoch table, the learning rate, averaged weights."""
 
 import csv
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytorch_lightning as pl
-from PIL import Image
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
-from pytorch_lightning.trainer.states import TrainerFn
-
-from segexp.inference import to_size
-
-# image (C, *S), target (*S) or (K, *S), probs (K, *S) to a picture (H, W, 3) uint8
-Draw = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
 
 
 class EpochTable(Callback):
@@ -70,54 +61,13 @@ class EpochTable(Callback):
         part.replace(self.path)
 
 
-class Panels(Callback):
-    """Pictures of fixed cases: input, truth, prediction, error; in TensorBoard while training, as files at the end.
+class LearningRate(Callback):
+    """Logs the learning rate of each epoch as ``lr``, whatever the optimizer, so that one chart shows all runs."""
 
-    Args:
-        draw: (image, target, probs) of one case to a picture.
-        every: Epochs between two pictures in TensorBoard.
-        count: Number of cases, the first ones.
-        folder: Where the pictures of the final scoring go.
-    """
-
-    def __init__(self, draw: Draw, folder: str, every: int = 5, count: int = 4) -> None:
-        self.draw, self.folder, self.every, self.count = draw, Path(folder), every, count
-
-    def on_validation_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
-    ) -> None:
-        """Show validation cases in TensorBoard during training, in files afterwards."""
-        del pl_module, args
-        last = trainer.current_epoch + 1 == trainer.max_epochs
-        if trainer.state.fn != TrainerFn.FITTING:
-            self._save("val", outputs, batch)
-        elif trainer.current_epoch % self.every == 0 or last:
-            self._show(trainer, outputs, batch)
-
-    def on_test_batch_end(
-        self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
-    ) -> None:
-        """Save test cases as files."""
-        del trainer, pl_module, args
-        self._save("test", outputs, batch)
-
-    def _show(self, trainer: pl.Trainer, outputs: Any, batch: Any) -> None:
-        index = int(batch["case_index"][0])
-        board: Any = getattr(trainer.logger, "experiment", None)
-        if index < self.count and hasattr(board, "add_image"):
-            picture = self._picture(outputs, batch)
-            board.add_image(f"val/{batch['name'][0]}", picture, trainer.global_step, dataformats="HWC")
-
-    def _save(self, side: str, outputs: Any, batch: Any) -> None:
-        if int(batch["case_index"][0]) < self.count:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            name = batch["name"][0].replace("/", "_")
-            Image.fromarray(self._picture(outputs, batch)).save(self.folder / f"{side}_{name}.png")
-
-    def _picture(self, outputs: Any, batch: Any) -> np.ndarray:
-        image = to_size(batch["image"].float(), outputs["probs"].shape[2:])
-        arrays = (image, batch["target"], outputs["probs"].float())
-        return self.draw(*(a[0].cpu().numpy() for a in arrays))
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+        """Log it."""
+        for logger in trainer.loggers:
+            logger.log_metrics({"lr": trainer.optimizers[0].param_groups[0]["lr"]}, step=trainer.global_step)
 
 
 class WeightAverage(EMAWeightAveraging):
