@@ -98,6 +98,10 @@ def test_only_what_differs_is_told(two):
     assert rows == [{"key": "loss", "values": ["ce", "dice"]}]  # not the knobs that only one of the losses has
 
 
+def test_a_lone_experiment_is_named_by_its_choices(two):
+    assert content_of(two / "x")["experiments"][0]["name"] == "ce"
+
+
 def test_figures_and_differences(two):
     content = content_of(two)
     (table,) = [table for table in content["tables"] if table["class"] == "a"]

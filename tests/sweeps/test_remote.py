@@ -11,7 +11,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING, Ledger, take
-from segexp.sweeps.remote import HELD, Order, RemoteJob, Submission, one_process, submit
+from segexp.sweeps.local import environment
+from segexp.sweeps.remote import HELD, Order, RemoteJob, Submission, submit
 from tests.sweeps.tiny_job import TinyJob
 
 ROOT = Path(__file__).parents[2]
@@ -190,7 +191,7 @@ def test_a_single_task_of_slurm_looks_like_a_plain_process(monkeypatch):
     monkeypatch.setenv("SLURM_JOB_NAME", "name")
     monkeypatch.setenv("SLURM_CPUS_PER_TASK", "4")
     assert SLURMEnvironment.detect()
-    env = one_process(dict(os.environ))
+    env = environment(None, None)
     monkeypatch.delenv("SLURM_NTASKS")
     assert not SLURMEnvironment.detect()
     assert "SLURM_NTASKS" not in env

@@ -102,7 +102,10 @@ def _experiment(name: str, runs: list[Run]) -> Experiment:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """Short names: the values of what differs; the folder where nothing does."""
+    """Short names: the values of what differs; of a lone one its choices; the folder where that tells nothing."""
+    if len(runs) == 1:
+        chosen = [runs[0].choices.get(group) for group in ("experiment", "data", "model", "loss")]
+        return [" ".join(str(option) for option in chosen if option) or runs[0].folder.name]
     rows = differences(runs)
     told = [" ".join(_short(row, index) for row in rows[:6]) for index in range(len(runs))]
     unique = len(set(told)) == len(told) and all(told)

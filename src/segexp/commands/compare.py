@@ -39,7 +39,7 @@ def compare(words: list[str]) -> None:
 
 def parser() -> argparse.ArgumentParser:
     """Return what reads the words after ``segexp compare``."""
-    found = argparse.ArgumentParser(prog="segexp compare", description=compare.__doc__)
+    found = argparse.ArgumentParser(prog="segexp compare", description=(compare.__doc__ or "").splitlines()[0])
     found.add_argument("runs", nargs="+", help="run folders, sweeps, or glob patterns of them")
     found.add_argument("--where", help='condition, such as "model.depth>=4 and dice>0.8"')
     found.add_argument("--metric", nargs="+", help="metrics of cases.csv; the first is the headline; default: all")

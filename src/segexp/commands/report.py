@@ -32,7 +32,7 @@ def report(words: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="segexp report", description=report.__doc__)
+    parser = argparse.ArgumentParser(prog="segexp report", description=(report.__doc__ or "").splitlines()[0])
     parser.add_argument("paths", nargs="+", help="experiments/<name> with a README.md, or a Markdown file")
     parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if something would change")
     return parser

@@ -49,7 +49,7 @@ def reproduce(words: list[str]) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="segexp reproduce", description=reproduce.__doc__)
+    parser = argparse.ArgumentParser(prog="segexp reproduce", description=(reproduce.__doc__ or "").splitlines()[0])
     parser.add_argument("run", help="folder of a run")
     parser.add_argument("--output", type=Path, help="folder of the new run; default: <run>-again")
     parser.add_argument("--check", action="store_true", help="compare with the present, run nothing")
