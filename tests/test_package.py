@@ -26,6 +26,8 @@ def test_wheel_holds_configuration_and_pinned_hashes(wheel):
     assert "segexp/conf/train.yaml" in names
     assert "segexp/conf/model/unet_bilinear.yaml" in names
     assert "segexp/data/sources/isbi2012.sha256" in names
+    assert {"segexp/conf/hydra/launcher/local.yaml", "hydra_plugins/segexp_sweeps/launcher.py"} <= set(names)
+    assert "segexp/analysis/page_assets/page.html" in names
     assert not [name for name in names if name.startswith(("outputs", "tests"))]
 
 
@@ -37,7 +39,8 @@ def test_installed_wheel_trains_in_an_empty_folder(wheel, tmp_path):
     site = next((home / "lib").glob("python*/site-packages"))
     zipfile.ZipFile(wheel).extractall(site)
     outer = next(Path(path) for path in sys.path if path.endswith("site-packages"))
-    links = [path for path in outer.iterdir() if "segexp" not in path.name and path.suffix != ".pth"]
+    ours = ("segexp", "hydra_plugins")
+    links = [path for path in outer.iterdir() if not path.name.startswith(ours) and path.suffix != ".pth"]
     for path in links:
         (site / path.name).symlink_to(path)
     empty = tmp_path / "empty"

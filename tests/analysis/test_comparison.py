@@ -95,7 +95,19 @@ def test_runs_that_differ_in_seed_and_fold_alone_are_one_experiment(tmp_path):
 
 def test_only_what_differs_is_told(two):
     rows = content_of(two)["differences"]
-    assert rows == [{"key": "loss", "values": ["ce", "dice"]}]  # not the knobs that only one of the losses has
+    assert rows == [
+        {"key": "loss", "values": ["ce", "dice"], "follows": None}
+    ]  # not the knobs that only one of the losses has
+
+
+def test_what_follows_from_a_choice_is_told_but_names_nothing(two):
+    path = two / "y" / "run.json"
+    record = json.loads(path.read_text())
+    record["config"]["loss"] = {"_target_": "losses.dice", "ce_knob": 2}  # the other option's knob, at another value
+    path.write_text(json.dumps(record))
+    content = content_of(two)
+    assert content["differences"][1] == {"key": "loss.ce_knob", "values": [1, 2], "follows": "loss"}
+    assert [item["name"] for item in content["experiments"]] == ["ce", "dice"]
 
 
 def test_a_lone_experiment_is_named_by_its_choices(two):

@@ -171,12 +171,15 @@ def test_two_tasks_train_one_job_as_under_srun(tmp_path):
 
 
 def test_slurm_ddp_leaves_requeueing_to_submitit(monkeypatch):
+    from pytorch_lightning.utilities import rank_zero_only
+
     from segexp.build import build_trainer
 
     settings = {"NTASKS": "2", "NTASKS_PER_NODE": "2", "PROCID": "1", "LOCALID": "1", "NODEID": "0", "JOB_ID": "7"}
     for name, value in settings.items():
         monkeypatch.setenv(f"SLURM_{name}", value)
     words = ["trainer=slurm_ddp", "trainer.accelerator=cpu", "trainer.devices=2", "callbacks.progress.enabled=false"]
+    monkeypatch.setattr(rank_zero_only, "rank", 0)  # a trainer sets it for the whole process
     trainer = build_trainer(plain(compose([*words, "name=test"], run_dir="unused")))
     environment = trainer._accelerator_connector.cluster_environment
     assert type(environment).__name__ == "SLURMEnvironment"

@@ -184,6 +184,7 @@ def _of_sets(experiments: Sequence[Experiment], letters: Sequence[str]) -> list[
 
 def _marginals(experiments: Sequence[Experiment], metric: str, rows: Sequence[Content]) -> list[Content]:
     """Per varied key and value the mean over all other settings, where at least two keys vary."""
+    rows = [row for row in rows if not row["follows"]]
     if len(rows) < 2 or len(experiments) < 4:
         return []
     settings = [{row["key"]: str(row["values"][i]) for row in rows} for i in range(len(experiments))]

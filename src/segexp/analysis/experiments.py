@@ -106,7 +106,7 @@ def labels(runs: Sequence[Run]) -> list[str]:
     if len(runs) == 1:
         chosen = [runs[0].choices.get(group) for group in ("experiment", "data", "model", "loss")]
         return [" ".join(str(option) for option in chosen if option) or runs[0].folder.name]
-    rows = differences(runs)
+    rows = [row for row in differences(runs) if not row["follows"]]
     told = [" ".join(_short(row, index) for row in rows[:6]) for index in range(len(runs))]
     unique = len(set(told)) == len(told) and all(told)
     return told if unique else [run.folder.name for run in runs]
@@ -121,24 +121,26 @@ def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
     """What differs among the settings of runs, choices of groups first.
 
     Returns:
-        Rows {"key", "values"}, a value per run. Keys that only some of the options of a group have are left to the
-        choice of the group; None = the run does not have the key.
+        Rows {"key", "values", "follows"}, a value per run; None = the run does not have the key. ``follows`` is the
+        group whose choice alone sets the value, else None. Keys that only some options of a group have are left out.
     """
     rows = [_row(name, [run.choices.get(name) for run in runs]) for name in _keys([run.choices for run in runs])]
     rows = [row for row in rows if len(set(row["values"])) > 1 and "/" not in row["key"]]
-    chosen = {row["key"] for row in rows}
+    chosen = {row["key"]: row["values"] for row in rows}
     for key in _keys([run.settings for run in runs]):
         values = [run.settings.get(key) for run in runs]
-        explained = key.partition(".")[0] in chosen and (
-            "_target_" in key or any(key not in run.settings for run in runs)
-        )
-        if not explained and len({str(value) for value in values}) > 1:
-            rows.append(_row(key, values))
+        group = key.partition(".")[0]
+        told = group in chosen and ("_target_" in key or any(key not in run.settings for run in runs))
+        if not told and len({str(value) for value in values}) > 1:
+            follows = group in chosen and len({str(pair) for pair in zip(chosen[group], values, strict=True)}) == len(
+                set(chosen[group])
+            )
+            rows.append(_row(key, values, group if follows else None))
     return rows
 
 
-def _row(key: str, values: list[Any]) -> dict[str, Any]:
-    return {"key": key, "values": values}
+def _row(key: str, values: list[Any], follows: str | None = None) -> dict[str, Any]:
+    return {"key": key, "values": values, "follows": follows}
 
 
 def _keys(nodes: Sequence[dict[str, Any]]) -> list[str]:
