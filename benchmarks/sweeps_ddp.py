@@ -71,7 +71,8 @@ def observe(grid: tuple[str, ...], launcher: str, sweep: str, folder: Path) -> d
     process.wait()
     took = time.monotonic() - start
     facts = {"status": process.returncode, "stuck": stuck, "seconds": took, "started": len(seen), "at once": most}
-    return facts | {"printed": [line for line in printed.read_text().splitlines() if line.strip()][-4:]}
+    lines = printed.read_text().replace(f"{ROOT}/", "").splitlines()
+    return facts | {"printed": [line for line in lines if line.strip()][-4:]}
 
 
 def last_change(folder: Path) -> float:
