@@ -1,7 +1,8 @@
-"""Short sentences for bad input: they name value, rule and remedy."""
+"""Short sentences for people: what is wrong with an input by value, rule and remedy, and how a path is shown."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import Path
 
 
 def did_you_mean(value: object, allowed: Iterable[object]) -> str:
@@ -30,3 +31,9 @@ def require_at_least(name: str, value: object, least: float, whole: bool = False
     kind: tuple[type, ...] = (int,) if whole else (int, float)
     if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:  # type: ignore[operator]
         raise ValueError(f"{name}={value!r} must be a {'whole ' if whole else ''}number of at least {least}")
+
+
+def short_path(path: Path) -> Path:
+    """Shorten a path that lies below the working directory to what a user there would write."""
+    path = path.absolute()
+    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

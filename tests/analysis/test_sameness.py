@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from segexp.analysis.record import RunRecord
-from segexp.analysis.sameness import compare_values, config_facts, data_facts, present_record, record_facts
+from segexp.analysis.record import RunRecord, present_facts
+from segexp.analysis.sameness import compare_values, config_facts, data_facts, record_facts
 
 
 @pytest.fixture(scope="module")
@@ -21,7 +21,7 @@ def differing(facts) -> dict[str, tuple[str, str]]:
 
 
 def test_a_run_of_this_moment_is_the_same(record):
-    facts = record_facts(record, present_record(3))
+    facts = record_facts(record, present_facts())
     assert differing(facts) == {}
     assert {"segexp", "git commit", "uncommitted changes", "python", "torch", "machine: processor"} <= {
         fact.name for fact in facts
@@ -29,7 +29,7 @@ def test_a_run_of_this_moment_is_the_same(record):
 
 
 def test_what_differs_is_named(record):
-    present = present_record(3)
+    present = present_facts()
     old = json.loads(json.dumps(record))
     old["packages"]["torch"] = "1.0"
     old["packages"]["tensorflow"] = "2.0"

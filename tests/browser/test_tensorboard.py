@@ -15,6 +15,7 @@ import pytest
 
 from segexp.commands.train import train
 from segexp.config import compose
+from tests.small import SMALL
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -22,17 +23,8 @@ DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium with chromedriver on this machine")
 
 TINY = [
-    "data.source.size=[48,48]",
-    "data.source.count=9",
-    "data.split.val=3-5",
-    "data.split.test=6-8",
-    "data.patch_size=[32,32]",
-    "data.patches_per_epoch=16",
-    "data.batch_size=4",
-    "model.base_channels=4",
-    "model.depth=2",
+    *SMALL,
     "trainer=cpu",
-    "trainer.precision=32-true",
     "trainer.max_epochs=2",
     "callbacks.progress.enabled=false",
 ]

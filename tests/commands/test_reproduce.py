@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segexp.analysis.sameness import present_record
+from segexp.analysis.record import present_facts
 from segexp.commands.reproduce import reproduce
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -56,7 +56,7 @@ def project(finished, tmp_path, monkeypatch) -> Path:
     folder = tmp_path / "project"
     shutil.copytree(finished, folder)
     monkeypatch.chdir(folder)
-    now = present_record(0)["git"]  # the checkout may be worked on while tests run
+    now = present_facts()["git"]  # the checkout may be worked on while tests run
     change(folder / "outputs" / "first" / "run.json", lambda record: record.update(git=now))
     return folder
 

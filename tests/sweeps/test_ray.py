@@ -13,8 +13,8 @@ import yaml
 from segexp.config import config_dir
 from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING
 from segexp.sweeps.ray import RayEngine
+from tests.small import SMALL
 from tests.sweeps.test_remote import ROOT, eventually
-from tests.sweeps.test_slurm import SMALL
 
 ENGINE = """
 import sys

@@ -17,20 +17,8 @@ from segexp.config import compose, config_dir, plain
 from segexp.sweeps.jobs import Job
 from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING
 from segexp.sweeps.slurm import SlurmEngine
+from tests.small import SMALL
 from tests.sweeps.test_remote import ROOT, eventually, status, tiny_jobs
-
-SMALL = (
-    "data.source.size=[48,48]",
-    "data.source.count=9",
-    "data.split.val=3-5",
-    "data.split.test=6-8",
-    "data.patch_size=[32,32]",
-    "data.patches_per_epoch=16",
-    "data.batch_size=4",
-    "model.base_channels=4",
-    "model.depth=2",
-    "trainer.precision=32-true",
-)
 
 
 @pytest.fixture(autouse=True)

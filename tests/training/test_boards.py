@@ -13,20 +13,12 @@ from tensorboard.plugins.hparams import metadata
 from segexp.commands.train import train
 from segexp.config import compose
 from segexp.training.boards import PrecisionRecall, count_by_threshold, precision_recall
+from tests.small import SMALL
 
 TINY = [
     "name=test",
-    "data.source.size=[48,48]",
-    "data.source.count=9",
-    "data.split.val=3-5",
-    "data.split.test=6-8",
-    "data.patch_size=[32,32]",
-    "data.patches_per_epoch=16",
-    "data.batch_size=4",
-    "model.base_channels=4",
-    "model.depth=2",
+    *SMALL,
     "trainer=cpu",
-    "trainer.precision=32-true",
     "callbacks.progress.enabled=false",
 ]
 

@@ -42,17 +42,13 @@ class RunRecord:
         self.content: dict[str, Any] = {
             "status": "running",
             "why": "",
-            "segexp_version": segexp.__version__,
             "command": sys.argv,
             "overrides": overrides,
             "seed": seed,
             "start": earlier.get("start", _now()),
             "resumed": [*earlier.get("resumed", []), _now()] if earlier else [],
             "end": None,
-            "git": _git(),
-            "python": platform.python_version(),
-            "packages": {name: metadata.version(name) for name in PACKAGES},
-            "machine": _machine(),
+            **present_facts(),
         }
         self.write()
 
@@ -64,6 +60,17 @@ class RunRecord:
     def finish(self, status: str, why: str) -> None:
         """Note the end: "done", "failed" or "interrupted", and why."""
         self.write(status=status, why=why, end=_now())
+
+
+def present_facts() -> dict[str, Any]:
+    """Code, packages and machine of this process."""
+    return {
+        "segexp_version": segexp.__version__,
+        "git": _git(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "machine": _machine(),
+    }
 
 
 def write_json(path: Path, content: Any) -> None:

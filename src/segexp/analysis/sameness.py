@@ -6,10 +6,8 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
-from segexp.analysis.record import RunRecord
 from segexp.analysis.runs import Run
 
 SHOWN = 4  # files that are named where more differ
@@ -62,18 +60,12 @@ class Value:
         return abs(self.recorded - self.again)
 
 
-def present_record(seed: int) -> dict[str, Any]:
-    """Return what a run that started now would record of code, packages and machine."""
-    with TemporaryDirectory() as folder:
-        return RunRecord(Path(folder), [], seed).content
-
-
 def record_facts(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> list[Fact]:
     """Compare code, packages and machine.
 
     Args:
         recorded: Content of run.json.
-        present: From ``present_record``.
+        present: From `segexp.analysis.record.present_facts`.
     """
     facts = [_fact("segexp", *(side.get("segexp_version") for side in (recorded, present)))]
     facts += _code(recorded.get("git"), present.get("git"))

@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from segexp.analysis.record import present_facts
 from segexp.analysis.runs import Run, find_runs
 from segexp.analysis.sameness import (
     Fact,
@@ -22,11 +23,12 @@ from segexp.analysis.sameness import (
     compare_values,
     config_facts,
     data_facts,
-    present_record,
     record_facts,
 )
 from segexp.build import build_data
 from segexp.data import DataModule
+from segexp.errors import short_path
+from segexp.sweeps.jobs import quoted
 from segexp.training.notices import quiet
 
 SAME, DIFFERENT, IMPOSSIBLE = 0, 1, 2  # exit statuses
@@ -73,13 +75,13 @@ def _repeated(given: argparse.Namespace) -> int:
         raise ValueError(f"{run.folder} has no results.json (status {run.status}): only --check is possible")
     folder = _output(given, run)
     if folder.exists() and any(folder.iterdir()):
-        raise FileExistsError(f"{_shown(folder)} is not empty: remove it, or name another folder with --output")
+        raise FileExistsError(f"{short_path(folder)} is not empty: remove it, or name another folder with --output")
     changed = _changed(_compared(run, folder))
     command = _command(run, folder)
     print(f"running again: {shlex.join(command)}", flush=True)
     status = _wait(command, _environment(run))
     if status != 0 or not (folder / "results.json").is_file():
-        raise ValueError(f"the run ended with status {status}, see above and {_shown(folder)}/run.json")
+        raise ValueError(f"the run ended with status {status}, see above and {short_path(folder)}/run.json")
     figures, scores = compare_values(run.folder, folder)
     _print_figures(figures)
     print(_verdict(figures, scores, changed))
@@ -110,7 +112,7 @@ def _compared(run: Run, folder: Path) -> list[Fact]:
         ValueError: The configuration cannot be composed any more, or the data cannot be used.
         FileNotFoundError: The data are not there.
     """
-    facts = record_facts(run.record, present_record(run.record["seed"]))
+    facts = record_facts(run.record, present_facts())
     try:
         config = _resolved(run, folder)
         facts += config_facts(run.record.get("config", {}), config)
@@ -129,7 +131,7 @@ def _resolved(run: Run, folder: Path) -> dict[str, Any]:
     Raises:
         ValueError: They do not know an override of the run.
     """
-    words = [*_start(run), *run.record["overrides"], f"paths.run_dir={_quoted(folder)}", "--cfg", "job", "--resolve"]
+    words = [*_start(run), *run.record["overrides"], f"paths.run_dir={quoted(folder)}", "--cfg", "job", "--resolve"]
     done = subprocess.run(words, capture_output=True, text=True, env=_environment(run), check=False)
     if done.returncode != 0:
         why = (done.stderr.strip() or "no reason told").splitlines()[-1]
@@ -159,7 +161,7 @@ def _read_data(config: dict[str, Any]) -> DataModule:
 
 
 def _command(run: Run, folder: Path) -> list[str]:
-    return [*_start(run), *run.record["overrides"], f"hydra.run.dir={_quoted(folder)}"]
+    return [*_start(run), *run.record["overrides"], f"hydra.run.dir={quoted(folder)}"]
 
 
 def _start(run: Run) -> list[str]:
@@ -175,11 +177,6 @@ def _search_path(command: Sequence[str]) -> list[str]:
         elif word.startswith(("--config-dir=", "hydra.searchpath=", "+hydra.searchpath=")):
             found.append(word)
     return found
-
-
-def _quoted(folder: Path) -> str:
-    escaped = str(folder).replace("'", "\\'")
-    return f"'{escaped}'"
 
 
 def _environment(run: Run) -> dict[str, str]:
@@ -206,7 +203,7 @@ def _console() -> Console:
 
 
 def _print_facts(run: Run, facts: Sequence[Fact]) -> None:
-    table = Table(title=f"{escape(str(_shown(run.folder)))} and the present", title_justify="left")
+    table = Table(title=f"{escape(str(short_path(run.folder)))} and the present", title_justify="left")
     for head in ("", "recorded", "now", ""):
         table.add_column(head, overflow="fold")
     for fact in facts:
@@ -254,8 +251,3 @@ def _far(value: Value) -> str:
 
 def _number(value: float | None) -> str:
     return "undefined" if value is None else f"{value:.6g}"
-
-
-def _shown(path: Path) -> Path:
-    path = path.absolute()
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path

@@ -18,6 +18,7 @@ from rich.table import Table
 from segexp.analysis.experiments import better
 from segexp.analysis.runs import find_runs, select
 from segexp.analysis.states import RUNNING, STALE, RunState, measured, with_state
+from segexp.errors import short_path
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
 
 COLOURS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}
@@ -109,7 +110,9 @@ def _print(rows: Sequence[RunState]) -> None:
         minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
         score = "" if value is None else f"{value:.4f}"
         state = f"[{COLOURS[row.state]}]{row.state}[/]"
-        table.add_row(escape(_shown(row)), state, name, score, _age(row.age), _size(row.size), minutes)
+        table.add_row(
+            escape(str(short_path(row.run.folder))), state, name, score, _age(row.age), _size(row.size), minutes
+        )
     with console.capture() as capture:
         console.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
@@ -131,7 +134,9 @@ def _clean(rows: Sequence[RunState], given: argparse.Namespace) -> None:
     """
     kept = [row for row in rows if row.state in (INTERRUPTED, STALE) and row.resumable and not given.resumable]
     for row in kept:
-        print(f"kept: {_shown(row)} ({row.state}) can go on with resume=<it>; --resumable removes it too")
+        print(
+            f"kept: {short_path(row.run.folder)} ({row.state}) can go on with resume=<it>; --resumable removes it too"
+        )
     wanted = [row for row in rows if row.state in (FAILED, INTERRUPTED, STALE) and row not in kept]
     guarded = {str(row.run.folder): _guard(row.run.folder, given.folders or [_outputs()]) for row in wanted}
     for folder, why in guarded.items():
@@ -198,11 +203,6 @@ def _remove(row: RunState) -> bool:
             if entry.name == folder.name and entry.state == FAILED:
                 ledger.add(job, entry.name, QUEUED, why="its folder was removed")
     return True
-
-
-def _shown(row: RunState) -> str:
-    path = row.run.folder
-    return str(path.relative_to(Path.cwd()) if path.is_absolute() and path.is_relative_to(Path.cwd()) else path)
 
 
 def _counted(count: int) -> str:

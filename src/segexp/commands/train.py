@@ -25,6 +25,7 @@ from segexp.build import build_data, build_task, build_trainer, checkpoints
 from segexp.config import as_written, plain
 from segexp.data import DataModule
 from segexp.data.patches import target_of, target_tensor
+from segexp.errors import short_path
 from segexp.metrics import score_observer, undefined
 from segexp.training.checkpoint import load_checkpoint, load_weights
 from segexp.training.cost import Meter
@@ -146,22 +147,18 @@ def _report(run_dir: Path, content: dict[str, Any], board: bool) -> None:
         means = [mean for mean in figures if mean not in per_class and name.startswith(f"{mean}_")]
         if name not in per_class or all(figures[mean] != value for mean in means):  # of one class, the mean says it all
             table.add_row(name, f"{value:.4f}", *(f"{other[name]:.4f}" for other in observers.values()))
-    shown = _relative(run_dir)
+    shown = short_path(run_dir)
     console = Console()
     console.print(table)
     console.print(f"run folder   {shown}", soft_wrap=True, highlight=False)
     if board:
-        tensorboard = _relative(Path(sys.executable).with_name("tensorboard"))
+        tensorboard = short_path(Path(sys.executable).with_name("tensorboard"))
         console.print(f"look at it   {tensorboard} --logdir {shown}", soft_wrap=True, highlight=False)
 
 
 def _choices() -> dict[str, Any]:
     """Options that were chosen, by group."""
     return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
-
-
-def _relative(path: Path) -> Path:
-    return path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
 
 
 def _parameters(task: Task) -> int:
@@ -201,7 +198,7 @@ def _recorded(config: dict[str, Any], run_dir: Path) -> Iterator[Any]:
     try:
         yield record.write
     except (KeyboardInterrupt, SystemExit) as stop:
-        record.finish("interrupted", f"{type(stop).__name__}: go on with resume={_relative(run_dir)}")
+        record.finish("interrupted", f"{type(stop).__name__}: go on with resume={short_path(run_dir)}")
         raise
     except BaseException as error:
         cause = _innermost(error)

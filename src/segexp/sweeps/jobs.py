@@ -49,15 +49,20 @@ class Job:
 
     def words(self) -> list[str]:
         """Command line: goes on from the last checkpoint where there is one, else starts anew."""
-        folder = str(self.folder.absolute()).replace("'", "\\'")
+        folder = quoted(self.folder.absolute())
         start = [sys.executable, "-m", "segexp", *self.command]
         if (self.folder / "checkpoints" / "last.ckpt").is_file() and (self.folder / "overrides.yaml").is_file():
-            return [*start, f"resume='{folder}'"]
-        return [*start, *self.overrides, f"hydra.run.dir='{folder}'"]
+            return [*start, f"resume={folder}"]
+        return [*start, *self.overrides, f"hydra.run.dir={folder}"]
 
     def record(self) -> dict[str, Any]:
         """Content of the run's run.json; empty before it started."""
         return _read_json(self.folder / "run.json")
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it has ended well and left its results."""
+        return self.record().get("status") == "done" and bool(self.results())
 
     def results(self) -> dict[str, Any]:
         """Content of the run's results.json; empty before it ended."""
@@ -118,6 +123,12 @@ def folder_name(words: Sequence[str], shown: Iterable[str]) -> str:
 def _short(value: str) -> str:
     """Shorten a long number; the digest tells neighbours apart."""
     return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", value) else value
+
+
+def quoted(folder: Path) -> str:
+    """Write a folder as the value of an override."""
+    escaped = str(folder).replace("'", "\\'")
+    return f"'{escaped}'"
 
 
 def key_of(word: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
-from segexp.errors import require_choice
+from segexp.errors import require_choice, short_path
 from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, key_of, varying, with_replicates
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
@@ -147,5 +147,4 @@ def _returned(config: DictConfig, words: Sequence[str], value: float | None) -> 
 
 def _log(job: Job) -> str:
     path = job.folder / "log.txt"
-    shown = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return "\n".join([*(f"  | {line}" for line in last_lines(job, 6).splitlines()), f"  all of it: {shown}"])
+    return "\n".join([*(f"  | {line}" for line in last_lines(job, 6).splitlines()), f"  all of it: {short_path(path)}"])

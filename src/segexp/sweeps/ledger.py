@@ -40,6 +40,8 @@ class Ledger:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._entries: dict[str, Entry] = {}
+        self._read = 0  # bytes of the file that are in the entries
 
     def add(self, job: str, name: str, state: str, **facts: Any) -> None:
         """Add a line.
@@ -63,22 +65,34 @@ class Ledger:
         """All lines; one that was cut off is left out."""
         if not self.path.is_file():
             return []
-        found = []
-        for text in self.path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                found.append(json.loads(text))
-            except json.JSONDecodeError:
-                continue
-        return found
+        return list(_parsed(self.path.read_bytes()))
 
     def entries(self) -> dict[str, Entry]:
         """State of each job by its id."""
-        entries: dict[str, Entry] = {}
-        for line in self.lines():
-            entry = entries.setdefault(line["job"], Entry(line["name"], line["state"]))
-            entry.name, entry.state, entry.why = line["name"], line["state"], line.get("why", "")
-            entry.starts += line["state"] == RUNNING
-        return entries
+        for line in _parsed(self._new()):
+            before = self._entries.get(line["job"])
+            starts = (before.starts if before else 0) + (line["state"] == RUNNING)
+            self._entries[line["job"]] = Entry(line["name"], line["state"], line.get("why", ""), starts)
+        return dict(self._entries)
+
+    def _new(self) -> bytes:
+        """Whole lines that were added since the last call."""
+        if not self.path.is_file():
+            return b""
+        with self.path.open("rb") as file:
+            file.seek(self._read)
+            added = file.read()
+        added = added[: added.rfind(b"\n") + 1]
+        self._read += len(added)
+        return added
+
+
+def _parsed(content: bytes) -> Iterator[dict[str, Any]]:
+    for text in content.decode(errors="replace").splitlines():
+        try:
+            yield json.loads(text)
+        except json.JSONDecodeError:
+            continue
 
 
 def driver() -> str:

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from segexp.errors import require_at_least
 from segexp.sweeps.jobs import Job
-from segexp.sweeps.ledger import DONE, take
+from segexp.sweeps.ledger import take
 
 TASK_OF_SLURM = (  # they make Lightning take the process for one of several that SLURM started
     *("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"),
@@ -116,7 +116,7 @@ class LocalJob:
 def claim(job: Job) -> BinaryIO | None:
     """Take the lock of a job; None where a living process holds it, or one has finished the job meanwhile."""
     lock = take(job.folder)
-    if lock is not None and job.record().get("status") == DONE and job.results():
+    if lock is not None and job.is_done:
         lock.close()
         return None
     return lock
@@ -145,7 +145,7 @@ def environment(gpus: list[str] | None, threads: int | None) -> dict[str, str]:
         threads: It may use; None = as many as it likes.
     """
     env = {key: value for key, value in os.environ.items() if key not in LEFT_BEHIND}
-    env |= {"MASTER_PORT": str(_free_port()), "SEGEXP_SWEEP": "1"}
+    env["MASTER_PORT"] = str(_free_port())
     if gpus is not None:
         env["CUDA_VISIBLE_DEVICES"] = ",".join(gpus)
     if threads is not None:

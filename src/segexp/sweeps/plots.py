@@ -13,6 +13,7 @@ from optuna import visualization
 from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
+from segexp.errors import short_path
 from segexp.sweeps.progress import Progress
 from segexp.sweeps.space import overrides
 
@@ -45,7 +46,7 @@ def _row(folder: Path, trial: FrozenTrial, names: Sequence[str]) -> dict[str, An
 def _minutes(folder: Path) -> float:
     progress = Progress(folder)
     progress.refresh()
-    return sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in progress.rows) / 60
+    return progress.seconds_spent / 60
 
 
 def write_plots(folder: Path, study: optuna.Study, names: Sequence[str]) -> None:
@@ -62,8 +63,7 @@ def write_plots(folder: Path, study: optuna.Study, names: Sequence[str]) -> None
     for stem, figure in figures.items():
         figure.write_html(folder / f"{stem}.html", include_plotlyjs="directory")
     drawn = ", ".join(f"{stem}.html" for stem in figures) or "no plots, as no trial was completed"
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    print(f"sweep folder {shown}: study.csv, {drawn}")
+    print(f"sweep folder {short_path(folder)}: study.csv, {drawn}")
 
 
 def _alone(study: optuna.Study, index: int) -> optuna.Study:

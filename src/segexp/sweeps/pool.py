@@ -234,11 +234,11 @@ def verdict(job: Job, before: Entry | None) -> tuple[str, str]:
     Returns:
         (state, why); "queued" if it is to be run or gone on with.
     """
-    record = job.record()
-    if record.get("status") == DONE and job.results():
+    if job.is_done:
         return DONE, ""
     if before is not None and before.state in (FAILED, PRUNED):
         return before.state, before.why
+    record = job.record()
     if record.get("status") == FAILED and before is not None and before.state == RUNNING:
         return FAILED, record["why"]  # its driver died before it could write that down
     return QUEUED, ""

@@ -62,9 +62,13 @@ class Progress:
         return float(row.get(self.monitor) or math.nan)
 
     @property
+    def seconds_spent(self) -> float:
+        """Time of training and validation so far."""
+        return sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in self.rows)
+
+    @property
     def seconds_left(self) -> float:
         """Estimate from the epochs so far; nan before the first."""
         if not self.rows:
             return math.nan
-        spent = sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in self.rows)
-        return spent / len(self.rows) * max(self.epochs - len(self.rows), 0)
+        return self.seconds_spent / len(self.rows) * max(self.epochs - len(self.rows), 0)

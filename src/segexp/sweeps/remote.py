@@ -12,7 +12,7 @@ from pathlib import Path
 
 from segexp.sweeps.engine import Running
 from segexp.sweeps.jobs import Job
-from segexp.sweeps.ledger import DONE, FAILED, take
+from segexp.sweeps.ledger import FAILED, take
 from segexp.sweeps.local import LocalJob, claim, environment, start_process
 
 HELD = 75  # status of a submission that found a living process at its job; "try later" in sysexits.h
@@ -41,7 +41,7 @@ class Order:
 
     def ended(self) -> int | None:
         """Status of a job that another process has ended since the order was made; None if it is to be run."""
-        if finished(self.job):
+        if self.job.is_done:
             return 0
         failed = self.job.record().get("status") == FAILED
         return 1 if failed and _stamp(self.job) != self.before else None
@@ -73,7 +73,7 @@ class RemoteJob:
             return status
         lock = claim(self.order.job)
         if lock is None:
-            return 0 if finished(self.order.job) else HELD
+            return 0 if self.order.job.is_done else HELD
         with signals_of_a_job():
             process = start_process(self.order.job, lock, environment(None, None) if env is None else env)
             self._running = LocalJob(process, self.where(), lambda: None)
@@ -181,11 +181,6 @@ def start_beside(order: Order, words: list[str], rank: int, env: dict[str, str])
             words, stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env=env, start_new_session=True
         )
     return LocalJob(process, socket.gethostname(), lambda: None)
-
-
-def finished(job: Job) -> bool:
-    """Whether a job has left its results."""
-    return job.record().get("status") == DONE and bool(job.results())
 
 
 def note(job: Job, text: str) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 from rich.table import Table
 
+from segexp.errors import short_path
 from segexp.sweeps.jobs import Job, key_of, varying
 
 
@@ -42,9 +43,8 @@ def print_summary(jobs: Sequence[Job], folder: Path) -> None:
         table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
     console = Console()
     console.print(table)
-    shown = folder.relative_to(Path.cwd()) if folder.is_relative_to(Path.cwd()) else folder
-    console.print(f"sweep folder {shown}", soft_wrap=True, highlight=False)
-    console.print(f"look at it   tensorboard --logdir {shown}", soft_wrap=True, highlight=False)
+    console.print(f"sweep folder {short_path(folder)}", soft_wrap=True, highlight=False)
+    console.print(f"look at it   tensorboard --logdir {short_path(folder)}", soft_wrap=True, highlight=False)
 
 
 def summarised(jobs: Sequence[Job]) -> list[dict[str, object]]:

@@ -13,13 +13,13 @@ from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
+from segexp.data.case import IGNORED
 from segexp.errors import require_at_least
 from segexp.inference import to_size
 from segexp.training.loggers import TensorBoard, show
 
 # image (C, *S), target (*S) or (K, *S), probs (K, *S) to a picture (H, W, 3) uint8
 Draw = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
-IGNORED = 255  # target of pixels that nobody labelled
 MOST_THRESHOLDS = 127  # that TensorBoard takes
 
 
