@@ -128,7 +128,7 @@ def _resumed(words: list[str]) -> list[str]:
     Raises:
         ValueError: There is nothing to resume, or the run is complete.
     """
-    folders = [word.partition("=")[2].strip("'") for word in words if word.startswith("resume=")]
+    folders = [word.partition("=")[2].strip("'").replace("\\'", "'") for word in words if word.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
         return words
     folder = Path(folders[-1]).absolute()

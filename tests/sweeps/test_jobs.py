@@ -5,7 +5,17 @@ import sys
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, sweep_name, varying, with_replicates
+from segexp.cli import _resumed
+from segexp.sweeps.jobs import (
+    Job,
+    digest,
+    folder_name,
+    job_overrides,
+    quoted,
+    sweep_name,
+    varying,
+    with_replicates,
+)
 
 
 def test_a_job_is_known_by_its_overrides_whatever_their_order(tmp_path):
@@ -86,6 +96,8 @@ def test_a_job_goes_on_from_its_checkpoint(tmp_path):
     (job.folder / "overrides.yaml").touch()
     assert job.words()[:-1] == start
     assert job.words()[-1].startswith("resume='/")
+    (job.folder / "run.json").write_text('{"status": "interrupted"}')
+    assert f"hydra.run.dir={quoted(job.folder)}" in _resumed(job.words()[4:])
 
 
 def test_the_module_can_be_run():
