@@ -160,9 +160,12 @@ def _results(sweep: Sweep, rows: list[dict], names: list[str], minutes: float) -
         figures |= {f"{metric}_{label}": value for label, value in of_class.items()}
     figures["v_rand"] = figures[sweep.metrics[0]] * 0.98
     protocol = {metric: PROTOCOL[metric] for metric in sweep.metrics} | {"v_rand": "foreground-restricted Rand score"}
+    worth = figures[sweep.metrics[0]]
+    curves = {"reliability": {label: _diagram(worth) for label in sweep.classes}}
     return {
         "headline": {"split": "test", "metric": sweep.metrics[0], "value": figures[sweep.metrics[0]], "note": ""},
         "test": figures,
+        "curves": {"test": curves},
         "protocol": {"test": protocol},
         "cases": {"test": names},
         "training": {
@@ -172,6 +175,19 @@ def _results(sweep: Sweep, rows: list[dict], names: list[str], minutes: float) -
             "peak_memory_mib": 300.0 + 40 * minutes,
             "energy_wh": minutes * 1.5,
         },
+    }
+
+
+def _diagram(worth: float) -> dict:
+    """Ten bins, the one in the middle empty; the worse, the surer."""
+    probability = [(bin + 0.5) / 10 for bin in range(10)]
+    share = [p + (1 - worth) * (0.5 - p) for p in probability]
+    pixels = [1000.0, 400.0, 200.0, 100.0, 0.0, 50.0, 100.0, 200.0, 300.0, 500.0]
+    gone = [bool(count) for count in pixels]
+    return {
+        "probability": [p if kept else None for p, kept in zip(probability, gone, strict=True)],
+        "share": [s if kept else None for s, kept in zip(share, gone, strict=True)],
+        "pixels": pixels,
     }
 
 

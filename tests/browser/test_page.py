@@ -118,6 +118,16 @@ def test_words_and_letters_choose_experiments_in_tables_and_plots(opened):
     assert column(opened, "experiments", 1) == []
 
 
+def test_calibration_has_a_diagram_per_class_with_a_line_per_experiment(opened):
+    assert texts(opened, "#reliability h3") == ["a", "b"]
+    assert len(opened.find_elements("css selector", "#reliability svg:first-of-type path.mean")) == 2 * 4
+    opened.find_element("id", "filter").send_keys("A C")
+    lines = opened.find_elements("css selector", "#reliability > div:first-child path.mean")
+    assert len(lines) == 2
+    assert lines[0].get_attribute("d").count("L") == 8  # nine bins have pixels
+    assert sorted(texts(opened, "#legend .key")) == ["A", "C"]
+
+
 def test_another_metric_and_class_redraws_tables_and_plots(opened):
     before = column(opened, "scores", 4), texts(opened, "#forest text"), texts(opened, "#boxes text")
     pick(opened, "metric", "hd95_mm")

@@ -105,7 +105,17 @@ def test_tensorboard_has_curves_pictures_and_the_real_final_figures(finished):
     assert {"train/loss", "val/dice", "val/v_rand", "final/test_v_rand"} <= set(tags["scalars"])
     assert "hp_metric" not in tags["scalars"]
     assert events.Scalars("final/test_v_rand")[-1].value == pytest.approx(results["test"]["v_rand"], rel=1e-5)
-    assert [len(events.Images(tag)) for tag in tags["images"]] == [2, 2]  # two validation cases, first and last epoch
+    cases = [tag for tag in tags["images"] if "reliability" not in tag]
+    assert [len(events.Images(tag)) for tag in cases] == [2, 2]  # two validation cases, first and last epoch
+    assert set(tags["images"]) - set(cases) == {"val/reliability", "test/reliability"}
+
+
+def test_reliability_diagrams_hold_all_pixels_of_their_side(finished):
+    results = json.loads((finished / "results.json").read_text())
+    for side in ("val", "test"):
+        diagram = results["curves"][side]["reliability"]["membrane"]
+        assert sum(diagram["pixels"]) == len(results["cases"][side]) * 64 * 64
+        assert (finished / "figures" / f"reliability_{side}.png").is_file()
 
 
 def test_pictures_show_four_panels(finished):

@@ -21,7 +21,7 @@ class PixelCount(CaseMetric):
     def protocol(self):
         return {"pixels": "number of pixels that count, per case"}
 
-    def measure(self, probs, target):
+    def measure(self, probs, target, spacing):
         return self.counted(target).flatten(1).sum(dim=1, keepdim=True)
 
     def score(self, cases, measured):

@@ -12,7 +12,7 @@ def test_observer_is_scored_as_a_prediction_would_be_and_the_metrics_stay():
     labels = [torch.from_numpy(rng.integers(0, 3, (9, 7))) for _ in range(3)]
     metric = OverlapScores(["ground", "a", "b"])
     metric.update(torch.rand(1, 3, 9, 7), truths[0][None], torch.tensor([5]))
-    figures = score_observer([metric], truths, labels, 3)
+    figures = score_observer([metric], truths, labels, [torch.ones(2)] * 3, 3)
     pairs = list(zip(truths, labels, strict=True))
     wanted = np.mean([f1_score(t.ravel(), p.ravel(), labels=[1, 2], average=None) for t, p in pairs], axis=0)
     assert [figures["dice_a"], figures["dice_b"]] == pytest.approx(list(wanted))
@@ -22,7 +22,7 @@ def test_observer_is_scored_as_a_prediction_would_be_and_the_metrics_stay():
 def test_unlabelled_pixels_count_nowhere():
     truth = torch.tensor([[0, 1, 255], [1, 1, 255]])
     label = torch.tensor([[0, 1, 255], [1, 0, 255]])
-    figures = score_observer([OverlapScores(["ground", "object"])], [truth], [label], 2)
+    figures = score_observer([OverlapScores(["ground", "object"])], [truth], [label], [torch.ones(2)], 2)
     assert figures["dice"] == pytest.approx(2 * 2 / (2 + 3))
 
 
@@ -31,7 +31,9 @@ def test_observer_of_overlapping_regions():
     truths = [torch.from_numpy(rng.integers(0, 2, (2, 9, 7))) for _ in range(3)]
     labels = [torch.from_numpy(rng.integers(0, 2, (2, 9, 7))) for _ in range(3)]
     labels[0][0, 0] = 255  # what the observer left open counts as outside
-    figures = score_observer([OverlapScores(["ground", "a", "b"], ["whole", "part"])], truths, labels, 3)
+    figures = score_observer(
+        [OverlapScores(["ground", "a", "b"], ["whole", "part"])], truths, labels, [torch.ones(2)] * 3, 3
+    )
     for i, name in enumerate(("whole", "part")):
         wanted = [f1_score(t[i].ravel(), (p[i] == 1).ravel()) for t, p in zip(truths, labels, strict=True)]
         assert figures[f"dice_{name}"] == pytest.approx(np.mean(wanted))

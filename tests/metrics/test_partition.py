@@ -283,9 +283,9 @@ def measured(path, target, scores):
     pixels = tifffile.imread(path)
     probs = probs_of(pixels.astype(np.float32) / np.float32(255))
     if len(np.unique(pixels)) > 2:
-        return PartitionScores().measure(probs, target).mean(dim=0).numpy()
+        return PartitionScores().measure(probs, target, torch.ones(1, 2)).mean(dim=0).numpy()
     # a binary proposal is the same at all thresholds but 1.0
-    halves = PartitionScores(thresholds=(0.5, 1.0)).measure(probs, target).mean(dim=0).numpy()
+    halves = PartitionScores(thresholds=(0.5, 1.0)).measure(probs, target, torch.ones(1, 2)).mean(dim=0).numpy()
     return halves[[0] * 10 + [1]]
 
 

@@ -120,7 +120,7 @@ def test_pixels_of_the_curve_are_those_of_the_pooled_dice(resumed):
 
 
 def test_saved_says_how_many_pictures_are_kept(resumed):
-    names = sorted(path.name for path in (resumed / "figures").iterdir())
+    names = sorted(path.name for path in (resumed / "figures").glob("*_cells_*"))
     assert names == ["test_cells_0006.png", "test_cells_0007.png", "val_cells_0003.png", "val_cells_0004.png"]
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from segexp.analysis import statistics
 from segexp.analysis.experiments import Experiment, better, differences, group, warnings
+from segexp.analysis.reliability import pooled
 from segexp.analysis.runs import Run
 from segexp.errors import require_choice
 
@@ -26,7 +27,7 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] | None = None, baseline:
 
     Returns:
         Plain values that JSON can hold:
-            experiments: letter, name, runs, figures, cost, curves of each.
+            experiments: letter, name, runs, figures, cost, curves, reliability diagrams of each.
             differences: what differs in configuration. warnings: what makes scores incomparable.
             tables: per metric and class the figures of each experiment and the differences to the baseline.
             marginals: per varied key the mean of each value.
@@ -88,6 +89,7 @@ def _experiment(letter: str, found: Experiment) -> Content:
         "unfinished": [{"folder": str(run.folder), "status": run.status} for run in found.unfinished],
         "cost": _cost(found),
         "curves": [_curve(run) for run in found.runs],
+        "reliability": _reliability(found),
     }
 
 
@@ -112,6 +114,14 @@ def _curve(run: Run) -> Content:
     seed, fold = run.replicate
     points = {name: [float(row[name]) if row.get(name) else None for row in run.curves] for name in names}
     return {"seed": seed, "fold": fold, **points}
+
+
+def _reliability(found: Experiment) -> Content:
+    """Reliability diagram per class, the cases of all runs counted together; of what all runs have."""
+    curves = [run.results.get("curves", {}).get(run.side, {}).get("reliability", {}) for run in found.runs]
+    names = [name for name in curves[0] if all(name in own for own in curves)]
+    diagrams = {name: pooled(own[name] for own in curves) for name in names}
+    return {name: diagram for name, diagram in diagrams.items() if diagram}
 
 
 def _table(

@@ -98,6 +98,7 @@ def _data(content: Content, runs: Sequence[Run]) -> Content:
             for row in content["of_sets"]
         ],
         "marginals": [_marginal(item) for item in content["marginals"]],
+        "reliability": _reliability([item["reliability"] for item in content["experiments"]]),
         "curves": _curves([item["curves"] for item in content["experiments"]]),
     }
 
@@ -193,6 +194,19 @@ def _curves(experiments: Sequence[Sequence[Content]]) -> Content:
         lines = [_numbers(run[name][place] for place in kept) if name in run else None for name in names]
         packed.append([index, epochs.index(own), _replicate(run), lines])
     return {"names": names, "stride": stride, "epochs": epochs, "runs": packed}
+
+
+def _reliability(experiments: Sequence[Content]) -> Content:
+    """Per class and experiment, [probability, share, pixels] of each filled bin."""
+    names = list(dict.fromkeys(name for diagrams in experiments for name in diagrams))
+    return {name: [_points(diagrams.get(name)) for diagrams in experiments] for name in names}
+
+
+def _points(diagram: Content | None) -> list[list[Any]] | None:
+    if diagram is None:
+        return None
+    bins = zip(diagram["probability"], diagram["share"], diagram["pixels"], strict=True)
+    return [_numbers(point) for point in bins if point[2]]
 
 
 def _replicate(run: Content) -> str:

@@ -14,22 +14,24 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
+from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 from rich.console import Console
 from rich.table import Table
 
 from segexp.analysis.record import RunRecord
+from segexp.analysis.reliability import draw_reliability
 from segexp.analysis.results import headline, write_cases, write_results
 from segexp.analysis.tensorboard import final_figures, hyperparameters
 from segexp.build import build_data, build_task, build_trainer, checkpoints
 from segexp.config import as_written, plain
 from segexp.data import DataModule
-from segexp.data.patches import target_of, target_tensor
+from segexp.data.patches import spacing_of, target_of, target_tensor
 from segexp.errors import short_path
 from segexp.metrics import score_observer, undefined
 from segexp.training.checkpoint import load_checkpoint, load_weights
 from segexp.training.cost import Meter
-from segexp.training.loggers import log_end
+from segexp.training.loggers import log_end, show
 from segexp.training.notices import quiet
 from segexp.training.task import Task
 
@@ -98,6 +100,7 @@ def _results(
         "headline": headline(sides, config["monitor"]),
         **{side: result["figures"] for side, result in sides.items()},
         "observers": {side: _observers(task, data, side) for side in sides},
+        "curves": {side: result["curves"] for side, result in sides.items()},
         "undefined": {side: undefined(result["rows"]) for side, result in sides.items()},
         "chosen_on_val": {"epoch": epoch, "by": config["monitor"], **sides["val"]["chosen"]},
         "protocol": {side: result["protocol"] for side, result in sides.items()},
@@ -117,7 +120,11 @@ def _observers(task: Task, data: DataModule, side: str) -> dict[str, dict[str, f
     names = set.intersection(*(set(case.others) for case in cases))
     truths = [target_tensor(target_of(case), data.regions) for case in cases]
     others = {name: [target_tensor(case.others[name], data.regions) for case in cases] for name in sorted(names)}
-    return {name: score_observer(task.metrics, truths, labels, data.num_classes) for name, labels in others.items()}
+    spacings = [spacing_of(case, data.distance_unit) for case in cases]
+    return {
+        name: score_observer(task.metrics, truths, labels, spacings, data.num_classes)
+        for name, labels in others.items()
+    }
 
 
 def _leave(
@@ -131,10 +138,22 @@ def _leave(
     """Write results.json and cases.csv; give hyper-parameters and final figures to the logger."""
     write_results(run_dir / "results.json", content)
     write_cases(run_dir / "cases.csv", sides, {side: list(getattr(data.split, side)) for side in sides})
+    _draw_reliability(config, run_dir, trainer, content["curves"])
     params = hyperparameters(config, _choices(), yaml.safe_load((run_dir / "overrides.yaml").read_text()))
     figures = final_figures(content, data.regions or data.class_names[1:])
     for logger in trainer.loggers:
         log_end(logger, params, figures, trainer.global_step)
+
+
+def _draw_reliability(config: dict[str, Any], run_dir: Path, trainer: pl.Trainer, curves: dict[str, Any]) -> None:
+    """Keep the reliability diagram of each side as a picture, and show it in the logger."""
+    for side, of_side in curves.items():
+        if "reliability" in of_side and config["callbacks"]["panels"]["enabled"]:
+            picture = draw_reliability(of_side["reliability"])
+            (run_dir / "figures").mkdir(exist_ok=True)
+            Image.fromarray(picture).save(run_dir / "figures" / f"reliability_{side}.png")
+            for logger in trainer.loggers:
+                show(logger, f"{side}/reliability", picture, trainer.global_step)
 
 
 def _report(run_dir: Path, content: dict[str, Any], board: bool) -> None:

@@ -38,7 +38,7 @@ class Case:
         image: (C, *S) in the dtype of the file; axis order (C, H, W) or (C, D, H, W).
         target: (*S) uint8 class indices, 255 = not labelled; None where no truth is known.
         spacing: Size of a pixel per spatial axis of ``image``, in ``spacing_unit``.
-        spacing_unit: "px" where the files do not tell, else "nm" or "mm".
+        spacing_unit: "mm", or "px" where the files do not tell.
         files: What was read, for messages.
         valid: (*S) bool, the pixels that count (field of view); None = all.
         others: Truths by further observers, like ``target``, under their names.

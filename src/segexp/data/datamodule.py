@@ -16,7 +16,7 @@ from segexp.data.augment import Augment
 from segexp.data.cache import CaseCache, settings_of
 from segexp.data.case import IGNORED, Case, Entry, slices_first, unlabelled_outside
 from segexp.data.intensity import IntensityRule, ZScore
-from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, Prepared, WeightMap, prepare
+from segexp.data.patches import UNITS, CaseDataset, PatchDataset, PatchSampler, Prepared, WeightMap, prepare
 from segexp.data.regions import Regions, require_regions
 from segexp.data.resample import resample
 from segexp.data.sources import Source
@@ -41,6 +41,7 @@ class DataModule(pl.LightningDataModule):
         slice_axis: Axis of volumes along which slices lie: 0, 1 or 2 of (D, H, W).
         spacing: Size of a pixel per axis to which images are brought for the network, in the cases' unit; "median" = of
             the training cases; None = as they are. Scores are always those of the cases as they are.
+        distance_unit: Of distances and volumes among the scores: "mm" as the files tell, or "px", each pixel 1.
         patches_per_epoch: Patches that make an epoch, over all processes.
         batch_size: Patches per step, over all processes.
         mirror_margin: See ``PatchDataset``.
@@ -73,6 +74,7 @@ class DataModule(pl.LightningDataModule):
         context: int = 0,
         slice_axis: int = 0,
         spacing: Sequence[float] | str | None = None,
+        distance_unit: str = "px",
         patches_per_epoch: int = 256,
         batch_size: int = 8,
         mirror_margin: int | str = 0,
@@ -93,6 +95,7 @@ class DataModule(pl.LightningDataModule):
         require_regions(regions, class_names)
         _require_sizes(patch_size, spatial_dims, batch_size, patches_per_epoch)
         _require_slices(spatial_dims, context, slice_axis)
+        require_choice("data.distance_unit", distance_unit, UNITS)
         require_at_least("data.foreground_share", foreground_share, 0)
         if foreground_share > 1:
             raise ValueError(f"data.foreground_share={foreground_share} must be a share from 0 to 1")
@@ -104,6 +107,7 @@ class DataModule(pl.LightningDataModule):
         self.channels, self.num_classes, self.spatial_dims = channels, num_classes, spatial_dims
         self.object_class, self.patch_size, self.mirror_margin = object_class, tuple(patch_size), mirror_margin
         self.context, self.slice_axis, self.spacing = context, slice_axis, spacing
+        self.distance_unit = distance_unit
         self.patches_per_epoch, self.batch_size = patches_per_epoch, batch_size
         self.foreground_share = foreground_share
         self.split_settings = {**(split or {}), "folds": folds, "fold": fold, "train_fraction": train_fraction}
@@ -194,6 +198,8 @@ class DataModule(pl.LightningDataModule):
             )
         if self.context and not sliced:
             raise ValueError(f"{where} is no volume: data.context={self.context} needs slices, set it to 0")
+        if self.distance_unit == "mm" and case.spacing_unit != "mm":
+            raise ValueError(f"{where} tells no size of a pixel in mm, but data.distance_unit=mm: set it to px")
         if case.target is not None:
             classes = case.target[case.target != IGNORED]
             if classes.max(initial=0) >= self.num_classes:
@@ -262,7 +268,7 @@ class DataModule(pl.LightningDataModule):
         return self._whole("test")
 
     def _whole(self, side: str) -> DataLoader:
-        dataset = CaseDataset(self.cases(side), self.regions)
+        dataset = CaseDataset(self.cases(side), self.regions, self.distance_unit)
         rank, world_size = self._processes()
         # No padding to equal lengths: each case is scored once, whatever the number of processes.
         return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world_size))

@@ -19,6 +19,7 @@ from segexp.data.regions import Regions, region_target
 from segexp.data.resample import resize_image
 
 WeightMap = Callable[[np.ndarray], np.ndarray]
+UNITS = ("px", "mm")
 SPOTS = 2000  # foreground positions remembered per case and class
 
 
@@ -71,6 +72,12 @@ def target_of(case: Case) -> np.ndarray:
     if case.target is None:
         raise ValueError(f"case {case.name} has no truth: it can be predicted, but neither trained on nor scored")
     return case.target
+
+
+def spacing_of(case: Case, unit: str) -> torch.Tensor:
+    """Size of a pixel (axes) float64 in ``unit``: 1 along each axis in "px"."""
+    spacing = torch.tensor(case.spacing, dtype=torch.float64)
+    return torch.ones_like(spacing) if unit == "px" else spacing
 
 
 def foreground_spots(target: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -204,23 +211,25 @@ class CaseDataset(Dataset):
     Args:
         cases: Validation or test cases.
         regions: Overlapping regions as targets, name -> classes; None = the classes.
+        distance_unit: "px" = every pixel measures 1; "mm" = the spacing of the cases.
     """
 
-    def __init__(self, cases: Sequence[Prepared], regions: Regions | None = None) -> None:
-        self.cases, self.regions = list(cases), regions
+    def __init__(self, cases: Sequence[Prepared], regions: Regions | None = None, distance_unit: str = "px") -> None:
+        self.cases, self.regions, self.distance_unit = list(cases), regions, distance_unit
 
     def __len__(self) -> int:
         return len(self.cases)
 
     def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return image (C, *S) as the network sees it, target and weight in the case's own size, case_index, name."""
+        """Return image (C, *S) as the network sees it; target, weight and spacing of the case itself; number, name."""
         prepared = self.cases[index]
         image = prepared.intensity.standardise(prepared.intensity.to_unit(prepared.case.image))
         target, weight = target_of(prepared.own), prepared.weight
         if weight is not None and weight.shape != target.shape:
             weight = resize_image(weight[None], target.shape)[0]
         item: dict[str, Any] = _tensors(image, target_tensor(target, self.regions), weight)
-        return item | {"case_index": index, "name": prepared.case.name}
+        spacing = spacing_of(prepared.own, self.distance_unit)
+        return item | {"case_index": index, "name": prepared.case.name, "spacing": spacing}
 
 
 class PatchSampler(Sampler[list[tuple[int, int]]]):

@@ -1,16 +1,19 @@
 """Scores per whole case, and the headline figures made of them."""
 
+from segexp.metrics.calibration import CalibrationScores
 from segexp.metrics.case_metric import CaseMetric
 from segexp.metrics.observers import score_observer
 from segexp.metrics.overlap import OverlapScores
 from segexp.metrics.partition import PartitionScores, compare_regions, partition_scores, thin_borders
-from segexp.metrics.summary import summarise, undefined
+from segexp.metrics.summary import joined, summarise, undefined
 
 __all__ = [
+    "CalibrationScores",
     "CaseMetric",
     "OverlapScores",
     "PartitionScores",
     "compare_regions",
+    "joined",
     "partition_scores",
     "score_observer",
     "summarise",

@@ -50,12 +50,13 @@ class CaseMetric(Metric):
         """Name of each figure -> one sentence: what is averaged over what, at which threshold, chosen how."""
 
     @abstractmethod
-    def measure(self, probs: Tensor, target: Tensor) -> Tensor:
+    def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:
         """Measure each case of a batch.
 
         Args:
             probs: (B, C, *S) float.
             target: (B, *S) int64, or (B, C, *S) of regions.
+            spacing: (B, axes) float64, size of a pixel per spatial axis.
 
         Returns:
             (B, *measured_shape) in the measurement's dtype, on the device of ``probs``.
@@ -63,20 +64,21 @@ class CaseMetric(Metric):
 
     @abstractmethod
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
-        """Turn all measurements into ``rows``, ``set`` and ``chosen`` (see `compute`).
+        """Turn all measurements into ``rows``, ``set``, ``chosen`` and, if any, ``curves`` (see `compute`).
 
         Args:
             cases: The n case numbers, ascending.
             measured: (n, *measured_shape) in the same order, on the CPU.
         """
 
-    def update(self, probs: Tensor, target: Tensor, case_index: Tensor) -> None:
+    def update(self, probs: Tensor, target: Tensor, case_index: Tensor, spacing: Tensor | None = None) -> None:
         """Measure a batch of whole cases.
 
         Args:
             probs: (B, C, *S) float, class probabilities.
             target: (B, *S) int64, class indices; of regions (B, C, *S), 1 in the region and 0 outside.
             case_index: (B,) int64, the number of each case in its set.
+            spacing: (B, axes) size of a pixel per spatial axis; None = 1, distances in pixels.
 
         Raises:
             ValueError: The shapes do not belong together.
@@ -87,7 +89,14 @@ class CaseMetric(Metric):
                 f"probs {tuple(probs.shape)}, target {tuple(target.shape)} and case_index {tuple(case_index.shape)} "
                 f"do not belong together: they must be (B, C, *S), (B, {'C, ' * self.multilabel}*S) and (B,)"
             )
-        measured = self.measure(probs.detach(), target.long())
+        axes = (probs.shape[0], probs.ndim - 2)
+        sizes = torch.ones(axes, dtype=torch.float64) if spacing is None else spacing.double()
+        if sizes.shape != axes:
+            raise ValueError(
+                f"spacing {tuple(sizes.shape)} does not belong to probs {tuple(probs.shape)}: it must be {axes}, one "
+                "size of a pixel per case and spatial axis"
+            )
+        measured = self.measure(probs.detach(), target.long(), sizes)
         self.case_index.append(case_index.long().to(self.device))
         self.measured.append(measured.to(self.device))
 
@@ -99,7 +108,8 @@ class CaseMetric(Metric):
             ``rows``: one dict per case and class, sorted by case, then in the order of the classes:
             ``{"case": int, "class": str, <metric>: float, ...}`` with nan where a metric is undefined;
             ``set``: figures of the whole set of cases;
-            ``chosen``: what was chosen on these cases or beforehand, empty for metrics that choose nothing.
+            ``chosen``: what was chosen on these cases or beforehand, empty for metrics that choose nothing;
+            ``curves``: name -> class -> name of each coordinate -> its values; absent for metrics that have none.
 
         Raises:
             ValueError: A case was seen twice.

@@ -13,7 +13,11 @@ from segexp.metrics.summary import summarise
 
 
 def score_observer(
-    metrics: Sequence[CaseMetric], truths: Sequence[Tensor], labels: Sequence[Tensor], num_classes: int
+    metrics: Sequence[CaseMetric],
+    truths: Sequence[Tensor],
+    labels: Sequence[Tensor],
+    spacings: Sequence[Tensor],
+    num_classes: int,
 ) -> dict[str, float]:
     """Score an observer's labels as if they were a prediction, with the metrics and thresholds of a run.
 
@@ -21,6 +25,7 @@ def score_observer(
         metrics: They stay as they are.
         truths: Per case (*S) class indices, or overlapping regions (R, *S).
         labels: The observer's, alike; what is no class counts as background, what is not 1 as outside the region.
+        spacings: Per case (axes) size of a pixel.
         num_classes: Background included.
 
     Returns:
@@ -30,9 +35,11 @@ def score_observer(
     whole: dict[str, float] = {}
     for metric in map(deepcopy, metrics):
         metric.reset()
-        for case, (truth, label) in enumerate(zip(truths, labels, strict=True)):
+        for case, (truth, label, spacing) in enumerate(zip(truths, labels, spacings, strict=True)):
             probs = (label == 1 if metric.multilabel else _one_hot(label, num_classes)).double()
-            metric.update(probs[None].to(metric.device), truth[None].to(metric.device), torch.tensor([case]))
+            metric.update(
+                probs[None].to(metric.device), truth[None].to(metric.device), torch.tensor([case]), spacing[None]
+            )
         result = metric.compute()
         rows += result["rows"]
         whole |= result["set"]

@@ -1,4 +1,4 @@
-"""Overlap of prediction and truth: Dice, IoU, precision and recall from exact pixel counts."""
+"""Overlap of prediction and truth from exact pixel counts: Dice, IoU, precision, recall, specificity, volume."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -6,98 +6,68 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from segexp.errors import require_at_least
-from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.per_class import PerClassMetric
 
 
-class OverlapScores(CaseMetric):
-    """Dice, IoU, precision and recall per case and foreground class or region.
+class OverlapScores(PerClassMetric):
+    """Dice, IoU, precision, recall, specificity and volume difference per case and foreground class or region.
 
-    Classes are those of the argmax prediction; a region is predicted where its probability is above 0.5. An undefined
-    ratio (0/0, for example the Dice of a class that neither truth nor prediction has) is nan.
-
-    Args:
-        class_names: The name of each class, background first.
-        regions: Names of the overlapping regions that are scored in place of the classes, one channel each; of a
-            mapping the keys. None = the classes.
-        ignore_index: Pixels with this target, or with a negative one, count nowhere.
-
-    Raises:
-        ValueError: There are fewer than two classes, or no region.
+    A ratio without denominator (the Dice of a class that neither truth nor prediction has, the volume difference of one
+    that the truth lacks) is undefined, nan. Arguments and errors as ``PerClassMetric``.
     """
 
     def __init__(
         self, class_names: Sequence[str], regions: Collection[str] | None = None, ignore_index: int = 255
     ) -> None:
-        require_at_least("number of class_names", len(class_names), 2, whole=True)
-        if regions is not None:
-            require_at_least("number of regions", len(regions), 1, whole=True)
-        scored = tuple(class_names[1:] if regions is None else regions)
-        super().__init__((len(scored), 3), torch.int64, ignore_index)
-        self.class_names, self.scored = tuple(class_names), scored
-        self.multilabel = regions is not None
+        super().__init__(class_names, regions, (4,), torch.int64, ignore_index)
 
     @property
     def protocol(self) -> dict[str, str]:
         """Name of each figure -> how it comes about."""
-        part, many, how = "foreground class", "classes", "argmax prediction"
-        if self.multilabel:
-            part, many, how = "region", "regions", "predicted where its probability is above 0.5"
-        per_case = f"per case and {part} ({how}), undefined (0/0) left out"
         ratios = {
             "dice": "2 TP / (2 TP + FP + FN)",
             "iou": "TP / (TP + FP + FN)",
             "precision": "TP / (TP + FP)",
             "recall": "TP / (TP + FN)",
+            "specificity": "TN / (TN + FP)",
+            "volume_difference": "|predicted - true volume| / true volume, that is |FP - FN| / (TP + FN),",
         }
-        sentences = {
-            name: f"{ratio} {per_case}; averaged over cases, then over {many}" for name, ratio in ratios.items()
-        }
+        per_case = f"per case and {self.part} ({self.how}), undefined (nothing to divide by) left out; {self.averaged}"
+        sentences = {name: f"{ratio} {per_case}" for name, ratio in ratios.items()}
+        together = f"with the pixels of all cases counted together; {self.how}"
         for name in self.scored:
-            sentences[f"dice_pooled_{name}"] = (
-                f"2 TP / (2 TP + FP + FN) of {part} {name} with the pixels of all cases counted together; {how}"
-            )
+            sentences[f"dice_pooled_{name}"] = f"{ratios['dice']} of {self.part} {name} {together}"
         return sentences
 
-    def measure(self, probs: Tensor, target: Tensor) -> Tensor:
-        """Count true positives, false positives and false negatives.
+    def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
+        """Count true and false positives and negatives.
 
         Args:
             probs: (B, C, *S) float.
             target: (B, *S) int64, or (B, R, *S) of regions.
+            spacing: Does not matter here.
 
         Returns:
-            (B, C - 1, 3) int64: TP, FP, FN of each foreground class; of regions (B, R, 3).
+            (B, K, 4) int64: TP, FP, FN, TN of each foreground class or region.
 
         Raises:
             ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
         if self.multilabel:
-            return self._measure_regions(probs, target)
-        self._require_classes(probs, target)
-        pred = probs.max(dim=1).indices  # the argmax, at a tenth of the time of argmax on the CPU
-        confusion = _confusion(pred, target, self.counted(target), probs.shape[1])
-        hit = confusion.diagonal(dim1=1, dim2=2)
-        return torch.stack([hit, confusion.sum(dim=1) - hit, confusion.sum(dim=2) - hit], dim=2)[:, 1:]
-
-    def _measure_regions(self, probs: Tensor, target: Tensor) -> Tensor:
-        if probs.shape[1] != len(self.scored):
-            raise ValueError(
-                f"probs have {probs.shape[1]} channels but there are {len(self.scored)} regions {list(self.scored)}: "
-                "give one channel and one name per region"
-            )
-        counted = self.counted(target)
-        if (target * counted).max() > 1:
-            raise ValueError(
-                f"target holds {int((target * counted).max())} but regions (B, R, *S) are 1 inside, 0 outside, or "
-                f"ignore_index={self.ignore_index}: turn class indices into regions"
-            )
-        pred, truth = (probs > 0.5) & counted, (target == 1) & counted
-        counts = (pred & truth, pred & ~truth, truth & ~pred)
-        return torch.stack([count.flatten(2).sum(2) for count in counts], dim=2)
+            masks = self.masks(probs, target)
+            hit = _sizes(masks[0] & masks[1])
+            pred, truth, counted = map(_sizes, masks)
+        else:
+            self.require_parts(probs, target)
+            labels = probs.max(dim=1).indices  # the argmax, at a tenth of the time of argmax on the CPU
+            confusion = _confusion(labels, target, self.counted(target), probs.shape[1])
+            hit = confusion.diagonal(dim1=1, dim2=2)[:, 1:]
+            pred, truth = confusion.sum(dim=1)[:, 1:], confusion.sum(dim=2)[:, 1:]
+            counted = confusion.sum(dim=(1, 2))[:, None]
+        return torch.stack([hit, pred - hit, truth - hit, counted - pred - truth + hit], dim=2)
 
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
-        """Turn counts (n, C - 1, 3) into rows per case and class and pooled figures."""
+        """Turn counts (n, K, 4) into rows per case and class and pooled figures."""
         names = self.scored
         rows = [
             {"case": case, "class": name, **_ratios(*counts)}
@@ -111,20 +81,10 @@ class OverlapScores(CaseMetric):
             "chosen": {},
         }
 
-    def _require_classes(self, probs: Tensor, target: Tensor) -> None:
-        known = len(self.class_names)
-        if probs.shape[1] != known:
-            raise ValueError(
-                f"probs have {probs.shape[1]} channels but there are {known} classes {list(self.class_names)}: "
-                "give one channel and one name per class"
-            )
-        nameless = self.counted(target) & (target >= known)
-        if nameless.any():
-            raise ValueError(
-                f"target holds class {int(target[nameless][0])} but there are {known} classes "
-                f"{list(self.class_names)}: name it in class_names, or mark such pixels with "
-                f"ignore_index={self.ignore_index}"
-            )
+
+def _sizes(mask: Tensor) -> Tensor:
+    """Count the pixels of each mask of (B, K, *S) bool: (B, K) int64, at a tenth of the time of a sum over axes."""
+    return torch.stack([part.count_nonzero() for part in mask.flatten(0, 1)]).view(mask.shape[:2])
 
 
 def _confusion(pred: Tensor, target: Tensor, counted: Tensor, classes: int) -> Tensor:
@@ -136,12 +96,14 @@ def _confusion(pred: Tensor, target: Tensor, counted: Tensor, classes: int) -> T
     return torch.bincount(cell.flatten(), minlength=cells + 1)[:cells].view(batch, classes, classes)
 
 
-def _ratios(tp: int, fp: int, fn: int) -> dict[str, float]:
+def _ratios(tp: int, fp: int, fn: int, tn: int) -> dict[str, float]:
     return {
         "dice": _ratio(2 * tp, 2 * tp + fp + fn),
         "iou": _ratio(tp, tp + fp + fn),
         "precision": _ratio(tp, tp + fp),
         "recall": _ratio(tp, tp + fn),
+        "specificity": _ratio(tn, tn + fp),
+        "volume_difference": _ratio(abs(fp - fn), tp + fn),
     }
 
 

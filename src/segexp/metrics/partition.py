@@ -1,11 +1,11 @@
-"""Partitions into regions: V_rand and V_info as the ISBI 2012 challenge defines them.
+"""Partitions into regions: V_rand and V_info as the ISBI 2012 challenge defines them, and the adapted Rand error.
 
 Source: Arganda-Carreras et al. 2015, "Crowdsourcing the creation of image segmentation algorithms for connectomics",
 Frontiers in Neuroanatomy 9:142, doi 10.3389/fnana.2015.00142.
 """
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -15,8 +15,20 @@ from segexp.errors import require_at_least, require_choice
 from segexp.metrics.case_metric import CaseMetric
 
 
+class RegionScores(NamedTuple):
+    """How well two partitions agree; 1 is perfect, 0 the worst."""
+
+    v_rand: float
+    v_info: float
+    rand_split: float
+    rand_merge: float
+
+
 class PartitionScores(CaseMetric):
     """V_rand and V_info of 2-D slices: do the same pixels share a region? 1 is perfect, 0 the worst.
+
+    The rows also split V_rand into ``rand_split`` and ``rand_merge``, and repeat it as the ``adapted_rand_error``
+    1 - V_rand of the SNEMI3D challenge, where 0 is perfect.
 
     A pixel is interior where the probability of the boundary class is below ``1 - threshold``; interior regions are
     grown until borders are one pixel wide and compared with the 4-connected regions of the truth, on the pixels of
@@ -42,7 +54,7 @@ class PartitionScores(CaseMetric):
         require_at_least("boundary_class", boundary_class, 0, whole=True)
         if not thresholds or min(thresholds) < 0 or max(thresholds) > 1:
             raise ValueError(f"thresholds={list(thresholds)} must be one or more probabilities in [0, 1]")
-        super().__init__((len(thresholds), 2), torch.float64, ignore_index)
+        super().__init__((len(thresholds), 4), torch.float64, ignore_index)
         self.boundary_class = boundary_class
         self.thresholds = tuple(thresholds)
         self.name = name
@@ -54,24 +66,29 @@ class PartitionScores(CaseMetric):
         how = f"threshold with the best mean V_rand over these same cases, of {tried}"
         if "threshold" in self.chosen:
             how = f"threshold {self.chosen['threshold']}, which was fixed beforehand on other cases"
+        at = f"interior {how}"
         measure = "per 2-D case, foreground-restricted, after border thinning, averaged over cases"
         most = f"maximum over interior thresholds {tried} of the mean over these cases (the ISBI 2012 protocol)"
         return {
-            "v_rand": f"F-score of the Rand index {measure}; interior {how}",
-            "v_info": f"F-score of the information {measure}; interior {how}",
+            "v_rand": f"F-score of the Rand index {measure}; {at}",
+            "v_info": f"F-score of the information {measure}; {at}",
             "v_rand_max": f"V_rand: {most}",
             "v_info_max": f"V_info: {most}",
+            "adapted_rand_error": f"1 - V_rand, the same figure turned round as SNEMI3D has it, {measure}; {at}",
+            "rand_split": f"Rand recall, share of the pairs of pixels of a true region left together, {measure}; {at}",
+            "rand_merge": f"Rand precision, share of the pairs put together that belong together, {measure}; {at}",
         }
 
-    def measure(self, probs: Tensor, target: Tensor) -> Tensor:
+    def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
         """Score each slice at each threshold.
 
         Args:
             probs: (B, C, H, W) float.
             target: (B, H, W) int64.
+            spacing: Does not matter here.
 
         Returns:
-            (B, T, 2) float64: V_rand and V_info per threshold.
+            (B, T, 4) float64: ``RegionScores`` per threshold.
 
         Raises:
             ValueError: The case is not two-dimensional, or has no channel for the boundary class.
@@ -85,16 +102,16 @@ class PartitionScores(CaseMetric):
         return torch.from_numpy(np.stack(scores))
 
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
-        """Turn scores (n, T, 2) into rows at the chosen threshold and maxima over thresholds."""
-        means = measured.nanmean(dim=0)  # (T, 2)
+        """Turn scores (n, T, 4) into rows at the chosen threshold and maxima over thresholds."""
+        means = measured.nanmean(dim=0)  # (T, 4)
         threshold = self.chosen.get("threshold", self._best_threshold(means[:, 0].tolist()))
         require_choice("chosen threshold", threshold, self.thresholds)
         at_threshold = measured[:, self.thresholds.index(threshold)].tolist()
         rows = [
-            {"case": case, "class": self.name, "v_rand": v_rand, "v_info": v_info}
-            for case, (v_rand, v_info) in zip(cases, at_threshold, strict=True)
+            {"case": case, "class": self.name, **RegionScores(*scores)._asdict(), "adapted_rand_error": 1 - scores[0]}
+            for case, scores in zip(cases, at_threshold, strict=True)
         ]
-        v_rand_max, v_info_max = means.amax(dim=0).tolist()
+        v_rand_max, v_info_max = means[:, :2].amax(dim=0).tolist()
         figures = {"v_rand_max": v_rand_max, "v_info_max": v_info_max, "threshold": threshold}
         return {"rows": rows, "set": figures, "chosen": {"threshold": threshold}}
 
@@ -112,7 +129,7 @@ class PartitionScores(CaseMetric):
         return self.thresholds[max(range(len(self.thresholds)), key=rank)]
 
 
-def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> tuple[float, float]:
+def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> RegionScores:
     """Score one proposal: thin its borders, then compare its regions with the true ones.
 
     Args:
@@ -120,12 +137,12 @@ def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> tuple[f
         truth_regions: (H, W) int, the number of the true region; 0 is border and counts nowhere.
 
     Returns:
-        V_rand and V_info in [0, 1]; nan where the truth has no region, 0 where the proposal has none.
+        All in [0, 1]; nan where the truth has no region, 0 where the proposal has none.
     """
     if not truth_regions.any():
-        return float("nan"), float("nan")
+        return RegionScores(*[float("nan")] * 4)
     if not interior.any():
-        return 0.0, 0.0
+        return RegionScores(0.0, 0.0, 0.0, 0.0)
     return compare_regions(thin_borders(interior), truth_regions)
 
 
@@ -146,19 +163,20 @@ def thin_borders(interior: np.ndarray) -> np.ndarray:
     return watershed(~columns_first, seeds, connectivity=1, watershed_line=True).T
 
 
-def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> tuple[float, float]:
+def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> RegionScores:
     """Compare two partitions on the pixels of true regions.
 
-    With p_ij the fraction of pixels in true region i and proposed region j, V_rand is the F-score
-    2 Σ p_ij² / (Σ a_i² + Σ b_j²) of the marginals a and b, and V_info is 2 I / (H(a) + H(b)), where I is the mutual
-    information. A pixel on a dam (0) is a proposed region of its own.
+    With p_ij the fraction of pixels in true region i and proposed region j, and a and b its marginals, the Rand split
+    score is Σ p_ij² / Σ a_i², the Rand merge score Σ p_ij² / Σ b_j², and V_rand their harmonic mean
+    2 Σ p_ij² / (Σ a_i² + Σ b_j²). V_info is 2 I / (H(a) + H(b)), where I is the mutual information. A pixel on a
+    dam (0) is a proposed region of its own.
 
     Args:
         regions: (H, W) int, the proposed partition; 0 marks dams.
         truth_regions: (H, W) int, the true partition; 0 counts nowhere, and something else must occur.
 
     Returns:
-        V_rand and V_info.
+        V_rand, V_info and the Rand split and merge scores.
     """
     from skimage.metrics import contingency_table
 
@@ -171,12 +189,14 @@ def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> tuple[flo
     pixels = np.count_nonzero(inside)
 
     squares_both, squares_proposed = (np.square(p).sum() + dams / pixels for p in (both, proposed))
-    v_rand = 2 * squares_both / (np.square(true).sum() + squares_proposed)
+    squares_true = np.square(true).sum()
+    v_rand = 2 * squares_both / (squares_true + squares_proposed)
 
     h_both, h_proposed = (_entropy(p) + dams * np.log(pixels) for p in (both, proposed))
     h_sum = _entropy(true) + h_proposed
     v_info = 2 * (h_sum - h_both) / h_sum if h_sum else 1.0  # both may be one single region
-    return float(v_rand), float(v_info)
+    split, merge = squares_both / squares_true, squares_both / squares_proposed
+    return RegionScores(*map(float, (v_rand, v_info, split, merge)))
 
 
 def _entropy(p: np.ndarray) -> float:

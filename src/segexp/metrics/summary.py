@@ -26,6 +26,14 @@ def summarise(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     return figures
 
 
+def joined(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Bring the rows of several metrics together: one per case and class, in the order in which they first come."""
+    together: dict[tuple[Any, Any], dict[str, Any]] = {}
+    for row in rows:
+        together.setdefault((row["case"], row["class"]), {}).update(row)
+    return list(together.values())
+
+
 def undefined(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     """Count the cases that `summarise` left out, per ``<metric>_<class>``."""
     return {

@@ -11,7 +11,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from segexp.inference import to_size
-from segexp.metrics import CaseMetric, summarise
+from segexp.metrics import CaseMetric, joined, summarise
 
 Predictor = Callable[[nn.Module, Tensor], Tensor]
 Batch = dict[str, Any]
@@ -121,7 +121,7 @@ class Task(pl.LightningModule):
         probs = (self.predictor if self._fitting else self.scorer)(self.network, self._image(batch))
         probs = to_size(probs, batch["target"].shape[2 - probs.ndim :])  # from the network's spacing to the case's own
         for metric in self.metrics:
-            metric.update(probs, batch["target"], batch["case_index"])
+            metric.update(probs, batch["target"], batch["case_index"], batch.get("spacing"))
         return probs
 
     @property
@@ -145,14 +145,23 @@ class Task(pl.LightningModule):
         rows: list[dict[str, Any]] = []
         whole: dict[str, float] = {}
         protocol: dict[str, str] = {}
+        curves: dict[str, Any] = {}
         for metric in self.metrics:
             result = metric.compute()
             protocol |= metric.protocol  # before the choice of these cases is fixed for the next ones
             metric.chosen = result["chosen"]
             rows += result["rows"]
             whole |= result["set"]
+            curves |= result.get("curves", {})
+        rows = joined(rows)
         figures = summarise(rows) | whole
-        self.results[side] = {"rows": rows, "figures": figures, "chosen": self.chosen(), "protocol": protocol}
+        self.results[side] = {
+            "rows": rows,
+            "figures": figures,
+            "chosen": self.chosen(),
+            "protocol": protocol,
+            "curves": curves,
+        }
         if self._fitting:  # the final figures are no point of the curves
             watched = {next(iter(metric.protocol)) for metric in self.metrics}  # the first figure of each metric
             for name, value in figures.items():

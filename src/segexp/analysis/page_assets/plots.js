@@ -85,6 +85,35 @@ function forest() {
   pairs.append(el("p", { class: "dim" }, "Filled: p after Holm's correction is at most 0.05."));
 }
 
+function reliability() {
+  const classes = Object.keys(DATA.reliability), list = shown();
+  place("s-reliability").hidden = !classes.length;
+  const legend = el("p", null, ...list.flatMap((i) => [badge(i), ` ${EXPERIMENTS[i].name} `]));
+  put("legend", legend);
+  put("reliability", ...classes.map((name) => {
+    const holder = el("div", null, el("h3", null, name));
+    holder.append(diagonal(name, list.filter((i) => DATA.reliability[name][i]), Math.min(room(place("reliability")), 430)));
+    return holder;
+  }));
+}
+
+function diagonal(name, list, size) {
+  const left = 44, bottom = size - 42, x = scale(0, 1, left, size - 10), y = scale(0, 1, bottom, 8);
+  const picture = draw("svg", { width: size, height: size, role: "img", "aria-label": `Reliability diagram of ${name}` },
+    axisBelow(x, 0, 1, 8, bottom, left, size, "probability"), axisLeft(y, 0, 1, left, size - 10),
+    draw("text", { class: "tick", x: left + 4, y: 10, "dominant-baseline": "hanging" }, "\u2191 share of pixels"),
+    draw("path", { class: "zero", d: `M${x(0)} ${y(0)}L${x(1)} ${y(1)}` }));
+  for (const i of list) {
+    const points = DATA.reliability[name][i], most = Math.max(...points.map((point) => point[2]));
+    const radius = (pixels) => 2 + 4 * Math.log10(1 + (9 * pixels) / most);
+    picture.append(draw("g", { class: colour(i) },
+      draw("path", { class: "mean", d: points.map(([p, share], k) => `${k ? "L" : "M"}${x(p)} ${y(share)}`).join("") }),
+      ...points.map(([p, share, pixels]) => draw("circle", { class: "solid", cx: x(p), cy: y(share), r: radius(pixels),
+        "data-tip": `${full(i)}\nprobability ${short(p, 3)}, share ${short(share, 3)}, ${several(pixels, "pixel")}` }))));
+  }
+  return picture;
+}
+
 const quantile = (sorted, share) => {
   const at = (sorted.length - 1) * share, below = Math.floor(at);
   return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);

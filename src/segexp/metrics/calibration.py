@@ -1,0 +1,109 @@
+"""Calibration: does a probability of 0.8 come true in 80 of 100 pixels?"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segexp.errors import require_at_least
+from segexp.metrics.per_class import PerClassMetric
+
+
+class CalibrationScores(PerClassMetric):
+    """Expected calibration error per case and foreground class or region, and the reliability diagram of all cases.
+
+    The probability of a class is compared with the share of pixels that are of it, bin by bin: the error is the mean
+    over the counted pixels of |share - mean probability| of their bin. All counted pixels take part, so where most of
+    an image is easy background, the error is small in itself: compare it on the same cases only.
+
+    Args:
+        class_names: The name of each class, background first.
+        regions: Names of the overlapping regions that are scored in place of the classes.
+        bins: Number of bins of equal width on [0, 1]; a probability on the border of two belongs to the upper one.
+        ignore_index: Pixels with this target, or with a negative one, count nowhere.
+
+    Raises:
+        ValueError: An argument is out of its range.
+
+    Source: Guo et al. 2017 (arXiv:1706.04599), per class as in Kull et al. 2019 (arXiv:1910.12656), equation 2.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        regions: Collection[str] | None = None,
+        bins: int = 15,
+        ignore_index: int = 255,
+    ) -> None:
+        require_at_least("bins", bins, 1, whole=True)
+        super().__init__(class_names, regions, (bins, 3), torch.float64, ignore_index)
+        self.bins = bins
+
+    @property
+    def protocol(self) -> dict[str, str]:
+        """Name of each figure -> how it comes about."""
+        what = f"|share of pixels in the {self.part} - mean probability| of {self.bins} equal bins, weighted by pixels"
+        sentences = {"ece": f"expected calibration error: {what}, per case and {self.part}; {self.averaged}"}
+        for name in self.scored:
+            sentences[f"ece_pooled_{name}"] = (
+                f"expected calibration error of {name}: {what}, all cases counted together"
+            )
+        return sentences
+
+    def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
+        """Fill the bins.
+
+        Args:
+            probs: (B, C, *S) float in [0, 1].
+            target: (B, *S) int64, or (B, R, *S) of regions.
+            spacing: Does not matter here.
+
+        Returns:
+            (B, K, bins, 3) float64 per bin: pixels, sum of probabilities, pixels that are of the class.
+
+        Raises:
+            ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
+        """
+        _, truth, counted = self.masks(probs, target)
+        predicted = self.part_probs(probs)
+        flat = (part.flatten(0, 1).flatten(1) for part in (predicted.double(), truth.double(), counted))
+        filled = torch.stack([self._filled(*rows) for rows in zip(*flat, strict=True)])
+        return filled.view(*predicted.shape[:2], self.bins, 3)
+
+    def _filled(self, probs: Tensor, truth: Tensor, counted: Tensor) -> Tensor:
+        """Bins (bins, 3) of one class of one case, from three (N,)."""
+        probs, truth = probs[counted], truth[counted]
+        place = (probs * self.bins).long().clamp_(0, self.bins - 1)
+        sums = [torch.bincount(place, weights, self.bins) for weights in (None, probs, truth)]
+        return torch.stack([part.double() for part in sums], dim=1)
+
+    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
+        """Turn bins (n, K, bins, 3) into rows per case and class, pooled figures and the reliability diagram."""
+        errors = calibration_error(measured).tolist()
+        pooled = measured.sum(dim=0)
+        rows = [
+            {"case": case, "class": name, "ece": error}
+            for case, of_case in zip(cases, errors, strict=True)
+            for name, error in zip(self.scored, of_case, strict=True)
+        ]
+        whole = calibration_error(pooled).tolist()
+        return {
+            "rows": rows,
+            "set": {f"ece_pooled_{name}": error for name, error in zip(self.scored, whole, strict=True)},
+            "chosen": {},
+            "curves": {"reliability": dict(zip(self.scored, map(_diagram, pooled), strict=True))},
+        }
+
+
+def calibration_error(bins: Tensor) -> Tensor:
+    """Expected calibration error (...) of bins (..., bins, 3); nan where no pixel counts."""
+    pixels, probs, truth = bins.unbind(-1)
+    return (truth - probs).abs().sum(-1) / pixels.sum(-1)
+
+
+def _diagram(bins: Tensor) -> dict[str, list[float | None]]:
+    """Pixels, mean probability and share of each of the bins (bins, 3); None where a bin has no pixels."""
+    filled = [(p / n, t / n) if n else (None, None) for n, p, t in bins.tolist()]
+    probability, share = map(list, zip(*filled, strict=True))
+    return {"probability": probability, "share": share, "pixels": bins[:, 0].tolist()}

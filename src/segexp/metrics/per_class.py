@@ -1,0 +1,117 @@
+"""The frame of scores per case and foreground class, or overlapping region."""
+
+from collections.abc import Collection, Sequence
+
+import torch
+from torch import Tensor
+
+from segexp.errors import require_at_least
+from segexp.metrics.case_metric import CaseMetric
+
+
+class PerClassMetric(CaseMetric):
+    """Base of scores per whole case and foreground class, or region.
+
+    Classes are those of the argmax prediction; a region is predicted where its probability is above 0.5.
+
+    Args:
+        class_names: The name of each class, background first.
+        regions: Names of the overlapping regions that are scored in place of the classes, one channel each; of a
+            mapping the keys. None = the classes.
+        measured_shape: Shape of the measurement of one class of one case.
+        measured_dtype: Its dtype, int64 or float64.
+        ignore_index: Pixels with this target, or with a negative one, count nowhere.
+
+    Raises:
+        ValueError: There are fewer than two classes, or no region.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        regions: Collection[str] | None,
+        measured_shape: tuple[int, ...],
+        measured_dtype: torch.dtype,
+        ignore_index: int = 255,
+    ) -> None:
+        require_at_least("number of class_names", len(class_names), 2, whole=True)
+        if regions is not None:
+            require_at_least("number of regions", len(regions), 1, whole=True)
+        scored = tuple(class_names[1:] if regions is None else regions)
+        super().__init__((len(scored), *measured_shape), measured_dtype, ignore_index)
+        self.class_names, self.scored = tuple(class_names), scored
+        self.multilabel = regions is not None
+
+    @property
+    def part(self) -> str:
+        """What is scored, for the protocol."""
+        return "region" if self.multilabel else "foreground class"
+
+    @property
+    def how(self) -> str:
+        """How the prediction comes about, for the protocol."""
+        return "predicted where its probability is above 0.5" if self.multilabel else "argmax prediction"
+
+    @property
+    def averaged(self) -> str:
+        """How the headline comes about, for the protocol."""
+        return f"averaged over cases, then over {'regions' if self.multilabel else 'classes'}"
+
+    def masks(self, probs: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Tell predicted, true and counted pixels of each part.
+
+        Args:
+            probs: (B, C, *S) float.
+            target: (B, *S) int64, or (B, R, *S) of regions.
+
+        Returns:
+            Three (B, K, *S) bool: predicted, true, counted; K foreground classes or regions. What does not count is
+            neither predicted nor true.
+
+        Raises:
+            ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
+        """
+        self.require_parts(probs, target)
+        if self.multilabel:
+            counted = self.counted(target)
+            return (probs > 0.5) & counted, (target == 1) & counted, counted
+        labels = torch.arange(1, len(self.class_names), device=probs.device).view(1, -1, *[1] * (probs.ndim - 2))
+        counted = self.counted(target).unsqueeze(1)
+        pred = (probs.max(dim=1, keepdim=True).indices == labels) & counted
+        truth = (target.unsqueeze(1) == labels) & counted
+        return pred, truth, counted.expand_as(pred)
+
+    def part_probs(self, probs: Tensor) -> Tensor:
+        """Keep the channels (B, K, *S) of the parts that are scored."""
+        return probs if self.multilabel else probs[:, 1:]
+
+    def require_parts(self, probs: Tensor, target: Tensor) -> None:
+        """Refuse channels or labels that have no name.
+
+        Raises:
+            ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
+        """
+        self._require_channels(probs)
+        counted = self.counted(target)
+        known = 2 if self.multilabel else len(self.class_names)
+        most = int((target * counted).max())
+        if most >= known and self.multilabel:
+            raise ValueError(
+                f"target holds {most} but regions (B, R, *S) are 1 inside, 0 outside, or "
+                f"ignore_index={self.ignore_index}: turn class indices into regions"
+            )
+        if most >= known:
+            raise ValueError(
+                f"target holds class {most} but there are {known} classes {list(self.class_names)}: name it in "
+                f"class_names, or mark such pixels with ignore_index={self.ignore_index}"
+            )
+
+    def _require_channels(self, probs: Tensor) -> None:
+        names, one, many = self.class_names, "class", "classes"
+        if self.multilabel:
+            names, one, many = self.scored, "region", "regions"
+        if probs.shape[1] != len(names):
+            raise ValueError(
+                f"probs have {probs.shape[1]} channels but there are {len(names)} {many} {list(names)}: "
+                f"give one channel and one name per {one}"
+            )
