@@ -20,7 +20,13 @@ FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group
 OPTIONS = [file for file in FILES if file != ("data", "datamodule")]  # the base of the data sets is not one itself
 HANDED_IN = {"augment", "weight_map", "seed", "network"}  # by build, from other groups
 REGIONS = "data.regions={object: [1]}"  # losses of overlapping regions want some
-NEEDS = {"folder": ["data.source.images=a", "data.source.masks=b"], "manifest": ["data.source.csv=a.csv"]}
+NEEDS = {
+    "compound": ["loss.terms.ce=1"],
+    "bce": [REGIONS],
+    "dice_bce": [REGIONS],
+    "folder": ["data.source.images=a", "data.source.masks=b"],
+    "manifest": ["data.source.csv=a.csv"],
+}
 DESCRIBED = {  # by a dataset.json in their root
     "msd": {"labels": {"0": "background", "1": "part"}, "modality": {"0": "MRI"}, "training": []},
     "nnunet": {"labels": {"background": 0, "part": 1}, "channel_names": {"0": "MRI"}, "file_ending": ".nii.gz"},
@@ -65,13 +71,16 @@ def test_every_option_composes_and_lists_every_knob_of_our_classes(group, option
         assert not missing, f"{key} ({node['_target_']}) does not show {missing}"
 
 
+LOSSES = [path.stem for path in sorted((CONF / "loss").glob("*.yaml"))]
 REFERENCES = [  # the file of each of our classes that is no variant: values = defaults of the signature
     ("model", "unet"),
-    *[("loss", path.stem) for path in sorted((CONF / "loss").glob("*.yaml"))],
+    ("model", "fcn8s"),
+    ("model", "unet_pretrained"),
+    *[("loss", name) for name in LOSSES if name not in ("focal_tversky", "dice_ce", "dice_bce")],
     *[("scheduler", path.stem) for path in sorted((CONF / "scheduler").glob("*.yaml"))],
     ("inference", "tiled"),
     ("performance", "default"),
-    ("metrics", "membrane"),
+    *[("metrics", path.stem) for path in sorted((CONF / "metrics").glob("*.yaml"))],
     ("data", "datamodule"),
     *[("data/intensity", path.stem) for path in sorted((CONF / "data" / "intensity").glob("*.yaml"))],
 ]
@@ -93,9 +102,9 @@ def test_values_are_the_defaults_of_the_signature(group, option):
             assert node[name] == default, f"{group}/{option}.yaml {key}.{name}={node[name]}, signature {default}"
 
 
-@pytest.mark.parametrize("loss", [path.stem for path in sorted((CONF / "loss").glob("*.yaml"))])
+@pytest.mark.parametrize("loss", LOSSES)
 def test_every_loss_builds_with_its_data(loss):
-    config = plain(compose([f"loss={loss}", "name=test", *[REGIONS] * ("bce" in loss)], run_dir="unused"))
+    config = plain(compose([f"loss={loss}", "name=test", *NEEDS.get(loss, [])], run_dir="unused"))
     build_data(config)
     assert build_task(config).loss is not None
 

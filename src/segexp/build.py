@@ -1,16 +1,20 @@
 """From configuration to objects: the only place that instantiates."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
+from torch import nn
 
+import segexp
 from segexp.data import DataModule
 from segexp.errors import require_choice
 from segexp.inference import SlicePredictor
 from segexp.training.task import Task
 
+TARGETS = ("classes", "regions")  # what a loss that does not say may take
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 
@@ -35,9 +39,16 @@ def build_task(config: dict[str, Any]) -> Task:
     predictor, scorer = _predictors(config)
     loss, metrics = _make(config["loss"]), {name: _make(node) for name, node in config["metrics"].items()}
     regions = config["data"]["regions"] is not None
-    _require_kind("loss", loss, regions, "loss=dice_ce" if not regions else "loss=bce or loss=dice_bce")
+    _require_target(
+        "loss",
+        loss,
+        getattr(loss, "takes", TARGETS),
+        regions,
+        "loss=bce or loss=dice_bce" if regions else "loss=dice_ce",
+    )
     for name, metric in metrics.items():
-        _require_kind(f"metrics.{name}", metric, regions, "metrics=overlap")
+        takes = ("regions",) if metric.multilabel else ("classes",)
+        _require_target(f"metrics.{name}", metric, takes, regions, "metrics=overlap")
     return Task(
         network=network,
         loss=loss,
@@ -46,7 +57,8 @@ def build_task(config: dict[str, Any]) -> Task:
         scheduler=_make(config["scheduler"]),
         predictor=predictor,
         scorer=scorer,
-        description=describe(config),
+        deep_supervision=_make(config["deep_supervision"]),
+        description=describe(config, network),
         memory_format=performance.memory_format(dims),
         seed=config["seed"],
     )
@@ -75,27 +87,27 @@ def build_trainer(config: dict[str, Any], purge_step: int | None = None) -> pl.T
     return instantiate(config["trainer"], callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
 
 
-def describe(config: dict[str, Any]) -> dict[str, Any]:
+def describe(config: dict[str, Any], network: nn.Module) -> dict[str, Any]:
     """Collect what a checkpoint must say of its network; the data module adds how images are made ready."""
-    model = {key: value for key, value in config["model"].items() if key != "_target_"}
     return {
-        "network": config["model"]["_target_"].rpartition(".")[2],
-        "model": model,
+        "network": type(network).__name__,
+        "model": network.config,
         "activation": config["inference"]["predictor"].get("activation"),
+        "inference": {k: v for k, v in config["inference"]["predictor"].items() if k not in ("_target_", "activation")},
+        "segexp_version": segexp.__version__,
     }
 
 
-def _require_kind(key: str, part: Any, regions: bool, remedy: str) -> None:
+def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:
     """Refuse a loss or metric of classes where the data give overlapping regions, and the other way round.
 
     Raises:
         ValueError: Names the loss or metric and what to choose.
     """
     what = f"{key} {type(part).__name__}"
-    multilabel = getattr(part, "multilabel", False)
-    if regions and not multilabel:
+    if regions and "regions" not in takes:
         raise ValueError(f"{what} is for classes that exclude each other, not for data.regions: choose {remedy}")
-    if multilabel and not regions:
+    if not regions and "classes" not in takes:
         raise ValueError(
             f"{what} is for overlapping regions, but data.regions is null: "
             f"name some, such as data.regions={{object: [1]}}, or choose {remedy}"

@@ -5,7 +5,7 @@ import pytest
 
 from segexp.data import Case, DataModule, Entry
 from segexp.data.cache import CaseCache
-from segexp.data.sources import Synthetic
+from segexp.data.sources import Folder, Synthetic
 
 
 def module(**changes) -> DataModule:
@@ -176,3 +176,9 @@ def test_decoded_cases_come_from_the_cache(tmp_path, monkeypatch):
     assert again.fingerprint() == first.fingerprint() == ready(**SLICED).fingerprint()
     one, two = (next(iter(data.train_dataloader())) for data in (first, again))
     np.testing.assert_array_equal(one["image"], two["image"])
+
+
+def test_description_tells_the_value_of_each_class_in_the_masks(tmp_path):
+    folder = {"source": Folder(tmp_path, tmp_path, values={7: 1, 0: 0, 3: 1}, mask_suffix="_mask")}
+    assert module(**folder).description()["label_values"] == [0, 3]
+    assert module().description()["label_values"] == [0, 1]

@@ -93,7 +93,7 @@ def test_checkpoint_is_enough_to_predict_and_gives_the_validation_loss(finished)
 @pytest.mark.parametrize(
     "overrides",
     [
-        ["inference=tiled_turns", "loss.region_weights=[1,3]"],
+        ["inference=tiled_turns", "loss.parts.bce.region_weights=[1,3]"],
         ["model=unet_2015", "model.depth=1", "data.patch_size=[36,36]", "data.mirror_margin=8"],
         ["data.source.size=[16,32,32]", "data.context=1", "data.patch_size=[16,16]"],
         ["model=unet_3d", "data.spatial_dims=3", "data.source.size=[16,32,32]", "data.patch_size=[8,16,16]"],
@@ -109,7 +109,7 @@ def test_choices_train(tmp_path, overrides):
 @pytest.mark.parametrize(
     ("overrides", "sentence"),
     [
-        ([REGIONS], "loss DiceCrossEntropy is for classes that exclude.*choose loss=bce or loss=dice_bce"),
+        ([REGIONS], "loss Compound is for classes that exclude.*choose loss=bce or loss=dice_bce"),
         (["loss=bce"], "loss BinaryCrossEntropy is for overlapping regions, but data.regions is null.*loss=dice_ce"),
         (
             [REGIONS, "loss=bce", "metrics=membrane"],

@@ -2,35 +2,20 @@
 
 import pytest
 import torch
-from monai.losses import DiceCELoss, DiceLoss, TverskyLoss
+from monai.losses import DiceLoss, TverskyLoss
 from torch import Tensor
 
-from segexp.losses import CrossEntropy, Dice, DiceCrossEntropy, Tversky, soft_dice, soft_tversky
-
-MASKS = ["random", "empty", "full", "one sample empty", "class absent"]
+from segexp.losses import Dice, GeneralisedDice, Tversky, soft_dice, soft_tversky
+from tests.losses.examples import MASKS, assert_same_value_and_gradient, degenerate
+from tests.losses.examples import draw as draw_kind
 
 
 def draw(*sizes: int, mask: str = "random") -> tuple[Tensor, Tensor]:
-    generator = torch.Generator().manual_seed(2)
-    logits = 3 * torch.randn((2, 3, *sizes), generator=generator)
-    target = torch.randint(0, 3, (2, *sizes), generator=generator)
-    if mask == "empty":
-        target.zero_()
-    if mask == "full":
-        target.fill_(2)
-    if mask == "one sample empty":
-        target[1] = 0
-    if mask == "class absent":
-        target[target == 1] = 0
-    return logits.requires_grad_(), target
+    logits, target, _ = draw_kind("classes", *sizes, ignored=0)
+    return logits, degenerate(target, mask)
 
 
-def assert_same_value_and_gradient(ours: Tensor, theirs: Tensor, logits: Tensor) -> None:
-    torch.testing.assert_close(ours, theirs)
-    torch.testing.assert_close(torch.autograd.grad(ours, logits), torch.autograd.grad(theirs, logits))
-
-
-@pytest.mark.parametrize("sizes", [(9, 7), (4, 5, 6), (1, 1)])
+@pytest.mark.parametrize("sizes", [(9, 7), (4, 5, 6), (2, 2)])
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize(
     ("include_background", "smooth", "squared", "batch"),
@@ -53,7 +38,7 @@ def test_dice_equals_monai(
     assert_same_value_and_gradient(ours, monai(logits, target.unsqueeze(1)), logits)
 
 
-@pytest.mark.parametrize("sizes", [(9, 7), (4, 5, 6), (1, 1)])
+@pytest.mark.parametrize("sizes", [(9, 7), (4, 5, 6), (2, 2)])
 @pytest.mark.parametrize("mask", MASKS)
 @pytest.mark.parametrize(
     ("alpha", "beta", "smooth", "include_background", "batch"),
@@ -73,36 +58,46 @@ def test_tversky_equals_monai(
         smooth_dr=smooth,
         batch=batch,
     )
-    ours = Tversky(alpha, beta, smooth, include_background, batch)(logits, target)
+    ours = Tversky(alpha, beta, 1.0, smooth, include_background, batch)(logits, target)
     assert_same_value_and_gradient(ours, monai(logits, target.unsqueeze(1)), logits)
+
+
+@pytest.mark.parametrize("sizes", [(9, 7), (4, 5, 6)])
+@pytest.mark.parametrize("batch", [False, True])
+@pytest.mark.parametrize("squared", [False, True])
+@pytest.mark.parametrize("region", ["random", "empty", "full"])
+def test_dice_of_regions_equals_monai(sizes: tuple, region: str, squared: bool, batch: bool) -> None:
+    logits, target, _ = draw_kind("regions", *sizes, ignored=0)
+    if region != "random":
+        target[:, 1] = region == "full"
+    monai = DiceLoss(sigmoid=True, squared_pred=squared, batch=batch, smooth_nr=1.0, smooth_dr=1.0)
+    ours = Dice(squared=squared, batch=batch)(logits, target)
+    assert_same_value_and_gradient(ours, monai(logits, target.float()), logits)
+
+
+@pytest.mark.parametrize("region", ["random", "empty", "full"])
+def test_tversky_of_regions_equals_monai(region: str) -> None:
+    logits, target, _ = draw_kind("regions", 6, 7, ignored=0)
+    if region != "random":
+        target[:, 1] = region == "full"
+    monai = TverskyLoss(sigmoid=True, alpha=0.3, beta=0.7, smooth_nr=1.0, smooth_dr=1.0)
+    assert_same_value_and_gradient(Tversky()(logits, target), monai(logits, target.float()), logits)
 
 
 @pytest.mark.parametrize("mask", MASKS)
-@pytest.mark.parametrize("class_weights", [None, [0.5, 1.0, 3.0]])
-def test_dice_cross_entropy_equals_monai(mask: str, class_weights: list[float] | None) -> None:
+@pytest.mark.parametrize("gamma", [0.75, 4 / 3])
+def test_focal_tversky_is_the_power_of_each_loss_of_monai(mask: str, gamma: float) -> None:
     logits, target = draw(6, 5, mask=mask)
-    monai = DiceCELoss(
-        to_onehot_y=True,
-        softmax=True,
-        smooth_nr=0.1,
-        smooth_dr=0.1,
-        squared_pred=True,
-        batch=True,
-        lambda_dice=0.25,
-        lambda_ce=3.0,
-        label_smoothing=0.2,
-    )
-    if class_weights is not None:
-        monai.cross_entropy.weight = torch.tensor(class_weights)  # of the cross-entropy alone
-    ours = DiceCrossEntropy(0.25, 3.0, True, 0.1, True, True, class_weights, 0.2)(logits, target)
-    assert_same_value_and_gradient(ours, monai(logits, target.unsqueeze(1)), logits)
+    monai = TverskyLoss(False, True, softmax=True, alpha=0.3, beta=0.7, smooth_nr=1.0, smooth_dr=1.0, reduction="none")
+    theirs = (monai(logits, target.unsqueeze(1)) ** gamma).mean()
+    assert_same_value_and_gradient(Tversky(gamma=gamma)(logits, target), theirs, logits)
 
 
-def test_dice_cross_entropy_weights_both_parts() -> None:
-    logits, target = draw(6, 5)
-    weight = torch.rand(target.shape)
-    parts = 2 * Dice()(logits, target, weight) + 3 * CrossEntropy()(logits, target, weight)
-    torch.testing.assert_close(DiceCrossEntropy(2, 3)(logits, target, weight), parts)
+def test_focal_tversky_of_the_paper_by_hand() -> None:
+    logits = torch.tensor([[[100.0, 100.0, -100.0, -100.0]]])  # one of two true pixels found, one false
+    target = torch.tensor([[[1, 0, 1, 0]]])
+    index = (1 + 1) / (1 + 0.3 * 1 + 0.7 * 1 + 1)
+    assert Tversky(gamma=0.75)(logits, target).item() == pytest.approx((1 - index) ** (1 / (4 / 3)))
 
 
 @pytest.mark.parametrize(
@@ -121,7 +116,7 @@ def test_ignored_pixels_as_in_monai(ours: torch.nn.Module, theirs: torch.nn.Modu
     assert_same_value_and_gradient(ours(logits, target), theirs(logits, target.unsqueeze(1)), logits)
 
 
-@pytest.mark.parametrize("loss", [Dice(), Dice(squared=True, batch=True), Tversky()])
+@pytest.mark.parametrize("loss", [Dice(), Dice(squared=True, batch=True), Tversky(), GeneralisedDice()])
 def test_a_pixel_of_weight_three_counts_as_three_pixels(loss: torch.nn.Module) -> None:
     logits, target = draw(8)
     weight = torch.ones(2, 8)
@@ -150,21 +145,19 @@ def test_over_the_batch_there_is_one_row() -> None:
     torch.testing.assert_close(soft_dice(probs, onehot), torch.tensor([[1.0], [1 / 2]]))
 
 
-@pytest.mark.parametrize("loss", [Dice(), Tversky(), DiceCrossEntropy(ce_weight=0)])
-def test_an_empty_mask_costs_what_is_predicted_and_pulls_it_down(loss: torch.nn.Module) -> None:
-    target = torch.zeros(1, 10, 10, dtype=torch.int64)
+@pytest.mark.parametrize("loss", [Dice(), Tversky(), GeneralisedDice(include_background=False), Tversky(gamma=0.75)])
+@pytest.mark.parametrize("kind", ["classes", "regions"])
+def test_an_empty_mask_costs_what_is_predicted_and_pulls_it_down(loss: torch.nn.Module, kind: str) -> None:
+    target = torch.zeros(1, *[1] * (kind == "regions"), 10, 10, dtype=torch.int64)
     silent, loud = (torch.tensor([0.0, level]).reshape(1, 2, 1, 1).repeat(1, 1, 10, 10) for level in (-100.0, 0.0))
+    if kind == "regions":
+        silent, loud = silent[:, 1:].clone(), loud[:, 1:].clone()
     assert loss(silent, target) == 0
-    price = 0.3 if isinstance(loss, Tversky) else 1.0
-    torch.testing.assert_close(loss(loud.requires_grad_(), target), torch.tensor(1 - 1 / (price * 50 + 1)))
-    loss(loud, target).backward()
-    assert (loud.grad[:, 1] > 0).all()
-
-
-@pytest.mark.parametrize("loss", [Dice(), Tversky(), DiceCrossEntropy()])
-def test_refuses_to_leave_out_the_only_class(loss: torch.nn.Module) -> None:
-    with pytest.raises(ValueError, match="include_background=False leaves nothing of logits with 1 class"):
-        loss(torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int64))
+    price, power = (0.3, loss.gamma) if isinstance(loss, Tversky) else (1.0, 1.0)
+    value = loss(loud.requires_grad_(), target)
+    torch.testing.assert_close(value, torch.tensor((1 - 1 / (price * 50 + 1)) ** power))
+    value.backward()
+    assert (loud.grad[:, -1] > 0).all()
 
 
 @pytest.mark.parametrize("overlap", [soft_dice, soft_tversky])

@@ -7,11 +7,23 @@ from pathlib import Path
 import torch
 import torch.distributed as dist
 
-from segexp.metrics import OverlapScores, PartitionScores
+from segexp.metrics import (
+    CalibrationScores,
+    CentrelineScores,
+    ObjectScores,
+    OverlapScores,
+    PartitionScores,
+    RankingScores,
+    SurfaceScores,
+)
 
 
 def fresh():
-    return [OverlapScores(["cell", "membrane"]), PartitionScores(thresholds=(0.3, 0.6))]
+    names = ["cell", "membrane"]
+    per_class = [
+        kind(names) for kind in (OverlapScores, CalibrationScores, CentrelineScores, ObjectScores, RankingScores)
+    ]
+    return [*per_class, SurfaceScores(names, unit="px"), PartitionScores(thresholds=(0.3, 0.6))]
 
 
 def used_and_reset():

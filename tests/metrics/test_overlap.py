@@ -2,16 +2,19 @@ import math
 
 import pytest
 import torch
+from sklearn.metrics import recall_score
 from torch.nn.functional import one_hot
 from torchmetrics.functional.classification import (
     multiclass_f1_score,
     multiclass_jaccard_index,
     multiclass_precision,
     multiclass_recall,
+    multiclass_specificity,
     multilabel_f1_score,
     multilabel_jaccard_index,
     multilabel_precision,
     multilabel_recall,
+    multilabel_specificity,
 )
 
 from segexp.metrics import OverlapScores
@@ -33,13 +36,16 @@ def scored(pred, target, names=NAMES, **options):
 def test_four_pixels_by_hand():
     pred, target = torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[1, 0, 1, 0]]])
     (row,) = scored(pred, target, ["background", "vessel"])["rows"]
-    assert row == {"case": 0, "class": "vessel", "dice": 0.5, "iou": 1 / 3, "precision": 0.5, "recall": 0.5}
+    ratios = {"dice": 0.5, "iou": 1 / 3, "precision": 0.5, "recall": 0.5, "specificity": 0.5, "volume_difference": 0.0}
+    assert row == {"case": 0, "class": "vessel", **ratios}
+    assert next(iter(ratios)) == next(iter(OverlapScores(["background", "vessel"]).protocol))  # what is watched
 
 
 def test_precision_and_recall_are_not_mixed_up():
     pred, target = torch.tensor([[[1, 1, 1, 1]]]), torch.tensor([[[1, 0, 0, 0]]])
     (row,) = scored(pred, target, ["background", "vessel"])["rows"]
     assert (row["precision"], row["recall"]) == (0.25, 1.0)
+    assert (row["specificity"], row["volume_difference"]) == (0.0, 3.0)
 
 
 @pytest.mark.parametrize("size", [(9, 7), (5, 6, 4)])
@@ -49,7 +55,12 @@ def test_agrees_with_torchmetrics_in_two_and_three_dimensions(size):
     target[torch.rand(target.shape, generator=generator) < 0.2] = 255
     rows = scored(pred, target)["rows"]
     assert [(row["case"], row["class"]) for row in rows] == [(c, name) for c in range(4) for name in NAMES[1:]]
-    truth = {"iou": multiclass_jaccard_index, "precision": multiclass_precision, "recall": multiclass_recall}
+    truth = {
+        "iou": multiclass_jaccard_index,
+        "precision": multiclass_precision,
+        "recall": multiclass_recall,
+        "specificity": multiclass_specificity,
+    }
     for metric, function in truth.items():
         for case in range(4):
             expected = function(pred[case], target[case], num_classes=3, average=None, ignore_index=255)[1:]
@@ -84,23 +95,55 @@ def test_pooled_dice_counts_the_pixels_of_all_cases_together():
 
 
 @pytest.mark.parametrize(
-    ("pred", "target", "dice", "iou", "precision", "recall"),
+    ("pred", "target", "dice", "iou", "precision", "recall", "specificity", "volume_difference"),
     [
-        (0, 0, math.nan, math.nan, math.nan, math.nan),  # the class is nowhere
-        (1, 1, 1.0, 1.0, 1.0, 1.0),  # it is everywhere
-        (1, 0, 0.0, 0.0, 0.0, math.nan),  # only predicted
-        (0, 1, 0.0, 0.0, math.nan, 0.0),  # only true
-        (1, 255, math.nan, math.nan, math.nan, math.nan),  # nothing counts
-        (1, -1, math.nan, math.nan, math.nan, math.nan),
+        (0, 0, math.nan, math.nan, math.nan, math.nan, 1.0, math.nan),  # the class is nowhere
+        (1, 1, 1.0, 1.0, 1.0, 1.0, math.nan, 0.0),  # it is everywhere
+        (1, 0, 0.0, 0.0, 0.0, math.nan, 0.0, math.nan),  # only predicted
+        (0, 1, 0.0, 0.0, math.nan, 0.0, math.nan, 1.0),  # only true
+        (1, 255, *[math.nan] * 6),  # nothing counts
+        (1, -1, *[math.nan] * 6),
     ],
 )
 @pytest.mark.parametrize("size", [(1, 1), (3, 5)])
-def test_degenerate_cases(pred, target, dice, iou, precision, recall, size):
-    result = scored(torch.full((1, *size), pred), torch.full((1, *size), target), ["background", "vessel"])
-    expected = {"case": 0, "class": "vessel", "dice": dice, "iou": iou, "precision": precision, "recall": recall}
+@pytest.mark.parametrize("regions", [None, ["vessel"]])
+def test_degenerate_cases(pred, target, dice, iou, precision, recall, specificity, volume_difference, size, regions):
+    metric = OverlapScores(["background", "vessel"], regions)
+    labels, truth = torch.full((1, *size), pred), torch.full((1, *size), target)
+    metric.update(
+        *((labels[None].double(), truth[None]) if regions else (probs_of(labels, 2), truth)), torch.tensor([0])
+    )
+    result = metric.compute()
+    expected = {"dice": dice, "iou": iou, "precision": precision, "recall": recall, "specificity": specificity}
+    expected |= {"case": 0, "class": "vessel", "volume_difference": volume_difference}
     assert result["rows"] == [pytest.approx(expected, nan_ok=True)]
     assert result["set"]["dice_pooled_vessel"] == pytest.approx(dice, nan_ok=True)
     assert result["chosen"] == {}
+
+
+@pytest.mark.parametrize("regions", [None, ["cup", "disc"]])
+def test_specificity_and_volume_agree_with_monai_and_scikit_learn(regions):
+    confusion = pytest.importorskip("monai.metrics").get_confusion_matrix
+    generator = torch.Generator().manual_seed(5)
+    pred, target = (torch.randint(0, 3, (4, 6, 5, 3), generator=generator) for _ in range(2))
+    target[0] %= 2  # no disc in the truth
+    probs, truth = probs_of(pred, 3), probs_of(target, 3)
+    metric = OverlapScores(NAMES, regions)
+    metric.update(*((probs[:, 1:], truth[:, 1:]) if regions else (probs, target)), torch.arange(4))
+    rows = metric.compute()["rows"]
+    tp, fp, tn, fn = confusion(probs, truth, include_background=False).view(8, 4).double().T
+    torch.testing.assert_close(metric.measured[1].view(8, 4).double(), torch.stack([tp, fp, fn, tn], dim=1))
+    found = torch.tensor([row["volume_difference"] for row in rows], dtype=torch.float64)
+    volumes, true_volumes = ((labels.flatten(2).sum(2)[:, 1:]).double() for labels in (probs, truth))
+    torch.testing.assert_close(
+        found.view(4, 2),
+        ((volumes - true_volumes).abs() / true_volumes).where(true_volumes > 0, math.nan),
+        equal_nan=True,
+    )
+    for row in rows:
+        label = NAMES.index(row["class"])
+        masks = [(labels[row["case"]] == label).flatten() for labels in (target, pred)]
+        assert row["specificity"] == pytest.approx(recall_score(*masks, pos_label=False))
 
 
 def test_ignored_pixels_do_not_change_the_score():
@@ -162,6 +205,7 @@ def test_overlapping_regions_agree_with_torchmetrics(size):
         "iou": multilabel_jaccard_index,
         "precision": multilabel_precision,
         "recall": multilabel_recall,
+        "specificity": multilabel_specificity,
     }
     for name, function in truth.items():
         expected = [
@@ -186,7 +230,10 @@ def test_a_region_is_predicted_above_a_half_whatever_the_others_say():
 
 def test_regions_have_a_protocol_of_their_own():
     protocol = OverlapScores(NAMES, REGIONS).protocol
-    assert set(protocol) == {"dice", "iou", "precision", "recall", "dice_pooled_whole", "dice_pooled_core"}
+    assert set(protocol) == set(OverlapScores(NAMES).protocol) - {"dice_pooled_cup", "dice_pooled_disc"} | {
+        "dice_pooled_whole",
+        "dice_pooled_core",
+    }
     assert all("region" in text and "probability is above 0.5" in text for text in protocol.values())
     assert "argmax" in OverlapScores(NAMES).protocol["dice"]
 

@@ -33,27 +33,29 @@ def split_in_two(height=8, width=9, column=4):
 
 def test_equal_partitions_score_one_whatever_their_numbers():
     interior, regions = split_in_two()
-    assert partition_scores(interior, regions) == pytest.approx((1, 1))
-    assert compare_regions(np.array([[5, 5, 2, 9]]), np.array([[1, 1, 7, 3]])) == pytest.approx((1, 1))
+    assert partition_scores(interior, regions) == pytest.approx((1, 1, 1, 1))
+    assert compare_regions(np.array([[5, 5, 2, 9]]), np.array([[1, 1, 7, 3]])) == pytest.approx((1, 1, 1, 1))
 
 
 def test_two_cells_merged_into_one():
     _, regions = split_in_two(column=4)  # two halves of 32 pixels each
     # Σa² = 1/2, Σb² = 1, Σp² = 1/2: 2 · 1/2 / (1/2 + 1); one region tells nothing about two
-    assert partition_scores(np.ones_like(regions, dtype=bool), regions) == pytest.approx((2 / 3, 0))
+    assert partition_scores(np.ones_like(regions, dtype=bool), regions) == pytest.approx((2 / 3, 0, 1, 1 / 2))
 
 
 def test_one_cell_split_in_two_by_a_dam():
     interior, _ = split_in_two(height=1, width=5, column=2)
     # 5 pixels: b = 2/5, 2/5 and the dam as a region of one pixel
     squares = (4 + 4 + 1) / 25
-    assert partition_scores(interior, np.ones((1, 5), dtype=int)) == pytest.approx((2 * squares / (1 + squares), 0))
+    expected = (2 * squares / (1 + squares), 0, squares, 1)
+    assert partition_scores(interior, np.ones((1, 5), dtype=int)) == pytest.approx(expected)
 
 
 def test_four_pixels_by_hand():
     truth, regions = np.array([[1, 1, 2, 2]]), np.array([[1, 1, 1, 2]])
-    v_rand, v_info = compare_regions(regions, truth)
+    v_rand, v_info, split, merge = compare_regions(regions, truth)
     assert v_rand == pytest.approx(2 * (4 + 1 + 1) / (4 + 4 + 9 + 1))
+    assert (split, merge) == pytest.approx(((4 + 1 + 1) / (4 + 4), (4 + 1 + 1) / (9 + 1)))
     h_truth, h_regions, h_both = 1, 2 - 0.75 * math.log2(3), 1.5  # in bits
     assert v_info == pytest.approx(2 * (h_truth + h_regions - h_both) / (h_truth + h_regions))
 
@@ -62,7 +64,7 @@ def test_only_pixels_of_true_regions_count():
     _, truth = split_in_two()
     regions = truth.copy()
     regions[:, 4] = 1 + np.arange(8)
-    assert compare_regions(regions, truth) == pytest.approx((1, 1))
+    assert compare_regions(regions, truth) == pytest.approx((1, 1, 1, 1))
 
 
 # --- degenerate partitions --------------------------------------------------------------------------------------------
@@ -73,12 +75,12 @@ def test_truth_without_region_is_undefined():
 
 
 def test_proposal_without_region_scores_zero():
-    assert partition_scores(np.zeros((4, 4), dtype=bool), np.ones((4, 4), dtype=int)) == (0, 0)
+    assert partition_scores(np.zeros((4, 4), dtype=bool), np.ones((4, 4), dtype=int)) == (0, 0, 0, 0)
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (4, 4)])
 def test_one_region_in_both_scores_one(shape):
-    assert partition_scores(np.ones(shape, dtype=bool), np.ones(shape, dtype=int)) == pytest.approx((1, 1))
+    assert partition_scores(np.ones(shape, dtype=bool), np.ones(shape, dtype=int)) == pytest.approx((1, 1, 1, 1))
 
 
 # --- thinning ---------------------------------------------------------------------------------------------------------
@@ -130,6 +132,41 @@ def test_v_rand_agrees_with_adapted_rand_error(regions, truth):
     assert compare_regions(regions, truth)[0] == pytest.approx(expected)
 
 
+@settings(max_examples=40, deadline=None)
+@given(regions=labellings, truth=labellings.filter(lambda truth: np.count_nonzero(truth) > 1))
+def test_split_and_merge_agree_with_recall_and_precision_of_adapted_rand_error(regions, truth):
+    """Pairs of a pixel with itself are put back as above; what scikit-image calls precision is its recall."""
+    own, inside = dams_as_regions(regions), truth > 0
+    a, b = (np.unique(x[inside], return_counts=True)[1] for x in (truth, own))
+    n = inside.sum()
+    if (a > 1).any() and (b > 1).any():  # else 0/0 over there
+        _, recall, precision = adapted_rand_error(truth, own)
+        found = compare_regions(regions, truth)
+        assert found.rand_merge == pytest.approx((precision * ((b**2).sum() - n) + n) / (b**2).sum())
+        assert found.rand_split == pytest.approx((recall * ((a**2).sum() - n) + n) / (a**2).sum())
+
+
+def test_scikit_image_swaps_precision_and_recall():
+    """A true region split in two: every proposed pair belongs together, which by its own docs is a precision of 1."""
+    truth, regions = np.ones((2, 8), dtype=int), np.repeat([[1, 2]], 8, axis=1).reshape(2, 8)
+    _, precision, recall = adapted_rand_error(truth, regions)
+    assert (precision, recall) == (pytest.approx(56 / 120), 1)
+    found = compare_regions(regions, truth)
+    assert (found.rand_split, found.rand_merge) == pytest.approx((64 * 2 / 256, 1))
+
+
+def test_adapted_rand_error_comes_near_that_of_scikit_image_as_regions_grow():
+    """Both are the same figure but for the pairs of a pixel with itself, which weigh less in larger regions."""
+    truth, regions = np.array([[1, 1, 2, 2, 3, 3]]), np.array([[4, 4, 4, 5, 5, 5]])
+    gaps = []
+    for size in (1, 4, 16):
+        large = [np.kron(x, np.ones((size, size), dtype=int)) for x in (truth, regions)]
+        gaps.append(abs(1 - compare_regions(large[1], large[0]).v_rand - adapted_rand_error(*large)[0]))
+    assert gaps[0] > 0.1
+    assert gaps[1] < gaps[0] / 10
+    assert gaps[2] < gaps[1] / 10
+
+
 @settings(max_examples=80, deadline=None)
 @given(regions=labellings, truth=labellings.filter(lambda truth: np.count_nonzero(truth) > 1))
 def test_v_info_agrees_with_variation_of_information(regions, truth):
@@ -171,7 +208,8 @@ def scored(*slices, chosen=None, **options):
 def test_the_threshold_that_separates_all_cells_is_chosen():
     result = scored(two_levels())
     assert result["chosen"] == {"threshold": 0.6}  # 0.6 to 0.9 are equal: the one nearest to 0.5
-    assert result["rows"] == [{"case": 0, "class": "regions", "v_rand": pytest.approx(1), "v_info": pytest.approx(1)}]
+    perfect = {"v_rand": 1, "v_info": 1, "rand_split": 1, "rand_merge": 1, "adapted_rand_error": 0}
+    assert result["rows"] == [pytest.approx({"case": 0, "class": "regions", **perfect})]
     assert result["set"] == pytest.approx({"v_rand_max": 1, "v_info_max": 1, "threshold": 0.6})
 
 
@@ -192,6 +230,20 @@ def test_the_maximum_is_of_the_mean_not_the_mean_of_maxima():
     assert scored(late, thresholds=thresholds)["set"]["v_rand_max"] == pytest.approx(1)
     assert scored(early, late, thresholds=thresholds)["set"]["v_rand_max"] == pytest.approx((1 + late_at_low) / 2)
     assert late_at_low < 0.9
+
+
+def test_a_merged_and_a_split_slice_tell_the_two_errors_apart():
+    probs, target = two_levels(weak=0.95)  # the weaker border is missing
+    (merged,) = scored((probs, target), thresholds=(0.6,))["rows"]
+    assert merged["rand_merge"] < 0.9
+    assert merged["rand_split"] == pytest.approx(1)
+    whole = torch.where(torch.arange(11) == 7, 0, target)  # one true cell where the proposal sees two
+    (split,) = scored((two_levels()[0], whole), thresholds=(0.6,))["rows"]
+    assert split["rand_merge"] == pytest.approx(1)
+    assert split["rand_split"] < 0.9
+    for row in (merged, split):
+        recall, precision = row["rand_split"], row["rand_merge"]
+        assert row["adapted_rand_error"] == pytest.approx(1 - 2 * precision * recall / (precision + recall))
 
 
 def test_a_slice_without_true_region_is_left_out():
@@ -261,7 +313,9 @@ def test_the_protocol_tells_where_the_threshold_comes_from():
     assert "best mean V_rand over these same cases" in metric.protocol["v_rand"]
     metric.chosen = {"threshold": 0.4}
     assert "0.4, which was fixed beforehand" in metric.protocol["v_rand"]
-    assert set(metric.protocol) == {"v_rand", "v_info", "v_rand_max", "v_info_max"}
+    figures = {"v_rand", "v_info", "rand_split", "rand_merge", "adapted_rand_error", "v_rand_max", "v_info_max"}
+    assert set(metric.protocol) == figures
+    assert "1 - V_rand, the same figure turned round" in metric.protocol["adapted_rand_error"]
 
 
 # --- the challenge's own scorer ---------------------------------------------------------------------------------------
@@ -283,10 +337,15 @@ def measured(path, target, scores):
     pixels = tifffile.imread(path)
     probs = probs_of(pixels.astype(np.float32) / np.float32(255))
     if len(np.unique(pixels)) > 2:
-        return PartitionScores().measure(probs, target, torch.ones(1, 2)).mean(dim=0).numpy()
+        return per_threshold(PartitionScores(), probs, target)
     # a binary proposal is the same at all thresholds but 1.0
-    halves = PartitionScores(thresholds=(0.5, 1.0)).measure(probs, target, torch.ones(1, 2)).mean(dim=0).numpy()
+    halves = per_threshold(PartitionScores(thresholds=(0.5, 1.0)), probs, target)
     return halves[[0] * 10 + [1]]
+
+
+def per_threshold(metric, probs, target):
+    """V_rand and V_info (T, 2), mean over slices."""
+    return metric.measure(probs, target, torch.ones(len(probs), 2)).mean(dim=0)[:, :2].numpy()
 
 
 @pytest.mark.parametrize("name", PROPOSALS)

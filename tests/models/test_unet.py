@@ -5,7 +5,8 @@ from hypothesis import strategies as st
 from torch import nn
 
 from segexp.models import DoubleConv, Down, UNet, Up
-from segexp.models.blocks import ACTIVATIONS, NORMS, UPSAMPLING, PixelShuffle
+from segexp.models.blocks import ACTIVATIONS, NORMS
+from segexp.models.upsampling import UPSAMPLING, PixelShuffle
 
 
 def parameters(network: nn.Module) -> int:

@@ -13,7 +13,10 @@ from segexp.analysis.runs import Run
 from segexp.errors import require_choice
 
 Content = dict[str, Any]
-POINTS = ("dice", "iou", "precision", "recall", "specificity", "nsd", "cldice", "f1")  # told in hundredths
+POINTS = (  # told in hundredths
+    *("dice", "iou", "precision", "recall", "specificity", "nsd", "cldice", "topology", "object", "roc_auc"),
+    *("average_precision", "v_rand", "v_info"),
+)
 WORST = 8  # cases that are shown where two experiments differ most
 
 
@@ -105,7 +108,8 @@ def _cost(found: Experiment) -> Content:
         return sum(known) / len(known) if known else None
 
     names = ("minutes", "peak_memory_mib", "energy_wh", "patches_per_second")
-    return {"parameters": found.first.record.get("parameters"), **{name: mean(name) for name in names}}
+    whole = {name: found.first.record.get(name) for name in ("parameters", "multiply_adds")}
+    return {**whole, **{name: mean(name) for name in names}}
 
 
 def _curve(run: Run) -> Content:
@@ -136,7 +140,7 @@ def _table(
         statistics.verdict(
             pair,
             (f"{letters[base]} ({experiments[base].name})", f"{letters[index]} ({experiments[index].name})"),
-            f"{unit}" if unit == "mm" else f"{metric} {unit}".strip(),
+            unit if unit in ("mm", "px") else f"{metric} {unit}".strip(),
             scale,
             better(metric) == "higher",
         )
@@ -227,7 +231,7 @@ def unit_of(metric: str) -> tuple[str, float]:
     """Unit in which differences are told, and the factor to it."""
     if metric.startswith(POINTS):
         return "points", 100.0
-    return ("mm", 1.0) if metric.endswith("_mm") else ("", 1.0)
+    return (metric[-2:], 1.0) if metric.endswith(("_mm", "_px")) else ("", 1.0)
 
 
 def _plain(value: Any) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 from segexp.analysis import statistics
 from segexp.analysis.runs import Run
 
-LOWER_IS_BETTER = ("hd95", "assd", "ece", "loss", "error", "volume_difference")
+LOWER_IS_BETTER = ("hd", "assd", "ece", "loss", "adapted_rand_error", "volume_difference")
 KEYS_OF_CASES = ("split", "case", "class")
 
 

@@ -7,6 +7,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import torch
 from hydra import compose
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
@@ -139,6 +140,7 @@ def step_cost(config: dict[str, Any]) -> dict[str, Any]:
     data, task = build_data(config), build_task(config)
     processes = build_trainer(config | {"callbacks": {}, "logger": None}).world_size
     sampler = PatchSampler(data.patches_per_epoch, data.batch_size, world_size=processes)
+    task.fit_class_weights(lambda: torch.ones(len(data.regions or data.class_names), 2))  # no data are read
     clock = StepClock(config["seconds"], config["trainer"]["accumulate_grad_batches"])
     trainer = build_trainer(_alone(config))
     trainer.callbacks.append(clock)  # type: ignore[attr-defined]

@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from csv import DictReader
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,9 @@ from segexp.errors import short_path
 from segexp.metrics import score_observer, undefined
 from segexp.training.checkpoint import load_checkpoint, load_weights
 from segexp.training.cost import Meter
+from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
+from segexp.training.measure import random_patches
 from segexp.training.notices import quiet
 from segexp.training.task import Task
 
@@ -60,7 +63,10 @@ def train(cfg: DictConfig) -> float:
         trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
         if trainer.is_global_zero:
             print(data.found.summary(more=f"segexp audit data={_choices().get('data', '')} shows them"))
-        record(data_fingerprint=data.fingerprint(), parameters=_parameters(task), split=vars(data.split))
+        record(data_fingerprint=data.fingerprint(), split=vars(data.split))
+        weights = task.fit_class_weights(data.class_counts)
+        if trainer.is_global_zero:
+            record(**_footprint(trainer, task, data), **({"class_weights": weights} if weights else {}))
         meter = Meter()
         trainer.fit(task, datamodule=data, ckpt_path=checkpoints(config)[0] if resumed else None, weights_only=True)
         best = load_checkpoint(checkpoints(config)[1])
@@ -180,8 +186,11 @@ def _choices() -> dict[str, Any]:
     return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
 
 
-def _parameters(task: Task) -> int:
-    return sum(p.numel() for p in task.network.parameters())
+def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> dict[str, Any]:
+    """Measure what the network takes and print it, before the first step."""
+    found = measure_footprint(task, trainer, random_patches(data, data.batch_size // trainer.world_size))
+    print_footprint(found, type(task.network).__name__)
+    return {name: value for name, value in asdict(found).items() if name not in ("patch", "batch")}
 
 
 def _check_patch(config: dict[str, Any], task: Task) -> None:

@@ -16,10 +16,10 @@ from segexp.data.augment import Augment
 from segexp.data.cache import CaseCache, settings_of
 from segexp.data.case import IGNORED, Case, Entry, slices_first, unlabelled_outside
 from segexp.data.intensity import IntensityRule, ZScore
-from segexp.data.patches import UNITS, CaseDataset, PatchDataset, PatchSampler, Prepared, WeightMap, prepare
-from segexp.data.regions import Regions, require_regions
+from segexp.data.patches import UNITS, CaseDataset, PatchDataset, PatchSampler, Prepared, WeightMap, prepare, target_of
+from segexp.data.regions import Regions, pixel_counts, require_regions
 from segexp.data.resample import resample
-from segexp.data.sources import Source
+from segexp.data.sources import Source, label_values
 from segexp.data.splits import Split, make_split
 from segexp.errors import require_at_least, require_choice
 
@@ -212,6 +212,11 @@ class DataModule(pl.LightningDataModule):
         """Cases of a side of the split: "train", "val" or "test"."""
         return [self._prepared[name] for name in getattr(self.split, side)]
 
+    def class_counts(self) -> torch.Tensor:
+        """Pixels inside, and pixels labelled, of each class or region in the training cases: (K, 2) int64."""
+        targets = [target_of(prepared.case) for prepared in self.cases("train")]
+        return torch.from_numpy(np.sum([pixel_counts(t, self.num_classes, self.regions) for t in targets], axis=0))
+
     def fingerprint(self) -> str:
         """Hash of the names, images and masks of all cases: equal data, equal fingerprint."""
         return self._fingerprint
@@ -220,11 +225,14 @@ class DataModule(pl.LightningDataModule):
         """Tell in plain values how images become what the network sees; part of the checkpoint."""
         return {
             "class_names": self.class_names,
+            "label_values": label_values(self.source, self.num_classes),
             "regions": None if self.regions is None else {name: list(part) for name, part in self.regions.items()},
             "channels": self.channels,
+            "spatial_dims": self.spatial_dims,
             "context": self.context,
             "slice_axis": self.slice_axis,
             "spacing": None if self.spacing is None else [float(s) for s in self.spacing],
+            "distance_unit": self.distance_unit,
             "patch_size": list(self.patch_size),
             "intensity": self.intensity.description(),
         }

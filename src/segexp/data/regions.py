@@ -67,3 +67,12 @@ def _require_region(name: object, classes: object, class_names: Sequence[str]) -
         )
     if len(set(classes)) < len(classes):
         raise ValueError(f"data.regions.{name}={list(classes)} names a class twice: once is enough")
+
+
+def pixel_counts(labels: np.ndarray, num_classes: int, regions: Regions | None) -> np.ndarray:
+    """Count the pixels of class indices (*S): (K, 2) int64, inside each class or region and labelled for it."""
+    if regions is None:
+        inside = np.bincount(labels[labels != IGNORED].ravel(), minlength=num_classes)
+        return np.stack([inside, np.full(num_classes, inside.sum())], axis=1)
+    target = region_target(labels, regions).reshape(len(regions), -1)
+    return np.stack([(target == 1).sum(1), (target != IGNORED).sum(1)], axis=1)

@@ -1,21 +1,38 @@
-"""Losses: logits (B, C, *S), target (B, *S) int64 and an optional weight (B, *S) in, one number out.
+"""Losses: logits (B, C, *S), a target and an optional weight (B, *S) in, one number out.
 
-Those of overlapping regions take a target (B, R, *S) and say so: their attribute ``multilabel`` is true.
+Each says in ``takes`` which targets it takes: "classes", (B, *S) int64; "regions" that may overlap, (B, R, *S) of 0 and
+1; or both, told by the target's number of axes. 255 means unknown in either.
 """
 
-from segexp.losses.multilabel import BinaryCrossEntropy, DiceBinaryCrossEntropy
-from segexp.losses.overlap import Dice, DiceCrossEntropy, Tversky, soft_dice, soft_tversky
+from segexp.losses.boundary import Boundary, signed_distance
+from segexp.losses.class_weights import ClassWeights, balanced_weights
+from segexp.losses.compound import Compound
+from segexp.losses.generalised_dice import GeneralisedDice
+from segexp.losses.lovasz import Lovasz, lovasz_jaccard
+from segexp.losses.multilabel import BinaryCrossEntropy
+from segexp.losses.overlap import Dice, Tversky, soft_dice, soft_tversky
 from segexp.losses.pixel import CrossEntropy, Focal, WeightedCrossEntropy2015
+from segexp.losses.supervision import DeepSupervision
+from segexp.losses.topology import ClDice, soft_skeleton
 
 __all__ = [
     "BinaryCrossEntropy",
+    "Boundary",
+    "ClDice",
+    "ClassWeights",
+    "Compound",
     "CrossEntropy",
+    "DeepSupervision",
     "Dice",
-    "DiceBinaryCrossEntropy",
-    "DiceCrossEntropy",
     "Focal",
+    "GeneralisedDice",
+    "Lovasz",
     "Tversky",
     "WeightedCrossEntropy2015",
+    "balanced_weights",
+    "lovasz_jaccard",
+    "signed_distance",
     "soft_dice",
+    "soft_skeleton",
     "soft_tversky",
 ]

@@ -1,12 +1,11 @@
-"""Losses that measure overlap of regions: Dice, Tversky, and Dice with cross-entropy."""
-
-from collections.abc import Sequence
+"""Losses that measure the overlap of classes or regions: Dice and Tversky."""
 
 import torch
 from torch import Tensor, nn
 
 from segexp.errors import require_at_least
-from segexp.losses.pixel import CLASS_DIM, CrossEntropy, at_least_float32, require_ignore_index, require_shapes
+from segexp.losses.checks import require_above_zero, require_ignore_index
+from segexp.losses.regions import soft_regions
 
 
 def soft_dice(
@@ -79,13 +78,13 @@ def soft_tversky(
 
 
 class Dice(nn.Module):
-    """1 - soft Dice, averaged over classes and samples.
+    """1 - soft Dice, averaged over classes (or regions) and samples.
 
     Where a class is absent from the mask, its loss is 1 - smooth / (|P| + smooth): 0 if nothing of it is predicted,
     else a pull towards less. A sample whose pixels are all ignored scores 1: loss 0, gradient 0.
 
     Args:
-        include_background: Count class 0 too.
+        include_background: Count class 0 too; of regions it has no meaning.
         smooth: Added above and below, above 0.
         squared: Square the probabilities in the sum below, as V-Net does.
         batch: Take the sums over the whole batch: steadier where many patches lack a class.
@@ -96,6 +95,8 @@ class Dice(nn.Module):
 
     Source: Milletari et al. 2016 (V-Net).
     """
+
+    takes = ("classes", "regions")
 
     def __init__(
         self,
@@ -119,7 +120,7 @@ class Dice(nn.Module):
 
         Args:
             logits: (B, C, *S); half precision is computed in float32.
-            target: (B, *S) int64 class indices.
+            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
             weight: (B, *S) factor of each pixel in the sums of Dice.
 
         Returns:
@@ -128,34 +129,41 @@ class Dice(nn.Module):
         Raises:
             ValueError: The shapes do not fit, or there is only background to count and it is left out.
         """
-        probs, onehot, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
-        return 1 - soft_dice(probs, onehot, self.smooth, self.squared, self.batch, factors).mean()
+        probs, truth, _, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
+        return 1 - soft_dice(probs, truth, self.smooth, self.squared, self.batch, factors).mean()
 
 
 class Tversky(nn.Module):
-    """1 - soft Tversky overlap, averaged over classes and samples; alpha = beta = 0.5 is Dice of twice the ``smooth``.
+    """(1 - soft Tversky overlap)^gamma, averaged over classes (or regions) and samples.
 
-    Where a class is absent from the mask, its loss is 1 - smooth / (alpha |P| + smooth): 0 if nothing of it is
-    predicted, else a pull towards less. A sample whose pixels are all ignored scores 1: loss 0, gradient 0.
+    alpha = beta = 0.5 is Dice of twice the ``smooth``. Where a class is absent from the mask, its loss is
+    (1 - smooth / (alpha |P| + smooth))^gamma: 0 if nothing of it is predicted, else a pull towards less. A sample whose
+    pixels are all ignored scores 1: loss 0, gradient 0.
 
     Args:
         alpha: Price of false positives, at least 0.
         beta: Price of false negatives, at least 0; not both 0.
+        gamma: Exponent of each class' loss, above 0; 1 = Tversky. Focal Tversky is written with the exponent 1 / gamma
+            in the paper (best at gamma = 4/3) and with gamma = 0.75 in its code: here it is the exponent, so 0.75.
         smooth: Added above and below, above 0.
-        include_background: Count class 0 too.
+        include_background: Count class 0 too; of regions it has no meaning.
         batch: Take the sums over the whole batch.
         ignore_index: Pixels with this target do not count.
 
     Raises:
         ValueError: A value is outside its range.
 
-    Source: Salehi et al. 2017 (Tversky loss function for image segmentation).
+    Source: Salehi et al. 2017 (Tversky loss function for image segmentation); gamma: Abraham & Khan 2018 (A novel focal
+    Tversky loss function), their alpha is our beta.
     """
+
+    takes = ("classes", "regions")
 
     def __init__(
         self,
         alpha: float = 0.3,
         beta: float = 0.7,
+        gamma: float = 1.0,
         smooth: float = 1.0,
         include_background: bool = False,
         batch: bool = False,
@@ -166,70 +174,28 @@ class Tversky(nn.Module):
         require_at_least("beta", beta, 0)
         if alpha == beta == 0:
             raise ValueError("alpha=0 and beta=0 make every prediction perfect: put one of them above 0")
+        require_at_least("gamma", gamma, 0)
+        if gamma == 0:
+            raise ValueError("gamma=0 makes every loss 1: take 1 for Tversky, 0.75 for focal Tversky")
         require_above_zero("smooth", smooth)
         require_ignore_index(ignore_index)
-        self.alpha = alpha
-        self.beta = beta
-        self.smooth = smooth
+        self.alpha, self.beta, self.gamma = alpha, beta, gamma
+        self.smooth, self.batch = smooth, batch
         self.include_background = include_background
-        self.batch = batch
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return 1 - Tversky overlap; arguments, result and errors as ``Dice.forward``."""
-        probs, onehot, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
-        return 1 - soft_tversky(probs, onehot, self.alpha, self.beta, self.smooth, self.batch, factors).mean()
+        """Return the mean of (1 - overlap)^gamma; arguments, result and errors as ``Dice.forward``."""
+        probs, truth, _, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
+        miss = 1 - soft_tversky(probs, truth, self.alpha, self.beta, self.smooth, self.batch, factors)
+        return self._focused(miss).mean()
 
-
-class DiceCrossEntropy(nn.Module):
-    """dice_weight * Dice + ce_weight * CrossEntropy.
-
-    An empty mask: the Dice part is as ``Dice`` says, the cross-entropy goes on counting every pixel as background.
-
-    Args:
-        dice_weight: Factor of Dice, at least 0.
-        ce_weight: Factor of cross-entropy, at least 0; not both 0.
-        include_background: Count class 0 in Dice too.
-        smooth: Of Dice, above 0.
-        squared: Of Dice.
-        batch: Of Dice.
-        class_weights: Of the cross-entropy.
-        label_smoothing: Of the cross-entropy.
-        ignore_index: Pixels with this target do not count.
-
-    Raises:
-        ValueError: A value is outside its range.
-
-    Source: Isensee et al. 2021 (nnU-Net), who sum the two.
-    """
-
-    def __init__(
-        self,
-        dice_weight: float = 1.0,
-        ce_weight: float = 1.0,
-        include_background: bool = False,
-        smooth: float = 1.0,
-        squared: bool = False,
-        batch: bool = False,
-        class_weights: Sequence[float] | None = None,
-        label_smoothing: float = 0.0,
-        ignore_index: int = 255,
-    ) -> None:
-        super().__init__()
-        require_at_least("dice_weight", dice_weight, 0)
-        require_at_least("ce_weight", ce_weight, 0)
-        if dice_weight == ce_weight == 0:
-            raise ValueError("dice_weight=0 and ce_weight=0 leave no loss: put one of them above 0")
-        self.dice_weight = dice_weight
-        self.ce_weight = ce_weight
-        self.dice = Dice(include_background, smooth, squared, batch, ignore_index)
-        self.cross_entropy = CrossEntropy(class_weights, label_smoothing, ignore_index)
-
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the weighted sum; both parts get ``weight``. Arguments and errors as ``Dice.forward``."""
-        dice: Tensor = self.dice(logits, target, weight)
-        cross_entropy: Tensor = self.cross_entropy(logits, target, weight)
-        return self.dice_weight * dice + self.ce_weight * cross_entropy
+    def _focused(self, miss: Tensor) -> Tensor:
+        if self.gamma == 1:
+            return miss
+        # The slope of miss^gamma at 0 is infinite where gamma < 1, and rounding may take miss below 0.
+        above_zero = miss.clamp_min(torch.finfo(miss.dtype).tiny)
+        return torch.where(miss > 0, above_zero**self.gamma, 0)
 
 
 def pixel_sums(values: Tensor, batch: bool, weight: Tensor | None) -> Tensor:
@@ -244,37 +210,4 @@ def require_same_shape(probs: Tensor, onehot: Tensor) -> None:
     if probs.shape != onehot.shape:
         raise ValueError(
             f"onehot of shape {tuple(onehot.shape)} must have the shape of probs {tuple(probs.shape)}: (B, C, *S)"
-        )
-
-
-def soft_regions(
-    logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, include_background: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Turn logits and class indices into what overlaps are summed from.
-
-    Returns:
-        probs and one-hot truth (B, C, *S), without class 0 unless it is included; weight (B, 1, *S), 0 where ignored.
-
-    Raises:
-        ValueError: The shapes do not fit, or no class is left.
-    """
-    require_shapes(logits, target, weight)
-    if logits.shape[CLASS_DIM] == 1 and not include_background:
-        raise ValueError(
-            "include_background=False leaves nothing of logits with 1 class: use 2 classes or include_background=True"
-        )
-    probs = at_least_float32(logits).softmax(CLASS_DIM)
-    counted = target != ignore_index
-    onehot = torch.zeros_like(probs).scatter_(CLASS_DIM, target.where(counted, 0).unsqueeze(CLASS_DIM), 1)
-    factors = counted.to(probs.dtype) if weight is None else counted * weight.to(probs.dtype)
-    first = 0 if include_background else 1
-    return probs[:, first:], onehot[:, first:], factors.unsqueeze(CLASS_DIM)
-
-
-def require_above_zero(name: str, value: float) -> None:
-    """Refuse 0 and less: the overlap of a class absent from both sides would be 0 / 0."""
-    require_at_least(name, value, 0)
-    if value == 0:
-        raise ValueError(
-            f"{name}={value} must be above 0, or an absent class gives nan: take 1e-5 to add almost nothing"
         )

@@ -1,6 +1,5 @@
 """Losses that are means over pixels: cross-entropy, focal loss, and the weighted cross-entropy of the U-Net paper."""
 
-import math
 from collections.abc import Sequence
 
 import torch
@@ -8,8 +7,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segexp.errors import require_at_least
-
-CLASS_DIM = 1
+from segexp.losses.checks import at_least_float32, require_class_shapes, require_ignore_index
+from segexp.losses.class_weights import ClassWeights
 
 
 class CrossEntropy(nn.Module):
@@ -20,7 +19,7 @@ class CrossEntropy(nn.Module):
 
     Args:
         class_weights: One factor per class, at least 0; the mean over pixels is divided by the sum of the factors of
-            their classes, as torch does. None weighs all classes alike.
+            their classes, as torch does. "auto" = ``balanced_weights`` of the training cases. None = all alike.
         label_smoothing: Share in [0, 1] of the truth that is spread evenly over all classes.
         ignore_index: Pixels with this target do not count.
 
@@ -28,16 +27,17 @@ class CrossEntropy(nn.Module):
         ValueError: A value is outside its range.
     """
 
+    takes = ("classes",)
+
     def __init__(
-        self, class_weights: Sequence[float] | None = None, label_smoothing: float = 0.0, ignore_index: int = 255
+        self, class_weights: Sequence[float] | str | None = None, label_smoothing: float = 0.0, ignore_index: int = 255
     ) -> None:
         super().__init__()
         require_at_least("label_smoothing", label_smoothing, 0)
         if label_smoothing > 1:
             raise ValueError(f"label_smoothing={label_smoothing} must be at most 1: it is a share of the truth")
         require_ignore_index(ignore_index)
-        self.register_buffer("class_weights", weight_tensor("class_weights", class_weights), persistent=False)
-        self.class_weights: Tensor | None
+        self.class_weights = ClassWeights("class_weights", class_weights)
         self.label_smoothing = label_smoothing
         self.ignore_index = ignore_index
 
@@ -53,11 +53,11 @@ class CrossEntropy(nn.Module):
             Scalar.
 
         Raises:
-            ValueError: The shapes do not fit, or the class weights are not one per class.
+            ValueError: The shapes do not fit, or the class weights are not one per class or not yet fitted.
         """
-        require_shapes(logits, target, weight)
+        require_class_shapes(logits, target, weight)
         logits = at_least_float32(logits)
-        factors = fitting_class_weights(self.class_weights, logits)
+        factors = self.class_weights(logits)
         losses = F.cross_entropy(
             logits,
             target,
@@ -80,6 +80,7 @@ class Focal(nn.Module):
     Args:
         gamma: Focusing exponent, at least 0; 0 gives cross-entropy.
         class_weights: One factor per class (alpha of the paper), at least 0; the mean is not divided by their sum.
+            "auto" = ``balanced_weights`` of the training cases. None = all alike.
         ignore_index: Pixels with this target do not count.
 
     Raises:
@@ -88,14 +89,15 @@ class Focal(nn.Module):
     Source: Lin et al. 2017 (Focal Loss for Dense Object Detection), equation 5, for softmax, mean over pixels.
     """
 
+    takes = ("classes",)
+
     def __init__(
-        self, gamma: float = 2.0, class_weights: Sequence[float] | None = None, ignore_index: int = 255
+        self, gamma: float = 2.0, class_weights: Sequence[float] | str | None = None, ignore_index: int = 255
     ) -> None:
         super().__init__()
         require_at_least("gamma", gamma, 0)
         require_ignore_index(ignore_index)
-        self.register_buffer("class_weights", weight_tensor("class_weights", class_weights), persistent=False)
-        self.class_weights: Tensor | None
+        self.class_weights = ClassWeights("class_weights", class_weights)
         self.gamma = gamma
         self.ignore_index = ignore_index
 
@@ -111,16 +113,16 @@ class Focal(nn.Module):
             Scalar.
 
         Raises:
-            ValueError: The shapes do not fit, or the class weights are not one per class.
+            ValueError: The shapes do not fit, or the class weights are not one per class or not yet fitted.
         """
-        require_shapes(logits, target, weight)
+        require_class_shapes(logits, target, weight)
         logits = at_least_float32(logits)
         counted = target != self.ignore_index
         entropies = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
         # 1 - p stays above 0, for the slope of (1 - p)^gamma at 0 is infinite where gamma < 1.
         miss = (-torch.expm1(-entropies)).clamp_min(torch.finfo(logits.dtype).tiny)
         losses = miss**self.gamma * entropies
-        factors = fitting_class_weights(self.class_weights, logits)
+        factors = self.class_weights(logits)
         if factors is not None:
             losses = losses * factors[target.where(counted, 0)]
         return mean_over(losses, weight, counted)
@@ -140,6 +142,8 @@ class WeightedCrossEntropy2015(nn.Module):
 
     Source: Ronneberger et al. 2015 (U-Net), equation 1, as a mean over the counted pixels.
     """
+
+    takes = ("classes",)
 
     def __init__(self, ignore_index: int = 255) -> None:
         super().__init__()
@@ -173,60 +177,3 @@ def mean_over(losses: Tensor, weight: Tensor | None, shares: Tensor) -> Tensor:
     weighted = losses if weight is None else losses * weight.to(losses.dtype)
     total = shares.sum(dtype=losses.dtype)
     return weighted.sum() / total.where(total > 0, 1)
-
-
-def at_least_float32(logits: Tensor) -> Tensor:
-    """Turn bfloat16 and float16 into float32; float32 and float64 stay."""
-    return logits.to(torch.promote_types(logits.dtype, torch.float32))
-
-
-def require_shapes(logits: Tensor, target: Tensor, weight: Tensor | None) -> None:
-    """Refuse tensors that do not belong together.
-
-    Raises:
-        ValueError: ``target`` or ``weight`` is not (B, *S) for logits (B, C, *S).
-    """
-    expected = (*logits.shape[:CLASS_DIM], *logits.shape[CLASS_DIM + 1 :])
-    for name, tensor in {"target": target, "weight": weight}.items():
-        if tensor is not None and tensor.shape != expected:
-            raise ValueError(
-                f"{name} of shape {tuple(tensor.shape)} does not fit logits of shape {tuple(logits.shape)}: "
-                f"it must be (B, *S) = {expected}"
-            )
-
-
-def require_ignore_index(ignore_index: object) -> None:
-    """Refuse what is not a whole number; -100, the default of torch, is the least."""
-    require_at_least("ignore_index", ignore_index, -100, whole=True)
-
-
-def weight_tensor(name: str, weights: Sequence[float] | None) -> Tensor | None:
-    """Check the weights of classes or regions and make them a float32 tensor (C,).
-
-    Raises:
-        ValueError: A weight is negative or not finite, or none is above 0.
-    """
-    if weights is None:
-        return None
-    for index, value in enumerate(weights):
-        require_at_least(f"{name}[{index}]", value, 0)
-    total = sum(weights)
-    if not (math.isfinite(total) and total > 0):
-        raise ValueError(f"{name}={list(weights)} must be finite, and one at least above 0")
-    return torch.tensor(weights, dtype=torch.float32)
-
-
-def fitting_class_weights(class_weights: Tensor | None, logits: Tensor) -> Tensor | None:
-    """Return the weights in the precision of the logits (B, C, *S).
-
-    Raises:
-        ValueError: There is not one weight per class.
-    """
-    if class_weights is None:
-        return None
-    if len(class_weights) != logits.shape[CLASS_DIM]:
-        raise ValueError(
-            f"class_weights has {len(class_weights)} values but the logits have {logits.shape[CLASS_DIM]} classes: "
-            "give one weight per class, background first"
-        )
-    return class_weights.to(logits.dtype)

@@ -2,16 +2,24 @@
 
 from segexp.metrics.calibration import CalibrationScores
 from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.centreline import CentrelineScores
+from segexp.metrics.objects import ObjectScores
 from segexp.metrics.observers import score_observer
 from segexp.metrics.overlap import OverlapScores
 from segexp.metrics.partition import PartitionScores, compare_regions, partition_scores, thin_borders
+from segexp.metrics.ranking import RankingScores
 from segexp.metrics.summary import joined, summarise, undefined
+from segexp.metrics.surface import SurfaceScores
 
 __all__ = [
     "CalibrationScores",
     "CaseMetric",
+    "CentrelineScores",
+    "ObjectScores",
     "OverlapScores",
     "PartitionScores",
+    "RankingScores",
+    "SurfaceScores",
     "compare_regions",
     "joined",
     "partition_scores",

@@ -1,6 +1,27 @@
-"""Networks: image (B, C, *S) in, logits (B, num_classes, *S) out, in training and evaluation alike."""
+"""Networks: image (B, C, *S) in, logits (B, num_classes, *S) out, in training and evaluation alike.
 
-from segexp.models.blocks import DoubleConv, Down, OutConv, Up
+Each has ``heads``, ``config`` (its arguments, enough to build it again), ``receptive_field()`` in pixels (None =
+unknown) and ``forward(image, every_head=False)``; with ``every_head`` a list of logits, the finest first.
+"""
+
+from segexp.models.attention import AttentionGate, SqueezeExcitation
+from segexp.models.blocks import DoubleConv, Down, OutConv, ResidualDoubleConv, Up
+from segexp.models.cost import Cost, cost
+from segexp.models.fcn import FCN8s
+from segexp.models.pretrained import PretrainedUNet
 from segexp.models.unet import UNet
 
-__all__ = ["DoubleConv", "Down", "OutConv", "UNet", "Up"]
+__all__ = [
+    "AttentionGate",
+    "Cost",
+    "DoubleConv",
+    "Down",
+    "FCN8s",
+    "OutConv",
+    "PretrainedUNet",
+    "ResidualDoubleConv",
+    "SqueezeExcitation",
+    "UNet",
+    "Up",
+    "cost",
+]

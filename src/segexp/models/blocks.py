@@ -1,17 +1,17 @@
-"""The four parts of a U-Net (Ronneberger et al. 2015): DoubleConv, Down, Up, OutConv, in two and three dimensions."""
+"""The parts of a U-Net (Ronneberger et al. 2015): DoubleConv, Down, Up, OutConv, in two and three dimensions."""
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
 
-CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
-TRANSPOSED = {2: nn.ConvTranspose2d, 3: nn.ConvTranspose3d}
-POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
-LINEAR = {2: "bilinear", 3: "trilinear"}
+from segexp.models.attention import AttentionGate, SqueezeExcitation
+from segexp.models.sizes import fit_centre
+from segexp.models.upsampling import CONVOLUTIONS, LEARNED_UPSAMPLING, make_upsampling
 
+POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 NORMS: dict[str, Callable[[int, int], nn.Module] | None] = {
     "batch": lambda channels, dims: {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dims](channels),
     "instance": lambda channels, dims: {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}[dims](channels, affine=True),
@@ -27,6 +27,14 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
+def conv_norm(source: int, sink: int, width: int, dims: int, norm: str, padding: str = "same") -> list[nn.Module]:
+    """Build a convolution and its norm; the convolution carries a bias only where ``norm`` is "none"."""
+    make_norm = NORMS[norm]
+    pad = width // 2 if padding == "same" else 0
+    convolution = CONVOLUTIONS[dims](source, sink, width, padding=pad, bias=make_norm is None)
+    return [convolution] if make_norm is None else [convolution, make_norm(sink, dims)]
+
+
 class DoubleConv(nn.Sequential):
     """Twice: 3-wide convolution, norm, activation.
 
@@ -38,6 +46,7 @@ class DoubleConv(nn.Sequential):
         norm: A key of ``NORMS``; convolutions carry a bias only where it is "none".
         activation: A key of ``ACTIVATIONS``.
         padding: "same" keeps the size, "valid" takes 4 off each axis.
+        squeeze_excitation: Reduction ratio of a squeeze-and-excitation at the end; 0 = none.
     """
 
     def __init__(
@@ -50,84 +59,81 @@ class DoubleConv(nn.Sequential):
         norm: str = "batch",
         activation: str = "relu",
         padding: str = "same",
+        squeeze_excitation: int = 0,
     ) -> None:
         mid = mid_channels or out_channels
         layers: list[nn.Module] = []
         for source, sink in ((in_channels, mid), (mid, out_channels)):
-            make_norm = NORMS[norm]
-            pad = 1 if padding == "same" else 0
-            layers.append(CONVOLUTIONS[spatial_dims](source, sink, 3, padding=pad, bias=make_norm is None))
-            if make_norm is not None:
-                layers.append(make_norm(sink, spatial_dims))
-            layers.append(ACTIVATIONS[activation]())
+            layers += [*conv_norm(source, sink, 3, spatial_dims, norm, padding), ACTIVATIONS[activation]()]
+        if squeeze_excitation:
+            layers.append(SqueezeExcitation(out_channels, squeeze_excitation, spatial_dims))
         super().__init__(*layers)
 
 
+class ResidualDoubleConv(nn.Module):
+    """DoubleConv whose input is added before the last activation.
+
+    Where the channels change, the input passes a 1-wide convolution and a norm; a squeeze-and-excitation weighs the
+    convolved branch before the sum. Arguments as in ``DoubleConv``.
+
+    Source: He et al. 2016 (arXiv:1512.03385); in a U-Net: Zhang et al. 2018 (arXiv:1711.10684), who put norm and
+    activation before each convolution instead.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        mid_channels: int | None = None,
+        *,
+        spatial_dims: int = 2,
+        norm: str = "batch",
+        squeeze_excitation: int = 0,
+        **conv: Any,
+    ) -> None:
+        super().__init__()
+        double = DoubleConv(in_channels, out_channels, mid_channels, spatial_dims=spatial_dims, norm=norm, **conv)
+        *layers, self.activation = double
+        if squeeze_excitation:
+            layers.append(SqueezeExcitation(out_channels, squeeze_excitation, spatial_dims))
+        self.body = nn.Sequential(*layers)
+        project = conv_norm(in_channels, out_channels, 1, spatial_dims, norm) if in_channels != out_channels else []
+        self.shortcut = nn.Sequential(*project)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Map (B, C, *S) to (B, C', *S), or 4 pixels less an axis with "valid" padding."""
+        y = self.body(x)
+        return self.activation(y + self.shortcut(fit_centre(x, y.shape[2:])))
+
+
+BLOCKS: dict[str, Callable[..., nn.Module]] = {"plain": DoubleConv, "residual": ResidualDoubleConv}
+
+
+def make_block(*channels: int, block: str = "plain", **conv: Any) -> nn.Module:
+    """Build a key of ``BLOCKS``; the other arguments are those of ``DoubleConv``."""
+    return BLOCKS[block](*channels, **conv)
+
+
 class Down(nn.Sequential):
-    """Max pooling by two, then DoubleConv. ``ceil`` rounds odd sizes up instead of down."""
+    """Max pooling by two, then a block. ``ceil`` rounds odd sizes up instead of down."""
 
-    def __init__(self, in_channels: int, out_channels: int, *, ceil: bool = False, **conv: object) -> None:
-        dims = conv.get("spatial_dims", 2)
-        double = DoubleConv(in_channels, out_channels, **conv)  # type: ignore[arg-type]
-        super().__init__(POOLS[dims](2, ceil_mode=ceil), double)  # type: ignore[index]
-
-
-class Interpolate(nn.Module):
-    """Up-sampling by two without parameters; channels stay."""
-
-    def __init__(self, mode: str) -> None:
-        super().__init__()
-        self.mode = mode
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, *S) to (B, C, *2S)."""
-        # align_corners=False commutes with shifts by two pixels: tiles then agree with the whole image.
-        return F.interpolate(x, scale_factor=2, mode=self.mode, align_corners=None if self.mode == "nearest" else False)
-
-
-class PixelShuffle(nn.Module):
-    """Up-sampling by two in 2-D and 3-D: a 1-wide convolution whose channels become pixels (Shi et al. 2016)."""
-
-    def __init__(self, in_channels: int, out_channels: int, spatial_dims: int) -> None:
-        super().__init__()
-        self.expand = CONVOLUTIONS[spatial_dims](in_channels, out_channels * 2**spatial_dims, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, *S) to (B, C', *2S)."""
-        x = self.expand(x)
-        batch, channels, *size = x.shape
-        dims = len(size)
-        x = x.view(batch, channels // 2**dims, *[2] * dims, *size)
-        # (B, C', 2.., S..) to (B, C', S1, 2, S2, 2, ..)
-        order = [0, 1, *(axis for i in range(dims) for axis in (2 + dims + i, 2 + i))]
-        return x.permute(order).reshape(batch, -1, *(2 * n for n in size))
-
-
-def make_upsampling(kind: str, in_channels: int, out_channels: int, spatial_dims: int) -> nn.Module:
-    """Build an up-sampling by two; the ones without parameters keep ``in_channels``."""
-    makers: dict[str, Callable[[], nn.Module]] = {
-        "transposed": lambda: TRANSPOSED[spatial_dims](in_channels, out_channels, 2, stride=2),
-        "linear": lambda: Interpolate(LINEAR[spatial_dims]),
-        "nearest": lambda: Interpolate("nearest"),
-        "pixel_shuffle": lambda: PixelShuffle(in_channels, out_channels, spatial_dims),
-    }
-    return makers[kind]()
-
-
-LEARNED_UPSAMPLING = ("transposed", "pixel_shuffle")
-UPSAMPLING = (*LEARNED_UPSAMPLING, "linear", "nearest")
+    def __init__(self, in_channels: int, out_channels: int, *, ceil: bool = False, **conv: Any) -> None:
+        pool = POOLS[conv.get("spatial_dims", 2)]
+        super().__init__(pool(2, ceil_mode=ceil), make_block(in_channels, out_channels, **conv))
 
 
 class Up(nn.Module):
-    """Up-sample by two, join the skip connection, DoubleConv.
+    """Up-sample by two, join the skip connections, then a block.
 
     Args:
         in_channels: Channels from below.
         skip_channels: Channels of the skip connection; learned up-sampling maps to as many.
         out_channels: Channels out.
+        more_skip_channels: Channels of further skip connections, all together (U-Net++).
         upsampling: One of ``UPSAMPLING``.
         alignment: "pad" pads the up-sampled map to the skip's size, "crop" crops the larger of the two.
-        conv: Arguments of ``DoubleConv``.
+        attention: Weigh the pixels of the skip connections by an ``AttentionGate``.
+        conv: Arguments of ``make_block``.
     """
 
     def __init__(
@@ -136,29 +142,33 @@ class Up(nn.Module):
         skip_channels: int,
         out_channels: int,
         *,
+        more_skip_channels: int = 0,
         upsampling: str = "transposed",
         alignment: str = "pad",
-        **conv: object,
+        attention: bool = False,
+        **conv: Any,
     ) -> None:
         super().__init__()
+        dims: int = conv.get("spatial_dims", 2)
         learned = upsampling in LEARNED_UPSAMPLING
-        joined = skip_channels + (skip_channels if learned else in_channels)
-        dims: int = conv.get("spatial_dims", 2)  # type: ignore[assignment]
+        raised = skip_channels if learned else in_channels
+        skips = skip_channels + more_skip_channels
         self.alignment = alignment
         self.upsample = make_upsampling(upsampling, in_channels, skip_channels, dims)
-        mid = out_channels if learned else joined // 2
-        self.conv = DoubleConv(joined, out_channels, mid, **conv)  # type: ignore[arg-type]
+        self.gate = AttentionGate(skips, raised, dims) if attention else None
+        mid = out_channels if learned else (skip_channels + in_channels) // 2
+        self.conv = make_block(skips + raised, out_channels, mid, **conv)
 
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Join x (B, C, *S) from below with skip (B, C', *about 2S)."""
+    def forward(self, x: Tensor, *skips: Tensor) -> Tensor:
+        """Join x (B, C, *S) from below with skips (B, C', *about 2S)."""
         x = self.upsample(x)
-        size, skip_size = x.shape[2:], skip.shape[2:]
-        if size != skip_size and self.alignment == "pad":
-            x = fit_centre(x, skip_size)
-        elif size != skip_size:
-            smaller = [min(pair) for pair in zip(size, skip_size, strict=True)]
-            x, skip = fit_centre(x, smaller), fit_centre(skip, smaller)
-        return self.conv(torch.cat([skip, x], dim=1))
+        size: list[int] = list(skips[0].shape[2:])
+        if self.alignment == "crop":
+            size = [min(axis) for axis in zip(*(one.shape[2:] for one in (x, *skips)), strict=True)]
+        x, *fitted = (fit_centre(one, size) for one in (x, *skips))
+        if self.gate is not None:
+            fitted = [self.gate(torch.cat(fitted, dim=1), x)]
+        return self.conv(torch.cat([*fitted, x], dim=1))
 
 
 class OutConv(nn.Sequential):
@@ -166,12 +176,3 @@ class OutConv(nn.Sequential):
 
     def __init__(self, in_channels: int, num_classes: int, spatial_dims: int = 2) -> None:
         super().__init__(CONVOLUTIONS[spatial_dims](in_channels, num_classes, 1))
-
-
-def fit_centre(x: Tensor, size: list[int] | torch.Size) -> Tensor:
-    """Zero-pad or crop the spatial axes of x (B, C, *S) about its centre to ``size``."""
-    pads: list[int] = []
-    for have, want in zip(reversed(x.shape[2:]), reversed(size), strict=True):
-        before = (want - have) // 2 if want > have else -((have - want) // 2)
-        pads += [before, want - have - before]
-    return F.pad(x, pads)

@@ -1,16 +1,21 @@
 """The U-Net of Ronneberger et al. 2015, for images and volumes, with the choices people compare."""
 
 from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 from segexp.errors import require_at_least, require_choice
-from segexp.models.blocks import ACTIVATIONS, LEARNED_UPSAMPLING, NORMS, UPSAMPLING, DoubleConv, Down, OutConv, Up
+from segexp.models.blocks import ACTIVATIONS, BLOCKS, NORMS, Down, OutConv, Up, make_block
+from segexp.models.receptive_field import Reach
+from segexp.models.recompute import run_checkpointed
+from segexp.models.sizes import crop_end, pad_end, valid_output_size
+from segexp.models.upsampling import LEARNED_UPSAMPLING, UPSAMPLING
 
 
 class UNet(nn.Module):
-    """U-Net: a contracting and an expanding path of DoubleConvs, joined by skip connections at every level.
+    """U-Net: a contracting and an expanding path of double convolutions, joined by skip connections at every level.
 
     Args:
         in_channels: Channels of the image.
@@ -19,9 +24,16 @@ class UNet(nn.Module):
         base_channels: Channels of the first level; doubled with each level down.
         max_channels: No level has more; None = no limit.
         depth: Number of down-samplings, at least 1.
+        block: "plain" convolutions, or "residual": the input of each pair of convolutions is added to its output.
         upsampling: "transposed" (convolution, kernel 2, stride 2), "linear" (bilinear or trilinear), "nearest",
             "pixel_shuffle". Without parameters of their own, "linear" and "nearest" go with half the channels in
             the deepest level and in the expanding path.
+        attention: Weigh the pixels of each skip connection by a gate (Attention U-Net).
+        nested: Join the levels by further nodes at every depth (U-Net++): the expanding paths of the U-Nets of
+            depth 1, 2, .., each of which passes its maps on to the next.
+        deep_supervision: Number of further heads for training, below ``depth``: on decoder level 1, 2, .. with
+            logits of 1/2, 1/4, .. size; where ``nested``, on the shallower U-Nets with logits of full size.
+        squeeze_excitation: Reduction ratio of a squeeze-and-excitation in each block (16 in its paper); 0 = none.
         norm: "batch", "instance", "group" (8 groups where the channels divide) or "none".
         activation: "relu", "leaky_relu", "elu", "silu" or "gelu".
         dropout: Probability of dropping whole channels at the end of the contracting path.
@@ -31,11 +43,17 @@ class UNet(nn.Module):
             With "same" padding odd sizes are pooled down for "pad" and up for "crop"; "valid" needs "crop".
         init: "torch" leaves the weights as PyTorch draws them, "he" draws them from N(0, 2 / fan-in) (He et al.
             2015), as the paper does.
+        checkpointing: Keep only the maps between levels for the backward pass and compute the others once more:
+            less memory, more time, the same gradients.
+
+    Attributes:
+        heads: Number of outputs of ``forward(image, every_head=True)``.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or two do not go together.
 
-    Source: Ronneberger, Fischer, Brox 2015 (arXiv:1505.04597); volumes: Çiçek et al. 2016 (arXiv:1606.06650).
+    Source: Ronneberger, Fischer, Brox 2015 (arXiv:1505.04597); volumes: Çiçek et al. 2016 (arXiv:1606.06650);
+    nested, deep supervision: Zhou et al. 2018 (arXiv:1807.10165). For the other choices see blocks.py, attention.py.
     """
 
     def __init__(
@@ -46,64 +64,93 @@ class UNet(nn.Module):
         base_channels: int = 64,
         max_channels: int | None = None,
         depth: int = 4,
+        block: str = "plain",
         upsampling: str = "transposed",
+        attention: bool = False,
+        nested: bool = False,
+        deep_supervision: int = 0,
+        squeeze_excitation: int = 0,
         norm: str = "batch",
         activation: str = "relu",
         dropout: float = 0.0,
         padding: str = "same",
         alignment: str = "pad",
         init: str = "torch",
+        checkpointing: bool = False,
     ) -> None:
         self.config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         _check(**self.config)
         super().__init__()
-        self.depth, self.padding = depth, padding
+        self.depth, self.padding, self.ceil = depth, padding, alignment == "crop" and padding == "same"
+        self.nested, self.heads, self.checkpointing = nested, 1 + deep_supervision, checkpointing
+        self.linear = upsampling == "linear"
         widths = [min(base_channels * 2**level, max_channels or base_channels * 2**level) for level in range(depth + 1)]
         halve = 1 if upsampling in LEARNED_UPSAMPLING else 2
-        conv = {"spatial_dims": spatial_dims, "norm": norm, "activation": activation, "padding": padding}
+        encoded = [*widths[:-1], max(widths[-1] // halve, 1)]
+        decoded = [widths[0], *(max(width // halve, 1) for width in widths[1:-1])]
+        conv: dict[str, Any] = {"spatial_dims": spatial_dims, "norm": norm, "activation": activation}
+        conv |= {"padding": padding, "block": block, "squeeze_excitation": squeeze_excitation}
 
-        self.stem = DoubleConv(in_channels, widths[0], **conv)  # type: ignore[arg-type]
-        outs = [*widths[1:-1], max(widths[-1] // halve, 1)]
-        ceil = alignment == "crop" and padding == "same"
-        self.downs = nn.ModuleList(Down(i, o, ceil=ceil, **conv) for i, o in zip(widths[:-1], outs, strict=True))
+        self.stem = make_block(in_channels, widths[0], **conv)
+        self.downs = nn.ModuleList(Down(above, below, ceil=self.ceil, **conv) for above, below in pairwise(encoded))
         self.dropout = (nn.Dropout2d if spatial_dims == 2 else nn.Dropout3d)(dropout)
-        self.ups = nn.ModuleList()
-        below = outs[-1]
-        for level in reversed(range(depth)):
-            out = max(widths[level] // halve, 1) if level else widths[0]
-            self.ups.append(Up(below, widths[level], out, upsampling=upsampling, alignment=alignment, **conv))
-            below = out
-        self.head = OutConv(widths[0], num_classes, spatial_dims)
+        # Level of each step upwards: depth - 1, .., 0; where nested, after those of the shallower U-Nets.
+        self.levels = [lv for deepest in range(1 if nested else depth, depth + 1) for lv in reversed(range(deepest))]
+        up = conv | {"upsampling": upsampling, "alignment": alignment, "attention": attention}
+        self.ups = _make_ups(self.levels, widths, encoded, decoded, **up)
+        self.head = OutConv(decoded[0], num_classes, spatial_dims)
+        supervised = [0 if nested else level for level in range(1, self.heads)]
+        self.further_heads = nn.ModuleList(OutConv(decoded[level], num_classes, spatial_dims) for level in supervised)
         if init == "he":
             self.apply(_draw_he)
 
-    def forward(self, image: Tensor) -> Tensor:
-        """Map image (B, C, *S) to logits (B, num_classes, *S), or (B, num_classes, *output_size(S)) if "valid"."""
+    def forward(self, image: Tensor, every_head: bool = False) -> Tensor | list[Tensor]:
+        """Map image (B, C, *S) to logits.
+
+        Returns:
+            (B, num_classes, *S), or (B, num_classes, *output_size(S)) if "valid". With ``every_head`` a list: these
+            logits, then those of the further heads, (B, num_classes, *about S / 2**k) or, nested, of full size.
+        """
         size = image.shape[2:]
-        x = self._widen(image)
-        x = self.stem(x)
-        skips = [x]
+        rows = self._decode(self._encode(self._widen(image)))
+        if not every_head:
+            return self._crop(self.head(rows[0][-1]), size)
+        outputs = [self.head(rows[0][-1])]
+        for k, head in enumerate(self.further_heads, start=1):
+            outputs.append(head(rows[0][-1 - k] if self.nested else rows[k][-1]))
+        return [self._crop(logits, size, 0 if self.nested else k) for k, logits in enumerate(outputs)]
+
+    def _encode(self, image: Tensor) -> list[Tensor]:
+        """Maps of the contracting path, one per level, the finest first."""
+        encoded = [self._run(self.stem, image)]
         for down in self.downs:
-            x = down(x)
-            skips.append(x)
-        x = self.dropout(skips.pop())
-        for up in self.ups:
-            x = up(x, skips.pop())
-        logits = self.head(x)
-        if self.padding == "same" and logits.shape[2:] != size:
-            logits = logits[(..., *(slice(n) for n in size))]
-        return logits
+            encoded.append(self._run(down, encoded[-1]))
+        return [*encoded[:-1], self.dropout(encoded[-1])]
+
+    def _decode(self, encoded: list[Tensor]) -> list[list[Tensor]]:
+        """Maps of each level, in the order of their making; each joins all before it and the newest from below."""
+        rows = [[x] for x in encoded]
+        for up, level in zip(self.ups, self.levels, strict=True):
+            rows[level].append(self._run(up, rows[level + 1][-1], *rows[level]))
+            if not self.nested:
+                del rows[level + 1][:-1]  # let go of a skip connection that has served
+        return rows
+
+    def _run(self, module: nn.Module, *maps: Tensor) -> Tensor:
+        return run_checkpointed(module, *maps) if self.checkpointing and self.training else module(*maps)
 
     def _widen(self, image: Tensor) -> Tensor:
         """Repeat the edge of a tiny image so that the deepest level has two pixels a side; refuse impossible sizes."""
         if self.padding == "valid":
             self.output_size(image.shape[2:])
             return image
-        least = 2 ** (self.depth + 1)
-        missing = [max(0, least - n) for n in image.shape[2:]]
-        if not any(missing):
-            return image
-        return F.pad(image, [pad for lack in reversed(missing) for pad in (0, lack)], mode="replicate")
+        return pad_end(image, [2 ** (self.depth + 1)] * (image.ndim - 2))
+
+    def _crop(self, logits: Tensor, size: Sequence[int], level: int = 0) -> Tensor:
+        """Undo ``_widen`` on logits of a decoder level."""
+        if self.padding == "valid":
+            return logits
+        return crop_end(logits, [-(-n >> level) if self.ceil else max(n >> level, 1) for n in size])
 
     def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Size of the logits for an image of ``size``, per spatial axis.
@@ -111,32 +158,32 @@ class UNet(nn.Module):
         Raises:
             ValueError: "valid" padding cannot pool this size evenly; names the nearest sizes that it can.
         """
-        if self.padding == "same":
-            return tuple(size)
-        outs = [_valid_output(n, self.depth) for n in size]
-        if None in outs:
-            bad = size[outs.index(None)]
-            near = [n for n in range(bad, bad + 2 ** (self.depth + 4)) if _valid_output(n, self.depth)]
-            smaller = [n for n in range(bad, 0, -1) if _valid_output(n, self.depth)]
-            fits = " or ".join(str(n) for n in (*smaller[:1], *near[:1]))
-            raise ValueError(
-                f"size {tuple(size)}: with padding=valid and depth={self.depth} an axis of {bad} pixels cannot be "
-                f"halved evenly at every level; take {fits}, or model.padding=same"
-            )
-        return tuple(out for out in outs if out is not None)
+        return tuple(size) if self.padding == "same" else valid_output_size(size, self.depth)
+
+    def receptive_field(self) -> int:
+        """Width in pixels, along an axis, of the widest part of the image that a pixel of the logits depends on.
+
+        Counts convolutions, poolings, up-samplings and all skip connections. Squeeze-and-excitation, instance norm,
+        group norm and, in training, batch norm take means over the whole map and are left out.
+        """
+        rows = [[Reach().convolve(3).convolve(3)]]
+        for _ in self.downs:
+            rows.append([rows[-1][0].pool().convolve(3).convolve(3)])
+        for level in self.levels:
+            joined = rows[level + 1][-1].upsample(linear=self.linear).join(*rows[level])
+            rows[level].append(joined.convolve(3).convolve(3))
+        return rows[0][-1].width
 
 
-def _valid_output(size: int, depth: int) -> int | None:
-    """Output of an axis of ``size`` pixels under unpadded convolutions, None if a pooling would meet an odd size."""
-    for _ in range(depth):
-        size -= 4
-        if size <= 0 or size % 2:
-            return None
-        size //= 2
-    size -= 4
-    for _ in range(depth):
-        size = 2 * size - 4
-    return size if size > 0 else None
+def _make_ups(levels: list[int], widths: list[int], encoded: list[int], decoded: list[int], **up: Any) -> nn.ModuleList:
+    """Build one ``Up`` for each of ``levels``; it joins the newest map from below with all maps of its level."""
+    ups = nn.ModuleList()
+    rows = [[channels] for channels in encoded]
+    for level in levels:
+        below, more = rows[level + 1][-1], sum(rows[level][1:])
+        ups.append(Up(below, widths[level], decoded[level], more_skip_channels=more, **up))
+        rows[level].append(decoded[level])
+    return ups
 
 
 def _draw_he(module: nn.Module) -> None:
@@ -146,20 +193,46 @@ def _draw_he(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-def _check(**given: object) -> None:
+CHOICES = {
+    "spatial_dims": (2, 3),
+    "block": BLOCKS,
+    "upsampling": UPSAMPLING,
+    "attention": (False, True),
+    "nested": (False, True),
+    "norm": NORMS,
+    "activation": ACTIVATIONS,
+    "padding": ("same", "valid"),
+    "alignment": ("pad", "crop"),
+    "init": ("torch", "he"),
+    "checkpointing": (False, True),
+}
+
+
+def _check(max_channels: int | None, dropout: float, padding: str, alignment: str, **given: object) -> None:
     for name in ("in_channels", "num_classes", "base_channels", "depth"):
         require_at_least(name, given[name], 1, whole=True)
-    if given["max_channels"] is not None:
-        require_at_least("max_channels", given["max_channels"], given["base_channels"], whole=True)  # type: ignore[arg-type]
-    require_choice("spatial_dims", given["spatial_dims"], (2, 3))
-    require_choice("upsampling", given["upsampling"], UPSAMPLING)
-    require_choice("norm", given["norm"], NORMS)
-    require_choice("activation", given["activation"], ACTIVATIONS)
-    require_choice("padding", given["padding"], ("same", "valid"))
-    require_choice("alignment", given["alignment"], ("pad", "crop"))
-    require_choice("init", given["init"], ("torch", "he"))
-    require_at_least("dropout", given["dropout"], 0.0)
-    if given["dropout"] >= 1:  # type: ignore[operator]
-        raise ValueError(f"dropout={given['dropout']!r} must be below 1: all channels would be dropped")
-    if given["padding"] == "valid" and given["alignment"] == "pad":
+    for name in ("deep_supervision", "squeeze_excitation"):
+        require_at_least(name, given[name], 0, whole=True)
+    if max_channels is not None:
+        require_at_least("max_channels", max_channels, given["base_channels"], whole=True)  # type: ignore[arg-type]
+    for name, allowed in CHOICES.items():
+        require_choice(name, {"padding": padding, "alignment": alignment, **given}[name], allowed)
+    require_at_least("dropout", dropout, 0.0)
+    if dropout >= 1:
+        raise ValueError(f"dropout={dropout!r} must be below 1: all channels would be dropped")
+    if padding == "valid" and alignment == "pad":
         raise ValueError("alignment='pad' would zero-pad what padding='valid' left out: take alignment='crop'")
+    _check_heads(given["deep_supervision"], given["depth"], padding)  # type: ignore[arg-type]
+
+
+def _check_heads(deep_supervision: int, depth: int, padding: str) -> None:
+    if deep_supervision >= depth:
+        raise ValueError(
+            f"deep_supervision={deep_supervision} must be below depth={depth}: there are {depth - 1} decoder levels "
+            f"below the finest; take deep_supervision={depth - 1} or less"
+        )
+    if deep_supervision and padding == "valid":
+        raise ValueError(
+            f"deep_supervision={deep_supervision} needs logits that cover the same pixels at every level, "
+            "which padding='valid' does not give: take padding='same' or deep_supervision=0"
+        )

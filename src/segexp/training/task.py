@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from segexp.inference import to_size
+from segexp.losses import ClassWeights, Compound, DeepSupervision
 from segexp.metrics import CaseMetric, joined, summarise
 
 Predictor = Callable[[nn.Module, Tensor], Tensor]
@@ -21,13 +23,15 @@ class Task(pl.LightningModule):
     """Segmentation: learns from patches, is scored on whole cases.
 
     Args:
-        network: image (B, C, *S) to logits (B, K, *S'), where S' may be smaller than S (unpadded convolutions).
+        network: image (B, C, *S) to logits (B, K, *S'), where S' may be smaller than S (unpadded convolutions). One
+            whose attribute ``heads`` is above 1 gives a list of logits where it is called with ``every_head=True``.
         loss: (logits, target, weight or None) to a scalar; the target is (B, *S), or (B, K, *S) of overlapping regions.
         metrics: Scores of whole cases; what they choose on validation cases (thresholds) holds for the test.
         optimizer: Parameters to optimizer.
         scheduler: (optimizer, total steps) to Lightning's scheduler entry, see ``schedules``.
         predictor: (network, image) to probabilities (B, K, *S), used for validation during training.
         scorer: The same for the final figures; None = ``predictor``.
+        deep_supervision: Brings the losses of several heads together.
         description: Plain values that make the checkpoint self-describing.
         memory_format: Order in memory of images.
         seed: Of the run.
@@ -42,6 +46,7 @@ class Task(pl.LightningModule):
         scheduler: Callable[..., dict[str, Any]],
         predictor: Predictor,
         scorer: Predictor | None = None,
+        deep_supervision: DeepSupervision | None = None,
         description: dict[str, Any] | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         seed: int = 0,
@@ -51,6 +56,7 @@ class Task(pl.LightningModule):
         self.metrics, self._devices = list(metrics), nn.ModuleList(metrics)  # a module list moves along to the GPU
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.predictor, self.scorer = predictor, scorer or predictor
+        self.deep_supervision = deep_supervision or DeepSupervision()
         self.description = description or {}
         self.memory_format, self.seed = memory_format, seed
         self.results: dict[str, dict[str, Any]] = {}
@@ -61,6 +67,24 @@ class Task(pl.LightningModule):
         steps = int(self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, steps)}
 
+    def fit_class_weights(self, counts: Callable[[], Tensor]) -> list[float]:
+        """Balance the loss by the training cases where its weights are "auto".
+
+        Args:
+            counts: Gives pixels inside and pixels labelled (K, 2) of each class or region; called if it is needed.
+
+        Returns:
+            The weights; empty where nothing is balanced.
+        """
+        waiting = [part for part in self.loss.modules() if isinstance(part, ClassWeights) and part.awaits_counts]
+        if not waiting:
+            return []
+        found = counts()
+        for part in waiting:
+            part.fit(found)
+        assert waiting[0].values is not None
+        return waiting[0].values.tolist()
+
     # Training: patches
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
@@ -69,15 +93,37 @@ class Task(pl.LightningModule):
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
-        """Loss of a batch of patches."""
-        logits = self.network(self._image(batch))
-        size = logits.shape[2:]
-        weight = batch.get("weight")
-        loss = self.loss(logits, _centre(batch["target"], size), None if weight is None else _centre(weight, size))
+        """Loss of a batch of patches; the terms of a compound loss are logged one by one, unweighted."""
+        loss, terms = self.batch_loss(self.network, batch)
         count = len(batch["image"])
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=count)
-        self.log("train/loss", loss, on_step=False, on_epoch=True, sync_dist=True, batch_size=count)
+        for name, value in {"loss": loss, **terms}.items():
+            self.log(f"train/{name}", value, on_step=False, on_epoch=True, sync_dist=True, batch_size=count)
         return loss
+
+    def batch_loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
+        """Loss of a network, all its heads, on a batch of patches, and the terms of the finest head."""
+        image = self._image(batch)
+        heads = network(image, every_head=True) if getattr(network, "heads", 1) > 1 else [network(image)]
+        size, weight = heads[0].shape[2:], batch.get("weight")
+        terms: dict[str, Tensor] = {}
+        loss = self.deep_supervision(
+            partial(self._loss_noting, terms),
+            heads,
+            _centre(batch["target"], size),
+            None if weight is None else _centre(weight, size),
+        )
+        return loss, terms
+
+    def _loss_noting(self, terms: dict[str, Tensor], logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        """Loss of one head; the terms of a compound loss are noted, those of the first call."""
+        if not isinstance(self.loss, Compound):
+            loss: Tensor = self.loss(logits, target, weight)
+            return loss
+        each = self.loss.each(logits, target, weight)
+        for name, value in each.items():
+            terms.setdefault(f"loss_{name}", value.detach())
+        return self.loss.total(each)
 
     def on_train_epoch_end(self) -> None:
         """Stop a diverged run with a word on what to do.
@@ -109,8 +155,10 @@ class Task(pl.LightningModule):
         """Predict and score one whole case; the loss is that of the predicted probabilities."""
         probs = self._score(batch)
         if self._fitting:
-            loss = self.loss(_logits(probs, batch["target"]), batch["target"], batch.get("weight"))
-            self.log("val/loss", loss, on_epoch=True, sync_dist=True, batch_size=1)
+            terms: dict[str, Tensor] = {}
+            loss = self._loss_noting(terms, _logits(probs, batch["target"]), batch["target"], batch.get("weight"))
+            for name, value in {"loss": loss, **terms}.items():
+                self.log(f"val/{name}", value, on_epoch=True, sync_dist=True, batch_size=1)
         return {"probs": probs}
 
     def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002

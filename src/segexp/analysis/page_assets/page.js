@@ -88,7 +88,8 @@ function marginals() {
   });
 }
 
-const COSTS = { minutes: "minutes of training", parameters: "parameters", peak_memory_mib: "peak memory (MiB)", energy_wh: "energy (Wh)" };
+const COSTS = { minutes: "minutes of training", parameters: "parameters", multiply_adds: "multiply-adds of a patch",
+  peak_memory_mib: "peak memory (MiB)", energy_wh: "energy (Wh)" };
 const measured = Object.keys(COSTS).filter((key) => EXPERIMENTS.some((item) => item.cost[key] > 0));
 
 function cost() {

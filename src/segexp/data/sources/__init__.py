@@ -7,7 +7,19 @@ from segexp.data.sources.manifest import Manifest
 from segexp.data.sources.mni152 import MNI152
 from segexp.data.sources.msd import Decathlon, NnUNetRaw
 from segexp.data.sources.nuclei import Nuclei
-from segexp.data.sources.source import Source
+from segexp.data.sources.source import Source, label_values
 from segexp.data.sources.synthetic import Synthetic
 
-__all__ = ["ISBI", "MNI152", "Chase", "Decathlon", "Folder", "Manifest", "NnUNetRaw", "Nuclei", "Source", "Synthetic"]
+__all__ = [
+    "ISBI",
+    "MNI152",
+    "Chase",
+    "Decathlon",
+    "Folder",
+    "Manifest",
+    "NnUNetRaw",
+    "Nuclei",
+    "Source",
+    "Synthetic",
+    "label_values",
+]

@@ -59,6 +59,11 @@ class Chase:
                 '"CHASE_DB1 retinal vessel reference dataset"'
             )
 
+    @property
+    def mask_values(self) -> dict[int, int]:
+        """Class of each value of the masks."""
+        return VALUES
+
     def entries(self) -> list[Entry]:
         """Return 01L, 01R, … 14R; the group is the child."""
         return [Entry(name, self._files(name), group=name[:2]) for name in NAMES]

@@ -64,6 +64,11 @@ class ISBI:
             "data=synthetic works meanwhile"
         )
 
+    @property
+    def mask_values(self) -> dict[int, int]:
+        """Class of each value of the masks."""
+        return VALUES
+
     def entries(self) -> list[Entry]:
         """Return slice_00 … slice_29."""
         return [Entry(name, self._files(index)) for index, name in enumerate(NAMES)]

@@ -65,7 +65,12 @@ class Decathlon:
         """
         if name not in self._cases:
             raise ValueError(f"{self.root} has no case {name!r}{did_you_mean(name, self._cases)}")
-        return read_case(name, *self._cases[name], self._values)
+        return read_case(name, *self._cases[name], self.mask_values)
+
+    @property
+    def mask_values(self) -> dict[int, int]:
+        """Class of each value of the masks."""
+        return self._values
 
     @cached_property
     def _values(self) -> dict[int, int]:

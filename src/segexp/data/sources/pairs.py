@@ -39,6 +39,11 @@ class PairReader:
         self.mask_tolerance = mask_tolerance
         self.spacing = None if spacing is None else tuple(spacing)
 
+    @property
+    def mask_values(self) -> dict[int, int]:
+        """Class of each value of the masks."""
+        return self.values
+
     def read_pair(self, name: str, image_path: Path, mask_path: Path) -> Case:
         """Read a case: image (C, H, W) or (C, D, H, W), target (*S) uint8.
 

@@ -9,7 +9,8 @@ class Source(Protocol):
     """Labelled cases under stable names.
 
     The public attributes of a source are its settings: with the files' content they decide what ``read`` returns, and
-    so whether a decoded case may be taken from the cache. What a source remembers for itself starts with "_".
+    so whether a decoded case may be taken from the cache. What a source remembers for itself starts with "_". One whose
+    masks hold other values than the numbers of the classes tells them in a property ``mask_values``: value -> class.
     """
 
     def prepare(self) -> None:
@@ -24,3 +25,9 @@ class Source(Protocol):
         Raises:
             ValueError: There is no such case, or a file cannot be used; names the file.
         """
+
+
+def label_values(source: Source, num_classes: int) -> list[int]:
+    """Value that stands for each class in the masks of a source: the least, where several mean the same class."""
+    values = getattr(source, "mask_values", None) or {}
+    return [min((value for value, known in values.items() if known == own), default=own) for own in range(num_classes)]

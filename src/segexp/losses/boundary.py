@@ -1,0 +1,98 @@
+"""Boundary loss: predicted probability times the distance from the true boundary."""
+
+import torch
+from torch import Tensor, nn
+
+from segexp.losses.checks import require_ignore_index
+from segexp.losses.pixel import mean_over
+from segexp.losses.regions import soft_regions
+
+CHUNK = 2**20  # numbers in memory at a time, in the transform along an axis: they fit the cache of a CPU
+LAUNCHES = 16  # times as many on other devices, where each chunk costs the start of a kernel
+
+
+class Boundary(nn.Module):
+    """Mean of probability times signed distance, over pixels and classes (or regions): negative for a good prediction.
+
+    The distance is that of ``signed_distance``, in pixels; the least value is reached by predicting exactly the mask.
+    Where a class is absent from a sample's mask, or fills it, its distances are 0: so are its loss and gradient, and
+    false positives there cost nothing. Add a loss of overlap or cross-entropy (``Compound``). If every pixel is
+    ignored, the loss and its gradient are 0.
+
+    Args:
+        include_background: Count class 0 too; of regions it has no meaning.
+        ignore_index: Pixels with this target do not count, and are neither inside nor outside for the distance.
+
+    Raises:
+        ValueError: ``ignore_index`` is not a whole number of at least -100.
+
+    Source: Kervadec et al. 2019 (Boundary loss for highly unbalanced segmentation), equation 5.
+    """
+
+    takes = ("classes", "regions")
+
+    def __init__(self, include_background: bool = False, ignore_index: int = 255) -> None:
+        super().__init__()
+        require_ignore_index(ignore_index)
+        self.include_background = include_background
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the mean over counted pixels and classes.
+
+        Args:
+            logits: (B, C, *S); half precision is computed in float32.
+            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
+            weight: (B, *S) factor of each pixel's product; it does not enter what the sum is divided by.
+
+        Returns:
+            Scalar, in pixels.
+
+        Raises:
+            ValueError: The shapes do not fit, or there is only background to count and it is left out.
+        """
+        probs, truth, counted, factors = soft_regions(
+            logits, target, weight, self.ignore_index, self.include_background
+        )
+        inside = truth > 0
+        distance = signed_distance(inside, counted & ~inside)
+        return mean_over(probs * distance.to(probs.dtype), factors, counted.expand_as(probs))
+
+
+@torch.no_grad()
+def signed_distance(inside: Tensor, outside: Tensor) -> Tensor:
+    """Exact Euclidean distance to the outermost pixels of the object: positive outside, 0 on them, negative inside.
+
+    Outside it is the distance to the nearest pixel inside; inside it is 1 px less than that to the nearest pixel
+    outside, and negative. This is the map of the authors' code.
+
+    Args:
+        inside: (..., *S) bool with one to three axes after the first two.
+        outside: Same shape. A pixel that is neither is nobody's nearest, and gets 0.
+
+    Returns:
+        (..., *S) float32 in pixels; 0 everywhere where no pixel is inside or none is outside.
+    """
+    to_inside, to_outside = distance_to(inside), distance_to(outside)
+    signed = torch.where(outside, to_inside, torch.where(inside, 1 - to_outside, 0))
+    return signed.where(signed.isfinite(), 0)
+
+
+def distance_to(seeds: Tensor) -> Tensor:
+    """Euclidean distance (B, K, *S) of every pixel to the nearest seed, in pixels; inf where there is no seed."""
+    squares = torch.zeros(seeds.shape, device=seeds.device).masked_fill_(~seeds, torch.inf)
+    for axis in range(2, seeds.ndim):
+        squares = _along(squares, axis)
+    return squares.sqrt_()
+
+
+def _along(squares: Tensor, axis: int) -> Tensor:
+    """Squared distances to the seeds from those without this axis: the least of f(j) + (i - j)^2, in chunks."""
+    size = squares.shape[axis]
+    position = torch.arange(size, device=squares.device, dtype=squares.dtype)
+    steps = (position[:, None] - position) ** 2
+    lines = squares.movedim(axis, -1)
+    limit = CHUNK if squares.device.type == "cpu" else LAUNCHES * CHUNK
+    chunks = lines.reshape(-1, 1, size).split(max(1, limit // size**2))
+    nearest = torch.cat([(chunk + steps).amin(-1) for chunk in chunks])
+    return nearest.reshape(lines.shape).movedim(-1, axis)

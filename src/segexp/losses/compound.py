@@ -1,0 +1,71 @@
+"""Any weighted sum of losses."""
+
+import math
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor, nn
+
+from segexp.errors import did_you_mean, require_at_least
+
+KINDS = ("classes", "regions")
+
+
+class Compound(nn.Module):
+    """Sum of losses, each times its weight. On an empty mask each does what it says of itself.
+
+    Args:
+        terms: Name of a part to its weight, at least 0; a part of weight 0, or without a weight, is not computed.
+        parts: Name to loss: ``forward(logits, target, weight)`` to a scalar, and ``takes``.
+
+    Attributes:
+        takes: What all active parts take: "classes", "regions" or both.
+        terms: The weights above 0.
+
+    Raises:
+        ValueError: A weight is negative, none is above 0, a term has no part, or the active parts take no target in
+            common.
+    """
+
+    def __init__(self, terms: Mapping[str, float], parts: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        for name, weight in terms.items():
+            require_at_least(f"terms.{name}", weight, 0)
+            if name not in parts:
+                hint = did_you_mean(name, parts)
+                raise ValueError(f"terms.{name}={weight} is the weight of no part{hint}: the parts are {list(parts)}")
+        self.terms = {name: weight for name, weight in terms.items() if weight > 0}
+        if not self.terms or not math.isfinite(sum(self.terms.values())):
+            raise ValueError(f"terms={dict(terms)} must be finite, and one at least above 0, such as terms.ce=1")
+        self.parts = nn.ModuleDict({name: parts[name] for name in self.terms})
+        self.takes = _common({name: _takes(name, parts[name]) for name in self.terms})
+
+    def each(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
+        """Return the active parts' losses by name, unweighted; arguments and errors as theirs."""
+        return {name: part(logits, target, weight) for name, part in self.parts.items()}
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the weighted sum; every part gets ``weight``. Arguments and errors as those of the parts."""
+        return self.total(self.each(logits, target, weight))
+
+    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
+        """Return the weighted sum of what ``each`` gave."""
+        return torch.stack([self.terms[name] * loss for name, loss in losses.items()]).sum()
+
+
+def _takes(name: str, part: nn.Module) -> tuple[str, ...]:
+    takes = getattr(part, "takes", None)
+    if takes is None:
+        raise ValueError(
+            f"parts.{name} {type(part).__name__} does not say which targets it takes: "
+            'give its class takes = ("classes",), ("regions",) or ("classes", "regions")'
+        )
+    return tuple(takes)
+
+
+def _common(takes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    common = tuple(kind for kind in KINDS if all(kind in kinds for kinds in takes.values()))
+    if not common:
+        said = ", ".join(f"{name} takes {' and '.join(kinds)}" for name, kinds in takes.items())
+        raise ValueError(f"{said}: these cannot be summed over one target; put the weight of one kind to 0")
+    return common

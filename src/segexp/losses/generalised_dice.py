@@ -1,0 +1,60 @@
+"""Dice in which rare classes weigh more."""
+
+import torch
+from torch import Tensor, nn
+
+from segexp.losses.checks import require_above_zero, require_ignore_index
+from segexp.losses.overlap import pixel_sums
+from segexp.losses.regions import soft_regions
+
+
+class GeneralisedDice(nn.Module):
+    """1 - 2 sum_k(w_k |P T|) / sum_k(w_k (|P| + |T|)), averaged over samples; rare classes weigh more: w_k = 1 / |T|^2.
+
+    The weights are divided by the largest of their sample, which leaves the ratio as it is and makes ``smooth`` mean
+    pixels of the rarest class. A class that is absent from the mask weighs as much as the rarest that is present; if
+    all are absent, all weigh alike and the loss is 1 - smooth / (|P| + smooth): 0 if nothing is predicted, else a pull
+    towards less. A sample whose pixels are all ignored scores 1: loss 0, gradient 0.
+
+    Args:
+        include_background: Count class 0 too. With one foreground class and without it, this is ``Dice``. Of regions
+            it has no meaning.
+        smooth: Added above and below, above 0.
+        batch: Take weights and sums over the whole batch instead of per sample.
+        ignore_index: Pixels with this target do not count.
+
+    Raises:
+        ValueError: A value is outside its range.
+
+    Source: Sudre et al. 2017 (Generalised Dice overlap as a deep learning loss function for highly unbalanced
+    segmentations).
+    """
+
+    takes = ("classes", "regions")
+
+    def __init__(
+        self, include_background: bool = True, smooth: float = 1.0, batch: bool = False, ignore_index: int = 255
+    ) -> None:
+        super().__init__()
+        require_above_zero("smooth", smooth)
+        require_ignore_index(ignore_index)
+        self.include_background = include_background
+        self.smooth, self.batch = smooth, batch
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return 1 - generalised Dice; arguments, result and errors as ``Dice.forward``."""
+        probs, truth, _, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
+        both = pixel_sums(probs * truth, self.batch, factors)
+        predicted = pixel_sums(probs, self.batch, factors)
+        true = pixel_sums(truth, self.batch, factors)
+        weights = rarity(true)
+        above = 2 * (weights * both).sum(1) + self.smooth
+        return 1 - (above / ((weights * (predicted + true)).sum(1) + self.smooth)).mean()
+
+
+def rarity(true: Tensor) -> Tensor:
+    """Weights (B, K) of classes of size ``true`` (B, K): (smallest size above 0 / size)^2; 1 where the size is 0."""
+    sizes = true.where(true > 0, torch.inf)
+    smallest = sizes.amin(1, keepdim=True)
+    return torch.where(true > 0, (smallest / sizes) ** 2, 1)

@@ -1,0 +1,113 @@
+"""Loss of connectedness for tubes: vessels, roads, neurites."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from segexp.errors import require_at_least
+from segexp.losses.checks import require_above_zero, require_ignore_index
+from segexp.losses.overlap import pixel_sums
+from segexp.losses.regions import soft_regions
+
+
+class ClDice(nn.Module):
+    """1 - soft clDice (centre-line Dice), averaged over classes (or regions) and samples.
+
+    clDice is the harmonic mean of the share of the predicted skeleton that lies in the mask, and of the true skeleton
+    that lies in the prediction. It sees centre lines alone: add Dice (``Compound``), as the paper does. Where a class
+    is absent from the mask, its loss is s / (s + 2 smooth) for a predicted skeleton of s pixels: 0 if nothing of it is
+    predicted, else a pull towards less. If every pixel is ignored, the loss and its gradient are 0.
+
+    Args:
+        iterations: Erosions after the first opening, at least 0: take at least the half-width in pixels of the
+            thickest tube, or its middle is missed.
+        smooth: Added above and below in both shares, above 0.
+        include_background: Count class 0 too; of regions it has no meaning.
+        ignore_index: Pixels with this target are outside in mask and prediction, and do not count.
+
+    Raises:
+        ValueError: A value is outside its range.
+
+    Source: Shit et al. 2021 (clDice), algorithms 1 and 2.
+    """
+
+    takes = ("classes", "regions")
+
+    def __init__(
+        self, iterations: int = 3, smooth: float = 1.0, include_background: bool = False, ignore_index: int = 255
+    ) -> None:
+        super().__init__()
+        require_at_least("iterations", iterations, 0, whole=True)
+        require_above_zero("smooth", smooth)
+        require_ignore_index(ignore_index)
+        self.iterations, self.smooth = iterations, smooth
+        self.include_background = include_background
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return 1 - clDice.
+
+        Args:
+            logits: (B, C, *S) with one to three axes S; half precision is computed in float32.
+            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
+            weight: (B, *S) factor of each pixel in the sums over skeletons.
+
+        Returns:
+            Scalar in [0, 1].
+
+        Raises:
+            ValueError: The shapes do not fit, or there is only background to count and it is left out.
+        """
+        probs, truth, counted, factors = soft_regions(
+            logits, target, weight, self.ignore_index, self.include_background
+        )
+        probs = probs * counted
+        precision = self._share(soft_skeleton(probs, self.iterations), truth, factors)
+        sensitivity = self._share(soft_skeleton(truth, self.iterations), probs, factors)
+        return 1 - (2 * precision * sensitivity / (precision + sensitivity)).mean()
+
+    def _share(self, skeleton: Tensor, region: Tensor, factors: Tensor) -> Tensor:
+        """How much of the skeleton lies in the region, (B, K)."""
+        both = pixel_sums(skeleton * region, False, factors)
+        return (both + self.smooth) / (pixel_sums(skeleton, False, factors) + self.smooth)
+
+
+def soft_skeleton(region: Tensor, iterations: int) -> Tensor:
+    """Skeleton by pooling: what an opening takes away, of the region and of each of its erosions.
+
+    Args:
+        region: (B, K, *S) in [0, 1] with one to three axes S.
+        iterations: Erosions.
+
+    Returns:
+        (B, K, *S) in [0, 1].
+    """
+    eroded = _erode(region)
+    skeleton = F.relu(region - _dilate(eroded))
+    for _ in range(iterations):
+        region, eroded = eroded, _erode(eroded)
+        thin = F.relu(region - _dilate(eroded))
+        skeleton = skeleton + F.relu(thin - skeleton * thin)
+    return skeleton
+
+
+def _erode(region: Tensor) -> Tensor:
+    """Minimum over each pixel and its neighbours along the axes; beyond the border there is none."""
+    lines = [-_widest(-region, axis) for axis in range(region.ndim - 2)]
+    return torch.stack(lines).amin(0)
+
+
+def _dilate(region: Tensor) -> Tensor:
+    """Maximum over each pixel and all its neighbours, those at the corners too: one axis after the other."""
+    for axis in range(region.ndim - 2):
+        region = _widest(region, axis)
+    return region
+
+
+def _widest(region: Tensor, axis: int) -> Tensor:
+    """Maximum over each pixel and its two neighbours along one of the axes S."""
+    dims = region.ndim - 2
+    window = [3 if other == axis else 1 for other in range(dims)]
+    pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]
+    pooled: Tensor = pool(region, window, stride=1, padding=[size // 2 for size in window])
+    return pooled

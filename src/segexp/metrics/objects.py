@@ -1,0 +1,162 @@
+"""Objects: do the connected components of prediction and truth match one by one?"""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segexp.errors import require_at_least, require_choice
+from segexp.metrics.per_class import PerClassMetric
+
+
+class ObjectScores(PerClassMetric):
+    """F1, average precision and panoptic quality of objects, per case and foreground class or region.
+
+    Objects are connected components of predicted and of true pixels; two are the same object if their intersection
+    over union (IoU) is greater than the threshold. As no threshold is below 0.5, an object has at most one partner.
+    Ignored pixels are taken out of both before components are told apart, so an object that they cross becomes two
+    in prediction and truth alike. A case without any object in both is undefined (nan); objects in only one of them
+    score 0. Touching objects of one class are one component. Other arguments and errors as ``PerClassMetric``.
+
+    Args:
+        only: Names of the classes or regions whose objects are scored; None = all.
+        connectivity: "faces" (4 neighbours in a plane, 6 in space) or "full" (8, 26).
+        thresholds: Of the IoU, in [0.5, 1); F1 is scored at the first one.
+        min_size: In pixels; smaller components are no objects, in prediction and truth alike.
+
+    Raises:
+        ValueError: An unknown name or connectivity, no threshold or one outside [0.5, 1), or a negative size.
+
+    Source: Caicedo et al. 2019 (2018 Data Science Bowl, Nature Methods 16:1247) for ``object_f1`` and ``object_ap``,
+    Kirillov et al. 2019 (CVPR, arXiv 1801.00868) for ``object_pq``.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        regions: Collection[str] | None = None,
+        only: Sequence[str] | None = None,
+        connectivity: str = "faces",
+        thresholds: Sequence[float] = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+        min_size: int = 0,
+        ignore_index: int = 255,
+    ) -> None:
+        require_choice("connectivity", connectivity, ("faces", "full"))
+        require_at_least("min_size", min_size, 0, whole=True)
+        if not thresholds or min(thresholds) < 0.5 or max(thresholds) >= 1:
+            raise ValueError(
+                f"thresholds={list(thresholds)} must be one or more IoU in [0.5, 1): below 0.5 an object could have "
+                "two partners"
+            )
+        super().__init__(class_names, regions, (4 + len(thresholds),), torch.float64, ignore_index)
+        for name in only or ():
+            require_choice("only", name, self.scored)
+        self.only = tuple(self.scored if only is None else only)
+        self.connectivity, self.thresholds, self.min_size = connectivity, tuple(thresholds), min_size
+
+    @property
+    def protocol(self) -> dict[str, str]:
+        """Name of each figure -> how it comes about."""
+        first, tried = self.thresholds[0], ", ".join(map(str, self.thresholds))
+        quality = "sum of the IoU of matched objects / (TP + FP / 2 + FN / 2)"
+        what = {
+            "object_f1": f"2 TP / (2 TP + FP + FN) of objects matched at IoU > {first}",
+            "object_ap": f"TP / (TP + FP + FN) of objects, mean over IoU > {tried} (2018 Data Science Bowl, not COCO)",
+            "object_pq": f"panoptic quality, {quality} at IoU > 0.5",
+        }
+        neighbours = "sharing a face" if self.connectivity == "faces" else "sharing a face, an edge or a corner"
+        objects = f"objects are components of pixels {neighbours}, of at least {max(self.min_size, 1)} px; {self.how}"
+        sentences = {
+            figure: f"{words}, per case and {self.part}; {objects}; cases without any object left out; {self.averaged}"
+            for figure, words in what.items()
+        }
+        for figure in ("object_f1", "object_ap"):
+            for name in self.only:
+                sentences[f"{figure}_pooled_{name}"] = (
+                    f"{what[figure]}, of {self.part} {name} with the objects of all cases counted together; {objects}"
+                )
+        return sentences
+
+    def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
+        """Count the objects of each case and match them.
+
+        Args:
+            probs: (B, C, *S) float.
+            target: (B, *S) int64, or (B, R, *S) of regions.
+            spacing: Does not matter here.
+
+        Returns:
+            (B, K, 4 + T) float64 per foreground class or region: number of true and of predicted objects, number and
+            sum of the IoU above 0.5, matches at each threshold; 0 of what is not scored.
+
+        Raises:
+            ValueError: There are other classes than ``class_names``, or other regions.
+        """
+        pred, truth = (mask.cpu().numpy() for mask in self.masks(probs, target)[:2])
+        measured = np.zeros((*pred.shape[:2], 4 + len(self.thresholds)))
+        for k in map(self.scored.index, self.only):
+            for case in range(len(pred)):
+                measured[case, k] = self._match(pred[case, k], truth[case, k])
+        return torch.from_numpy(measured).to(probs.device)
+
+    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
+        """Turn matches (n, K, 4 + T) into rows per case and class and figures of all objects."""
+        wanted = {name: measured[:, self.scored.index(name)] for name in self.only}
+        rows = [
+            {"case": case, "class": name, **_figures(found[i].tolist())}
+            for i, case in enumerate(cases)
+            for name, found in wanted.items()
+        ]
+        whole: dict[str, float] = {}
+        for name, found in wanted.items():
+            pooled = _figures(found.sum(dim=0).tolist())
+            whole |= {f"{figure}_pooled_{name}": pooled[figure] for figure in ("object_f1", "object_ap")}
+        return {"rows": rows, "set": whole, "chosen": {}}
+
+    def _match(self, pred: np.ndarray, truth: np.ndarray) -> list[float]:
+        pred, truth = self._objects(pred), self._objects(truth)
+        iou = _matched_iou(pred, truth)
+        matches = [np.count_nonzero(iou > threshold) for threshold in self.thresholds]
+        return [truth.max(), pred.max(), len(iou), iou.sum(), *matches]
+
+    def _objects(self, mask: np.ndarray) -> np.ndarray:
+        """Number the objects of a mask (*S) from 1 without a gap; 0 is no object."""
+        from skimage.measure import label
+
+        labels = label(mask, connectivity=1 if self.connectivity == "faces" else mask.ndim)
+        kept = np.bincount(labels.ravel()) >= self.min_size
+        kept[0] = False
+        return np.where(kept, kept.cumsum(), 0)[labels]
+
+
+def _matched_iou(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Compute the IoU of all pairs of objects that share more than half of their union.
+
+    Args:
+        pred: (*S) int64, objects numbered from 1; 0 is no object.
+        truth: (*S) int64, alike.
+
+    Returns:
+        (pairs,) float64; no object is in two pairs.
+    """
+    both = (pred > 0) & (truth > 0)
+    numbers = int(pred.max()) + 1
+    pairs, common = np.unique(truth[both] * numbers + pred[both], return_counts=True)
+    of_truth, of_pred = np.divmod(pairs, numbers)
+    union = np.bincount(truth.ravel())[of_truth] + np.bincount(pred.ravel())[of_pred] - common
+    iou = common / union
+    return iou[iou > 0.5]
+
+
+def _figures(measured: Sequence[float]) -> dict[str, float]:
+    true, predicted, pairs, iou_sum, *matches = measured
+    total = true + predicted
+    if not total:
+        return dict.fromkeys(("object_f1", "object_ap", "object_pq"), float("nan"))
+    return {
+        "object_f1": 2 * matches[0] / total,
+        "object_ap": sum(tp / (total - tp) for tp in matches) / len(matches),
+        "object_pq": iou_sum / (pairs + (true - pairs) / 2 + (predicted - pairs) / 2),
+    }

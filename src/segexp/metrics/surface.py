@@ -1,0 +1,190 @@
+"""Distances between the surfaces of prediction and truth: HD95, ASSD and normalised surface Dice."""
+
+from collections.abc import Collection, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from segexp.errors import require_at_least, require_choice
+from segexp.metrics.per_class import PerClassMetric
+
+UNITS = ("mm", "px")
+ROUNDING = 1 + 1e-6  # a distance that exceeds a tolerance by less is equal to it; spacings are often float32
+CROWDED = 0.2  # share of border pixels above which a distance transform is quicker than a search tree
+
+
+class SurfaceScores(PerClassMetric):
+    """Distances between surfaces per case and foreground class or region, with the case's spacing.
+
+    The surface of a mask are its border pixels: those with a face neighbour outside the mask or outside the image;
+    each counts alike. Distances go from the centre of each border pixel of the one mask to the nearest of the other.
+    A class that neither truth nor prediction has is undefined (nan); one that only one of them has scores the length
+    of the image's diagonal as distance, and 0 as surface Dice. Pixels that do not count belong to neither mask.
+
+    Args:
+        class_names: The name of each class, background first.
+        regions: Names of the overlapping regions that are scored in place of the classes; None = the classes.
+        unit: Of the spacing, the tolerances and the figures: "mm" or "px".
+        tolerances: Distances up to which a border pixel counts as found by the surface Dice, one or more, in ``unit``.
+        percentile: Of the distances that the Hausdorff distance takes, above 0 and up to 100 (the maximum).
+        ignore_index: Pixels with this target, or with a negative one, count nowhere.
+
+    Raises:
+        ValueError: There are too few classes, regions or tolerances, or a value is out of its range.
+
+    Source: Huttenlocher et al. 1993 (Hausdorff distance), Heimann et al. 2009 (ASSD), Nikolov et al. 2021 (surface
+    Dice), with border pixels in place of surface elements.
+    """
+
+    def __init__(
+        self,
+        class_names: Sequence[str],
+        regions: Collection[str] | None = None,
+        unit: str = "mm",
+        tolerances: Sequence[float] = (1.0,),
+        percentile: float = 95.0,
+        ignore_index: int = 255,
+    ) -> None:
+        require_choice("unit", unit, UNITS)
+        require_at_least("number of tolerances", len(tolerances), 1, whole=True)
+        for tolerance in tolerances:
+            require_at_least("tolerance", tolerance, 0)
+        require_at_least("percentile", percentile, 0)
+        if not 0 < percentile <= 100:
+            raise ValueError(
+                f"percentile={percentile} must be above 0 and at most 100: 100 is the maximum, 95 is usual"
+            )
+        self.names = [
+            f"hd{percentile:g}_{unit}",
+            f"assd_{unit}",
+            *(f"nsd_{tolerance:g}{unit}" for tolerance in tolerances),
+        ]
+        if len(set(self.names)) < len(self.names):
+            raise ValueError(f"tolerances={list(tolerances)} repeat themselves: give each once")
+        super().__init__(class_names, regions, (len(self.names),), torch.float64, ignore_index)
+        self.unit, self.tolerances, self.percentile = unit, tuple(tolerances), percentile
+
+    @property
+    def protocol(self) -> dict[str, str]:
+        """Name of each figure -> how it comes about."""
+        per_case = f"per case and {self.part} ({self.how}); undefined (neither has it) left out"
+        worst = "the length of the image's diagonal where only one of them has it"
+        distance = f"in {self.unit} between border pixels of prediction and truth {per_case}, {worst}; {self.averaged}"
+        sentences = [
+            f"larger of the two directed {self.percentile:g}th percentiles of the distances {distance}",
+            f"mean of the distances of both directions together, {distance}",
+        ]
+        for tolerance in self.tolerances:
+            sentences.append(
+                f"share of the border pixels of prediction and truth with the other border within {tolerance:g} "
+                f"{self.unit}, {per_case}, 0 where only one of them has it; {self.averaged}"
+            )
+        return dict(zip(self.names, sentences, strict=True))
+
+    def update(self, probs: Tensor, target: Tensor, case_index: Tensor, spacing: Tensor | None = None) -> None:
+        """Measure a batch of whole cases, see ``CaseMetric``.
+
+        Raises:
+            ValueError: The shapes do not belong together, or distances in mm are asked for without a spacing.
+        """
+        if spacing is None and self.unit == "mm":
+            raise ValueError("spacing=None has no mm: give the size of a pixel per case and axis, or take unit=px")
+        super().update(probs, target, case_index, spacing)
+
+    def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:
+        """Measure the distances of each case and part on the CPU, one after the other.
+
+        Args:
+            probs: (B, C, *S) float.
+            target: (B, *S) int64, or (B, R, *S) of regions.
+            spacing: (B, axes) float64, in ``unit``.
+
+        Returns:
+            (B, K, 2 + tolerances) float64: Hausdorff distance, ASSD, surface Dice at each tolerance.
+
+        Raises:
+            ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
+        """
+        pred, truth, _ = self.masks(probs, target)
+        measured = [
+            [self._figures(p.cpu().numpy(), t.cpu().numpy(), size) for p, t in zip(*of_case, strict=True)]
+            for of_case, size in zip(zip(pred, truth, strict=True), spacing.cpu().numpy(), strict=True)
+        ]
+        return torch.tensor(measured, dtype=torch.float64, device=probs.device)
+
+    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
+        """Turn measurements (n, K, 2 + tolerances) into rows per case and class."""
+        rows = [
+            {"case": case, "class": name, **dict(zip(self.names, figures, strict=True))}
+            for case, of_case in zip(cases, measured.tolist(), strict=True)
+            for name, figures in zip(self.scored, of_case, strict=True)
+        ]
+        return {"rows": rows, "set": {}, "chosen": {}}
+
+    def _figures(self, pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray) -> list[float]:
+        present = int(pred.any()) + int(truth.any())
+        if present == 0:
+            return [np.nan] * len(self.names)
+        if present == 1:
+            return [float(np.linalg.norm(spacing * pred.shape))] * 2 + [0.0] * len(self.tolerances)
+        directed = surface_distances(pred, truth, spacing)
+        both = np.concatenate(directed)
+        hausdorff = max(float(np.percentile(distances, self.percentile)) for distances in directed)
+        found = [float(np.mean(both <= tolerance * ROUNDING)) for tolerance in self.tolerances]
+        return [hausdorff, float(both.mean()), *found]
+
+
+def surface_distances(pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Measure from each border pixel of one mask to the nearest border pixel of the other.
+
+    Args:
+        pred: (*S) bool, not empty.
+        truth: (*S) bool, not empty.
+        spacing: (axes) size of a pixel.
+
+    Returns:
+        Distances from the border of ``pred`` (n,) and from that of ``truth`` (m,), in the unit of the spacing.
+    """
+    box = _bounding_box(pred | truth)
+    start, goal = _border(pred[box]), _border(truth[box])
+    crowded = np.count_nonzero(start) + np.count_nonzero(goal) > CROWDED * start.size
+    nearest = _nearest_by_transform if crowded else _nearest_by_tree
+    return nearest(start, goal, spacing), nearest(goal, start, spacing)
+
+
+def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
+    axes = range(mask.ndim)
+    filled = [np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
+    return tuple(slice(places[0], places[-1] + 1) for places in filled)
+
+
+def _border(mask: np.ndarray) -> np.ndarray:
+    """Mark the pixels of a mask (*S) with a face neighbour outside it; what lies beyond the array is outside."""
+    padded, inner = np.pad(mask, 1), mask.copy()
+    for axis, extent in enumerate(mask.shape):
+        for step in (0, 2):  # the neighbours before and after
+            window = [slice(1, -1)] * mask.ndim
+            window[axis] = slice(step, step + extent)
+            inner &= padded[tuple(window)]
+    return mask & ~inner
+
+
+def _nearest_by_tree(start: np.ndarray, goal: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """Distance from each pixel of ``start`` (*S) to the nearest of ``goal``: quick where few pixels are borders."""
+    from scipy.spatial import KDTree
+
+    apart = ~goal[start]  # the others lie on both borders
+    # A plain midpoint tree is built faster than a balanced one, and searched faster on a grid.
+    tree = KDTree(np.argwhere(goal) * spacing, leafsize=32, compact_nodes=False, balanced_tree=False)
+    distances = np.zeros(len(apart))
+    distances[apart] = tree.query(np.argwhere(start)[apart] * spacing)[0]
+    return distances
+
+
+def _nearest_by_transform(start: np.ndarray, goal: np.ndarray, spacing: np.ndarray) -> np.ndarray:
+    """The same at a cost of the box alone: quick where very many pixels are borders, as before training."""
+    from scipy.ndimage import distance_transform_edt
+
+    return distance_transform_edt(~goal, sampling=spacing)[start]

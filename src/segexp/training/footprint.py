@@ -1,0 +1,169 @@
+"""What a network is before it is trained: parameters, multiply-adds, memory of a step, receptive field."""
+
+import copy
+import weakref
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytorch_lightning as pl
+import torch
+from rich.console import Console
+from rich.table import Table
+from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from segexp.models.cost import cost
+from segexp.training.task import Batch, Task
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a network takes.
+
+    Attributes:
+        parameters: Trained numbers.
+        multiply_adds: Of convolutions and matrix products, for one patch, forwards.
+        step_memory_mib: Peak of all tensors during one training step, in MiB: weights, gradients, optimizer, maps;
+            without a GPU less the scratch memory that single operations take for themselves.
+        receptive_field: Pixels along an axis that a pixel of the logits depends on; None = the network does not tell.
+        patch: Pixels per axis.
+        batch: Patches of the step on this process.
+    """
+
+    parameters: int
+    multiply_adds: int
+    step_memory_mib: float
+    receptive_field: int | None
+    patch: tuple[int, ...]
+    batch: int
+
+    def warning(self) -> str | None:
+        """Say so where the network could see farther than a patch reaches."""
+        least = min(self.patch)
+        if self.receptive_field is None or self.receptive_field <= least:
+            return None
+        return (
+            f"the receptive field of {self.receptive_field} px exceeds the patch of {_times(self.patch)} px: what lies "
+            "farther off is padding in training; a larger data.patch_size lets the network use it, a smaller "
+            "model.depth saves it"
+        )
+
+
+def measure_footprint(task: Task, trainer: pl.Trainer, batch: Batch) -> Footprint:
+    """Train a copy of the network for one step on random patches, and measure.
+
+    Args:
+        task: Stays as it is.
+        trainer: Tells device and precision.
+        batch: Of noise, see ``measure.random_patches``; what it is does not matter.
+
+    Returns:
+        The footprint of this process.
+    """
+    network = task.network
+    image = batch["image"]
+    parameters, multiply_adds = cost(network, image.shape[1:])
+    return Footprint(
+        parameters=parameters,
+        multiply_adds=multiply_adds,
+        step_memory_mib=round(_step_memory(task, trainer, batch) / 2**20, 1),
+        receptive_field=network.receptive_field() if hasattr(network, "receptive_field") else None,  # type: ignore[operator]
+        patch=tuple(image.shape[2:]),
+        batch=len(image),
+    )
+
+
+def _step_memory(task: Task, trainer: pl.Trainer, batch: Batch) -> int:
+    """Peak bytes of one training step of a copy; random numbers go on as if it had not been."""
+    device = trainer.strategy.root_device
+    with torch.random.fork_rng([device] if device.type == "cuda" else []), _peak(device) as peak:
+        twin = copy.deepcopy(task.network).to(device).train()
+        own = {name: value.to(device, copy=True) for name, value in batch.items()}
+        optimizer = task.make_optimizer(twin.parameters())
+        with trainer.precision_plugin.forward_context():
+            loss, _ = task.batch_loss(twin, own)
+        loss.backward()
+        optimizer.step()
+    return peak[0]
+
+
+@contextmanager
+def _peak(device: torch.device) -> Iterator[list[int]]:
+    """Peak bytes of tensors that are made inside the block, on the device; filled in at the end."""
+    peak = [0]
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        before = torch.cuda.memory_allocated(device)
+        yield peak
+        peak[0] = torch.cuda.max_memory_allocated(device) - before
+    else:
+        with LiveTensors() as live:
+            yield peak
+        peak[0] = live.peak
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of the tensors that operations inside the block make and that are still alive.
+
+    Attributes:
+        bytes: Alive now.
+        peak: The most there were at once.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.bytes = self.peak = 0
+        self._known: dict[int, weakref.finalize] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Do the operation and note the tensors that are new."""
+        given = {storage._cdata for storage in _storages((args, kwargs))}
+        out = func(*args, **(kwargs or {}))
+        for storage in _storages(out):
+            self._note(storage, given)
+        return out
+
+    def _note(self, storage: torch.UntypedStorage, given: set[int]) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self._known and key not in given:  # what was given and is not known was there before
+            self._known[key] = weakref.finalize(storage, self._gone, key, size)
+            self.bytes += size
+            self.peak = max(self.peak, self.bytes)
+
+    def _gone(self, key: int, size: int) -> None:
+        del self._known[key]
+        self.bytes -= size
+
+
+def _storages(values: Any) -> list[torch.UntypedStorage]:
+    return [tensor.untyped_storage() for tensor in tree_leaves(values) if isinstance(tensor, Tensor)]
+
+
+def print_footprint(found: Footprint, network: str) -> None:
+    """Print the table, and the warning if there is one."""
+    table = Table("network", network)
+    patch = f"a patch of {_times(found.patch)} px"
+    table.add_row("parameters", f"{found.parameters:,}")
+    table.add_row("multiply-adds", f"{_short(found.multiply_adds)} for {patch}")
+    table.add_row("memory of a step", f"{found.step_memory_mib:,.4g} MiB for {found.batch} patches")
+    if found.receptive_field is not None:
+        table.add_row("receptive field", f"{found.receptive_field} px; {patch}")
+    console = Console()
+    console.print(table)
+    if warning := found.warning():
+        console.print(f"note: {warning}", highlight=False)
+
+
+def _short(count: int) -> str:
+    """Write a large number with three digits: ``1.59 M``."""
+    for factor, letter in ((1e12, "T"), (1e9, "G"), (1e6, "M")):
+        if count >= factor:
+            return f"{count / factor:.3g} {letter}"
+    return str(count)
+
+
+def _times(sizes: tuple[int, ...]) -> str:
+    return " × ".join(map(str, sizes))

@@ -1,0 +1,112 @@
+"""Every file of conf/model, composed and trained for a step: all depths, up-samplings and dimensions."""
+
+from functools import cache
+from typing import Any
+
+import pytest
+import torch
+from hydra.utils import instantiate
+from torch import Tensor, nn
+
+from segexp.config import compose, config_dir, plain
+from segexp.models import UNet
+from segexp.models.upsampling import UPSAMPLING
+
+PRETRAINED = "unet_pretrained"  # test_pretrained.py
+MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - {PRETRAINED})
+SIZES = {2: [33, 21], 3: [9, 13, 17]}  # none divides by two
+TINY = {"base_channels": 2, "max_channels": 8, "fc_channels": 3, "in_channels": 2, "num_classes": 3}
+
+
+@cache
+def composed(model: str) -> dict[str, Any]:
+    """A model's node as composed, then made tiny."""
+    node = plain(compose([f"model={model}", "name=test"], run_dir="unused"))["model"]
+    return node | {key: value for key, value in TINY.items() if key in node}
+
+
+def build(node: dict[str, Any], dims: int, depth: int, upsampling: str) -> nn.Module:
+    changes = {"spatial_dims": dims, "depth": depth, "upsampling": upsampling}
+    if node.get("deep_supervision"):
+        changes["deep_supervision"] = min(node["deep_supervision"], depth - 1)
+    return instantiate(node | {key: value for key, value in changes.items() if key in node}, _convert_="all")
+
+
+def fitting(network: nn.Module, size: list[int]) -> list[int]:
+    """The next sizes that an unpadded network takes; any network else takes all sizes."""
+    if getattr(network, "padding", "same") == "same":
+        return size
+    fits = []
+    for least in size:
+        n = least
+        while not takes(network, n):
+            n += 1
+        fits.append(n)
+    return fits
+
+
+def takes(network: nn.Module, n: int) -> bool:
+    try:
+        network.output_size([n])
+    except ValueError:
+        return False
+    return True
+
+
+def step(network: nn.Module, size: list[int]) -> None:
+    """One step: shapes, finite gradients for all parameters."""
+    image = torch.randn(2, 2, *fitting(network, size))
+    outputs: list[Tensor] = network(image, every_head=True)
+    assert len(outputs) == network.heads
+    wanted = network.output_size(image.shape[2:]) if isinstance(network, UNet) else tuple(size)
+    assert outputs[0].shape == (2, 3, *wanted)
+    sum(logits.square().mean() for logits in outputs).backward()
+    for name, parameter in network.named_parameters():
+        assert parameter.grad is not None, f"{name} gets no gradient"
+        assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_every_model_takes_a_step_at_every_depth_and_upsampling(model):
+    node = composed(model)
+    knobs = "depth" in node
+    for dims, size in SIZES.items():
+        if dims == 3 and node.get("padding") == "valid":
+            size = [1, 1, 1]  # the least that fits
+        for depth in (1, 2, 3) if knobs else (0,):
+            for upsampling in UPSAMPLING if knobs else ("",):
+                step(build(node, dims, depth, upsampling), size)
+
+
+@pytest.mark.parametrize("model", sorted({m for m in MODELS if m.startswith("unet")} - {"unet_2015"}))
+def test_every_unet_takes_a_step_at_depth_seven(model):
+    network = build(composed(model), 2, 7, "linear")
+    assert network.receptive_field() > 1000
+    step(network, [257, 31])
+
+
+def test_unpadded_depth_seven_takes_no_image_below_1532_pixels():
+    """Bottom: 8 pixels. Upwards 2 · 4 - 4 stays 4. Downwards, before each pooling: 8, 2 · 8 + 4, .. = 12 · 2**7 - 4."""
+    network = UNet(depth=7, base_channels=1, padding="valid", alignment="crop")
+    with pytest.raises(ValueError, match="take 1532, or"):
+        network.output_size([300])
+
+
+def test_all_knobs_go_together():
+    torch.manual_seed(0)
+    for dims, size in SIZES.items():
+        for upsampling in UPSAMPLING:
+            for alignment in ("pad", "crop"):
+                network = UNet(
+                    2, 3, dims, 2, depth=3, block="residual", upsampling=upsampling, attention=True, nested=True,
+                    deep_supervision=2, squeeze_excitation=2, dropout=0.2, alignment=alignment, checkpointing=True,
+                )  # fmt: skip
+                step(network, size)
+
+
+@pytest.mark.parametrize("knobs", [{"nested": True, "attention": True}, {"block": "residual", "squeeze_excitation": 2}])
+def test_exported_network_agrees(knobs):
+    network = UNet(base_channels=2, depth=2, **knobs).eval()
+    image = torch.randn(1, 1, 21, 17)
+    exported = torch.export.export(network, (image,)).module()
+    torch.testing.assert_close(exported(image), network(image))
