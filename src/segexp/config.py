@@ -1,6 +1,7 @@
 """Where the configuration lives, how notebooks and tests compose it, and our resolvers."""
 
-from collections.abc import Sized
+import re
+from collections.abc import Iterable, Sized
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,8 @@ from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+
+NAMES_CODE = re.compile(r"_target_|_args_|searchpath|^-|^\+*hydra\b")
 
 
 def config_dir() -> Path:
@@ -41,6 +44,22 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     assert isinstance(content, dict)
     return {str(key): value for key, value in content.items()}
+
+
+def require_no_code(words: Iterable[object], source: object, remedy: str) -> None:
+    """Refuse overrides that a file brings along and that could name code: targets, search paths, Hydra's settings.
+
+    Args:
+        words: As the file has them.
+        source: The file, for the message.
+        remedy: What to do where the code is one's own.
+
+    Raises:
+        ValueError: Names the first such word.
+    """
+    for word in words:
+        if not isinstance(word, str) or re.search(NAMES_CODE, word):
+            raise ValueError(f"{source} holds {word!r}, which could run code that is not segexp's: {remedy}")
 
 
 def as_written(overrides: Any) -> list[str]:

@@ -94,3 +94,11 @@ def test_settings_leave_out_seed_fold_and_paths(outputs):
     assert run.settings == {"model.depth": 3, "loss._target_": "dice"}
     assert run.replicate == (2, None)
     assert [row["case"] for row in run.cases] == ["b"]
+
+
+@pytest.mark.parametrize("name", ["run.json", "results.json"])
+@pytest.mark.parametrize("content", ["[" * 100_000, "[]", "{}", "\x00", '"run"'])
+def test_a_record_that_is_none_is_named(outputs, name, content):
+    (outputs / "one" / name).write_text(content)
+    with pytest.raises(ValueError, match=rf"one/{name} (cannot be read|lacks)"):
+        _ = [run.results for run in find_runs([str(outputs)])]

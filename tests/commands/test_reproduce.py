@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from segexp.analysis.record import present_facts
+from segexp.cli import _resumed
 from segexp.commands.reproduce import reproduce
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
@@ -150,8 +151,45 @@ def test_own_configuration_files_are_found_again(project, capsys):
         record["config"]["model"]["dropout"] = 0.5
 
     change(project / "outputs" / "first" / "run.json", edit)
-    assert status("outputs/first", "--check") == 0
+    assert status("outputs/first", "--check") == 2
+    assert "give --trust if it is yours" in capsys.readouterr().err
+    assert status("outputs/first", "--check", "--trust") == 0
     assert "nothing differs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "hostile",
+    [
+        "model._target_=mine.run",
+        "model={_target_: mine.run}",
+        "+callbacks.own={_target_: mine.run}",
+        "hydra.searchpath=[file://mine]",
+        "+hydra.searchpath=[file://mine]",
+        "--config-dir=mine",
+        ["model=unet"],
+    ],
+)
+def test_what_a_run_brings_along_is_not_run(project, capsys, hostile):
+    """Neither by reproduce nor by resume: `mine.py` would leave a mark."""
+    (project / "mine.py").write_text("from pathlib import Path\nPath('ran').touch()\ndef run(**_): pass\n")
+    folder = project / "outputs" / "first"
+    change(folder / "run.json", lambda record: record["overrides"].append(hostile))
+    (folder / "overrides.yaml").write_text(json.dumps([hostile]))
+    for words in (("outputs/first", "--check"), ("outputs/first",)):
+        assert status(*words) == 2
+        assert "could run code that is not segexp's" in capsys.readouterr().err
+    change(folder / "run.json", lambda record: record.update(status="interrupted"))
+    with pytest.raises(ValueError, match="could run code that is not segexp's"):
+        _resumed(["resume=outputs/first"])
+    assert not (project / "ran").exists()
+
+
+def test_code_that_is_given_again_may_be_resumed(project):
+    folder = project / "outputs" / "first"
+    change(folder / "run.json", lambda record: record.update(status="interrupted"))
+    (folder / "overrides.yaml").write_text(json.dumps(["model._target_=mine.Net", "seed=1"]))
+    words = _resumed(["resume=outputs/first", "model._target_=mine.Net"])
+    assert words.count("model._target_=mine.Net") == 2
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pytest
 import torch
 from monai.metrics import CalibrationErrorMetric
 from sklearn.calibration import calibration_curve
+from torchmetrics.classification import BinaryCalibrationError
 
 from segexp.metrics import CalibrationScores
 
@@ -99,3 +100,10 @@ def test_a_bin_without_pixels_is_empty():
 def test_no_bin_is_refused():
     with pytest.raises(ValueError, match="bins=0"):
         CalibrationScores(NAMES, bins=0)
+
+
+def test_of_one_class_against_background_it_is_that_of_torchmetrics():
+    probs, target = draw(40, 30, classes=2)
+    row = scored(CalibrationScores(["background", "a"]), probs, target)["rows"][0]
+    other = BinaryCalibrationError(n_bins=15, norm="l1")
+    assert row["ece"] == pytest.approx(float(other(probs[:, 1].flatten(), target.flatten())), abs=1e-6)

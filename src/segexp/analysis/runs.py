@@ -38,7 +38,7 @@ class Run:
     def results(self) -> dict[str, Any]:
         """Content of results.json; empty if the run has not ended well."""
         path = self.folder / "results.json"
-        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return _record(path, ("headline",)) if path.is_file() else {}
 
     @property
     def status(self) -> str:
@@ -200,11 +200,21 @@ def _records(folder: Path) -> list[Path]:
     return [own] if own.is_file() else list(folder.rglob("run.json"))
 
 
-def _record(path: Path) -> dict[str, Any]:
+def _record(path: Path, needed: Sequence[str] = ("status",)) -> dict[str, Any]:
+    """Read run.json or results.json.
+
+    Raises:
+        ValueError: It is no JSON, or lacks what is needed; names the file.
+    """
+    remedy = "remove that run, or leave it out"
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ValueError(f"{path} cannot be read ({error}): remove that run, or leave it out") from error
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read ({error}): {remedy}") from error
+    lacks = [key for key in needed if key not in content] if isinstance(content, dict) else list(needed)
+    if lacks:
+        raise ValueError(f"{path} lacks {', '.join(lacks)}: it is not of a run of segexp; {remedy}")
+    return content
 
 
 def _table(path: Path) -> list[dict[str, str]]:

@@ -26,6 +26,7 @@ from segexp.analysis.sameness import (
     record_facts,
 )
 from segexp.build import build_data
+from segexp.config import require_no_code
 from segexp.data import DataModule
 from segexp.errors import short_path
 from segexp.sweeps.jobs import quoted
@@ -43,6 +44,8 @@ def reproduce(words: list[str]) -> None:
     given = _parser().parse_args(words)
     quiet()
     try:
+        if not given.trust:
+            _require_own(_one(given.run))
         status = _checked(given) if given.check else _repeated(given)
     except (ValueError, OSError) as error:
         print(f"segexp reproduce: {error}", file=sys.stderr)
@@ -50,11 +53,18 @@ def reproduce(words: list[str]) -> None:
     sys.exit(status)
 
 
+def _require_own(run: Run) -> None:
+    """Refuse a run that names code or configuration other than segexp's."""
+    named = [*run.record["overrides"], *_search_path(run.record.get("command", []))]
+    require_no_code(named, run.folder / "run.json", "look at it, and give --trust if it is yours")
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="segexp reproduce", description=(reproduce.__doc__ or "").splitlines()[0])
     parser.add_argument("run", help="folder of a run")
     parser.add_argument("--output", type=Path, help="folder of the new run; default: <run>-again")
     parser.add_argument("--check", action="store_true", help="compare with the present, run nothing")
+    parser.add_argument("--trust", action="store_true", help="follow _target_s and search paths that the run names")
     return parser
 
 
