@@ -43,6 +43,7 @@ bench: $(READY) ## measure speed as ratios, side by side on this machine
 	$(BIN)/python -m benchmarks.sweeps
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.metrics
+	$(BIN)/python -m benchmarks.inference
 
 clean: ## remove the virtual environment and caches (never outputs/)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist

@@ -61,7 +61,10 @@ def test_unknown_command_is_guessed(answer):
 @pytest.mark.parametrize(
     ("word", "words"),
     [
-        ("model=unett", "model=unett: no such option (did you mean 'unet'?); there are: unet, unet_2015"),
+        (
+            "model=unett",
+            "model=unett: no such option (did you mean 'unet'?); there are: fcn8s, fcn8s_tiny, unet, unet_2015",
+        ),
         ("modle=unet", "modle: no such key (did you mean 'model'?)"),
         ("model.dpeth=3", "model.dpeth: no such key (did you mean 'model.depth'?)"),
         ("optimizer.learning_rate=1", "optimizer.learning_rate: no such key"),

@@ -38,7 +38,11 @@ ONLY_IN = {
     "monai": set(),
 }
 TORCH_ALONE = {"models", "losses", "inference"}  # beside the standard library
-ARRAYS = {"streaming": {"numpy"}, "postprocess": {"numpy", "scipy", "skimage"}}  # what leaves the network's tensors
+ARRAYS = {
+    "streaming": {"numpy"},
+    "postprocess": {"numpy", "scipy", "skimage"},
+    "components": {"numpy", "scipy", "skimage"},
+}  # what leaves the network's tensors
 
 
 def files() -> list[tuple[str, Path]]:

@@ -20,11 +20,14 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import segexp
-from segexp.config import compose, config_dir, register_resolvers
+from segexp.config import compose, config_dir, register_resolvers, require_no_code
 from segexp.errors import did_you_mean
 
 COMMANDS = {
     "train": "train a network and score it on whole cases",
+    "predict": "turn new images into masks in their own geometry",
+    "evaluate": "score a trained run on cases, in the way it was scored at its end",
+    "export": "hand a trained network over as one file: safetensors, ONNX, torch.export",
     "audit": "look for what is wrong or strange in a data set",
     "preview": "draw training patches before and after augmentation",
     "compare": "set runs side by side: is one better, by how much, how sure is that",
@@ -33,7 +36,15 @@ COMMANDS = {
     "report": "write the tables of an experiment's README from its runs",
     "benchmark": "measure speed: `benchmark data` for patches per second of every augmentation",
 }
-WITHOUT_CONFIGURATION = ("compare", "runs", "reproduce", "report")  # these take words and options instead of overrides
+WITHOUT_CONFIGURATION = (
+    "compare",
+    "runs",
+    "reproduce",
+    "report",
+    "predict",
+    "evaluate",
+    "export",
+)  # these take words and options instead of overrides
 PLAIN_WORDS = {"benchmark": "subject"}  # command: the key that its first word names when it has no "="
 
 
@@ -142,6 +153,11 @@ def _resumed(words: list[str]) -> list[str]:
     if not longer and json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"] == "done":
         raise ValueError(f"resume={folders[-1]}: the run is complete; to train longer give trainer.max_epochs=<more>")
     stored = yaml.safe_load(overrides.read_text(encoding="utf-8")) or []
+    require_no_code(
+        [word for word in stored if word not in words],
+        overrides,
+        "if it is yours, give it on the command line too; if not, do not resume this run",
+    )
     quoted = str(folder).replace("'", "\\'")
     options = list(takewhile(lambda word: word.startswith("-") or "=" not in word, words))  # such as --config-dir mine
     return [*options, *stored, f"hydra.run.dir='{quoted}'", *words[len(options) :]]
@@ -172,7 +188,7 @@ def explain(error: BaseException, words: list[str]) -> str | None:
         cause = cause.__cause__
     if isinstance(cause, OmegaConfBaseException):  # below the first line it tells of its own nodes
         return re.sub(r"^\w+ raised while resolving interpolation: ", "", str(cause).splitlines()[0])
-    ours = isinstance(cause, ValueError | OSError) and _raised_here(cause)
+    ours = isinstance(cause, ValueError | OSError | ImportError) and _raised_here(cause)
     return str(cause) if ours or isinstance(cause, HydraException) else None
 
 

@@ -75,6 +75,19 @@ def test_encoders_of_four_families(smp, encoder):
     assert network(torch.randn(2, 1, 33, 47)).shape == (2, 2, 33, 47)
 
 
+@pytest.mark.parametrize("encoder", ["mobilenet_v2", "mit_b0", "tu-resnet18"])
+def test_shapes_are_planned_without_memory_or_random_numbers(smp, encoder):
+    """As a checkpoint is opened: some encoders of SMP cannot be built on the meta device."""
+    before = torch.get_rng_state()
+    with torch.device("meta"):
+        planned = PretrainedUNet(2, 3, encoder=encoder, weights=None, depth=5)
+    assert torch.equal(torch.get_rng_state(), before)
+    assert {parameter.device.type for parameter in planned.parameters()} == {"meta"}
+    built = PretrainedUNet(**planned.config)
+    shapes = [{name: one.shape for name, one in net.state_dict().items()} for net in (planned, built)]
+    assert shapes[0] == shapes[1]
+
+
 def test_depth_and_width_are_those_of_smp_by_default(smp):
     network = PretrainedUNet(3, 2, encoder="resnet18", weights=None)
     theirs = smp.Unet("resnet18", encoder_weights=None, in_channels=3, classes=2)

@@ -5,7 +5,7 @@ import numpy as np
 from segexp.analysis.figures import COLOURS
 
 GAP = 2  # pixels between the panels
-MOST = 1600  # pixels: a larger image is thinned out by a whole factor
+LEAST, MOST = 256, 1600  # pixels of the longer side: others are enlarged or thinned out by a whole factor
 STRENGTH = 0.55  # of the colour
 
 
@@ -22,13 +22,15 @@ def draw_overlay(image: np.ndarray, layers: np.ndarray) -> np.ndarray:
     if image.ndim == 4:
         chosen = int(np.count_nonzero(layers, axis=(0, 2, 3)).argmax()) if layers.any() else layers.shape[1] // 2
         image, layers = image[:, chosen, ::-1], layers[:, chosen, ::-1]
-    thin = -(-max(image.shape[1:]) // MOST)
+    longer = max(image.shape[1:])
+    thin, enlarged = -(-longer // MOST), max(1, LEAST // longer)
     gray = _gray(image[:, ::thin, ::thin])
     tinted = gray.astype(np.float32)
     for index, here in enumerate(layers[:, ::thin, ::thin]):
         tinted[here] = (1 - STRENGTH) * gray[here] + STRENGTH * COLOURS[index % len(COLOURS)]
-    gap = np.full((gray.shape[0], GAP, 3), 255, np.uint8)
-    return np.concatenate([gray, gap, tinted.astype(np.uint8)], axis=1)
+    panels = [panel.repeat(enlarged, axis=0).repeat(enlarged, axis=1) for panel in (gray, tinted.astype(np.uint8))]
+    gap = np.full((len(panels[0]), GAP, 3), 255, np.uint8)
+    return np.concatenate([panels[0], gap, panels[1]], axis=1)
 
 
 def _gray(image: np.ndarray) -> np.ndarray:

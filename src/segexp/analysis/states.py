@@ -78,7 +78,9 @@ def with_state(run: Run) -> Run:
 
 def measured(run: Run) -> RunState:
     """Measure age, size and time of a run."""
-    since = datetime.fromisoformat(run.record.get("end") or run.record.get("start") or "1970-01-01T00:00:00+00:00").timestamp()
+    since = datetime.fromisoformat(
+        run.record.get("end") or run.record.get("start") or "1970-01-01T00:00:00+00:00"
+    ).timestamp()
     size = sum(stat.st_size for stat in _files(run.folder))
     seconds = [float(row["seconds"]) + float(row["validation_seconds"]) for row in run.curves]
     return RunState(run, time.time() - since, size, sum(seconds) / 60 if seconds else None)

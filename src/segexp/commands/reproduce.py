@@ -44,6 +44,7 @@ def reproduce(words: list[str]) -> None:
     given = _parser().parse_args(words)
     quiet()
     try:
+        _require_training(_one(given.run))
         if not given.trust:
             _require_own(_one(given.run))
         status = _checked(given) if given.check else _repeated(given)
@@ -51,6 +52,12 @@ def reproduce(words: list[str]) -> None:
         print(f"segexp reproduce: {error}", file=sys.stderr)
         status = IMPOSSIBLE
     sys.exit(status)
+
+
+def _require_training(run: Run) -> None:
+    """Refuse what `segexp evaluate` left: it is no training that could be repeated."""
+    if "evaluation" in run.record:
+        raise ValueError(f"{run.folder} is an evaluation: run `segexp evaluate` again, or reproduce the run it is of")
 
 
 def _require_own(run: Run) -> None:

@@ -1,7 +1,6 @@
 """``segexp train``: learn from patches, keep the best epoch, score it on whole cases, leave a run folder."""
 
 import statistics
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from csv import DictReader
@@ -17,19 +16,16 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
-from rich.console import Console
-from rich.table import Table
 
 from segexp.analysis.record import RunRecord
 from segexp.analysis.reliability import draw_reliability
 from segexp.analysis.results import headline, write_cases, write_results
 from segexp.analysis.tensorboard import final_figures, hyperparameters
 from segexp.build import build_data, build_task, build_trainer, checkpoints
+from segexp.commands.scoring import figures_of, print_figures, print_folder
 from segexp.config import as_written, plain
 from segexp.data import DataModule
-from segexp.data.patches import spacing_of, target_of, target_tensor
 from segexp.errors import short_path
-from segexp.metrics import score_observer, undefined
 from segexp.training.checkpoint import load_checkpoint, load_weights
 from segexp.training.cost import Meter
 from segexp.training.footprint import measure_footprint, print_footprint
@@ -75,7 +71,8 @@ def train(cfg: DictConfig) -> float:
             content = _results(config, run_dir, task, data, sides, best["epoch"], meter.read())
             _leave(config, run_dir, trainer, data, sides, content)
             record(headline=content["headline"])
-            _report(run_dir, content, any(run_dir.glob("events.out.tfevents.*")))
+            print_figures(content)
+            print_folder(run_dir, board=any(run_dir.glob("events.out.tfevents.*")))
     return float(sides["val"]["figures"][config["monitor"].partition("/")[2]])
 
 
@@ -104,32 +101,14 @@ def _results(
     seconds = sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in epochs)
     return {
         "headline": headline(sides, config["monitor"]),
-        **{side: result["figures"] for side, result in sides.items()},
-        "observers": {side: _observers(task, data, side) for side in sides},
-        "curves": {side: result["curves"] for side, result in sides.items()},
-        "undefined": {side: undefined(result["rows"]) for side, result in sides.items()},
+        **figures_of(sides, task, data),
         "chosen_on_val": {"epoch": epoch, "by": config["monitor"], **sides["val"]["chosen"]},
-        "protocol": {side: result["protocol"] for side, result in sides.items()},
-        "cases": vars(data.split),
         "training": {
             "minutes": round(seconds / 60, 2),
             "epochs": len(epochs),
             "patches_per_second": round(statistics.median(rates), 2),
             **cost,
         },
-    }
-
-
-def _observers(task: Task, data: DataModule, side: str) -> dict[str, dict[str, float]]:
-    """Score further human observers, where all cases of a side have them, against the truth: the human reference."""
-    cases = [prepared.own for prepared in data.cases(side)]
-    names = set.intersection(*(set(case.others) for case in cases))
-    truths = [target_tensor(target_of(case), data.regions) for case in cases]
-    others = {name: [target_tensor(case.others[name], data.regions) for case in cases] for name in sorted(names)}
-    spacings = [spacing_of(case, data.distance_unit) for case in cases]
-    return {
-        name: score_observer(task.metrics, truths, labels, spacings, data.num_classes)
-        for name, labels in others.items()
     }
 
 
@@ -160,25 +139,6 @@ def _draw_reliability(config: dict[str, Any], run_dir: Path, trainer: pl.Trainer
             Image.fromarray(picture).save(run_dir / "figures" / f"reliability_{side}.png")
             for logger in trainer.loggers:
                 show(logger, f"{side}/reliability", picture, trainer.global_step)
-
-
-def _report(run_dir: Path, content: dict[str, Any], board: bool) -> None:
-    """Print the run folder, the headline figures and, where TensorBoard has them, how to look at the curves."""
-    side = content["headline"]["split"]
-    figures, per_class = content[side], content["undefined"][side]
-    observers = content["observers"][side]
-    table = Table("figure", "value", *(f"observer {name}" for name in observers), title=content["headline"]["note"])
-    for name, value in figures.items():
-        means = [mean for mean in figures if mean not in per_class and name.startswith(f"{mean}_")]
-        if name not in per_class or all(figures[mean] != value for mean in means):  # of one class, the mean says it all
-            table.add_row(name, f"{value:.4f}", *(f"{other[name]:.4f}" for other in observers.values()))
-    shown = short_path(run_dir)
-    console = Console()
-    console.print(table)
-    console.print(f"run folder   {shown}", soft_wrap=True, highlight=False)
-    if board:
-        tensorboard = short_path(Path(sys.executable).with_name("tensorboard"))
-        console.print(f"look at it   {tensorboard} --logdir {shown}", soft_wrap=True, highlight=False)
 
 
 def _choices() -> dict[str, Any]:

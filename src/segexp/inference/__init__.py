@@ -1,7 +1,22 @@
-"""Inference: a network and an image (B, C, *S) of any size in, probabilities (B, K, *S) out."""
+"""Inference: a network and an image of any size in, probabilities of the image's size out."""
 
-from segexp.inference.averaging import FlipTurnPredictor
+from segexp.inference.averaging import FlipTurnPredictor, views
+from segexp.inference.ensemble import Members, entropy
+from segexp.inference.folding import folded
 from segexp.inference.slices import SlicePredictor, to_size
+from segexp.inference.streaming import Slab, predict_slabs
 from segexp.inference.tiling import TiledPredictor, predict_tiled
 
-__all__ = ["FlipTurnPredictor", "SlicePredictor", "TiledPredictor", "predict_tiled", "to_size"]
+__all__ = [
+    "FlipTurnPredictor",
+    "Members",
+    "Slab",
+    "SlicePredictor",
+    "TiledPredictor",
+    "entropy",
+    "folded",
+    "predict_slabs",
+    "predict_tiled",
+    "to_size",
+    "views",
+]

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -11,7 +11,8 @@ from torch import Tensor
 
 Border = int | Literal["auto"]
 Sides = tuple[int | None, ...]  # of a tile, per axis; None = as large as the image needs
-Place = tuple[int, ...]  # sample, then the first px of a tile per axis
+Place = tuple[int, ...]  # sample, then the first px of a tile's output on the canvas, per axis
+Ranges = tuple[slice, ...]  # px per axis
 
 
 @dataclass(frozen=True)
@@ -42,19 +43,40 @@ class Axis:
         return cls(size, margin, output, canvas, starts)
 
     @property
-    def inside(self) -> slice:
-        """The image on the canvas."""
-        before = (self.canvas - self.size) // 2
-        return slice(before, before + self.size)
+    def before(self) -> int:
+        """Size of the canvas before the image."""
+        return (self.canvas - self.size) // 2
 
-    def mirrored(self, image: Tensor, dim: int) -> Tensor:
-        """Mirror the image along ``dim`` to the canvas grown by the margin; the px at the edge is not repeated."""
-        if self.canvas == self.size and self.margin == 0:
-            return image
+    def source(self, start: int) -> tuple[slice, Tensor | None]:
+        """Find a tile's input in the image.
+
+        Args:
+            start: First px of the tile's output on the canvas.
+
+        Returns:
+            The px to read, and where the tile reaches beyond the image, the positions among them that it consists of
+            (the image mirrored, the px at the edge not repeated), else None.
+        """
+        first = start - self.before - self.margin
+        stop = first + self.output + 2 * self.margin
+        if first >= 0 and stop <= self.size:
+            return slice(first, stop), None
         last = self.size - 1
-        first = -self.inside.start - self.margin
-        positions = torch.arange(first, first + self.canvas + 2 * self.margin, device=image.device)
-        return image.index_select(dim, last - (positions % max(2 * last, 1) - last).abs())
+        mirrored = last - (torch.arange(first, stop) % max(2 * last, 1) - last).abs()
+        low, high = int(mirrored.min()), int(mirrored.max())
+        return slice(low, high + 1), mirrored - low
+
+    def covered(self, start: int) -> tuple[slice, slice]:
+        """Return the px of the image that a tile's output covers, and where in the output they are."""
+        first = start - self.before
+        low = min(max(first, 0), self.size)
+        high = max(min(first + self.output, self.size), low)
+        return slice(low, high), slice(low - first, high - first)
+
+    def settled(self) -> dict[int, int]:
+        """Map each start to the first px of the image that a tile further on covers, the last one to the size."""
+        later = [self.covered(start)[0].start for start in self.starts[1:]]
+        return dict(zip(self.starts, [*later, self.size], strict=True))
 
 
 @dataclass(frozen=True)
@@ -101,26 +123,38 @@ class Layout:
         return tuple(axis.output for axis in self.axes)
 
     @property
-    def canvas(self) -> tuple[int, ...]:
-        """Size of the canvas."""
-        return tuple(axis.canvas for axis in self.axes)
+    def sizes(self) -> tuple[int, ...]:
+        """Size of the image."""
+        return tuple(axis.size for axis in self.axes)
 
-    def places(self, samples: int) -> list[Place]:
-        """List the tiles of so many images."""
-        return list(itertools.product(range(samples), *(axis.starts for axis in self.axes)))
+    @property
+    def single(self) -> bool:
+        """Whether one tile covers the image."""
+        return all(len(axis.starts) == 1 for axis in self.axes)
 
-    def mirrored(self, image: Tensor) -> Tensor:
-        """Mirror an image (B, C, *S) as far as its tiles reach."""
-        for dim, axis in enumerate(self.axes, start=2):
-            image = axis.mirrored(image, dim)
-        return image
+    def count(self, samples: int) -> int:
+        """Count the tiles of so many images."""
+        return samples * math.prod(len(axis.starts) for axis in self.axes)
 
-    def cropped(self, canvas: Tensor) -> Tensor:
-        """Cut the image (B, K, *S) out of the canvas."""
-        return canvas[:, :, *(axis.inside for axis in self.axes)].contiguous()
+    def places(self, samples: int) -> Iterator[Place]:
+        """Go through the tiles of so many images, image after image, the first axis slowest."""
+        return itertools.product(range(samples), *(axis.starts for axis in self.axes))
 
+    def cut(self, place: Place, read: Callable[[int, Ranges], Tensor]) -> Tensor:
+        """Read a tile (C, *T) and mirror it where it reaches beyond the image.
 
-def region(place: Place, size: tuple[int, ...]) -> tuple[slice | int, ...]:
-    """Index a tile (C, *size) in (B, C, *canvas)."""
-    sample, *starts = place
-    return (sample, slice(None), *(slice(start, start + side) for start, side in zip(starts, size, strict=True)))
+        Args:
+            place: Of the tile.
+            read: Called with the sample and the px per axis, returns these px (C, *t).
+        """
+        sources = [axis.source(start) for axis, start in zip(self.axes, place[1:], strict=True)]
+        tile = read(place[0], tuple(px for px, _ in sources))
+        for dim, (_, positions) in enumerate(sources, start=1):
+            if positions is not None:
+                tile = tile.index_select(dim, positions.to(tile.device))
+        return tile
+
+    def covered(self, place: Place) -> tuple[Ranges, Ranges]:
+        """Return the px of the image that a tile's output covers, and where in the output they are, per axis."""
+        pairs = [axis.covered(start) for axis, start in zip(self.axes, place[1:], strict=True)]
+        return tuple(px for px, _ in pairs), tuple(part for _, part in pairs)

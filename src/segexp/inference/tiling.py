@@ -1,28 +1,20 @@
 """The overlap-tile strategy: predict an image of any size from tiles of one size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
+from itertools import chain, islice
 
 import torch
 from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
-from segexp.inference.layout import Border, Layout, Place, Sides, region
+from segexp.inference.averaging import Network
+from segexp.inference.blending import WINDOWS, Blend, Tile, constant_window
+from segexp.inference.ensemble import ACTIVATIONS, CPU_MEMORY_FORMATS, Activation, Members, softmax
+from segexp.inference.layout import Border, Layout, Place, Ranges, Sides
 
-Network = Callable[[Tensor], Tensor]
-Activation = Callable[[Tensor], Tensor]
-
-# On CPUs networks run up to twice as fast in this order; on other devices the order is the caller's choice.
-CPU_MEMORY_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
-
-
-def softmax(logits: Tensor) -> Tensor:
-    """Turn logits (N, K, *S) into probabilities of K classes."""
-    return logits.softmax(1)
-
-
-ACTIVATIONS: dict[str, Activation] = {"softmax": softmax, "sigmoid": torch.sigmoid}
+Read = Callable[[int, Ranges], Tensor]  # sample and px per axis to these px (C, *t)
+Progress = Callable[[int, int], object]  # told the tiles done and all tiles
 
 
 @torch.inference_mode()
@@ -50,7 +42,7 @@ def predict_tiled(
 
     Args:
         network: (N, C, *T) to logits (N, K, *T'), each axis of T' equal to T or smaller by an even number of px. On
-            the CPU its input is channels-last in memory.
+            the CPU its input is channels-last in memory. Or ``Members``, several of these.
         image: (B, C, *S).
         tile: Side T of a tile in px, one for all axes or one per axis; None takes the whole image in one go.
         overlap: Share of a tile, in [0, 1), that it has in common with the next one.
@@ -69,13 +61,18 @@ def predict_tiled(
     """
     require_settings(tile, overlap, border, blending, batch_size)
     sizes = tuple(image.shape[2:])
-    sides = tile_sides(tile, image)
-    predict = partial(predict_layout, network, image, WINDOWS[blending], batch_size, activation)
-    try:
-        return predict(Layout.of_same(sizes, sides, overlap, border))
-    except SmallerOutputError as found:
-        layout = Layout.of_valid(sizes, sides, found.margins)
-    return predict(layout)
+    sides = tile_sides(tile, sizes, tuple(image.shape))
+
+    def read(sample: int, px: Ranges) -> Tensor:
+        return image[sample][(slice(None), *px)]
+
+    tiles = Tiles(network, activation, read, len(image), batch_size, image.device, image.device)
+    layout, predicted = tiles.laid_out(sizes, sides, overlap, border)
+    blend = Blend(layout, window_of(layout, blending).to(image.device), samples=len(image))
+    for _ in blend.rows(predicted):
+        pass  # the blend keeps them
+    assert blend.sums is not None
+    return blend.sums
 
 
 @dataclass(frozen=True)
@@ -127,128 +124,101 @@ class SmallerOutputError(ValueError):
         )
 
 
-def predict_layout(
-    network: Network,
-    image: Tensor,
-    window: Callable[[Sequence[int]], Tensor],
-    batch_size: int,
-    activation: Activation,
-    layout: Layout,
-) -> Tensor:
-    """Predict all tiles of a layout and put them together: probabilities (B, K, *S).
-
-    Raises:
-        SmallerOutputError: The output of the network lacks another margin than the layout has.
-    """
-    places = layout.places(len(image))
-    image = layout.mirrored(image)
-    predict = partial(predict_batch, network, image, activation, layout)
-    batches = [places[first : first + batch_size] for first in range(0, len(places), batch_size)]
-    if len(places) == len(image):
-        return layout.cropped(torch.cat([predict(batch) for batch in batches]))
-    blend = Blend(layout, len(image), window(layout.output).to(image.device))
-    for batch in batches:
-        blend.add(batch, predict(batch))
-    return layout.cropped(blend.mean())
-
-
-def predict_batch(
-    network: Network, image: Tensor, activation: Activation, layout: Layout, places: Sequence[Place]
-) -> Tensor:
-    """Predict tiles (N, K, *output) of the mirrored image.
-
-    Raises:
-        SmallerOutputError: The output of the network lacks another margin than the layout has.
-    """
-    order = CPU_MEMORY_FORMATS.get(image.ndim) if image.device.type == "cpu" else None
-    size = (len(places), image.shape[1], *layout.tile)
-    tiles = torch.empty(size, dtype=image.dtype, device=image.device, memory_format=order or torch.contiguous_format)
-    for tile, place in zip(tiles, places, strict=True):
-        tile.copy_(image[region(place, layout.tile)])
-    logits = network(tiles)
-    require_output(logits, tiles)
-    if tuple(logits.shape[2:]) != layout.output:
-        raise SmallerOutputError(layout.tile, logits.shape[2:])
-    return activation(logits.float())
-
-
-class Blend:
-    """The weighted mean of overlapping tiles.
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles of images of one size on their way through a network.
 
     Args:
-        layout: Where the tiles lie.
-        samples: Number of images B.
-        window: (*output) weights of the pixels of a tile.
+        network: See ``predict_tiled``; on ``device``.
+        activation: From float32 logits to what is averaged.
+        read: Called with a sample and px per axis, returns these px of the image (C, *t).
+        samples: Number of images.
+        batch_size: Tiles per call of the network.
+        device: Where tiles are predicted.
+        blended_on: Where their probabilities go.
+        progress: Called after each batch with the number of tiles done and that of all tiles.
     """
 
-    def __init__(self, layout: Layout, samples: int, window: Tensor) -> None:
-        self.layout = layout
-        self.samples = samples
-        self.window = window
-        self.sums: Tensor | None = None
+    network: Network | Members
+    activation: Activation
+    read: Read
+    samples: int
+    batch_size: int
+    device: torch.device
+    blended_on: torch.device
+    progress: Progress | None = None
 
-    def add(self, places: Sequence[Place], tiles: Tensor) -> None:
-        """Add tiles (N, K, *output); the first ones tell K."""
-        if self.sums is None:
-            self.sums = tiles.new_zeros((self.samples, tiles.shape[1], *self.layout.canvas))
-        for place, tile in zip(places, tiles, strict=True):
-            self.sums[region(place, self.layout.output)].addcmul_(tile, self.window)
+    def laid_out(
+        self, sizes: Sequence[int], sides: Sides, overlap: float, border: Border
+    ) -> tuple[Layout, Iterator[Tile]]:
+        """Find the layout that goes with the network's output, and predict the tiles one batch after the other."""
+        layout = Layout.of_same(sizes, sides, overlap, border)
+        predicted = self.predicted(layout)
+        try:
+            first = next(predicted)
+        except SmallerOutputError as found:
+            layout = Layout.of_valid(sizes, sides, found.margins)
+            return layout, self.predicted(layout)
+        return layout, chain([first], predicted)
 
-    def mean(self) -> Tensor:
-        """Divide by the sum of the weights: (B, K, *canvas)."""
-        assert self.sums is not None, "add tiles first"
-        weights = self.window.new_zeros((1, 1, *self.layout.canvas))
-        for place in self.layout.places(samples=1):
-            weights[region(place, self.layout.output)] += self.window
-        return self.sums.div_(weights)
+    def predicted(self, layout: Layout) -> Iterator[Tile]:
+        """Yield the places and probabilities (K, *output) of all tiles.
+
+        Raises:
+            SmallerOutputError: The output of the network lacks another margin than the layout has.
+        """
+        members = self.network if isinstance(self.network, Members) else Members((self.network,))
+        places, done, count = layout.places(self.samples), 0, layout.count(self.samples)
+        while batch := list(islice(places, self.batch_size)):
+            probs = members(self._batch(layout, batch), self.activation)
+            if tuple(probs.shape[2:]) != layout.output:
+                raise SmallerOutputError(layout.tile, probs.shape[2:])
+            yield from zip(batch, probs.to(self.blended_on), strict=True)
+            del probs  # before the next batch needs the memory
+            done += len(batch)
+            if self.progress:
+                self.progress(done, count)
+
+    def _batch(self, layout: Layout, places: Sequence[Place]) -> Tensor:
+        """Read tiles (N, C, *tile) and bring them to the device."""
+        tiles = [layout.cut(place, self.read) for place in places]
+        shape = (len(tiles), *tiles[0].shape)
+        order = CPU_MEMORY_FORMATS.get(len(shape)) if self.device.type == "cpu" else None
+        batch = torch.empty(
+            shape,
+            dtype=tiles[0].dtype,
+            device=tiles[0].device,
+            memory_format=order or torch.contiguous_format,
+        )
+        for index, tile in enumerate(tiles):
+            batch[index] = tile
+        return batch.to(self.device, non_blocking=True)
 
 
-def constant_window(sides: Sequence[int]) -> Tensor:
-    """Weigh all pixels of a tile alike."""
-    return torch.ones(tuple(sides))
+def window_of(layout: Layout, blending: str) -> Tensor:
+    """Weights (*output) of the pixels of a tile; all alike where one tile is all there is."""
+    return (constant_window if layout.single else WINDOWS[blending])(layout.output)
 
 
-def gaussian_window(sides: Sequence[int]) -> Tensor:
-    """Weigh the middle of a tile most: a bell with sigma = side / 8 and a floor that keeps corners above 0."""
-    window = torch.ones(())
-    for side in sides:
-        distance = torch.arange(side) - (side - 1) / 2
-        window = window.unsqueeze(-1) * torch.exp(-(distance**2) / (2 * (side / 8) ** 2))
-    return window.clamp_min(1e-3)
+def tile_sides(tile: int | Sequence[int] | None, sizes: Sequence[int], shape: tuple[int, ...]) -> Sides:
+    """Give each spatial axis its side of the tile.
 
-
-WINDOWS = {"constant": constant_window, "gaussian": gaussian_window}
-
-
-def tile_sides(tile: int | Sequence[int] | None, image: Tensor) -> Sides:
-    """Give each spatial axis of an image (B, C, *S) its side of the tile.
+    Args:
+        tile: As the user gave it.
+        sizes: Of the image, per spatial axis.
+        shape: Of the image, for the message.
 
     Raises:
         ValueError: The image has no pixels or no spatial axis, or the tile has another number of sides.
     """
-    axes = image.ndim - 2
-    if axes < 1 or image.numel() == 0:
-        raise ValueError(f"image of shape {tuple(image.shape)} must be (B, C, *S) with at least 1 px along each axis")
+    axes = len(sizes)
+    if axes < 1 or 0 in shape:
+        raise ValueError(f"image of shape {shape} must be (B, C, *S) with at least 1 px along each axis")
     if tile is None or isinstance(tile, int):
         return (tile,) * axes
     if len(tile) != axes:
         raise ValueError(f"tile={list(tile)} must have one side per spatial axis of the image: {axes}")
     return tuple(tile)
-
-
-def require_output(logits: Tensor, tiles: Tensor) -> None:
-    """Refuse an output that is neither as large as the tiles (N, C, *T) nor smaller by the same margin on both sides.
-
-    Raises:
-        ValueError: The shape of the logits (N, K, *T') does not allow it.
-    """
-    sides = zip(tiles.shape[2:], logits.shape[2:], strict=False)
-    fits = all(1 <= output <= tile and (tile - output) % 2 == 0 for tile, output in sides)
-    if not fits or logits.ndim != tiles.ndim or len(logits) != len(tiles):
-        raise ValueError(
-            f"an output of shape {tuple(logits.shape)} does not fit tiles of shape {tuple(tiles.shape)}: it must be "
-            "(N, K, *T), each axis of T as large as the tile or smaller by the same margin on both sides"
-        )
 
 
 def require_settings(

@@ -55,16 +55,20 @@ class PretrainedUNet(nn.Module):
         self.config["weights"] = None
         super().__init__()
         self.depth = depth
-        self.network = _smp().create_model(
-            decoder,
-            encoder_name=encoder,
-            encoder_weights=weights,
-            in_channels=in_channels,
-            classes=num_classes,
-            encoder_depth=depth,
-            **_decoder_options(decoder, depth, base_channels),
-        )
-        self._freeze_unused(in_channels)
+        device = torch.get_default_device()
+        # SMP reads numbers of tensors while it builds some encoders, which tensors without memory do not have.
+        with torch.random.fork_rng(devices=[], enabled=device.type == "meta"), torch.device("cpu"):
+            self.network = _smp().create_model(
+                decoder,
+                encoder_name=encoder,
+                encoder_weights=weights,
+                in_channels=in_channels,
+                classes=num_classes,
+                encoder_depth=depth,
+                **_decoder_options(decoder, depth, base_channels),
+            )
+            self._freeze_unused(in_channels)
+        self.to(device)
 
     def forward(self, image: Tensor, every_head: bool = False) -> Tensor | list[Tensor]:
         """Map image (B, C, H, W) to logits (B, num_classes, H, W); with ``every_head`` to a list of one."""

@@ -17,7 +17,8 @@ from PIL import Image, ImageSequence
 
 from segexp.errors import require_choice
 
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", ".tif", ".tiff")
+TIFF_SUFFIXES = (".tif", ".tiff")
+SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV weigh red, green and blue
 
@@ -88,6 +89,38 @@ def read_stack(path: Path) -> np.ndarray:
             raise ValueError("its pages are not gray images of one size and type")
         pixels = _pillow_pages(path) if _needs_pillow(file.pages.first) else file.asarray()
     return pixels.reshape(-1, *pixels.shape[-2:])
+
+
+def page_count(path: Path) -> int:
+    """Count the pages of a TIFF; an image in another format has one.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        return 1
+    with _naming(path), tifffile.TiffFile(path) as file:
+        return len(file.pages)
+
+
+def map_tiff(path: Path) -> np.ndarray | None:
+    """Map the pixels of an uncompressed gray or RGB TIFF into memory, so that they are read where they are used.
+
+    Returns:
+        (N, H, W) of gray pages or (1, H, W, 3), in the dtype and byte order of the file; None where the pixels do not
+        lie in the file as they are shown.
+
+    Raises:
+        ValueError: The file cannot be read.
+    """
+    shown = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
+    with _naming(path), tifffile.TiffFile(path) as file:
+        page, series = file.pages.first, file.series[0]
+        plain = len(file.series) == 1 and page.is_memmappable and page.photometric in shown
+        color = page.photometric == tifffile.PHOTOMETRIC.RGB
+        if not plain or series.dataoffset is None or page.shape[2:] != ((3,) if color else ()):
+            return None
+    return tifffile.memmap(path, mode="r").reshape(-1, *page.shape)
 
 
 def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path: Path) -> np.ndarray:
@@ -183,7 +216,7 @@ def _naming(path: Path) -> Iterator[None]:
 def _decode(path: Path, indices: bool) -> np.ndarray:
     """Read one image: (H, W), or (H, W, 3) for colour; ``indices`` leaves the indices of a palette."""
     with _naming(path):
-        is_tiff = path.suffix.lower() in (".tif", ".tiff")
+        is_tiff = path.suffix.lower() in TIFF_SUFFIXES
         pixels = _decode_tiff(path, indices) if is_tiff else _decode_pillow(path, indices)
         if pixels.ndim not in (2, 3) or pixels.shape[2:] > (4,):
             raise ValueError(f"shape {pixels.shape} is neither gray nor RGB")

@@ -51,6 +51,27 @@ def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
         return _from_itk(sitk.ReadImage(str(path)))
 
 
+def write_itk(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
+    """Write a volume, compressed, as the suffix of ``path`` says.
+
+    Args:
+        array: (X, Y, Z).
+        affine: (4, 4) to RAS+ in mm, its axes at right angles.
+        path: .nrrd or .mha.
+
+    Raises:
+        ValueError: SimpleITK is missing.
+    """
+    sitk = _simpleitk()
+    image = sitk.GetImageFromArray(array.T)
+    lps = _LPS_TO_RAS @ affine
+    spacing = np.linalg.norm(lps[:3, :3], axis=0)
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(lps[:3, 3].tolist())
+    image.SetDirection((lps[:3, :3] / spacing).ravel().tolist())
+    sitk.WriteImage(image, str(path), useCompression=True)
+
+
 @_kept_locale()
 def read_series(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
     """Read the one DICOM series of a folder, slices in the order of their positions, rescaled as their headers say.

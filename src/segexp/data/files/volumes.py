@@ -64,7 +64,7 @@ def opened_files(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(file for path in paths for file in volume_files(path))
 
 
-def read_volume(path: Path) -> Volume:
+def read_volume(path: Path, mapped: bool = False) -> Volume:
     """Read a volume.
 
     The last of four axes of a NIfTI file is taken as channels, as are the components of a pixel elsewhere. Slope and
@@ -72,26 +72,29 @@ def read_volume(path: Path) -> Volume:
 
     Args:
         path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder with the files of one DICOM series.
+        mapped: Give a view of what was read, in any order in memory and bytes; voxels of an uncompressed NIfTI without
+            slope stay in the file until they are used. Else the array is a contiguous one of its own.
 
     Raises:
         ValueError: The file cannot be read, has no three axes, or its affine has no inverse; SimpleITK is missing.
     """
     if path.is_dir():
-        return to_ras(*read_series(path, volume_files(path)), path)
+        return to_ras(*read_series(path, volume_files(path)), path, mapped)
     if ".nii" in _suffix(path):
-        return to_ras(*_read_nifti(path), path)
+        return to_ras(*_read_nifti(path), path, mapped)
     if path.exists() and not _suffix(path):
         raise ValueError(f"{path} cannot be read as a volume: volumes end with {', '.join(SUFFIXES)}")
-    return to_ras(*read_itk(path), path)
+    return to_ras(*read_itk(path), path, mapped)
 
 
-def to_ras(array: np.ndarray, affine: np.ndarray, path: Path) -> Volume:
+def to_ras(array: np.ndarray, affine: np.ndarray, path: Path, view: bool = False) -> Volume:
     """Turn and flip a volume so that its axes run as nearly as they can to superior, anterior and right.
 
     Args:
         array: (X, Y, Z, C) in the axes of the file.
         affine: (4, 4), from index (x, y, z, 1) to mm (right, anterior, superior).
         path: For messages.
+        view: Turn without copying.
 
     Raises:
         ValueError: The values are not real numbers, or the affine has no inverse.
@@ -107,10 +110,36 @@ def to_ras(array: np.ndarray, affine: np.ndarray, path: Path) -> Volume:
         )
     turn = io_orientation(affine)
     turned = apply_orientation(array, turn).T
-    turned = np.ascontiguousarray(turned, dtype=turned.dtype.newbyteorder("="))
+    if not view:
+        turned = np.ascontiguousarray(turned, dtype=turned.dtype.newbyteorder("="))
     affine_ras = affine @ inv_ornt_aff(turn, array.shape[:3])
     spacing = tuple(float(size) for size in voxel_sizes(affine_ras)[::-1])
     return Volume(turned, affine_ras, spacing, "".join(aff2axcodes(affine)), path)
+
+
+def to_file(array: np.ndarray, orientation: str) -> np.ndarray:
+    """Turn a volume back to the axes of its file: the inverse of ``to_ras``, as a view.
+
+    Args:
+        array: (..., D, H, W).
+        orientation: Of the file, as ``to_ras`` found it, such as "LPS".
+
+    Returns:
+        (..., X, Y, Z).
+    """
+    from nibabel.orientations import apply_orientation, axcodes2ornt, ornt_transform
+
+    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(orientation))
+    channels_last = np.moveaxis(array, (-1, -2, -3), (0, 1, 2))  # (X, Y, Z, ...)
+    return np.moveaxis(apply_orientation(channels_last, turn), (0, 1, 2), (-3, -2, -1))
+
+
+def file_affine(affine: np.ndarray, orientation: str, shape: Sequence[int]) -> np.ndarray:
+    """Affine (4, 4) of the file from that of the volume (D, H, W) = ``shape`` which ``to_ras`` made of it."""
+    from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
+
+    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(orientation))
+    return affine @ inv_ornt_aff(turn, tuple(shape)[::-1])
 
 
 def read_labels(path: Path) -> Volume:

@@ -1,0 +1,217 @@
+"""``segexp evaluate``: score a trained run on whole cases, its own or others, and choose its post-processing."""
+
+import json
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from hydra.core.hydra_config import HydraConfig
+from rich.console import Console
+from rich.table import Table
+
+from segexp.analysis.record import RunRecord, write_json
+from segexp.analysis.results import write_cases, write_results
+from segexp.commands.evaluation import Evaluation
+from segexp.commands.rescoring import LabelScorer, Predictions, Result, in_words, rescored
+from segexp.commands.scoring import figures_of, print_figures, print_folder
+from segexp.commands.trained import (
+    Trained,
+    compose_again,
+    open_trained,
+    own_words,
+    read_steps,
+)
+from segexp.commands.words import REQUIRED, parse
+from segexp.commands.worst import draw_worst, worst_cases
+from segexp.errors import require_at_least, require_choice, short_path
+from segexp.sweeps.jobs import key_of
+from segexp.training.notices import quiet
+
+SIDES = ("test", "val", "train")
+DEFAULTS = {"run": REQUIRED, "split": "auto", "output": "auto", "worst": 8, "postprocess": True, "tune": False}
+COMMENTS = {
+    "run": "folder of the run; its best epoch is scored",
+    "split": "cases that are scored: test, val, train; auto = test where there are test cases, else val",
+    "output": "folder for the results; auto = <run>-<split> beside the run",
+    "worst": "pictures of the worst cases, 0 or more",
+    "postprocess": "apply the steps that the run keeps in postprocess.json: true, false",
+    "tune": "true = first choose the steps on the validation cases, and keep them in the run",
+    "…": "all else is an override, such as data=<another set>, inference=tiled_turns, metrics=[overlap,surface]",
+}
+
+
+def evaluate(words: list[str]) -> None:
+    """Score the best epoch of a run on whole cases and leave a folder that `segexp compare` reads.
+
+    Raises:
+        FileNotFoundError: There is no such run, or its data are not there.
+        ValueError: A word is wrong, the run is broken or foreign, or data and network do not belong together.
+    """
+    mine, more = own_words(words, list(DEFAULTS))
+    given = parse(mine, DEFAULTS, COMMENTS, "evaluate")
+    require_at_least("worst", given["worst"], 0, whole=True)
+    require_choice("split", given["split"], ("auto", *SIDES))
+    quiet()
+    run = open_trained(Path(given["run"]))
+    steps = read_steps(run.folder) if given["postprocess"] else {}
+    evaluation = Evaluation(run, more)
+    side = evaluation.open(given["split"])
+    folder = _folder(given["output"], run, side, more)
+    config = compose_again(run, more, folder)  # with the paths of the folder, which follows from the data
+    with _recorded(folder, evaluation, config, side) as record:
+        account = None
+        if given["tune"]:
+            steps, account = evaluation.tune()
+            write_json(run.folder / "postprocess.json", steps)
+        result, predictions = evaluation.score(side)
+        content = _leave(folder, evaluation, side, result, predictions, steps, account, given["worst"])
+        record.write(
+            config=_with_evaluation(config, run, side, steps),
+            evaluation=record.content["evaluation"] | {"postprocess": steps},
+            headline=content["headline"],
+        )
+    _report(folder, evaluation, content, account)
+
+
+def _folder(output: str, run: Trained, side: str, words: Sequence[str]) -> Path:
+    """Find the folder of the evaluation; an earlier evaluation of the same kind makes way.
+
+    Raises:
+        FileExistsError: Something else is there.
+    """
+    data = "".join(f"-{word.partition('=')[2]}" for word in words if key_of(word) == "data")
+    own = run.folder.absolute()
+    folder = own.with_name(f"{own.name}{data}-{side}") if output == "auto" else Path(output)
+    if folder.exists() and any(folder.iterdir()):
+        earlier = folder / "run.json"
+        known = json.loads(earlier.read_text(encoding="utf-8")).get("evaluation") if earlier.is_file() else None
+        if not known or (known["run"], known["words"], known["split"]) != (str(own), list(words), side):
+            raise FileExistsError(
+                f"{short_path(folder)} holds something else than an earlier evaluation of the same kind: name another "
+                "folder with output=<folder>"
+            )
+        for path in [*folder.glob("*.json"), *folder.glob("*.csv"), *(folder / "figures").glob("*.png")]:
+            path.unlink()
+    return folder
+
+
+@contextmanager
+def _recorded(folder: Path, evaluation: Evaluation, config: dict[str, Any], side: str) -> Iterator[RunRecord]:
+    """Keep run.json true to what happens, in the shape of a run's."""
+    run = evaluation.run
+    folder.mkdir(parents=True, exist_ok=True)
+    record = RunRecord(folder, [*run.record["overrides"], *evaluation.words], config["seed"])
+    trained = {key: run.record[key] for key in ("parameters", "multiply_adds") if key in run.record}
+    record.write(
+        choices=dict(HydraConfig.get().runtime.choices),
+        config=config,
+        data_fingerprint=evaluation.data.fingerprint(),
+        split=vars(evaluation.data.split),
+        evaluation={"run": str(run.folder.absolute()), "words": evaluation.words, "split": side},
+        **trained,
+    )
+    try:
+        yield record
+    except BaseException as error:
+        record.finish("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", repr(error))
+        raise
+    record.finish("done", f"all {side} cases scored")
+
+
+def _with_evaluation(config: dict[str, Any], run: Trained, side: str, steps: Mapping[str, Any]) -> dict[str, Any]:
+    """Let `compare` tell this from the run itself, where it differs from the end of the training."""
+    same = side == run.results.get("headline", {}).get("split") and not steps
+    return config if same else config | {"evaluate": {"split": side, "postprocess": in_words(steps)}}
+
+
+def _leave(
+    folder: Path,
+    evaluation: Evaluation,
+    side: str,
+    result: Result,
+    predictions: Predictions,
+    steps: Mapping[str, Any],
+    account: dict[str, Any] | None,
+    worst: int,
+) -> dict[str, Any]:
+    """Write results.json, cases.csv and the pictures; with post-processing its figures count, the others stand by."""
+    run, data, task, figure = evaluation.run, evaluation.data, evaluation.task, evaluation.figure
+    scorer, plain = LabelScorer(data, side), result
+    if steps:
+        result = rescored(task.metrics, scorer, predictions, steps)
+    content = {
+        "headline": {
+            "split": side,
+            "metric": figure,
+            "value": result["figures"][figure],
+            "note": _note(side, evaluation.own_validation, steps),
+        },
+        **figures_of({side: result}, task, data),
+        "chosen_on_val": {"epoch": run.checkpoint["epoch"], "by": run.record["config"]["monitor"], **run.chosen},
+        "training": run.results.get("training", {}),
+        "evaluation": {
+            "run": str(run.folder.absolute()),
+            "notes": evaluation.notes(side),
+            "postprocess": dict(steps),
+            "tuning": account,
+        },
+        **({"without_postprocess": {side: plain["figures"]}} if steps else {}),
+    }
+    write_results(folder / "results.json", content)
+    write_cases(folder / "cases.csv", {side: result}, {side: list(getattr(data.split, side))})
+    found = worst_cases(result["rows"], figure, worst)
+    if found:
+        labels = scorer.processed(predictions.of(evaluation.cut), steps)
+        draw_worst(folder / "figures", side, figure, found, scorer, labels, data.regions)
+    return content
+
+
+def _note(side: str, own_validation: bool, steps: Mapping[str, Any]) -> str:
+    kind = {
+        "train": "; the network has learnt from these cases, so this is no test figure",
+        "val": "; these cases also chose the epoch, so this is no test figure" if own_validation else "",
+    }
+    after = f"; after post-processing: {in_words(steps)}" if steps else ""
+    return f"scored on whole {side} cases{kind.get(side, '')}{after}"
+
+
+def _report(folder: Path, evaluation: Evaluation, content: dict[str, Any], account: dict[str, Any] | None) -> None:
+    """Print notes, what tuning found, the figures, and how they compare with the end of the training."""
+    console = Console()
+    for note in content["evaluation"]["notes"]:
+        console.print(f"[yellow]note[/] {note}", soft_wrap=True, highlight=False)
+    if account:
+        _print_tuning(account)
+    side = content["headline"]["split"]
+    plain = content.get("without_postprocess", content)[side]
+    trained = evaluation.run.results.get(side, {})
+    others = {"without post-processing": plain} if plain is not content[side] else {}
+    same = bool(trained) and _defined(trained) == _defined(plain)
+    if trained and not same and evaluation.same_data:
+        others["end of training"] = _defined(trained)
+    print_figures(content, others)
+    if same:
+        print("the same figures as at the end of the training, to the last bit")
+    if (folder / "figures" / "worst.png").is_file():
+        print(f"worst cases  {short_path(folder / 'figures' / 'worst.png')}")
+    print_folder(folder)
+
+
+def _defined(figures: Mapping[str, float | None]) -> dict[str, float]:
+    return {name: value for name, value in figures.items() if value is not None and not math.isnan(value)}
+
+
+def _print_tuning(account: Mapping[str, Any]) -> None:
+    """Print each step's best setting, alone and on top of those kept."""
+    table = Table(title=f"{account['metric']} on val")
+    for head in ("step", "best setting", "gain per case", "interval", "kept"):
+        table.add_column(head, no_wrap=head != "best setting")
+    for step, found in account["steps"].items():
+        best = found["on_top"]
+        numbers = ["" if best[key] is None else f"{best[key]:+.4f}" for key in ("gain", "low", "high")]
+        settings = ", ".join(f"{key}={value}" for key, value in best["settings"].items()) or "defaults"
+        table.add_row(step, settings, numbers[0], f"{numbers[1]} to {numbers[2]}", "yes" if found["kept"] else "no")
+    Console().print(table)
+    print(f"mean over {account['cases']} cases: {account['before']:.4f} before, {account['after']:.4f} after")

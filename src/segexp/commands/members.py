@@ -1,0 +1,162 @@
+"""Trained models made ready to predict together: opened, compared, set up."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from segexp.commands.trained import read_steps
+from segexp.errors import require_choice
+from segexp.inference import Members, TiledPredictor, views
+from segexp.inference.averaging import UNTURNED
+from segexp.training.checkpoint import Model, open_model
+
+TTA = {"none": [UNTURNED], "flips": list(views(True, False)), "turns": list(views(True, True))}
+SAME = ("class_names", "label_values", "regions", "channels", "spatial_dims", "context", "slice_axis", "activation")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How models are used; what is None is as in training.
+
+    Args:
+        tta: Views of each tile whose probabilities are averaged: "none", "flips" (4) or "turns" (8: flips and quarter
+            turns).
+        device: "auto", "cpu", "cuda", "cuda:1", "mps" …
+        tile: Side of a tile in px, one for all axes or one per axis; "whole" takes the image in one go.
+        overlap: Share of a tile, in [0, 1), that it has in common with the next one.
+        batch_size: Tiles per call of the network.
+        postprocess: Apply the steps that the models say, where all say the same.
+        probabilities: Keep them, too.
+        uncertainty: Keep entropy, and the standard deviation over networks and views where there are several.
+    """
+
+    tta: str = "none"
+    device: str = "auto"
+    tile: int | Sequence[int] | str | None = None
+    overlap: float | None = None
+    batch_size: int | None = None
+    postprocess: bool = True
+    probabilities: bool = False
+    uncertainty: bool = False
+
+
+def open_models(run: str) -> list[Model]:
+    """Open trained models.
+
+    Args:
+        run: Run folder, checkpoint or exported .safetensors; several with commas. What a run folder keeps in
+            postprocess.json comes with its model.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: A file is broken or foreign.
+    """
+    paths = [Path(run)] if Path(run).exists() else [Path(word.strip()) for word in run.split(",") if word.strip()]
+    return [_opened(path) for path in paths]
+
+
+def _opened(path: Path) -> Model:
+    model = open_model(path)
+    steps = read_steps(path) if path.is_dir() else {}
+    return replace(model, description=model.description | {"postprocess": steps}) if steps else model
+
+
+def joined(
+    models: Sequence[Model], settings: Settings, device: torch.device
+) -> tuple[Members, list[Mapping[str, Any]]]:
+    """Bring networks to a device and let each see its part of a tile.
+
+    Returns:
+        The networks and views as one, and the intensity rules: a tile holds its channels under each rule in turn.
+    """
+    rules: list[Mapping[str, Any]] = []
+    networks = []
+    for model in models:
+        said = model.description
+        if said["intensity"] not in rules:
+            rules.append(said["intensity"])
+        width = said["channels"] * (2 * said["context"] + 1)
+        networks.append(Part(model.network.to(device), rules.index(said["intensity"]) * width, width))
+    tta = TTA[settings.tta]
+    return Members(networks, tta, spread=settings.uncertainty and len(models) * len(tta) > 1), rules
+
+
+@dataclass(frozen=True)
+class Part:
+    """A network that looks at its part of the channels of tiles (N, C, *T)."""
+
+    network: Callable[[Tensor], Tensor]
+    first: int
+    count: int
+
+    def __call__(self, tiles: Tensor) -> Tensor:
+        """Return the network's logits."""
+        return self.network(tiles[:, self.first : self.first + self.count])
+
+
+def predictor_of(said: Mapping[str, Any], settings: Settings) -> TiledPredictor:
+    """Set the tiles up as in training, save for what the settings say.
+
+    Raises:
+        ValueError: A setting is out of its range.
+    """
+    given = {key: getattr(settings, key) for key in ("tile", "overlap", "batch_size")}
+    chosen = said["inference"] | {key: value for key, value in given.items() if value is not None}
+    if isinstance(chosen["tile"], str):
+        require_choice("tile", chosen["tile"], ["whole"])
+        chosen["tile"] = None
+    return TiledPredictor(**chosen, activation=said["activation"])
+
+
+def device_of(name: str) -> torch.device:
+    """Find a device by name; "auto" takes a GPU where there is one.
+
+    Raises:
+        ValueError: It is not there.
+    """
+    if name == "auto":
+        return torch.device(
+            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+        )
+    try:
+        device = torch.device(name)
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ValueError(f"device={name} cannot be used here ({reason}): take auto, or cpu") from error
+    return device
+
+
+def require_same(descriptions: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse models that do not belong into one ensemble.
+
+    Raises:
+        ValueError: There is none, or two differ in classes, channels, the way slices are taken, or spacing.
+    """
+    if not descriptions:
+        raise ValueError("there is no model: give at least one")
+    first = descriptions[0]
+    for number, other in enumerate(descriptions[1:], start=2):
+        for key in SAME:
+            if other[key] != first[key]:
+                raise ValueError(
+                    f"model {number} has {key}={other[key]} and model 1 has {first[key]}: only models that agree in "
+                    "this can be averaged; predict with each on its own"
+                )
+        spacings = [said["spacing"] for said in (first, other)]
+        if not _near(*spacings):
+            raise ValueError(
+                f"model {number} works at spacing={spacings[1]} and model 1 at {spacings[0]}: train them with the "
+                "same data.spacing to average them"
+            )
+
+
+def _near(one: Sequence[float] | None, other: Sequence[float] | None) -> bool:
+    if one is None or other is None:
+        return one is other
+    return len(one) == len(other) and all(math.isclose(a, b, rel_tol=1e-3) for a, b in zip(one, other, strict=True))

@@ -1,0 +1,262 @@
+"""``segexp predict``: masks of new images, from one trained network or several, each in the geometry of its file."""
+
+import math
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from segexp.analysis.overlays import draw_overlay
+from segexp.commands.maps import MAPPED, Maps, whole_values
+from segexp.commands.members import Settings, open_models
+from segexp.commands.segment import Segmenter
+from segexp.commands.words import REQUIRED, parse
+from segexp.data.case import Case
+from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_map
+from segexp.data.inputs import Input, find_inputs, read_input
+from segexp.errors import short_path
+
+DEFAULTS = {
+    "run": REQUIRED,
+    "input": REQUIRED,
+    "output": REQUIRED,
+    "probabilities": False,
+    "uncertainty": False,
+    "overlays": False,
+    "tta": "none",
+    "overwrite": False,
+    "device": "auto",
+    "tile": None,
+    "overlap": None,
+    "batch_size": None,
+    "postprocess": True,
+    "spacing": None,
+}
+COMMENTS = {
+    "run": "run folder (its best epoch), checkpoint or exported .safetensors; several with commas are averaged",
+    "input": 'file, folder (also of a DICOM series), or pattern such as "scans/**/*.nii.gz"',
+    "output": "folder",
+    "probabilities": "also NAME_probabilities.npy: (classes, *axes of the mask) float16; true, false",
+    "uncertainty": "also NAME_entropy and, of several networks or views, NAME_std; true, false",
+    "overlays": "also NAME_overlay.png, the mask on the image; true, false",
+    "tta": "average over views of each tile: none, flips (4), turns (8: flips and quarter turns)",
+    "overwrite": "predict again what is there; true, false",
+    "device": "auto (a GPU where there is one), cpu, cuda, cuda:1, mps",
+    "tile": "px, one side for all axes or [..]; whole = the image in one go; null = as in training",
+    "overlap": "share of a tile in common with the next one, from 0 to below 1; null = as in training",
+    "batch_size": "tiles at a time; null = as in training",
+    "postprocess": "apply the steps that the run keeps (segexp evaluate tune=true); true, false",
+    "spacing": "size of a pixel per axis, of flat images and stacks, in the unit of the training: [0.5, 0.5]",
+}
+SETTINGS = ("probabilities", "uncertainty", "tta", "device", "tile", "overlap", "batch_size", "postprocess")
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """Files that one input leaves, relative to the output folder.
+
+    Attributes:
+        masks: One, or one per region, in their order.
+        others: "probabilities", "entropy", "std" and "overlay", as far as they are wanted.
+    """
+
+    masks: tuple[Path, ...]
+    others: Mapping[str, Path]
+
+    @property
+    def paths(self) -> tuple[Path, ...]:
+        """All files; the masks, which come last, say that an input is done."""
+        return (*self.others.values(), *self.masks)
+
+
+def predict(words: list[str]) -> None:
+    """Predict files one after the other; go on after one that cannot be predicted.
+
+    Raises:
+        FileNotFoundError: There is no such run or input.
+        ValueError: A word is wrong, the runs do not go together, or outputs would take the place of inputs.
+        SystemExit: With status 1, some inputs could not be predicted.
+    """
+    given = parse(words, DEFAULTS, COMMENTS, "predict")
+    settings = Settings(**{key: given[key] for key in SETTINGS})
+    segmenter = Segmenter(open_models(given["run"]), settings)
+    if segmenter.steps_differ and settings.postprocess:
+        print("the runs keep different post-processing steps: none is applied")
+    folder = Path(given["output"])
+    inputs = find_inputs(given["input"], segmenter.channels)
+    jobs = {found: outputs_of(found, segmenter, given["overlays"]) for found in inputs}
+    _require_free(jobs, folder)
+    waiting = [found for found in inputs if given["overwrite"] or not _done(jobs[found], folder)]
+    failures = {}
+    with _bar() as bar:
+        task = bar.add_task("", total=len(waiting))
+        for found in waiting:
+            bar.update(task, description=found.name)
+            try:
+                _predict_one(found, jobs[found], segmenter, folder, given["spacing"], _Tiles(bar))
+            except Exception as error:  # a bad file must not cost the others
+                failures[found] = error
+            bar.advance(task)
+    _report(len(waiting) - len(failures), len(inputs) - len(waiting), failures, folder)
+    if failures:
+        sys.exit(1)
+
+
+def outputs_of(found: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
+    """Name the files that an input leaves."""
+    said, source = segmenter.description, found.files[0]
+    stem, regions = Path(found.name), said["regions"]
+    suffix = suffix_for(source, np.dtype(np.uint8) if regions else label_dtype(whole_values(said)))
+    map_suffix = suffix_for(source, np.dtype(np.float32))
+    masks = [stem.with_name(f"{stem.name}{ending}{suffix}") for ending in (_endings(regions) if regions else [""])]
+    wanted = {
+        "probabilities": segmenter.settings.probabilities and ".npy",
+        "entropy": segmenter.settings.uncertainty and map_suffix,
+        "std": segmenter.members.spread and map_suffix,
+        "overlay": overlay and ".png",
+    }
+    others = {name: stem.with_name(f"{stem.name}_{name}{end}") for name, end in wanted.items() if end}
+    return Outputs(tuple(masks), others)
+
+
+def _endings(regions: Sequence[str]) -> list[str]:
+    """Ending of each region's file: its name, without what file systems do not take."""
+    plain = [re.sub(r"[^\w-]+", "_", name) for name in regions]
+    twice = len(set(map(str.lower, plain))) < len(plain)
+    return [f"_{index}_{name}" if twice else f"_{name}" for index, name in enumerate(plain)]
+
+
+def _require_free(jobs: Mapping[Input, Outputs], folder: Path) -> None:
+    """Refuse outputs that would take the place of inputs or of one another, or lie outside the folder.
+
+    Raises:
+        ValueError: Names the files.
+    """
+    sources = {path.resolve(): path for found in jobs for path in found.files}
+    root = folder.resolve()
+    taken: dict[Path, Input] = {}
+    for found, outputs in jobs.items():
+        for path in outputs.paths:
+            target = (folder / path).resolve()
+            if target in sources:
+                raise ValueError(f"output={folder} would overwrite the input {sources[target]}: give another folder")
+            if not target.is_relative_to(root):
+                raise ValueError(f"{found.files[0]} would be written to {target}, outside output={folder}")
+            other = taken.setdefault(target, found)
+            if other is not found:
+                raise ValueError(
+                    f"{other.files[0]} and {found.files[0]} would both become {path}: rename one of them, or predict "
+                    "them into different folders"
+                )
+
+
+def _done(outputs: Outputs, folder: Path) -> bool:
+    return all((folder / path).exists() for path in outputs.paths)
+
+
+def _predict_one(
+    found: Input,
+    outputs: Outputs,
+    segmenter: Segmenter,
+    folder: Path,
+    spacing: Sequence[float] | None,
+    tiles: "_Tiles",
+) -> None:
+    """Predict an input into a hidden folder, and put the files in their places once all are whole."""
+    case = read_input(found, segmenter.channels, spacing)
+    folder.mkdir(parents=True, exist_ok=True)
+    _require_space(case, outputs, segmenter, folder)
+    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder, ignore_cleanup_errors=True) as name:
+        part = Path(name)
+        maps = segmenter(case, part, tiles)
+        for path in outputs.paths:
+            (part / path).parent.mkdir(parents=True, exist_ok=True)
+        _write(maps, case, outputs, segmenter.description, part)
+        for path in outputs.paths:
+            (folder / path).parent.mkdir(parents=True, exist_ok=True)
+            os.replace(part / path, folder / path)
+
+
+def _write(maps: Maps, case: Case, outputs: Outputs, said: Mapping[str, Any], folder: Path) -> None:
+    for mask, path in zip(_masks(maps, case, said), outputs.masks, strict=True):
+        write_map(mask, case, folder / path)
+    for name, path in outputs.others.items():
+        if name == "overlay":
+            layers = maps.labels if said["regions"] else [maps.labels == value for value in whole_values(said)[1:]]
+            Image.fromarray(draw_overlay(case.image, np.asarray(layers))).save(folder / path)
+        elif name == "probabilities":
+            assert maps.probabilities is not None
+            np.save(folder / path, in_file_axes(maps.probabilities, case))
+        else:
+            write_map(getattr(maps, name), case, folder / path)
+
+
+def _masks(maps: Maps, case: Case, said: Mapping[str, Any]) -> Iterator[np.ndarray]:
+    """Yield what goes into each mask file; inside a region 1 in volumes, 255 in images and stacks."""
+    if not said["regions"]:
+        yield maps.labels
+        return
+    inside = np.uint8(255 if case.affine is None else 1)
+    for region in maps.labels:
+        yield region * inside
+
+
+def _require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: Path) -> None:
+    """Refuse an input whose outputs, uncompressed, and mapped arrays may not fit on the disk.
+
+    Raises:
+        ValueError: Names bytes needed and free.
+    """
+    pixels, parts = math.prod(case.image.shape[1:]), segmenter.parts
+    label = label_dtype(whole_values(segmenter.description)).itemsize
+    masks = 2 * pixels * max(label, len(outputs.masks))
+    maps = pixels * sum({"probabilities": 4 * parts, "entropy": 8, "std": 8}.get(name, 0) for name in outputs.others)
+    resized = 4 * parts * pixels if segmenter.description["spacing"] and 4 * parts * pixels >= MAPPED else 0
+    needed, free = masks + maps + resized, shutil.disk_usage(folder).free
+    if needed > free:
+        raise ValueError(
+            f"{case.files[0]} may take {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free: make "
+            "room, or leave out probabilities and uncertainty"
+        )
+
+
+class _Tiles:
+    """Shows the tiles of the image or page at hand, where it has more than one.
+
+    Args:
+        bar: To show them in.
+    """
+
+    def __init__(self, bar: Progress) -> None:
+        self.bar = bar
+        self.task = bar.add_task("  tiles", visible=False)
+
+    def __call__(self, done: int, count: int) -> None:
+        self.bar.update(self.task, completed=done, total=count, visible=done < count)
+
+
+def _bar() -> Progress:
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    return Progress(*columns, console=Console(stderr=True), transient=True)
+
+
+def _report(done: int, skipped: int, failures: Mapping[Input, Exception], folder: Path) -> None:
+    """Say how many were predicted, and why others were not."""
+    counts = {"predicted": done, "already there (overwrite=true predicts them again)": skipped, "failed": len(failures)}
+    print(", ".join(f"{count} {what}" for what, count in counts.items() if count or what == "predicted"), end="")
+    print(f"; masks in {short_path(folder)}")
+    for found, error in failures.items():
+        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
+        said = " ".join(str(error).split())
+        where = "" if str(found.files[0]) in said else f"{found.files[0]}: "
+        print(f"failed: {where}{kind}{said}", file=sys.stderr)

@@ -1,0 +1,82 @@
+"""The words of a command without Hydra's configuration: ``key=value``, each key with a default and a comment."""
+
+import re
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import yaml
+
+from segexp.errors import did_you_mean, require_choice
+
+REQUIRED = "???"  # a key that has no default: the command line must give it, as text
+
+
+def parse(
+    words: Sequence[str],
+    defaults: Mapping[str, Any],
+    comments: Mapping[str, str] | None = None,
+    command: str = "",
+) -> dict[str, Any]:
+    """Read what stands behind a command; of a key that comes twice the last value counts.
+
+    Where the default is text, or ``REQUIRED``, the value is taken as it stands, so that paths and patterns such as
+    ``*.png`` need no quotes of YAML. Where it is true or false, so must be the value. All else is read as YAML.
+
+    Args:
+        words: Such as ["run=outputs/a", "tile=[128, 128]"]. ``--help`` or ``-h`` prints the keys and ends the program.
+        defaults: Value of every key that may be given.
+        comments: What ``--help`` says of a key: a text, unit and allowed values included.
+        command: Its name, for ``--help``.
+
+    Returns:
+        The defaults, with the given values in their places.
+
+    Raises:
+        ValueError: A word is no ``key=value``, a key is unknown or lacking, or a value cannot be read.
+    """
+    if "--help" in words or "-h" in words:
+        print(help_text(defaults, comments or {}, command))
+        raise SystemExit(0)
+    given = dict(defaults)
+    for word in words:
+        key, equals, value = word.partition("=")
+        if key not in defaults:
+            raise ValueError(f"{key}: no such key{did_you_mean(key, defaults)}; there are: {', '.join(defaults)}")
+        if not equals:
+            raise ValueError(f"{word} lacks its value: write {word}=<value>")
+        given[key] = _value(key, value, defaults[key])
+    lacking = [key for key, value in given.items() if value == REQUIRED]
+    if lacking:
+        raise ValueError(f"{', '.join(f'{key}=<value>' for key in lacking)} must be given: --help tells what it is")
+    return given
+
+
+def help_text(defaults: Mapping[str, Any], comments: Mapping[str, str], command: str = "") -> str:
+    """List the keys with their defaults and comments, one per line."""
+    texts = {
+        key: f"{key}={'<must be given>' if value == REQUIRED else _shown(value)}" for key, value in defaults.items()
+    }
+    width = max(map(len, texts.values()), default=0)
+    lines = [f"  {text:{width}}  {comments.get(key, '')}".rstrip() for key, text in texts.items()]
+    return "\n".join([f"usage: segexp {command} [key=value ...]".replace("  ", " "), "", *lines])
+
+
+def _value(key: str, text: str, default: Any) -> Any:
+    if isinstance(default, str):
+        if not text:
+            raise ValueError(f"{key}= is empty: write {key}=<value>, or leave the key out")
+        return text
+    if isinstance(default, bool):
+        require_choice(key, text.lower(), ("true", "false"))
+        return text.lower() == "true"
+    if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):
+        return float(text)  # YAML 1.1 takes 1e-3 for a word
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise ValueError(f"{key}={text} cannot be read as YAML: correct it, or put it in quotes") from error
+
+
+def _shown(value: Any) -> str:
+    """Write a value as it is given on the command line."""
+    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)

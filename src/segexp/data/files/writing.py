@@ -1,0 +1,117 @@
+"""Masks and maps written so that they lie on the file they were made from: its size, place, orientation and units."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import tifffile
+from PIL import Image
+
+from segexp.data.case import Case
+from segexp.data.files.images import TIFF_SUFFIXES
+from segexp.data.files.itk import write_itk
+from segexp.data.files.volumes import file_affine, to_file, volume_stem
+
+LABEL_DTYPES = (np.uint8, np.uint16, np.int16, np.int32, np.int64)
+_NIFTI = (".nii", ".nii.gz")
+_ITK = {".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}  # one file in place of header and data
+
+
+def label_dtype(values: Iterable[int]) -> np.dtype:
+    """Find the smallest type of whole numbers that holds all values."""
+    low, high = min(values := [*values, 0]), max(values)
+    fitting = (kind for kind in LABEL_DTYPES if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
+    return np.dtype(next(fitting))
+
+
+def suffix_for(source: Path, dtype: np.dtype) -> str:
+    """Format of what is made from a file.
+
+    Args:
+        source: NIfTI and DICOM give .nii.gz; NRRD .nrrd; MetaImage .mha; TIFF .tif; other images .png.
+        dtype: Of the pixels; what PNG cannot hold becomes .tif.
+    """
+    name = source.name.lower()
+    if source.is_dir() or name.endswith(_NIFTI):
+        return ".nii.gz"
+    if volume_stem(source) is not None:
+        return _ITK[source.suffix.lower()]
+    return ".png" if source.suffix.lower() not in TIFF_SUFFIXES and dtype in (np.uint8, np.uint16) else ".tif"
+
+
+def in_file_axes(array: np.ndarray, case: Case) -> np.ndarray:
+    """Turn (..., *S) from the axes of a case to those of its file, as a view: (..., X, Y, Z) of a volume."""
+    return to_file(array, case.orientation) if case.orientation else array
+
+
+def write_map(array: np.ndarray, case: Case, path: Path) -> None:
+    """Write a mask or a map of numbers.
+
+    A NIfTI keeps the header of its source, with sform, qform and units; a TIFF keeps resolution and, of ImageJ, the
+    distance of its pages. All are compressed without loss.
+
+    Args:
+        array: (*S) in the axes of the case.
+        case: As it was read, in its own geometry; its first file is the source.
+        path: Ends with what ``suffix_for`` says.
+
+    Raises:
+        ValueError: SimpleITK is needed and missing.
+        OSError: The file cannot be written.
+    """
+    source, turned = case.files[0], in_file_axes(array, case)
+    if path.name.endswith(".nii.gz"):
+        _write_nifti(turned, case, source, path)
+    elif path.suffix in _ITK.values():
+        write_itk(turned, _affine(case), path)
+    elif path.suffix == ".png":
+        Image.fromarray(np.ascontiguousarray(turned)).save(path)
+    else:
+        _write_tiff(turned, source, path)
+
+
+def _affine(case: Case) -> np.ndarray:
+    """Affine (4, 4) of the file of a volume, from index (x, y, z, 1) to mm (right, anterior, superior)."""
+    assert case.affine is not None, "only volumes are written as such"
+    return file_affine(case.affine, case.orientation, case.image.shape[1:])
+
+
+def _write_nifti(array: np.ndarray, case: Case, source: Path, path: Path) -> None:
+    """Write (X, Y, Z) with the header of a NIfTI source, or the affine of another one."""
+    import nibabel
+
+    if source.is_dir():
+        image: Any = nibabel.Nifti1Image(array, _affine(case))
+        image.header.set_xyzt_units("mm")
+        image.set_qform(image.affine, 1)  # 1 = the scanner's coordinates
+        image.set_sform(image.affine, 1)
+    else:
+        original: Any = nibabel.load(source)
+        image = type(original)(array, original.affine, original.header, dtype=array.dtype)
+        image.header.extensions.clear()
+        image.header["cal_min"] = image.header["cal_max"] = 0  # the window of the source's gray values
+        image.header.set_intent("none")
+    nibabel.save(image, path)
+
+
+def _write_tiff(array: np.ndarray, source: Path, path: Path) -> None:
+    """Write (H, W) or (N, H, W), one page each."""
+    axes = "YX" if array.ndim == 2 else "ZYX"
+    kept = _scale(source) if source.suffix.lower() in TIFF_SUFFIXES else {}
+    page = kept.pop("metadata", {})
+    kept["imagej"] = bool(page) and array.dtype in (np.uint8, np.uint16, np.float32)
+    metadata = {"axes": axes, **(page if kept["imagej"] else {})}
+    tifffile.imwrite(path, array, photometric="minisblack", compression="zlib", metadata=metadata, **kept)
+
+
+def _scale(source: Path) -> dict[str, Any]:
+    """What a TIFF says of the size of its pixels, as arguments of ``tifffile.imwrite``."""
+    with tifffile.TiffFile(source) as file:
+        tags, imagej = file.pages.first.tags, file.imagej_metadata or {}
+        names = ("XResolution", "YResolution", "ResolutionUnit")
+        x, y, unit = (tags[name].value if name in tags else None for name in names)
+    kept: dict[str, Any] = {"metadata": {key: imagej[key] for key in ("spacing", "unit") if key in imagej}}
+    if x and y and x[1] and y[1]:
+        kept |= {"resolution": (x, y), "resolutionunit": unit or 1}
+    return kept

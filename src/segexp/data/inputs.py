@@ -1,0 +1,178 @@
+"""Images without truth, as a network is to predict them: found by path, folder or pattern, and read as cases."""
+
+import glob
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from segexp.data.case import Case
+from segexp.data.files.images import map_tiff, page_count, read_image, read_stack, require_same_size, some
+from segexp.data.files.volumes import read_volume, require_same_geometry, volume_stem
+from segexp.data.resample import resample
+from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
+
+
+@dataclass(frozen=True)
+class Input:
+    """A case that is to be predicted.
+
+    Attributes:
+        name: Path without suffix, relative to the folder that was searched; with slashes.
+        files: One image, volume or folder of DICOM files; several hold one channel each.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+
+
+def find_inputs(where: str, channels: int = 1) -> list[Input]:
+    """Find images and volumes.
+
+    Of a folder, all files in it that can be read, and subfolders that hold a DICOM series; hidden files do not count.
+    Files that end with _0000, _0001, … are the channels of one case, as nnU-Net names them: volumes if the network
+    takes more than one channel, flat images if it takes neither one (gray) nor three (RGB).
+
+    Args:
+        where: A file, a folder, or a pattern such as "scans/**/*.nii.gz".
+        channels: That the network takes.
+
+    Returns:
+        Inputs in natural order of their names.
+
+    Raises:
+        FileNotFoundError: Nothing is there that can be read.
+        ValueError: Two inputs have one name.
+    """
+    root, paths = _search(where)
+    found = sorted((path for path in paths if image_stem(path) is not None), key=lambda path: natural_order(str(path)))
+    if not found:
+        raise FileNotFoundError(
+            f"input={where} has nothing to predict: it must be or hold files with {', '.join(SUFFIXES)}, or a folder "
+            "of DICOM files"
+        )
+    groups: dict[str, list[Path]] = defaultdict(list)
+    for path in found:
+        groups[_case_name(path, root, channels)].append(path)
+    return [_input(name, files) for name, files in groups.items()]
+
+
+def _search(where: str) -> tuple[Path, list[Path]]:
+    """Folder that names are relative to, and the paths that may be inputs."""
+    path = Path(where)
+    if path.is_dir() and volume_stem(path) is None:
+        return path, [child for child in path.iterdir() if child.name[0] != "."]
+    if path.exists():
+        return path.parent, [path]
+    if not glob.has_magic(where):
+        raise FileNotFoundError(f"input={where}: there is no such file or folder")
+    fixed = Path(*_before_pattern(path.parts))
+    return fixed, [Path(found) for found in glob.glob(where, recursive=True)]
+
+
+def _before_pattern(parts: Sequence[str]) -> list[str]:
+    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
+    return list(parts[:first])
+
+
+def _case_name(path: Path, root: Path, channels: int) -> str:
+    stem = image_stem(path) or path.name
+    name = (path.relative_to(root).parent / stem).as_posix()
+    numbered = re.fullmatch(r"(.+)_[0-9]{4}", name)
+    several = channels > 1 if volume_stem(path) is not None else channels not in (1, 3)
+    return numbered[1] if numbered and several else name
+
+
+def _input(name: str, files: Sequence[Path]) -> Input:
+    """Refuse files that share a name by chance, such as a.png and a.tif."""
+    stems = {image_stem(path) for path in files}
+    if len(stems) < len(files):
+        raise ValueError(f"{some(files)} share the name {name}: rename one, or predict them into different folders")
+    return Input(name, tuple(files))
+
+
+def read_input(found: Input, channels: int, spacing: Sequence[float] | None = None) -> Case:
+    """Read an input in its own geometry; the pixels of uncompressed TIFF and NIfTI stay in the file until used.
+
+    Args:
+        found: See ``find_inputs``.
+        channels: That the network takes: 1 reads flat images as gray, 3 as RGB.
+        spacing: Size of a pixel per axis of flat images and stacks, which do not tell it; None = not known.
+
+    Returns:
+        Image (C, H, W); (C, D, H, W) of a volume, turned to right, anterior, superior; (1, N, H, W) of a TIFF with
+        several gray pages. There is no target.
+
+    Raises:
+        ValueError: A file cannot be read, files of one case do not belong together, or there are not ``channels``.
+    """
+    case = _read_volumes(found) if volume_stem(found.files[0]) is not None else _read_images(found, channels, spacing)
+    if len(case.image) != channels:
+        names = f" ({some(path.name for path in found.files)})" if len(found.files) > 1 else ""
+        raise ValueError(
+            f"{found.files[0]} has {len(case.image)} channel{'s' if len(case.image) > 1 else ''}{names}, the network "
+            f"takes {channels}: give a case with these channels, in one file or as files that end with _0000, _0001 …"
+        )
+    return case
+
+
+def _read_volumes(found: Input) -> Case:
+    volumes = [read_volume(path, mapped=True) for path in found.files]
+    first = volumes[0]
+    for other in volumes[1:]:
+        require_same_geometry(first, other)
+    image = first.array if len(volumes) == 1 else np.concatenate([volume.array for volume in volumes])
+    return Case(
+        found.name, image, None, first.spacing, "mm", found.files, affine=first.affine, orientation=first.orientation
+    )
+
+
+def _read_images(found: Input, channels: int, spacing: Sequence[float] | None) -> Case:
+    if len(found.files) > 1:
+        parts = [read_image(path, 1) for path in found.files]
+        for path, part in zip(found.files[1:], parts[1:], strict=True):
+            require_same_size(parts[0], part[0], found.files[0], path)
+        image = np.concatenate(parts)
+    else:
+        image = _read_pages(found.files[0], channels)
+    axes = image.ndim - 1
+    if spacing is not None and (len(spacing) != axes or min(spacing) <= 0):
+        raise ValueError(f"spacing={list(spacing)} must be {axes} numbers above 0, one per axis of {found.files[0]}")
+    size = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * axes
+    return Case(found.name, image, None, size, "px" if spacing is None else "mm", found.files)
+
+
+def _read_pages(path: Path, channels: int) -> np.ndarray:
+    """(C, H, W) of one page, (1, N, H, W) of several."""
+    pages = page_count(path)
+    mapped = map_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else None
+    if mapped is not None and mapped.ndim == 4 and channels == 3 and pages == 1:
+        return np.moveaxis(mapped[0], -1, 0)
+    if mapped is not None and mapped.ndim == 3 and channels == 1:
+        return mapped if pages == 1 else mapped[None]
+    return read_image(path, channels if channels in (1, 3) else 1) if pages == 1 else read_stack(path)[None]
+
+
+def at_spacing(case: Case, spacing: Sequence[float] | None) -> Case:
+    """Bring a case to the spacing of the network, as in training; the case itself where it has that spacing.
+
+    Raises:
+        ValueError: The spacing of the case is not known, or has another number of axes.
+    """
+    if spacing is None or (len(case.spacing) == len(spacing) and np.allclose(case.spacing, spacing, rtol=1e-3)):
+        return case
+    return resample(case, spacing)
+
+
+def pages_of(case: Case) -> Iterable[Case]:
+    """Give each page of a stack (1, N, H, W) as a case of its own."""
+    for index in range(case.image.shape[1]):
+        yield replace(case, image=case.image[:, index], spacing=case.spacing[1:])
+
+
+def is_stack(case: Case) -> bool:
+    """Whether a case is a TIFF of several pages, rather than a volume with a place in the world or one image."""
+    return case.image.ndim == 4 and case.affine is None

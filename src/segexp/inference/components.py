@@ -1,0 +1,88 @@
+"""Connected components of labels and regions, for post-processing."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segexp.errors import require_at_least, require_choice
+
+CONNECTIVITIES = ("faces", "full")
+UNITS = ("px", "mm")
+Spacing = tuple[float, ...] | None
+
+
+def require_common(classes: Sequence[int] | None, connectivity: str) -> None:
+    """Refuse settings of any step that are out of their range.
+
+    Raises:
+        ValueError: Names the setting, its value and the rule.
+    """
+    require_choice("connectivity", connectivity, CONNECTIVITIES)
+    if classes is not None:
+        if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
+            raise ValueError(f"classes={classes!r} must list one or more classes, such as [1, 2], or be null")
+        for label in classes:
+            require_at_least("each of classes", label, 0, whole=True)
+
+
+def pixel_size(unit: str, spacing: Spacing) -> float:
+    """Size of a pixel: 1, or its volume or area.
+
+    Raises:
+        ValueError: It is not known.
+    """
+    if unit == "mm" and spacing is None:
+        raise ValueError("a setting is in mm, but the size of a pixel is not known: give it in px")
+    return float(np.prod(spacing)) if unit == "mm" and spacing else 1.0
+
+
+def parts_of(array: np.ndarray, classes: Sequence[int] | None, lowest: int = 1) -> list[int]:
+    """Classes that are there and meant, or regions; background only where it is named and may be.
+
+    Raises:
+        ValueError: A class or region cannot be meant.
+    """
+    if array.dtype == bool:
+        for index in classes or ():
+            require_choice("classes: region", index, range(len(array)))
+        return list(range(len(array))) if classes is None else list(classes)
+    if classes is not None and min(classes) < lowest:
+        raise ValueError(f"classes={list(classes)} has class 0, the background: leave it out")
+    return [int(label) for label in np.unique(array) if label > 0] if classes is None else list(classes)
+
+
+def mask_of(array: np.ndarray, index: int) -> np.ndarray:
+    """Pixels (*S) bool of a class or region."""
+    return array[index] if array.dtype == bool else array == index
+
+
+def put(array: np.ndarray, index: int, where: np.ndarray, inside: bool) -> None:
+    """Put pixels ``where`` (*S) bool into a class or region, or out of it, in place."""
+    if array.dtype == bool:
+        array[index][where] = inside
+    else:
+        array[where] = index if inside else 0
+
+
+def connected(mask: np.ndarray, connectivity: str) -> tuple[np.ndarray, int]:
+    """Number the connected components of (*S) bool from 1; their number."""
+    from skimage.measure import label
+
+    found, count = label(mask, connectivity=1 if connectivity == "faces" else mask.ndim, return_num=True)
+    return found, int(count)
+
+
+def classes_around(labels: np.ndarray, holes: np.ndarray, count: int, connectivity: str) -> np.ndarray:
+    """For each number of a hole the one class of all its neighbours, 0 where there are several: (count + 1,)."""
+    from scipy import ndimage
+
+    reach = ndimage.generate_binary_structure(labels.ndim, 1 if connectivity == "faces" else labels.ndim)
+    beyond = np.iinfo(labels.dtype).max
+    most = ndimage.maximum_filter(labels, footprint=reach)
+    least = ndimage.minimum_filter(np.where(labels == 0, beyond, labels), footprint=reach)
+    here = np.flatnonzero(holes)
+    numbers, highest = holes.ravel()[here], np.zeros(count + 1, labels.dtype)
+    lowest = np.full(count + 1, beyond, labels.dtype)
+    np.maximum.at(highest, numbers, most.ravel()[here])
+    np.minimum.at(lowest, numbers, least.ravel()[here])
+    return np.where(highest == lowest, highest, 0)

@@ -1,0 +1,412 @@
+"""Runs trained for a second, scored again; post-processing chosen on real labels."""
+
+import csv
+import json
+import shutil
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import stats
+from skimage.morphology import remove_small_objects
+from sklearn.metrics import f1_score
+
+from segexp.analysis.comparison import compare
+from segexp.analysis.runs import find_runs
+from segexp.build import build_data
+from segexp.commands.evaluate import evaluate
+from segexp.commands.rescoring import LabelScorer, Predictions, labels_of
+from segexp.commands.train import train
+from segexp.commands.trained import compose_again, open_trained
+from segexp.commands.tuning import Tuner, gain, grid
+from segexp.commands.worst import _plane, sheet, worst_cases
+from segexp.config import compose, plain
+from segexp.inference import FlipTurnPredictor, TiledPredictor
+from segexp.inference.postprocess import PostProcess
+from segexp.metrics import ObjectScores, OverlapScores, PartitionScores, RankingScores
+from segexp.training import load_network
+from tests.small import SMALL
+
+QUICK = [*SMALL, "name=test", "trainer=cpu", "trainer.max_epochs=2", "callbacks.progress.enabled=false"]
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "first"
+    words = [*QUICK, "metrics=membrane", "inference=tiled_turns", "data.foreground_share=0.5", "optimizer.lr=1e-2"]
+    train(compose(words, run_dir=folder))
+    return folder
+
+
+@pytest.fixture
+def run(trained, tmp_path) -> Path:
+    """A copy to change."""
+    return Path(shutil.copytree(trained, tmp_path / "first"))
+
+
+def read(path: Path) -> dict:
+    return json.loads(path.read_text())
+
+
+def change(path: Path, **values) -> None:
+    path.write_text(json.dumps(read(path) | values))
+
+
+def rows(folder: Path, side: str) -> list[dict[str, str]]:
+    with (folder / "cases.csv").open(newline="") as file:
+        return [row for row in csv.DictReader(file) if row["split"] == side]
+
+
+@pytest.mark.parametrize("side", ["test", "val"])
+def test_figures_are_those_of_the_end_of_training_bit_for_bit(run, side, capsys):
+    evaluate([f"run={run}", f"split={side}"])
+    folder = run.with_name(f"first-{side}")
+    before, after = read(run / "results.json"), read(folder / "results.json")
+    for part in (after, after["curves"], after["protocol"], after["undefined"]):
+        whole = before if part is after else before[next(key for key, value in after.items() if value is part)]
+        assert part[side] == whole[side]
+    assert rows(folder, side) == rows(run, side)
+    assert after["chosen_on_val"] == before["chosen_on_val"]
+    assert "to the last bit" in capsys.readouterr().out
+    assert read(folder / "run.json")["status"] == "done"
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice")  # compare, of a class that a metric does not score
+def test_compare_takes_an_evaluation_for_the_run_where_nothing_differs_and_tells_it_apart_where_something_does(run):
+    evaluate([f"run={run}", "worst=0"])
+    evaluate([f"run={run}", "split=train", "worst=0"])
+    same = compare(find_runs([str(run), str(run.with_name("first-test"))]), ["dice"])
+    assert len(same["experiments"]) == 1
+    assert len(same["experiments"][0]["runs"]) == 1
+    other = compare(find_runs([str(run), str(run.with_name("first-train"))]), ["dice"])
+    assert [row["key"] for row in other["differences"]] == ["evaluate.split", "evaluate.postprocess"]
+    results = read(run.with_name("first-train") / "results.json")
+    assert "no test figure" in results["headline"]["note"]
+    assert (
+        list(dict.fromkeys(row["case"] for row in rows(run.with_name("first-train"), "train")))
+        == results["cases"]["train"]
+    )
+    assert not (run.with_name("first-train") / "figures").exists()
+
+
+def test_a_threshold_is_not_chosen_on_the_cases_that_are_scored(run):
+    results = read(run / "results.json")
+    other = 0.8 if results["test"]["threshold"] != 0.8 else 0.7
+    change(run / "results.json", chosen_on_val=results["chosen_on_val"] | {"threshold": other})
+    evaluate([f"run={run}", "worst=0"])
+    found = read(run.with_name("first-test") / "results.json")
+    assert found["test"]["threshold"] == found["chosen_on_val"]["threshold"] == other
+    assert f"threshold {other}, which was fixed beforehand" in found["protocol"]["test"]["v_rand"]
+    assert found["test"]["dice"] == results["test"]["dice"]
+    (run / "results.json").unlink()  # a run that was interrupted: what the best epoch had chosen
+    kept = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)["segexp"]["chosen"]
+    assert open_trained(run).chosen == kept
+
+
+def test_kept_steps_are_applied_and_scored_as_labels(run):
+    (run / "postprocess.json").write_text('{"min_size": {"size": 30}}')
+    evaluate([f"run={run}"])
+    found, before = read(run.with_name("first-test") / "results.json"), read(run / "results.json")
+    assert found["without_postprocess"]["test"] == before["test"]
+    assert "labels post-processed: min_size (size=30)" in found["protocol"]["test"]["dice"]
+    assert found["test"]["ece"] == before["test"]["ece"]  # of the probabilities
+    assert not {"v_rand_max", "v_info_max"} & set(found["test"])
+    network, _ = load_network(run / "checkpoints" / "best.ckpt")
+    data = build_data(plain(compose(read(run / "run.json")["overrides"])))
+    data.setup()
+    predict = FlipTurnPredictor(TiledPredictor(tile=[32, 32]))
+    scores = []
+    for batch in data.test_dataloader():
+        labels = predict(network, batch["image"])[0].argmax(0).numpy() == 1
+        pred = remove_small_objects(labels, max_size=29)
+        scores.append(f1_score(batch["target"][0].numpy().ravel() == 1, pred.ravel()))
+    assert found["test"]["dice"] == pytest.approx(np.mean(scores), abs=1e-12)
+    assert found["test"]["dice"] != before["test"]["dice"]
+    evaluate([f"run={run}", "postprocess=false"])  # takes the place of the earlier one
+    assert read(run.with_name("first-test") / "results.json")["test"] == before["test"]
+
+
+def test_tuning_writes_what_it_kept_into_the_run(run, capsys):
+    evaluate([f"run={run}", "tune=true", "monitor=val/dice", "worst=2"])
+    account = read(run.with_name("first-test") / "results.json")["evaluation"]["tuning"]
+    kept = {step: found["on_top"]["settings"] for step, found in account["steps"].items() if found["kept"]}
+    assert read(run / "postprocess.json") == kept
+    assert list(account["steps"]) == ["largest_component", "min_size", "fill_holes"]  # dice sees no lines
+    assert account["before"] == pytest.approx(read(run / "results.json")["val"]["dice"], abs=1e-12)
+    assert len(account["steps"]["min_size"]["alone"]) == 4
+    assert "dice on val" in capsys.readouterr().out
+
+
+def test_worst_cases_are_drawn(run):
+    evaluate([f"run={run}", "worst=2", "monitor=val/dice"])
+    folder = run.with_name("first-test")
+    dice = {row["case"]: float(row["dice"]) for row in rows(folder, "test") if row["dice"]}
+    names = sorted(dice, key=dice.__getitem__)[:2]
+    figures = folder / "figures"
+    assert {path.name for path in figures.iterdir()} == {"worst.png", *(f"test_{name}.png" for name in names)}
+    with Image.open(figures / "worst.png") as whole, Image.open(figures / f"test_{names[0]}.png") as first:
+        assert whole.width == first.width
+        assert np.array_equal(np.asarray(whole)[16 : 16 + first.height], np.asarray(first))
+
+
+def test_other_data_are_made_ready_as_the_networks_own_and_told(run, capsys):
+    words = [f"run={run}", "data=synthetic", "data.source.seed=3", "data.source.size=[64,64]", "data.split.test=0.5"]
+    evaluate([*words, "worst=0"])
+    printed = capsys.readouterr().out
+    assert "these are not the data of the training" in printed
+    assert "to the last bit" not in printed
+    record = read(run.with_name("first-synthetic-test") / "run.json")
+    assert record["config"]["data"]["patch_size"] == [32, 32]  # the tiles are those of the run
+    assert record["data_fingerprint"] != read(run / "run.json")["data_fingerprint"]
+    with pytest.raises(ValueError, match="choose data of the same classes"):
+        evaluate([*words, "data.class_names=[background,cell]"])
+    with pytest.raises(ValueError, match="tune=true chooses for the run"):
+        evaluate([*words, "tune=true"])
+
+
+def test_cases_that_were_trained_on_are_told(run, capsys):
+    evaluate([f"run={run}", "data.split.test='0-1,6'", "data.split.val=3-5", "worst=0"])
+    assert "the network has learnt from 2 of these 3 cases" in capsys.readouterr().out
+
+
+def test_regions_are_scored_again(tmp_path):
+    folder = tmp_path / "first"
+    words = ["data.num_classes=3", "data.class_names=[interior,membrane,organelle]", "loss=bce"]
+    train(compose([*QUICK, *words, "data.regions={tissue: [1, 2], organelle: [2]}"], run_dir=folder))
+    (folder / "postprocess.json").write_text('{"fill_holes": {"classes": [0]}}')
+    same = ["data=synthetic", "data.source.size=[48,48]", "data.source.count=9", *SMALL[2:4], *words[:2]]
+    evaluate([f"run={folder}", *same])
+    before = read(folder / "results.json")
+    after = read(tmp_path / "first-synthetic-test" / "results.json")
+    assert after["without_postprocess"]["test"] == before["test"]  # the same data, said anew
+    assert after["test"]["recall_tissue"] >= before["test"]["recall_tissue"]
+    assert after["test"]["dice_organelle"] == before["test"]["dice_organelle"]
+
+
+# Words and strangers
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("model.depth=3", "model.depth=3: that belongs to the trained network"),
+        ("data.spacing=[1,1]", "that belongs to the trained network"),
+        ("data/intensity=percentile", "that belongs to the trained network"),
+        ("split=tset", "did you mean 'test'"),
+        ("worst=-1", "worst=-1 must be a whole number of at least 0"),
+        ("more", "more is no key=value"),
+        ("monitor=val/v_rnd tune=true", "monitor=val/v_rnd is not measured case by case"),
+    ],
+)
+def test_words_that_cannot_be_meant_are_refused(run, word, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        evaluate([f"run={run}", *word.split()])
+
+
+def test_what_is_no_run_is_refused(run):
+    with pytest.raises(FileNotFoundError, match="did you mean .*first"):
+        evaluate([f"run={run.with_name('frist')}"])
+    evaluate([f"run={run}", "worst=0"])
+    with pytest.raises(FileNotFoundError, match="no checkpoint"):
+        evaluate([f"run={run.with_name('first-test')}"])
+    with pytest.raises(FileExistsError, match="holds something else"):
+        evaluate([f"run={run}", f"output={run}"])
+    with pytest.raises(FileExistsError, match="holds something else"):
+        evaluate([f"run={run}", "inference=tiled"])
+    with pytest.raises(ValueError, match=r"split=test: the data have no such cases; give another split"):
+        evaluate([f"run={run}", "split=test", "data.split.test=0"])
+
+
+@pytest.mark.parametrize(
+    "override",
+    [
+        "data.source._target_=os.system",
+        "++optimizer._target_=subprocess.run",
+        "metrics.overlap={_target_: builtins.eval}",
+        "data.source._target_=hydra.utils.get_method",
+        "scheduler._target_=torch.hub.load",
+    ],
+)
+def test_classes_that_only_the_run_names_are_not_built(run, override):
+    change(run / "run.json", overrides=[*read(run / "run.json")["overrides"], override])
+    with pytest.raises(ValueError, match="which none of the configuration files has"):
+        evaluate([f"run={run}"])
+
+
+def test_a_run_cannot_say_where_to_write_or_what_to_call_back(run, tmp_path):
+    away = tmp_path / "away"
+    hostile = [f"paths.output_dir={away}", f"data.cache.folder={away}", f"hydra.run.dir={away}"]
+    hostile.append(f"+callbacks.mine={{_target_: os.mkdir, path: {away}}}")
+    change(run / "run.json", overrides=[*read(run / "run.json")["overrides"], *hostile])
+    config = compose_again(open_trained(run), [], tmp_path / "here")
+    assert str(away) not in json.dumps(config)
+
+
+def test_own_configuration_files_must_be_named_again(run, tmp_path):
+    (tmp_path / "mine" / "metrics").mkdir(parents=True)
+    text = "# @package _global_\nmetrics:\n  own:\n    _target_: own.Scores\n"
+    (tmp_path / "mine" / "metrics" / "own.yaml").write_text(text)
+    trained = open_trained(run)
+    words = [*trained.record["overrides"], "metrics=[overlap,own]"]
+    trained = replace(trained, record=trained.record | {"overrides": words})
+    config = compose_again(trained, ["--config-dir", str(tmp_path / "mine")], run)
+    assert config["metrics"]["own"] == {"_target_": "own.Scores"}
+
+
+# Labels and tuning
+
+
+def test_labels_at_a_threshold_score_as_the_probabilities_do():
+    rng = np.random.default_rng(0)
+    probs = torch.from_numpy(rng.dirichlet([1, 1, 1], (2, 24, 24))).permute(0, 3, 1, 2)
+    target = torch.from_numpy(rng.integers(0, 2, (2, 24, 24)))
+    metric = PartitionScores(thresholds=[0.3, 0.5, 0.8])
+    for threshold in metric.thresholds:
+        metric.reset()
+        metric.chosen = {"threshold": threshold}
+        metric.update(probs, target, torch.arange(2))
+        labels = np.stack([labels_of(one, False, (1, threshold)) for one in probs])
+        certain = torch.nn.functional.one_hot(torch.from_numpy(labels).long(), 3).permute(0, 3, 1, 2).double()
+        again = PartitionScores(thresholds=[0.3, 0.5, 0.8])
+        again.chosen = {"threshold": threshold}
+        again.update(certain, target, torch.arange(2))
+        assert again.compute()["rows"] == metric.compute()["rows"]
+    assert np.array_equal(labels_of(probs[0], False), probs[0].argmax(0).numpy())
+    assert np.array_equal(labels_of(probs[0], True), probs[0].numpy() > 0.5)
+
+
+@pytest.fixture(scope="module")
+def scorer() -> LabelScorer:
+    """Twelve synthetic cases with a truth."""
+    words = [*QUICK, "data.source.count=15", "data.split.val=0-11", "data.split.test=12"]
+    data = build_data(plain(compose(words)))
+    data.setup()
+    return LabelScorer(data, "val")
+
+
+def tuner(scorer: LabelScorer, labels: list[np.ndarray], figure: str = "dice") -> Tuner:
+    """A tuner of labels in place of a network's predictions."""
+    predictions = Predictions(False, [])
+    for index, array in enumerate(labels):
+        probs = scorer._certain(array)[None]
+        predictions.on_test_batch_end(None, None, {"probs": probs}, {"case_index": torch.tensor([index])})
+    metrics = [RankingScores(["interior", "membrane"]), OverlapScores(["interior", "membrane"])]
+    metrics.append(ObjectScores(["interior", "membrane"]))
+    for metric in metrics:
+        for index, array in enumerate(labels):
+            target = torch.from_numpy(scorer.cases[index].target.astype(np.int64))[None]
+            metric.update(scorer._certain(array)[None], target, torch.tensor([index]))
+    return Tuner(metrics, scorer, predictions, f"val/{figure}", {})
+
+
+def speckled(scorer: LabelScorer, cases: int) -> list[np.ndarray]:
+    """The truth, but for specks of 4 pixels inside the cells of the first cases."""
+    found = []
+    for index, case in enumerate(scorer.cases):
+        labels = case.target.copy()
+        for row in range(4, 44, 6):
+            for column in range(4, 44, 6):
+                if index < cases and not case.target[row - 3 : row + 5, column - 3 : column + 5].any():
+                    labels[row : row + 2, column : column + 2] = 1
+        found.append(labels)
+    return found
+
+
+def test_a_step_that_helps_in_all_cases_is_kept_with_its_best_setting(scorer):
+    labels = speckled(scorer, cases=12)
+    kept, account = tuner(scorer, labels).run()
+    assert kept
+    assert account["after"] > account["before"]
+    assert account["steps"]["min_size"]["alone"][0]["low"] > 0
+    first = account["steps"]["largest_component"]
+    assert first["on_top"]["low"] == max(trial["low"] for trial in first["alone"])
+    clean = scorer.processed(labels, kept)
+    wrong = [
+        sum((array != case.target).sum() for array, case in zip(arrays, scorer.cases, strict=True))
+        for arrays in (labels, clean)
+    ]
+    assert wrong[1] < wrong[0]
+    assert account["steps"]["fill_holes"]["kept"] is False  # the best that holes can do is nothing
+
+
+def test_a_step_that_helps_in_one_case_is_chance(scorer):
+    labels = speckled(scorer, cases=1)
+    kept, account = tuner(scorer, labels).run()
+    assert kept == {}
+    assert account["steps"]["min_size"]["alone"][0]["gain"] > 0
+    assert account["after"] == account["before"]
+
+
+def test_perfect_labels_keep_nothing_and_watershed_is_tried_for_objects(scorer):
+    kept, account = tuner(scorer, [case.target for case in scorer.cases], "object_f1").run()
+    assert kept == {}
+    assert account["before"] == 1
+    assert list(account["steps"]) == ["largest_component", "min_size", "fill_holes", "watershed"]
+
+
+def test_steps_are_tried_on_what_the_metric_scores():
+    names = ["background", "nucleus", "border"]
+    of_nuclei = grid(ObjectScores(names, only=["nucleus"]), [1, 2])
+    assert {tuple(one["classes"]) for tried in of_nuclei.values() for one in tried} == {(1,)}
+    of_cells = grid(PartitionScores(boundary_class=1), [1])
+    assert of_cells["watershed"][0] == {"depth": 1.0, "classes": [0], "line": 1}
+    assert "watershed" not in grid(OverlapScores(names), [1, 2])
+    for metric, parts in ((OverlapScores(names), [1, 2]), (ObjectScores(names, only=["border"]), [1, 2])):
+        for step, tried in grid(metric, parts).items():
+            for settings in tried:
+                assert PostProcess({step: settings})(np.ones((4, 4), np.uint8)).shape == (4, 4)
+
+
+def test_a_figure_of_probabilities_chooses_nothing(scorer):
+    with pytest.raises(ValueError, match=r"val/roc_auc is not measured .* give monitor=val/<one of dice, iou"):
+        tuner(scorer, [case.target for case in scorer.cases], "roc_auc")
+
+
+def test_the_interval_of_few_cases_is_students():
+    rng = np.random.default_rng(2)
+    before, after = rng.random(6), rng.random(6)
+    found = gain(dict(zip("abcdef", before, strict=True)), dict(zip("abcdef", after, strict=True)), 1.0, 0.99)
+    truth = stats.ttest_1samp(after - before, 0).confidence_interval(0.99)
+    assert (found.low, found.high) == pytest.approx((truth.low, truth.high))
+    falls = gain(dict(zip("abcdef", before, strict=True)), dict(zip("abcdef", after, strict=True)), -1.0, 0.99)
+    assert falls.low == pytest.approx(-truth.high)
+    assert np.isnan(gain({"a": 0.1}, {"a": 0.9}, 1.0, 0.95).low)  # one case proves nothing
+    assert gain({"a": 0.1, "b": np.nan}, {"a": np.nan, "b": 0.9}, 1.0, 0.95).cases == 0
+
+
+def test_cases_are_ranked_by_the_mean_of_their_defined_classes():
+    nan = float("nan")
+    table = [
+        {"case": 0, "class": "a", "dice": 0.9, "hd95_mm": 1.0},
+        {"case": 0, "class": "b", "dice": nan, "hd95_mm": 9.0},
+        {"case": 1, "class": "a", "dice": 0.4, "hd95_mm": 2.0},
+        {"case": 1, "class": "b", "dice": 0.6, "hd95_mm": 2.0},
+        {"case": 2, "class": "a", "dice": nan, "hd95_mm": nan},
+        {"case": 3, "class": "a", "dice": 0.5},
+    ]
+    assert worst_cases(table, "dice", 8) == [(1, 0.5), (3, 0.5), (0, 0.9)]
+    assert worst_cases(table, "hd95_mm", 1) == [(0, 5.0)]
+    assert worst_cases(table, "dice", 0) == []
+
+
+def test_of_a_volume_the_slice_with_most_wrong_voxels_is_shown():
+    target = np.zeros((4, 5, 6), np.uint8)
+    target[1] = 255
+    target[2, 1:3] = 1
+    maps = np.stack([np.ones((4, 5, 6)), np.zeros((4, 5, 6))])
+    image = np.arange(120.0).reshape(1, 4, 5, 6)
+    shown = _plane(image, target, maps)
+    assert np.array_equal(shown[0], image[:, 2:3])
+    assert np.array_equal(shown[1], target[2:3])
+    assert shown[2].shape == (2, 1, 5, 6)
+
+
+def test_pictures_of_all_sizes_fit_on_a_sheet():
+    small, wide = np.zeros((10, 20, 3), np.uint8), np.zeros((40, 3200, 3), np.uint8)
+    drawn = sheet([("one", small), ("two", wide)])
+    assert drawn.shape == (16 + 16 + 16 + 26, 1600, 3)
+    assert (drawn[16:26, :20] == 0).all()
+    assert (drawn[16:26, 20:] == 255).all()

@@ -1,0 +1,99 @@
+"""``segexp export`` on a real run."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from segexp.commands.export import export
+from segexp.commands.train import train
+from segexp.config import compose
+from segexp.training.checkpoint import open_model
+from tests.small import SMALL
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("run")
+    words = ["name=test", *SMALL, "trainer=cpu", "trainer.max_epochs=1", "callbacks.progress.enabled=false"]
+    train(compose([*words, "callbacks.ema.enabled=true"], run_dir=folder))
+    return folder
+
+
+def test_a_run_becomes_a_package_with_its_scores(run, capsys):
+    export([f"run={run}"])
+    said = capsys.readouterr().out
+    assert "wrote " in said
+    assert "4 real patches and 3 images of noise: largest deviation 0 " in said
+    content = json.loads((run / "model.safetensors.json").read_text())
+    results, record = (json.loads((run / f"{name}.json").read_text()) for name in ("results", "run"))
+    assert content["scores"]["value"] == results["headline"]["value"]
+    assert content["scores"]["figures"] == results["test"]
+    assert content["data_fingerprint"] == record["data_fingerprint"]
+    assert content["colours"] == [None, [86, 180, 233]]
+    again, original = open_model(run / "model.safetensors"), open_model(run)
+    assert again.description == original.description
+    for name, tensor in original.network.state_dict().items():
+        assert torch.equal(tensor, again.network.state_dict()[name])
+
+
+def test_a_package_becomes_onnx_that_numpy_can_use(run, tmp_path, capsys):
+    """The five lines of docs/export.md, on a synthetic case that training has not seen."""
+    export([f"run={run}", f"output={tmp_path / 'net.safetensors'}"])
+    export([f"run={tmp_path / 'net.safetensors'}", "format=onnx"])
+    said = capsys.readouterr().out
+    assert "image sizes: 8, 12, 16, … px per axis" in said
+    assert "no real patches: there is no run folder that names its data" in said
+    assert {path.name for path in tmp_path.iterdir()} == {
+        f"{name}{more}" for name in ("net.safetensors", "model.onnx") for more in ("", ".json")
+    }
+    content = json.loads((tmp_path / "model.onnx.json").read_text())
+    assert content["scores"] is not None
+    image = np.random.default_rng(0).normal(100, 30, (48, 64)).astype(np.float32)
+    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
+    logits = session.run(None, {"image": ((image - image.mean()) / image.std())[None, None]})[0]
+    mask = logits[0].argmax(0)
+    with torch.no_grad():
+        wanted = open_model(run).network(torch.from_numpy((image - image.mean()) / image.std())[None, None])
+    assert (mask == wanted[0].argmax(0).numpy()).mean() > 0.999
+
+
+def test_scores_are_those_of_the_best_epoch_alone(run, tmp_path):
+    export([f"run={run / 'checkpoints' / 'last.ckpt'}", f"output={tmp_path / 'a.safetensors'}", "verify=false"])
+    content = json.loads((tmp_path / "a.safetensors.json").read_text())
+    assert content["scores"] is None
+    assert content["data_fingerprint"] is not None
+    assert content["verified"] is None
+
+
+def test_data_that_are_not_here_are_done_without(run, tmp_path, capsys):
+    folder = tmp_path / "run"
+    (folder / "checkpoints").mkdir(parents=True)
+    for name in ("checkpoints/best.ckpt", "results.json"):
+        (folder / name).write_bytes((run / name).read_bytes())
+    record = json.loads((run / "run.json").read_text())
+    record["choices"]["data"] = "folder"
+    record["config"]["data"]["source"] = {"images": str(tmp_path / "none"), "masks": str(tmp_path / "none")}
+    (folder / "run.json").write_text(json.dumps(record))
+    export([f"run={folder}"])
+    said = capsys.readouterr().out
+    assert "0 real patches and 3 images of noise" in said
+    assert "no real patches: the data of the run cannot be read here" in said
+    assert str(tmp_path / "none") in said
+
+
+def test_wrong_words_get_a_sentence(run, tmp_path):
+    with pytest.raises(ValueError, match="run=<value> must be given"):
+        export([])
+    with pytest.raises(ValueError, match="fromat: no such key .did you mean 'format'"):
+        export([f"run={run}", "fromat=onnx"])
+    with pytest.raises(ValueError, match="format='onxx' is not one of"):
+        export([f"run={run}", "format=onxx"])
+    with pytest.raises(ValueError, match=r"must end in .onnx"):
+        export([f"run={run}", "format=onnx", f"output={tmp_path / 'a.txt'}"])
+    with pytest.raises(FileNotFoundError, match="no checkpoint at"):
+        export([f"run={tmp_path}"])

@@ -1,0 +1,390 @@
+"""``segexp predict`` on real runs: what it leaves is what validation saw, and lies where its source lies."""
+
+import csv
+import json
+import shutil
+import signal
+import threading
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+import tifffile
+import torch
+from PIL import Image
+
+from segexp.commands.members import open_models
+from segexp.commands.predict import _endings, predict
+from segexp.commands.segment import segment
+from segexp.commands.train import train
+from segexp.config import compose
+from segexp.data.sources import Synthetic
+from segexp.models import UNet
+from segexp.training.checkpoint import Model, open_model
+from tests.data.files.test_volumes import DIRECTIONS
+from tests.small import SMALL
+
+QUICK = [
+    *("name=test", "trainer=cpu", "trainer.precision=32-true", "trainer.max_epochs=1"),
+    *("callbacks.progress.enabled=false", "logger=none"),
+]
+VOLUMES = [  # what follows stands in files, so that training and prediction read the same
+    *QUICK,
+    *("data=folder", "data.batch_size=2", "data.patches_per_epoch=24", "model.base_channels=4", "model.depth=2"),
+    *("+data.source.values={7: 1, 40: 2}", "data.num_classes=3", "data.class_names=[ground, membrane, dark]"),
+    *("data.split.val=2", "data.split.test=1", "data.foreground_share=0.7", "optimizer.lr=0.01"),
+]
+
+
+def trained(folder: Path, *words: str) -> Path:
+    train(compose(list(words), run_dir=folder))
+    return folder
+
+
+def dice(pred: np.ndarray, truth: np.ndarray) -> float:
+    return 2 * (pred & truth).sum() / (pred.sum() + truth.sum())
+
+
+def rows(run: Path) -> list[dict[str, str]]:
+    with (run / "cases.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture(scope="module")
+def flat(tmp_path_factory) -> Path:
+    return trained(tmp_path_factory.mktemp("flat"), *QUICK, *SMALL)
+
+
+@pytest.fixture(scope="module")
+def images(tmp_path_factory) -> Path:
+    """The cases that the flat run has not learnt from, as PNG and TIFF."""
+    folder, source = tmp_path_factory.mktemp("images"), Synthetic((48, 48), 9)
+    for index in range(3, 9):
+        pixels = source.read(f"cells_{index:04d}").image[0]
+        if index % 2:
+            Image.fromarray(pixels).save(folder / f"cells_{index:04d}.png")
+        else:
+            tifffile.imwrite(folder / f"cells_{index:04d}.tif", pixels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def volumes(tmp_path_factory) -> Path:
+    """Five volumes in four orientations and two spacings, with their labels 0, 7 and 40."""
+    folder = tmp_path_factory.mktemp("volumes")
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir()
+    for index in range(5):
+        case = Synthetic((20, 24, 28), 5, num_classes=3).read(f"cells_{index:04d}")
+        affine = np.eye(4)
+        affine[:3, :3] = list(DIRECTIONS.values())[index % 4] * [1.0, 1.5, 2.0 + index % 2]
+        affine[:3, 3] = 5, -6, 7
+        labels = np.array([0, 7, 40], np.uint8)[case.target]
+        nib.save(nib.Nifti1Image(case.image[0], affine), folder / "images" / f"v{index}.nii.gz")
+        nib.save(nib.Nifti1Image(labels, affine), folder / "masks" / f"v{index}.nii.gz")
+    return folder
+
+
+KINDS = {
+    "3-D, resampled": ["model=unet_3d", "data.spatial_dims=3", "data.patch_size=[8,16,16]", "data.spacing=[2.0,1.2,2]"],
+    "2.5-D, sagittal": ["data.patch_size=[16,16]", "data.slice_axis=2", "data.context=1"],
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def volume_run(request, tmp_path_factory, volumes) -> Path:
+    words = [f"data.source.{kind}={volumes / kind}" for kind in ("images", "masks")]
+    folder = tmp_path_factory.mktemp("volume_run")
+    return trained(folder, *VOLUMES, *words, *KINDS[request.param], "data.mirror_margin=auto")
+
+
+def test_labels_of_held_out_images_give_the_scores_of_the_run(flat, images, tmp_path, capsys):
+    predict([f"run={flat}", f"input={images}", f"output={tmp_path}"])
+    assert capsys.readouterr().out.startswith("6 predicted; masks in")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in images.iterdir())
+    scored = rows(flat)
+    assert len(scored) == 6
+    assert any(0 < float(row["dice"]) < 1 for row in scored)
+    for row in scored:
+        (path,) = tmp_path.glob(f"{row['case']}.*")
+        mask = np.asarray(Image.open(path))
+        truth = Synthetic((48, 48), 9).read(row["case"]).target
+        assert mask.dtype == np.uint8
+        assert dice(mask == 1, truth == 1) == pytest.approx(float(row["dice"]), abs=1e-6)
+
+
+def test_labels_of_held_out_volumes_give_the_scores_of_the_run(volume_run, volumes, tmp_path):
+    predict([f"run={volume_run}", f"input={volumes / 'images'}", f"output={tmp_path}"])
+    scored = [row for row in rows(volume_run) if row["dice"] != "nan"]
+    assert {row["class"] for row in scored} == {"membrane", "dark"}
+    assert any(0 < float(row["dice"]) < 1 for row in scored)
+    for row in scored:
+        mask, truth = (nib.load(folder / f"{row['case']}.nii.gz") for folder in (tmp_path, volumes / "masks"))
+        assert np.array_equal(mask.affine, truth.affine)
+        value = {"membrane": 7, "dark": 40}[row["class"]]
+        found = dice(np.asanyarray(mask.dataobj) == value, np.asanyarray(truth.dataobj) == value)
+        assert found == pytest.approx(float(row["dice"]), abs=1e-6)
+
+
+def test_everything_that_can_be_asked_for(volume_run, volumes, tmp_path):
+    words = ["probabilities=true", "uncertainty=true", "overlays=true", "tta=flips"]
+    predict([f"run={volume_run}", f"input={volumes / 'images' / 'v1.nii.gz'}", f"output={tmp_path}", *words])
+    names = {"v1.nii.gz", "v1_probabilities.npy", "v1_entropy.nii.gz", "v1_std.nii.gz", "v1_overlay.png"}
+    assert {path.name for path in tmp_path.iterdir()} == names
+    source = nib.load(volumes / "images" / "v1.nii.gz")
+    mask, entropy, std = (nib.load(tmp_path / f"v1{end}.nii.gz") for end in ("", "_entropy", "_std"))
+    probs = np.load(tmp_path / "v1_probabilities.npy")
+    assert probs.dtype == np.float16
+    assert probs.shape == (3, *source.shape)
+    assert np.allclose(probs.astype(float).sum(0), 1, atol=2e-3)
+    unsure = np.sort(probs, axis=0)[-1] - np.sort(probs, axis=0)[-2] < 1e-3  # float16 may have rounded them alike
+    labels = np.array([0, 7, 40])[probs.argmax(0)]
+    assert (np.asanyarray(mask.dataobj) == labels)[~unsure].all()
+    precise = np.maximum(probs.astype(float), 1e-7)
+    assert np.allclose(entropy.get_fdata(), -(precise * np.log(precise)).sum(0) / np.log(3), atol=5e-3)
+    assert 0 < std.get_fdata().max() < 0.5
+    for found in (mask, entropy, std):
+        assert np.array_equal(found.affine, source.affine)
+        assert found.shape == source.shape
+
+
+def stack_of(folder: Path, images: Path) -> Path:
+    pages = [np.asarray(Image.open(path)) for path in sorted(images.iterdir())]
+    tifffile.imwrite(folder / "stack.tif", np.stack(pages), photometric="minisblack")
+    return folder / "stack.tif"
+
+
+def test_a_stack_is_predicted_page_by_page(flat, images, tmp_path):
+    stack = stack_of(tmp_path, images)
+    predict([f"run={flat}", f"input={stack}", f"output={tmp_path / 'out'}"])
+    predict([f"run={flat}", f"input={images}", f"output={tmp_path / 'single'}"])
+    found = tifffile.imread(tmp_path / "out" / "stack.tif")
+    single = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "single").iterdir())]
+    assert np.array_equal(found, np.stack(single))
+    assert found.max() == 1
+
+
+def test_python_gives_what_the_command_writes(flat, images, volume_run, volumes, tmp_path):
+    model = open_model(flat)
+    path = images / "cells_0003.png"
+    predict([f"run={flat}", f"input={path}", f"output={tmp_path}"])
+    written = np.asarray(Image.open(tmp_path / path.name))
+    assert np.array_equal(segment(model, path, device="cpu").labels, written)
+    assert np.array_equal(segment([model], np.asarray(Image.open(path))[None]).labels, written)
+    path = volumes / "images" / "v2.nii.gz"
+    predict([f"run={volume_run}", f"input={path}", f"output={tmp_path}"])
+    labels = segment(open_model(volume_run), path).labels
+    assert np.array_equal(labels, np.asanyarray(nib.load(tmp_path / "v2.nii.gz").dataobj))
+
+
+def test_an_ensemble_averages_members_under_their_own_intensity_rules(flat, images):
+    """The mean of two models predicted one by one, whose networks and rules differ."""
+    one = open_model(flat)
+    torch.manual_seed(0)
+    other = UNet(in_channels=1, num_classes=2, base_channels=6, depth=1).eval()
+    window = {"rule": "Window", "low": 0.0, "high": 200.0}
+    two = Model(other, one.description | {"network": "UNet", "model": other.config, "intensity": window})
+    path = images / "cells_0004.tif"
+    kept = {"probabilities": True, "uncertainty": True}
+    both, *each = (segment(models, path, **kept) for models in ([one, two], [one], [two]))
+    singly = np.stack([maps.probabilities for maps in each]).astype(float)
+    assert np.allclose(both.probabilities, singly.mean(0), atol=2e-3)
+    assert np.allclose(both.std, singly.std(0).max(0), atol=2e-3)
+    assert both.std.max() > 0.01
+    assert each[0].std is None
+
+
+def test_runs_are_named_with_commas(flat, images, tmp_path):
+    shutil.copytree(flat, tmp_path / "one,more")
+    assert len(open_models(f"{flat},{flat / 'checkpoints' / 'last.ckpt'}")) == 2
+    (model,) = open_models(str(tmp_path / "one,more"))
+    assert model.description == open_model(flat).description
+
+
+def test_models_that_do_not_go_together_are_told(flat, images):
+    model = open_model(flat)
+    named = replace(model, description=model.description | {"class_names": ["a", "b"]})
+    with pytest.raises(ValueError, match=r"model 2 has class_names=\['a', 'b'\] and model 1 has"):
+        segment([model, named], images / "cells_0003.png")
+    spaced = replace(model, description=model.description | {"spacing": [1.0, 1.0]})
+    with pytest.raises(ValueError, match=r"model 2 works at spacing=\[1.0, 1.0\] and model 1 at None"):
+        segment([model, spaced], images / "cells_0003.png")
+
+
+def test_the_steps_that_a_run_keeps_are_applied(flat, images, tmp_path):
+    """After evaluate tune=true; here everything that is smaller than the image is removed."""
+    run = tmp_path / "run"
+    shutil.copytree(flat, run)
+    (run / "postprocess.json").write_text(json.dumps({"min_size": {"size": 48 * 48 + 1}}))
+    for word, most in (("true", 0), ("false", 1)):
+        predict([f"run={run}", f"input={images}", f"output={tmp_path / word}", f"postprocess={word}"])
+        assert max(np.asarray(Image.open(path)).max() for path in (tmp_path / word).iterdir()) == most
+
+
+@pytest.fixture(scope="module")
+def of_regions() -> Model:
+    """A network of two overlapping regions, with a name that no file may have, as if opened from a run."""
+    torch.manual_seed(0)
+    network = UNet(in_channels=1, num_classes=2, base_channels=4, depth=1, spatial_dims=3).eval()
+    with torch.no_grad():  # logits on both sides of 0
+        network.head[0].bias -= network(torch.randn(1, 1, 16, 16, 16)).mean((0, 2, 3, 4))
+    description = {
+        "class_names": ["ground", "rim", "core"],
+        "label_values": [0, 1, 2],
+        "regions": {"whole": [1, 2], "../co/re": [2]},
+        "activation": "sigmoid",
+        "channels": 1,
+        "spatial_dims": 3,
+        "context": 0,
+        "slice_axis": 0,
+        "spacing": None,
+        "intensity": {"rule": "ZScore"},
+        "inference": {"tile": 8, "overlap": 0.5, "border": "auto", "blending": "gaussian", "batch_size": 2},
+        "postprocess": None,
+    }
+    return Model(network, description)
+
+
+def test_each_region_has_a_file_inside_the_folder(of_regions, volumes, tmp_path, monkeypatch):
+    monkeypatch.setattr("segexp.commands.predict.open_models", lambda run: [of_regions])
+    words = ["uncertainty=true", "overlays=true", "probabilities=true"]
+    predict(["run=x", f"input={volumes / 'images' / 'v3.nii.gz'}", f"output={tmp_path / 'out'}", *words])
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    names = {path.name for path in (tmp_path / "out").iterdir()}
+    ends = ("whole.nii.gz", "_co_re.nii.gz", "entropy.nii.gz", "overlay.png", "probabilities.npy")
+    assert names == {f"v3_{end}" for end in ends}
+    probs = np.load(tmp_path / "out" / "v3_probabilities.npy").astype(float)
+    for index, end in enumerate(("whole", "_co_re")):
+        mask = np.asanyarray(nib.load(tmp_path / "out" / f"v3_{end}.nii.gz").dataobj)
+        sure = np.abs(probs[index] - 0.5) > 1e-3
+        assert set(np.unique(mask)) == {0, 1}
+        assert np.array_equal(mask[sure], (probs[index] > 0.5)[sure])
+
+
+def test_regions_whose_names_come_out_alike_are_numbered():
+    assert _endings(["a/b", "a b"]) == ["_0_a_b", "_1_a_b"]
+    assert _endings(["Whole", "whole"]) == ["_0_Whole", "_1_whole"]  # one file where case does not count
+
+
+def test_large_arrays_lie_in_files_and_come_out_the_same(flat, images, tmp_path, monkeypatch):
+    words = [f"run={flat}", f"input={images}", "probabilities=true", "uncertainty=true", "tta=turns"]
+    predict([*words, f"output={tmp_path / 'memory'}"])
+    monkeypatch.setattr("segexp.commands.maps.MAPPED", 0)
+    predict([*words, f"output={tmp_path / 'mapped'}"])
+    for path in (tmp_path / "memory").iterdir():
+        assert path.read_bytes() == (tmp_path / "mapped" / path.name).read_bytes()
+
+
+def test_what_is_done_is_skipped_and_folders_are_kept(flat, images, tmp_path, capsys):
+    shutil.copytree(images, tmp_path / "in" / "deep")
+    words = [f"run={flat}", f"input={tmp_path / 'in' / '**' / '*.png'}", f"output={tmp_path / 'out'}"]
+    predict(words)
+    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "deep").iterdir()}
+    assert len(done) == 3
+    next(iter(done)).unlink()
+    capsys.readouterr()
+    predict(words)
+    assert capsys.readouterr().out.startswith("1 predicted, 2 already there (overwrite=true predicts them again)")
+    assert sum(path.stat().st_mtime_ns == before for path, before in done.items()) == 2
+    predict([*words, "overwrite=true"])
+    assert not any(path.stat().st_mtime_ns == before for path, before in done.items())
+
+
+def test_a_bad_file_costs_only_itself(flat, images, tmp_path, capsys):
+    shutil.copytree(images, tmp_path / "in")
+    (tmp_path / "in" / "bad.nii.gz").write_bytes(b"no volume")
+    pixels = np.full((8, 8), np.nan, np.float32)
+    tifffile.imwrite(tmp_path / "in" / "nan.tif", pixels)
+    with pytest.raises(SystemExit) as stop:
+        predict([f"run={flat}", f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}"])
+    assert stop.value.code == 1
+    said = capsys.readouterr()
+    assert said.out.startswith("6 predicted, 2 failed")
+    lines = [line for line in said.err.splitlines() if line.startswith("failed: ")]
+    assert "bad.nii.gz cannot be read" in lines[0]
+    assert "nan.tif: the image holds values that are not finite" in lines[1]
+    assert len(list((tmp_path / "out").iterdir())) == 6
+
+
+def test_inputs_are_never_overwritten(flat, images):
+    before = {path: path.read_bytes() for path in images.iterdir()}
+    with pytest.raises(ValueError, match=r"would overwrite the input .*cells_0003\.png"):
+        predict([f"run={flat}", f"input={images}", f"output={images}", "overwrite=true"])
+    assert {path: path.read_bytes() for path in images.iterdir()} == before
+
+
+def test_two_inputs_for_one_mask_and_ways_out_of_the_folder_are_refused(flat, images, tmp_path, monkeypatch):
+    shutil.copytree(images, tmp_path / "in" / "a")
+    monkeypatch.chdir(tmp_path / "in" / "a")
+    Path("sub").mkdir()
+    with pytest.raises(ValueError, match="outside output="):
+        predict([f"run={flat}", "input=*/../../a/cells_0003.png", f"output={tmp_path / 'out'}"])
+    for name in ("x.png", "x_overlay.png"):
+        shutil.copy("cells_0003.png", name)
+    with pytest.raises(ValueError, match=r"x.*\.png would both become x_overlay\.png"):
+        predict([f"run={flat}", "input=x*.png", f"output={tmp_path / 'out'}", "overlays=true"])
+
+
+@pytest.mark.parametrize(
+    ("change", "array", "message"),
+    [
+        ({}, (3, 16, 16), "the array has 3 channels, the network takes 1"),
+        ({"spatial_dims": 3}, (1, 16, 16), "is a flat image, but the network takes volumes"),
+        ({"context": 1}, (1, 16, 16), "slices with 1 neighbours on each side"),
+        ({"spacing": [1.0, 1.0]}, (1, 16, 16), r"give spacing=\[..\]"),
+        ({"label_values": [0, 0.5]}, (1, 16, 16), "must be whole numbers"),
+    ],
+)
+def test_what_does_not_go_with_the_network_is_told(flat, change, array, message):
+    model = open_model(flat)
+    with pytest.raises(ValueError, match=message):
+        segment(replace(model, description=model.description | change), np.zeros(array, np.uint8))
+
+
+@pytest.mark.parametrize(
+    ("word", "message"),
+    [
+        ("tta=flip", "did you mean 'flips'"),
+        ("device=tpu7", "device=tpu7 cannot be used here"),
+        ("tile=half", r"tile='half' is not one of \['whole'\]"),
+        ("overlap=1", "overlap=1 must be below 1"),
+        ("batch_size=0", "batch_size=0 must be a whole number of at least 1"),
+    ],
+)
+def test_settings_are_checked_before_anything_is_read(flat, images, tmp_path, word, message):
+    with pytest.raises(ValueError, match=message):
+        predict([f"run={flat}", f"input={images}", f"output={tmp_path / 'out'}", word])
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_full_disk_is_told_before_the_prediction(flat, images, tmp_path, monkeypatch, capsys):
+    usage = shutil.disk_usage(tmp_path)._replace(free=1000)
+    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
+    with pytest.raises(SystemExit):
+        predict([f"run={flat}", f"input={images}", f"output={tmp_path / 'out'}"])
+    assert "0.0 GB are free: make room" in capsys.readouterr().err
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_ctrl_c_leaves_only_whole_files(flat, images, tmp_path):
+    """Large images, stopped by a signal while the second one is on its way."""
+    large = np.tile(np.asarray(Image.open(images / "cells_0003.png")), (12, 12))
+    for index in range(8):
+        tifffile.imwrite(tmp_path / f"{index}.tif", large)
+    out = tmp_path / "out"
+
+    def stop() -> None:
+        while not (out / "0.tif").exists() or not any(out.glob(".part-*")):
+            time.sleep(0.001)
+        signal.raise_signal(signal.SIGINT)
+
+    threading.Thread(target=stop, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        predict([f"run={flat}", f"input={tmp_path / '*.tif'}", f"output={out}", "device=cpu"])
+    left = sorted(out.iterdir())
+    assert 1 <= len(left) < 8
+    for path in left:
+        assert tifffile.imread(path).shape == large.shape

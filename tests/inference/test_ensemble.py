@@ -1,0 +1,133 @@
+"""Members against numpy and scipy over their stacked predictions."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from scipy.stats import entropy as scipy_entropy
+from torch import Tensor, nn
+
+from segexp.inference import FlipTurnPredictor, Members, TiledPredictor, entropy, predict_tiled, views
+from segexp.models import UNet
+
+
+def draw(*shape: int) -> Tensor:
+    return torch.randn(shape, generator=torch.Generator().manual_seed(5))
+
+
+def networks(count: int = 3, dims: int = 2, **settings: object) -> list[nn.Module]:
+    torch.manual_seed(0)
+    made = [UNet(1, 3, spatial_dims=dims, base_channels=4, depth=1 + k % 2, **settings) for k in range(count)]
+    return [net.eval() for net in made]
+
+
+def stacked(nets: list[nn.Module], tiles: Tensor, flips: bool, turns: bool) -> np.ndarray:
+    """Probabilities of each network on each view, turned with numpy."""
+    found = []
+    for net in nets:
+        for mirrored in (False, True) if flips else (False,):
+            for quarter in range(4) if turns else (0, 2) if flips else (0,):
+                view = np.rot90(tiles.numpy(), quarter, (-2, -1))
+                view = view[..., ::-1] if mirrored else view
+                with torch.no_grad():
+                    probs = net(torch.from_numpy(view.copy())).softmax(1).numpy()
+                found.append(np.rot90(probs[..., ::-1] if mirrored else probs, -quarter, (-2, -1)))
+    return np.stack(found)
+
+
+@pytest.mark.parametrize("shape", [(2, 1, 16, 16), (1, 1, 8, 20), (1, 1, 8, 8, 12)])
+@pytest.mark.parametrize(("flips", "turns"), [(False, False), (True, False), (False, True), (True, True)])
+def test_mean_and_deviation_of_all_members(shape: tuple, flips: bool, turns: bool) -> None:
+    nets, tiles = networks(dims=len(shape) - 2), draw(*shape)
+    with torch.inference_mode():
+        means, deviations = Members(nets, list(views(flips, turns)), spread=True)(tiles).chunk(2, dim=1)
+        alone = Members(nets, list(views(flips, turns)))(tiles)
+    expected = stacked(nets, tiles, flips, turns)
+    np.testing.assert_allclose(means, expected.mean(0), atol=1e-6)
+    np.testing.assert_allclose(deviations, expected.std(0), atol=1e-6)
+    torch.testing.assert_close(alone, means)
+
+
+def test_one_member_is_its_network_and_has_no_spread() -> None:
+    net, image = networks(1)[0], draw(2, 1, 40, 30)
+    plain = predict_tiled(net, image, 16)
+    assert torch.equal(predict_tiled(Members([net]), image, 16), plain)
+    mean, spread = predict_tiled(Members([net], spread=True), image, 16).chunk(2, dim=1)
+    torch.testing.assert_close(mean, plain)
+    assert not spread.any()
+
+
+def test_views_of_one_tile_are_views_of_the_image() -> None:
+    net, image = networks(1)[0], draw(1, 1, 24, 32)
+    turned = FlipTurnPredictor(TiledPredictor())(net, image)
+    torch.testing.assert_close(predict_tiled(Members([net], list(views())), image), turned, rtol=0, atol=1e-6)
+
+
+def test_ensemble_of_regions() -> None:
+    nets, image = networks(2), draw(1, 1, 16, 16)
+    probs = TiledPredictor(activation="sigmoid")(Members(nets), image)
+    with torch.no_grad():
+        expected = torch.stack([net(image).sigmoid() for net in nets]).mean(0)
+    torch.testing.assert_close(probs, expected)
+
+
+def test_networks_of_valid_and_same_convolutions_meet_in_the_middle() -> None:
+    torch.manual_seed(0)
+    nets = [nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, (7, 3)), nn.Conv2d(1, 2, 3, padding=1)]
+    image = draw(1, 1, 37, 29)
+    probs = predict_tiled(Members(nets, spread=True), image, 16)
+    around = torch.nn.functional.pad(image, (1, 1, 3, 3), mode="reflect")
+    with torch.no_grad():
+        outputs = [nets[0](around)[:, :, 2:-2], nets[1](around), nets[2](around)[:, :, 3:-3, 1:-1]]
+    each = torch.stack([output.softmax(1) for output in outputs])
+    torch.testing.assert_close(probs, torch.cat([each.mean(0), each.std(0, correction=0)], 1), rtol=0, atol=1e-6)
+
+
+def test_refuses_networks_of_other_classes() -> None:
+    nets = [nn.Conv2d(1, 2, 1), nn.Conv2d(1, 3, 1)]
+    with pytest.raises(ValueError, match="network 2 of the ensemble gives 3 classes and network 1 gives 2"):
+        predict_tiled(Members(nets), draw(1, 1, 8, 8))
+
+
+def test_refuses_an_empty_ensemble() -> None:
+    with pytest.raises(ValueError, match="0 networks and 1 views"):
+        Members([])
+    with pytest.raises(ValueError, match="1 networks and 0 views"):
+        Members([nn.Identity()], views=[])
+
+
+def test_refuses_views_without_a_plane() -> None:
+    with pytest.raises(ValueError, match=r"image of shape \(1, 1, 9\) has no plane"):
+        predict_tiled(Members([nn.Conv1d(1, 2, 1)], list(views())), draw(1, 1, 9))
+
+
+@pytest.mark.parametrize("classes", [2, 5])
+def test_entropy_of_classes(classes: int) -> None:
+    probs = draw(classes, 6, 7).softmax(0)
+    probs[:, 0, 0] = torch.eye(classes)[0]
+    probs[:, 0, 1] = 1 / classes
+    found = entropy(probs)
+    np.testing.assert_allclose(found, scipy_entropy(probs.numpy(), axis=0) / math.log(classes), atol=1e-6)
+    assert found[0, 0] == 0
+    assert found[0, 1] == pytest.approx(1)
+
+
+def test_entropy_of_regions() -> None:
+    probs = torch.cat([torch.tensor([[0.0, 1.0, 0.5]]), torch.rand(1, 3)])
+    both = np.stack([probs.numpy(), 1 - probs.numpy()])
+    np.testing.assert_allclose(entropy(probs, "sigmoid"), scipy_entropy(both, base=2, axis=0), atol=1e-6)
+
+
+def test_entropy_stays_in_range_where_a_mean_is_off_by_a_rounding() -> None:
+    off = torch.tensor([1.0 + 1e-7, -1e-7])
+    assert entropy(off[:, None]) == 0
+    assert not entropy(off[:, None], "sigmoid").any()
+    assert entropy(torch.full((7, 1), 1 / 7)) <= 1
+
+
+def test_entropy_refuses() -> None:
+    with pytest.raises(ValueError, match="of one class"):
+        entropy(torch.ones(1, 4, 4))
+    with pytest.raises(ValueError, match="activation='softmx'"):
+        entropy(torch.ones(2, 4), "softmx")

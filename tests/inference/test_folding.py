@@ -1,0 +1,92 @@
+"""Folded networks give what the network gives."""
+
+import pytest
+import torch
+from torch import Tensor, nn
+
+from segexp.inference import folded
+from segexp.models import FCN8s, UNet
+
+
+def lived(network: nn.Module) -> nn.Module:
+    """Give batch norms statistics and weights as after a training."""
+    torch.manual_seed(0)
+    for module in network.modules():
+        if isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d) and module.running_mean is not None:
+            module.running_mean.normal_()
+            module.running_var.uniform_(0.5, 2.0)
+            nn.init.normal_(module.weight)
+            nn.init.normal_(module.bias)
+    return network.eval()
+
+
+def norms(network: nn.Module) -> int:
+    return sum(isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d) for module in network.modules())
+
+
+def both(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
+    with torch.no_grad():
+        return folded(network)(image), network(image)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {},
+        {"spatial_dims": 3},
+        {"block": "residual", "activation": "silu"},
+        {"nested": True, "upsampling": "linear"},
+        {"attention": True, "activation": "leaky_relu", "upsampling": "pixel_shuffle"},
+        {"squeeze_excitation": 2, "activation": "elu"},
+        {"norm": "instance"},
+        {"norm": "group"},
+        {"norm": "none"},
+        {"padding": "valid", "alignment": "crop"},
+    ],
+    ids=str,
+)
+def test_outputs_are_the_same(settings: dict) -> None:
+    network = lived(UNet(1, 3, base_channels=4, depth=2, **settings))
+    weights = {name: value.clone() for name, value in network.state_dict().items()}
+    image = torch.randn(2, 1, *(44,) * settings.get("spatial_dims", 2))
+    ours, theirs = both(network, image)
+    torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+    assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+    assert norms(folded(network)) < max(norms(network), 1)
+
+
+def test_outputs_of_an_fcn_are_the_same() -> None:
+    network = lived(FCN8s(1, 2, base_channels=4))
+    torch.testing.assert_close(*both(network, torch.randn(1, 1, 64, 64)), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("groups", [1, 2])
+def test_transposed_convolutions_are_folded_unless_in_groups(groups: int) -> None:
+    layers = nn.ConvTranspose2d(2, 6, 2, stride=2, groups=groups), nn.BatchNorm2d(6), nn.ReLU()
+    network = lived(nn.Sequential(*layers))
+    torch.testing.assert_close(*both(network, torch.randn(2, 2, 5, 6)), rtol=1e-4, atol=1e-5)
+    assert norms(folded(network)) == groups - 1
+
+
+def test_modules_that_occur_twice_are_left_alone() -> None:
+    shared, image = nn.Conv2d(2, 2, 3, padding=1), torch.randn(1, 2, 8, 8)
+    network = lived(nn.Sequential(shared, nn.BatchNorm2d(2), nn.ReLU(), shared, nn.BatchNorm2d(2)))
+    torch.testing.assert_close(*both(network, image))
+    assert norms(folded(network)) == 2
+
+
+def test_norms_of_the_batch_itself_are_left_alone() -> None:
+    network = lived(nn.Sequential(nn.Conv2d(1, 2, 3), nn.BatchNorm2d(2, track_running_stats=False)))
+    torch.testing.assert_close(*both(network, torch.randn(2, 1, 8, 8)))
+
+
+def test_an_image_is_never_changed() -> None:
+    image = torch.randn(1, 1, 8, 8)
+    before = image.clone()
+    folded(nn.Sequential(nn.ReLU(), nn.Conv2d(1, 1, 1), nn.ReLU()).eval())(image)
+    assert torch.equal(image, before)
+
+
+def test_refuses_train_mode() -> None:
+    with pytest.raises(ValueError, match="UNet is in train mode"):
+        folded(UNet(1, 2, base_channels=4, depth=1))

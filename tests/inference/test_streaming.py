@@ -1,0 +1,232 @@
+"""Slabs against predictions in memory, and their memory against the size of the image."""
+
+import gc
+import tracemalloc
+import weakref
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+
+from segexp.inference import Members, SlicePredictor, TiledPredictor, predict_slabs, views
+from segexp.models import UNet
+
+CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
+
+
+def network(dims: int, padding: int | str = "same", channels: int = 2, classes: int = 3) -> nn.Module:
+    torch.manual_seed(0)
+    conv = CONVOLUTIONS[dims]
+    layers = conv(channels, 4, 3, padding=padding), nn.Tanh(), conv(4, classes, 3, padding=padding)
+    return nn.Sequential(*layers).eval()
+
+
+def unit(part: np.ndarray) -> np.ndarray:
+    return (part / np.float32(127.5) - 1).astype(np.float32)
+
+
+def draw(*shape: int) -> np.ndarray:
+    return np.random.default_rng(3).integers(0, 256, shape, dtype=np.uint8)
+
+
+def joined(slabs: Iterator, size: int) -> Tensor:
+    """Put slabs together, having seen that they follow one another and cover the axis."""
+    parts = list(slabs)
+    assert [slab.start for slab in parts] == [0, *(slab.stop for slab in parts[:-1])]
+    assert parts[-1].stop == size
+    assert all(slab.probs.shape[1] == slab.stop - slab.start > 0 for slab in parts)
+    return torch.cat([slab.probs for slab in parts], dim=1)
+
+
+SETTINGS = [
+    {"tile": 16},
+    {"tile": 16, "blending": "constant", "overlap": 0.6, "batch_size": 3},
+    {"tile": 9, "border": 0, "overlap": 0.0},
+    {"tile": 8, "border": 21, "overlap": 0.5},
+    {"tile": 128},
+    {"tile": None, "border": 5},
+]
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("settings", SETTINGS, ids=str)
+@pytest.mark.parametrize("shape", [(2, 41, 30), (2, 1, 50), (2, 19, 8, 13)])
+def test_slabs_are_the_prediction_in_memory(shape: tuple, settings: dict, padding: str) -> None:
+    image, net = draw(*shape), network(len(shape) - 1, padding)
+    predictor = TiledPredictor(**settings)
+    slabs = joined(predict_slabs(net, image, unit, predictor, spatial_dims=len(shape) - 1), shape[1])
+    expected = predictor(net, torch.from_numpy(unit(image))[None])[0]
+    torch.testing.assert_close(slabs, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("context", [0, 2])
+@pytest.mark.parametrize("settings", [{"tile": 16, "batch_size": 3}, {"tile": None, "batch_size": 4}], ids=str)
+def test_a_volume_goes_slice_by_slice(settings: dict, context: int) -> None:
+    image, net = draw(2, 5, 30, 21), network(2, channels=2 * (2 * context + 1))
+    predictor = TiledPredictor(**settings)
+    slabs = list(predict_slabs(net, image, unit, predictor, spatial_dims=2, context=context))
+    assert [(slab.start, slab.stop) for slab in slabs] == [(z, z + 1) for z in range(5)]
+    expected = SlicePredictor(predictor, context)(net, torch.from_numpy(unit(image))[None])[0]
+    torch.testing.assert_close(joined(iter(slabs), 5), expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize(("dims", "shape", "tile"), [(2, (1, 96, 80), 64), (3, (1, 40, 48, 56), 32)])
+def test_tiles_equal_the_whole_image_where_their_margin_covers_the_receptive_field(
+    dims: int, shape: tuple, tile: int
+) -> None:
+    torch.manual_seed(1)
+    net = UNet(1, 2, spatial_dims=dims, base_channels=4, depth=1).eval()
+    reach = net.receptive_field() // 2 + 1  # the field is not centred on every pixel
+    assert 2 * reach < tile
+    image = draw(*shape)
+    clean = torch.ones(shape[1:], dtype=torch.bool)
+    step = int(tile * 0.5)
+    for axis, size in enumerate(shape[1:]):
+        for start in {*range(0, size - tile, step), size - tile}:
+            if start > 0:
+                clean.narrow(axis, start, reach).fill_(False)
+            if start + tile < size:
+                clean.narrow(axis, start + tile - reach, reach).fill_(False)
+    predictor = TiledPredictor(tile=tile, overlap=0.5, border=0, blending="constant")
+    tiled = joined(predict_slabs(net, image, unit, predictor, spatial_dims=dims), shape[1])
+    with torch.no_grad():
+        whole = net(torch.from_numpy(unit(image))[None]).softmax(1)[0]
+    difference = (tiled - whole).abs().amax(0)
+    assert clean.any()
+    assert difference[clean].max() < 1e-5
+    assert difference[~clean].max() > 1e-4
+
+
+@pytest.mark.parametrize("accumulate", ["device", "cpu"])
+def test_a_mapped_file_that_cannot_be_written_is_read_as_it_is(tmp_path: Path, accumulate: str) -> None:
+    image = unit(draw(1, 30, 20))
+    np.save(tmp_path / "image.npy", image)
+    mapped = np.load(tmp_path / "image.npy", mmap_mode="r")
+    net, predictor = network(2, channels=1), TiledPredictor(tile=16)
+    slabs = predict_slabs(net, mapped, lambda part: part, predictor, 2, accumulate=accumulate)
+    torch.testing.assert_close(joined(slabs, 30), predictor(net, torch.from_numpy(image)[None])[0])
+
+
+def test_progress_counts_the_tiles() -> None:
+    seen = []
+    predictor = TiledPredictor(tile=10, overlap=0.0, border=0, batch_size=4)
+    slabs = predict_slabs(network(2), draw(2, 30, 20), unit, predictor, 2, progress=lambda *counts: seen.append(counts))
+    assert len(list(slabs)) == 3
+    assert seen == [(4, 6), (6, 6)]
+
+
+class LiveTensors(TorchDispatchMode):
+    """Counts the bytes of tensors made and not yet freed."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self.known: set[int] = set()
+
+    def __torch_dispatch__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        for leaf in tree_leaves(result):
+            if isinstance(leaf, Tensor):
+                self.count(leaf.untyped_storage())
+        return result
+
+    def count(self, storage: Any) -> None:
+        key, size = storage._cdata, storage.nbytes()
+        if key not in self.known:
+            self.known.add(key)
+            self.now += size
+            self.peak = max(self.peak, self.now)
+            weakref.finalize(storage, self.forget, key, size)
+
+    def forget(self, key: int, size: int) -> None:
+        self.known.discard(key)
+        self.now -= size
+
+
+def mapped(path: Path, *shape: int) -> np.ndarray:
+    image = np.memmap(path, np.uint8, "w+", shape=shape)
+    image[:] = draw(*shape)
+    image.flush()
+    return np.memmap(path, np.uint8, "r", shape=shape)
+
+
+def exhaust(net: object, image: np.ndarray, predictor: TiledPredictor, dims: int) -> None:
+    """Make slabs and throw them away."""
+    for _ in predict_slabs(net, image, unit, predictor, spatial_dims=dims):
+        pass
+
+
+def peak_of_tensors(*arguments: Any) -> int:
+    with LiveTensors() as live:
+        exhaust(*arguments)
+    return live.peak
+
+
+def peak_of_arrays(*arguments: Any) -> int:
+    gc.collect()
+    tracemalloc.start()
+    exhaust(*arguments)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak
+
+
+@pytest.mark.parametrize(
+    ("dims", "rest", "lengths"), [(2, (1024,), (128, 1024)), (3, (48, 40), (64, 512)), (2, (96, 80), (16, 64))]
+)
+def test_memory_does_not_grow_with_the_first_axis(tmp_path: Path, dims: int, rest: tuple, lengths: tuple) -> None:
+    tile = {1: 64, 2: 24}[len(rest)]
+    net, predictor = network(dims, channels=1), TiledPredictor(tile=tile, overlap=0.5, batch_size=2)
+    exhaust(net, draw(1, 8, *rest), predictor, dims)  # what Python makes once
+    short, long = [(net, mapped(tmp_path / f"{length}", 1, length, *rest), predictor, dims) for length in lengths]
+    assert peak_of_tensors(*long) == peak_of_tensors(*short)
+    growth = peak_of_arrays(*long) - peak_of_arrays(*short)
+    assert growth < 0.3 * (long[1].nbytes - short[1].nbytes)  # small objects of Python that wait to be freed
+
+
+def test_memory_is_what_the_documentation_says(tmp_path: Path) -> None:
+    classes, tile, width, batch = 3, 16, 400, 2
+    image = mapped(tmp_path / "image", 1, 300, width)
+    predictor = TiledPredictor(tile=tile, overlap=0.25, border=0, batch_size=batch)
+    found = peak_of_tensors(lambda tiles: tiles.expand(-1, classes, -1, -1), image, predictor, 2)
+    step = int(0.75 * tile)
+    slabs = 4 * width * ((classes + 1) * tile + 2 * classes * step)
+    moved = 4 * width * classes * (tile - step)
+    batches = 4 * (1 + 3 * classes + 2) * batch * tile**2
+    assert slabs < found < slabs + moved + batches
+
+
+def test_members_give_mean_and_spread() -> None:
+    image, nets = draw(2, 30, 26), [network(2), network(2).double().float()]
+    nn.init.normal_(nets[1][0].weight)
+    members = Members(nets, list(views()), spread=True)
+    predictor = TiledPredictor(tile=16, border=0, overlap=0.0)
+    mean, spread = joined(predict_slabs(members, image, unit, predictor, 2), 30).chunk(2)
+    tensor = torch.from_numpy(unit(image))[None]
+    expected = predictor(Members(nets, list(views())), tensor)[0]
+    torch.testing.assert_close(mean, expected)
+    torch.testing.assert_close(mean.sum(0), torch.ones(30, 26))
+    assert spread.min() > 0
+    assert spread.max() < 0.5
+
+
+@pytest.mark.parametrize(
+    ("shape", "arguments", "sentence"),
+    [
+        ((1, 9, 9), {"spatial_dims": 3}, r"image of shape \(1, 9, 9\): a network with spatial_dims=3 needs \(C, D"),
+        ((9, 9), {"spatial_dims": 2}, r"image of shape \(9, 9\): .* needs \(C, H, W\), or"),
+        ((1, 9, 0), {"spatial_dims": 2}, "must have at least 1 px"),
+        ((1, 9, 9), {"spatial_dims": 1}, r"spatial_dims=1 is not one of \[2, 3\]"),
+        ((1, 9, 9), {"spatial_dims": 2, "context": -1}, "context=-1 must be"),
+        ((1, 9, 9), {"spatial_dims": 2, "accumulate": "gpu"}, "accumulate='gpu' is not one of"),
+    ],
+)
+def test_refuses_what_does_not_go_together(shape: tuple, arguments: dict, sentence: str) -> None:
+    with pytest.raises(ValueError, match=sentence):
+        next(predict_slabs(network(2), np.zeros(shape, np.uint8), unit, TiledPredictor(), **arguments))
