@@ -6,9 +6,10 @@
 
 Network, tile, overlap (0.25), blending (gaussian), batch and border (none) are the same. Two tasks: from a float32
 image in memory to probabilities in memory, and from a uint8 file to a label file. For the second MONAI is given what
-its users write: the image as float32, the blended probabilities of all of it, then argmax; ours goes slab by slab.
-Both average probabilities. Our network is folded first (batch norms multiplied into convolutions, activations in
-place), which counts as part of ours; rows "MONAI, folded" give MONAI the same network for comparison.
+its users write: the image as float32, the blended probabilities of all of it, then the class of the highest one; ours
+goes slab by slab. Both average probabilities. Our network is folded first (batch norms multiplied into convolutions,
+activations in place) and has channels-last weights, which counts as part of ours; columns "MONAI, folded" give MONAI
+that same network.
 
 Each measurement is a process of its own: it predicts one small image to load what is loaded late, then notes its
 resident memory, predicts and notes the time and the peak above the memory before. Rounds go in turn through all;
@@ -87,7 +88,7 @@ def monai_probs(network: nn.Module, image: Tensor, tile: int, batch: int) -> Ten
 
 def monai_labels(network: nn.Module, image: np.ndarray, tile: int, batch: int, out: np.ndarray) -> None:
     probs = monai_probs(network, torch.from_numpy(unit(image))[None], tile, batch)
-    out[:] = probs.argmax(1)[0].numpy()
+    out[:] = probs.max(1).indices[0].numpy()  # several times as fast as argmax
 
 
 def our_probs(network: nn.Module, image: Tensor, tile: int, batch: int) -> Tensor:
@@ -97,7 +98,7 @@ def our_probs(network: nn.Module, image: Tensor, tile: int, batch: int) -> Tenso
 def our_labels(network: nn.Module, image: np.ndarray, tile: int, batch: int, out: np.ndarray) -> None:
     settings = TiledPredictor(tile, OVERLAP, border=0, batch_size=batch)
     for slab in predict_slabs(network, image, unit, settings, spatial_dims=image.ndim - 1):
-        out[slab.start : slab.stop] = slab.probs.argmax(0).numpy()
+        out[slab.start : slab.stop] = slab.probs.max(0).indices.numpy()
 
 
 def prepared(network: nn.Module, dims: int) -> nn.Module:
@@ -216,7 +217,7 @@ def large(name: str) -> None:
         before, watch, start = resident("RssAnon"), Watch(), time.perf_counter()
         watch.start()
         for slab in predict_slabs(network, image, unit, settings, spatial_dims=len(shape)):
-            labels[slab.start : slab.stop] = slab.probs.argmax(0).numpy()
+            labels[slab.start : slab.stop] = slab.probs.max(0).indices.numpy()
         labels.flush()
         watch.over.set()
     seconds, peak = time.perf_counter() - start, resident("VmHWM")

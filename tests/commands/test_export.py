@@ -7,9 +7,11 @@ import numpy as np
 import pytest
 import torch
 
+from segexp.build import build_data
 from segexp.commands.export import export
 from segexp.commands.train import train
 from segexp.config import compose
+from segexp.inference import predict_tiled
 from segexp.training.checkpoint import open_model
 from tests.small import SMALL
 
@@ -97,3 +99,23 @@ def test_wrong_words_get_a_sentence(run, tmp_path):
         export([f"run={run}", "format=onnx", f"output={tmp_path / 'a.txt'}"])
     with pytest.raises(FileNotFoundError, match="no checkpoint at"):
         export([f"run={tmp_path}"])
+
+
+def test_onnx_gives_the_same_mask_on_every_held_out_case(run, tmp_path, capsys):
+    onnxruntime = pytest.importorskip("onnxruntime")
+    export([f"run={run}", "format=onnx", f"output={tmp_path / 'model.onnx'}"])
+    session = onnxruntime.InferenceSession(str(tmp_path / "model.onnx"))
+    name = session.get_inputs()[0].name
+
+    def graph(tiles: torch.Tensor) -> torch.Tensor:
+        return torch.from_numpy(session.run(None, {name: tiles.contiguous().numpy()})[0])
+
+    config = json.loads((run / "run.json").read_text())["config"]
+    data = build_data(config)
+    data.setup()
+    network, cases = open_model(run).network, 0
+    for batch in data.test_dataloader():
+        ours, theirs = (predict_tiled(one, batch["image"], tile=32) for one in (network, graph))
+        assert torch.equal(ours.argmax(1), theirs.argmax(1))
+        cases += 1
+    assert cases == len(data.split.test) > 0

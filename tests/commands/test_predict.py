@@ -264,6 +264,17 @@ def test_each_region_has_a_file_inside_the_folder(of_regions, volumes, tmp_path,
         assert np.array_equal(mask[sure], (probs[index] > 0.5)[sure])
 
 
+def test_a_stack_is_one_volume_to_a_network_of_volumes(of_regions, images, tmp_path, monkeypatch):
+    monkeypatch.setattr("segexp.commands.predict.open_models", lambda run: [of_regions])
+    stack = stack_of(tmp_path, images)
+    predict(["run=x", f"input={stack}", f"output={tmp_path / 'out'}"])
+    volume = segment(of_regions, tifffile.imread(stack)[None]).labels
+    for index, end in enumerate(("whole", "_co_re")):
+        mask = tifffile.imread(tmp_path / "out" / f"stack_{end}.tif")
+        assert set(np.unique(mask)) == {0, 255}
+        assert np.array_equal(mask == 255, volume[index])
+
+
 def test_regions_whose_names_come_out_alike_are_numbered():
     assert _endings(["a/b", "a b"]) == ["_0_a_b", "_1_a_b"]
     assert _endings(["Whole", "whole"]) == ["_0_Whole", "_1_whole"]  # one file where case does not count
