@@ -229,9 +229,7 @@ def large(name: str) -> None:
 def large_table(threads: int) -> None:
     torch.set_num_threads(threads)
     print("UNet depth 1, base 2, 3 classes, overlap 0.125, gaussian, batch 1\n")
-    print(
-        "| image, uint8 | s | own memory, MB | : before, MB | peak RSS with mapped pages, MB | float32 in memory, MB |"
-    )
+    print("| image, uint8 | s | memory taken, MB | before, MB | peak RSS with mapped pages, MB | all in float32, MB |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |", flush=True)
     for name in LARGE:
         subprocess.run([sys.executable, "-m", "benchmarks.inference", "--one-large", name], check=True)
