@@ -27,8 +27,8 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
         middle = probs.shape[1] // 2
         image, target, probs = (a[..., middle, ::-1, :] for a in (image, target, probs))
     truth, pred, known = _layers(target, probs)
-    gray = _gray(image)
-    panels = [gray, _overlay(gray, truth), _overlay(gray, pred), _error(gray, truth & known, pred & known)]
+    gray = grays(image)
+    panels = [gray, tinted(gray, truth), tinted(gray, pred), _error(gray, truth & known, pred & known)]
     factor = -(-LEAST // probs.shape[2])
     panels = [panel.repeat(factor, axis=0).repeat(factor, axis=1) for panel in panels]
     height, width = panels[0].shape[:2]
@@ -48,7 +48,7 @@ def _layers(target: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return target == classes, probs.argmax(0) == classes, target[None] != 255
 
 
-def _gray(image: np.ndarray) -> np.ndarray:
+def grays(image: np.ndarray) -> np.ndarray:
     """Scale each channel of image (C, H, W) between its 0.5 and 99.5 percentiles: (H, W, 3) uint8."""
     shown = image[:3] if image.shape[0] == 3 else np.repeat(image[:1], 3, axis=0)
     low, high = np.percentile(shown, (0.5, 99.5), axis=(1, 2), keepdims=True)
@@ -56,11 +56,12 @@ def _gray(image: np.ndarray) -> np.ndarray:
     return (np.moveaxis(scaled, 0, -1) * 255).astype(np.uint8)
 
 
-def _overlay(gray: np.ndarray, layers: np.ndarray) -> np.ndarray:
-    tinted = gray.astype(np.float32)
+def tinted(gray: np.ndarray, layers: np.ndarray) -> np.ndarray:
+    """Colour layers (R, H, W) bool over (H, W, 3) uint8; a later one covers an earlier one."""
+    coloured = gray.astype(np.float32)
     for i, here in enumerate(layers):
-        tinted[here] = 0.45 * gray[here] + 0.55 * COLOURS[i % len(COLOURS)]  # a later one covers an earlier one
-    return tinted.astype(np.uint8)
+        coloured[here] = 0.45 * gray[here] + 0.55 * COLOURS[i % len(COLOURS)]
+    return coloured.astype(np.uint8)
 
 
 def _error(gray: np.ndarray, truth: np.ndarray, pred: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from segexp.analysis.experiments import better
 from segexp.analysis.statistics import Interval, Run, gather, weighted_interval
 from segexp.commands.rescoring import OF_PROBABILITIES, LabelScorer, Predictions, cut_of
 from segexp.inference.postprocess import STEPS
-from segexp.metrics import CaseMetric, ObjectScores, PartitionScores
+from segexp.metrics import CaseMetric, ObjectScores, PartitionScores, case_means, mean_of_defined
 
 SIZES = (10, 30, 100, 300)  # px: smallest object that stays
 HOLES = (10, 100, None)  # px: largest hole that is filled; None = any
@@ -101,8 +100,8 @@ class Tuner:
             "metric": self.figure,
             "rule": rule(self.figure, self.sign),
             "cases": len(start),
-            "before": _mean(start),
-            "after": _mean(scores),
+            "before": mean_of_defined(start.values()),
+            "after": mean_of_defined(scores.values()),
             "steps": account,
         }
 
@@ -114,15 +113,18 @@ class Tuner:
         found = gain(before, after, self.sign, 1 - CHANCE / count)
         numbers = {"gain": found.value, "low": found.low, "high": found.high}
         finite = {key: value if math.isfinite(value) else None for key, value in numbers.items()}
-        return {"settings": settings, "after": _mean(after), **finite, "level": found.level, "cases": found.cases}
+        return {
+            "settings": settings,
+            "after": mean_of_defined(after.values()),
+            **finite,
+            "level": found.level,
+            "cases": found.cases,
+        }
 
     def _scores(self, labels: Labels) -> dict[str, float]:
         """Score of each case, by name; nan where it is undefined."""
-        values: dict[int, list[float]] = {index: [] for index in range(len(labels))}
-        for row in self.scorer.score(self.metric, labels)["rows"]:
-            if not math.isnan(row[self.figure]):
-                values[row["case"]].append(row[self.figure])
-        return {self.scorer.cases[i].name: fmean(found) if found else math.nan for i, found in values.items()}
+        means = case_means(self.scorer.score(self.metric, labels)["rows"], self.figure)
+        return {self.scorer.cases[i].name: means.get(i, math.nan) for i in range(len(labels))}
 
 
 def gain(before: Mapping[str, float], after: Mapping[str, float], sign: float, level: float) -> Interval:
@@ -159,8 +161,3 @@ def _metric_of(figure: str, metrics: Sequence[CaseMetric]) -> CaseMetric:
         f"monitor=val/{figure} is not measured case by case on labels, so no post-processing can be chosen by it: "
         f"give monitor=val/<one of {', '.join(columns)}>"
     )
-
-
-def _mean(scores: Mapping[str, float]) -> float:
-    defined = [value for value in scores.values() if not math.isnan(value)]
-    return fmean(defined) if defined else math.nan

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from segexp.analysis.experiments import better
 from segexp.analysis.figures import draw_case, title
 from segexp.commands.rescoring import LabelScorer
 from segexp.data.regions import region_target
+from segexp.metrics import case_means
 
 MOST_WIDTH = 1600  # pixels of a picture on the sheet; wider ones are made smaller there
 GAP = 6  # pixels
@@ -27,11 +27,7 @@ def worst_cases(rows: Sequence[Mapping[str, Any]], figure: str, count: int) -> l
             out.
         count: How many at most.
     """
-    values: dict[int, list[float]] = {}
-    for row in rows:
-        if not math.isnan(row.get(figure, math.nan)):
-            values.setdefault(row["case"], []).append(row[figure])
-    scores = [(case, fmean(found)) for case, found in values.items()]
+    scores = [(case, mean) for case, mean in case_means(rows, figure).items() if not math.isnan(mean)]
     sign = -1 if better(figure) == "lower" else 1
     return sorted(scores, key=lambda pair: (sign * pair[1], pair[0]))[:count]
 

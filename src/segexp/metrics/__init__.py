@@ -8,7 +8,7 @@ from segexp.metrics.observers import score_observer
 from segexp.metrics.overlap import OverlapScores
 from segexp.metrics.partition import PartitionScores, compare_regions, partition_scores, thin_borders
 from segexp.metrics.ranking import RankingScores
-from segexp.metrics.summary import joined, summarise, undefined
+from segexp.metrics.summary import case_means, joined, mean_of_defined, summarise, undefined
 from segexp.metrics.surface import SurfaceScores
 
 __all__ = [
@@ -20,8 +20,10 @@ __all__ = [
     "PartitionScores",
     "RankingScores",
     "SurfaceScores",
+    "case_means",
     "compare_regions",
     "joined",
+    "mean_of_defined",
     "partition_scores",
     "score_observer",
     "summarise",

@@ -65,7 +65,7 @@ class CalibrationScores(PerClassMetric):
         Raises:
             ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
-        _, truth, counted = self.masks(probs, target)
+        truth, counted = self.truths(probs, target)
         predicted = self.part_probs(probs)
         flat = (part.flatten(0, 1).flatten(1) for part in (predicted.double(), truth.double(), counted))
         filled = torch.stack([self._filled(*rows) for rows in zip(*flat, strict=True)])

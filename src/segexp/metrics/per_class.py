@@ -71,15 +71,23 @@ class PerClassMetric(CaseMetric):
         Raises:
             ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
+        truth, counted = self.truths(probs, target)
+        pred = probs > 0.5 if self.multilabel else probs.max(dim=1, keepdim=True).indices == self._labels(probs)
+        return pred & counted, truth, counted
+
+    def truths(self, probs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
+        """Tell true and counted pixels of each part alone; arguments, result and errors as ``masks``."""
         self.require_parts(probs, target)
+        counted = self.counted(target)
         if self.multilabel:
-            counted = self.counted(target)
-            return (probs > 0.5) & counted, (target == 1) & counted, counted
-        labels = torch.arange(1, len(self.class_names), device=probs.device).view(1, -1, *[1] * (probs.ndim - 2))
-        counted = self.counted(target).unsqueeze(1)
-        pred = (probs.max(dim=1, keepdim=True).indices == labels) & counted
-        truth = (target.unsqueeze(1) == labels) & counted
-        return pred, truth, counted.expand_as(pred)
+            return (target == 1) & counted, counted
+        counted = counted.unsqueeze(1)
+        truth = (target.unsqueeze(1) == self._labels(probs)) & counted
+        return truth, counted.expand_as(truth)
+
+    def _labels(self, probs: Tensor) -> Tensor:
+        """Numbers of the foreground classes, to be compared with (B, 1, *S)."""
+        return torch.arange(1, len(self.class_names), device=probs.device).view(1, -1, *[1] * (probs.ndim - 2))
 
     def part_probs(self, probs: Tensor) -> Tensor:
         """Keep the channels (B, K, *S) of the parts that are scored."""

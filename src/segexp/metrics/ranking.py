@@ -73,7 +73,7 @@ class RankingScores(PerClassMetric):
                 regions, or ``probs`` hold nan.
         """
         super().update(probs, target, case_index, spacing)
-        _, truth, counted = self.masks(probs.detach(), target.long())
+        truth, counted = self.truths(probs.detach(), target.long())
         cells = self._bin_of(self.part_probs(probs.detach())) + self.bins * truth
         found = [
             torch.bincount(of_part[counts], minlength=2 * self.bins).view(2, -1)
@@ -95,7 +95,7 @@ class RankingScores(PerClassMetric):
         Raises:
             ValueError: There are other classes than ``class_names`` or other regions, or ``probs`` hold nan.
         """
-        _, truth, counted = self.masks(probs, target)
+        truth, counted = self.truths(probs, target)
         if probs.isnan().any():
             raise ValueError(
                 f"probs hold nan in {int(probs.isnan().sum())} places: they cannot be ranked; the network has diverged,"

@@ -20,8 +20,8 @@ def summarise(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """
     figures = {}
     for metric, classes in _columns(rows).items():
-        means = {name: _mean(values) for name, values in classes.items()}
-        figures[metric] = _mean(means.values())
+        means = {name: mean_of_defined(values) for name, values in classes.items()}
+        figures[metric] = mean_of_defined(means.values())
         figures.update({f"{metric}_{name}": mean for name, mean in means.items()})
     return figures
 
@@ -32,6 +32,20 @@ def joined(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
     for row in rows:
         together.setdefault((row["case"], row["class"]), {}).update(row)
     return list(together.values())
+
+
+def case_means(rows: Iterable[Mapping[str, Any]], metric: str) -> dict[int, float]:
+    """Average a metric of each case over the classes that are defined there; nan where none is."""
+    values: dict[int, list[float]] = {}
+    for row in rows:
+        values.setdefault(row["case"], []).append(row.get(metric, nan))
+    return {case: mean_of_defined(found) for case, found in values.items()}
+
+
+def mean_of_defined(values: Iterable[float]) -> float:
+    """Average what is not nan; nan if nothing is left."""
+    defined = [value for value in values if not isnan(value)]
+    return fmean(defined) if defined else nan
 
 
 def undefined(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
@@ -50,8 +64,3 @@ def _columns(rows: Iterable[Mapping[str, Any]]) -> Columns:
             if metric not in ("case", "class"):
                 columns.setdefault(metric, {}).setdefault(row["class"], []).append(value)
     return columns
-
-
-def _mean(values: Iterable[float]) -> float:
-    defined = [value for value in values if not isnan(value)]
-    return fmean(defined) if defined else nan
