@@ -27,7 +27,7 @@ from segexp.config import compose, plain
 from segexp.inference import FlipTurnPredictor, TiledPredictor
 from segexp.inference.postprocess import PostProcess
 from segexp.metrics import ObjectScores, OverlapScores, PartitionScores, RankingScores
-from segexp.training import load_network
+from segexp.training import open_model
 from tests.small import SMALL
 
 QUICK = [*SMALL, "name=test", "trainer=cpu", "trainer.max_epochs=2", "callbacks.progress.enabled=false"]
@@ -114,7 +114,7 @@ def test_kept_steps_are_applied_and_scored_as_labels(run):
     assert "labels post-processed: min_size (size=30)" in found["protocol"]["test"]["dice"]
     assert found["test"]["ece"] == before["test"]["ece"]  # of the probabilities
     assert not {"v_rand_max", "v_info_max"} & set(found["test"])
-    network, _ = load_network(run / "checkpoints" / "best.ckpt")
+    network = open_model(run / "checkpoints" / "best.ckpt").network
     data = build_data(plain(compose(read(run / "run.json")["overrides"])))
     data.setup()
     predict = FlipTurnPredictor(TiledPredictor(tile=[32, 32]))

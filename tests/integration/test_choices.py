@@ -10,7 +10,7 @@ import torch
 from segexp.build import build_data
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.training.checkpoint import load_network
+from segexp.training.checkpoint import open_model
 from tests.small import SMALL
 
 RUN = [*SMALL, "trainer=cpu", "name=x", "trainer.max_epochs=2", "callbacks.progress.enabled=false", "logger=none"]
@@ -40,7 +40,8 @@ def test_each_term_of_a_compound_loss_is_logged_unweighted(deep):
 
 def test_a_network_with_several_heads_comes_back_from_its_checkpoint_with_the_finest_in_front(deep):
     folder, _ = deep
-    network, description = load_network(folder / "checkpoints" / "best.ckpt")
+    model = open_model(folder / "checkpoints" / "best.ckpt")
+    network, description = model.network, model.description
     assert description["model"]["deep_supervision"] == 1
     image = torch.randn(1, 1, 40, 40)
     with torch.no_grad():

@@ -14,7 +14,7 @@ from segexp.build import build_data, build_task
 from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.inference import TiledPredictor
-from segexp.training import load_network
+from segexp.training import open_model
 
 REGIONS = "data.regions={tissue: [1, 2], organelle: [2]}"
 SMALL = [
@@ -79,7 +79,8 @@ def test_cases_and_pictures_are_of_regions(finished):
 
 
 def test_checkpoint_is_enough_to_predict_and_gives_the_validation_loss(finished):
-    network, description = load_network(finished / "checkpoints" / "last.ckpt")
+    model = open_model(finished / "checkpoints" / "last.ckpt")
+    network, description = model.network, model.description
     assert description["regions"] == {"tissue": [1, 2], "organelle": [2]}
     assert description["activation"] == "sigmoid"
     predictor = TiledPredictor(tile=description["patch_size"], activation=description["activation"])

@@ -12,7 +12,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.training import load_network
+from segexp.training import open_model
 
 SMALL = [
     "name=test",
@@ -128,7 +128,8 @@ def test_pictures_show_four_panels(finished):
 def test_checkpoints_load_without_trust_and_rebuild_the_network(finished, name):
     path = finished / "checkpoints" / f"{name}.ckpt"
     torch.load(path, weights_only=True)
-    network, description = load_network(path)
+    model = open_model(path)
+    network, description = model.network, model.description
     assert description["class_names"] == ["interior", "membrane"]
     assert network(torch.zeros(1, 1, 40, 40)).shape == (1, 2, 40, 40)
 

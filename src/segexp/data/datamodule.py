@@ -18,7 +18,7 @@ from segexp.data.case import IGNORED, Case, Entry, slices_first, unlabelled_outs
 from segexp.data.intensity import IntensityRule, ZScore
 from segexp.data.patches import UNITS, CaseDataset, PatchDataset, PatchSampler, Prepared, WeightMap, prepare, target_of
 from segexp.data.regions import Regions, pixel_counts, require_regions
-from segexp.data.resample import resample
+from segexp.data.resample import has_spacing, resample
 from segexp.data.sources import Source, label_values
 from segexp.data.splits import Split, make_split
 from segexp.errors import require_at_least, require_choice
@@ -177,7 +177,7 @@ class DataModule(pl.LightningDataModule):
         if self.spacing is None:
             return own
         spacing = [float(s) for s in self.spacing]
-        if np.allclose(own.spacing, spacing, rtol=1e-3):
+        if has_spacing(own, spacing):
             return own
         settings = settings_of(self.source) | {"spacing": spacing}
         return self.cache.case(entry, settings, lambda: resample(own, spacing))[0]

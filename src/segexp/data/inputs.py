@@ -12,7 +12,7 @@ import numpy as np
 from segexp.data.case import Case
 from segexp.data.files.images import map_tiff, page_count, read_image, read_stack, require_same_size, some
 from segexp.data.files.volumes import read_volume, require_same_geometry, volume_stem
-from segexp.data.resample import resample
+from segexp.data.resample import has_spacing, resample
 from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
 
 
@@ -162,9 +162,7 @@ def at_spacing(case: Case, spacing: Sequence[float] | None) -> Case:
     Raises:
         ValueError: The spacing of the case is not known, or has another number of axes.
     """
-    if spacing is None or (len(case.spacing) == len(spacing) and np.allclose(case.spacing, spacing, rtol=1e-3)):
-        return case
-    return resample(case, spacing)
+    return case if spacing is None or has_spacing(case, spacing) else resample(case, spacing)
 
 
 def pages_of(case: Case) -> Iterable[Case]:

@@ -12,6 +12,11 @@ from segexp.data.case import Case
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
 
+def has_spacing(case: Case, spacing: Sequence[float]) -> bool:
+    """Whether a case has this size of a pixel per axis already, within a thousandth."""
+    return len(case.spacing) == len(spacing) and np.allclose(case.spacing, spacing, rtol=1e-3)
+
+
 def resample(case: Case, spacing: Sequence[float]) -> Case:
     """Bring a case to a spacing; its field of view stays, so that the way back is a resize to the old size.
 

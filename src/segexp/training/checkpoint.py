@@ -70,12 +70,6 @@ def open_model(path: Path) -> Model:
     return Model(network.eval(), description)
 
 
-def load_network(path: Path) -> tuple[nn.Module, dict[str, Any]]:
-    """Return network and description of ``open_model``."""
-    model = open_model(path)
-    return model.network, model.description
-
-
 def load_checkpoint(path: Path, folder: Path | None = None, mapped: bool = False) -> dict[str, Any]:
     """Read a checkpoint without running anything that it holds.
 
