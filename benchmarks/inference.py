@@ -13,8 +13,10 @@ that same network.
 
 Each measurement is a process of its own: it predicts one small image to load what is loaded late, then notes its
 resident memory, predicts and notes the time and the peak above the memory before. Rounds go in turn through all;
-medians are printed as a Markdown table, ratios below 1 mean that segexp needs less. Outputs are seen to be the same
-before anything is printed. Linux only (/proc).
+medians are printed as a Markdown table, ratios below 1 mean that segexp needs less. Memory is from one further process
+in which the C library gives back at once what is freed (MALLOC_MMAP_THRESHOLD_), so that the peak is what was held at
+a time and not what the allocator had not returned. Outputs are seen to be the same before anything is printed.
+Linux only (/proc).
 """
 
 import argparse
@@ -46,7 +48,8 @@ CASES = {  # size, tile, batch, depth and base channels of the network, tasks
     "2-D, batch 1": ((1024, 1024), 256, 1, 4, 16, TASKS),
     "3-D": ((128, 128, 128), 64, 4, 3, 16, TASKS),
     "3-D, batch 1": ((128, 128, 128), 64, 1, 3, 16, TASKS),
-    "2-D, large": ((4096, 4096), 256, 4, 2, 4, TASKS[1:]),
+    "2-D, large": ((4096, 4096), 256, 4, 4, 16, TASKS[1:]),
+    "3-D, large": ((192, 256, 256), 64, 4, 3, 16, TASKS[1:]),
 }
 WAYS = ("segexp", "MONAI", "MONAI, folded")
 CLASSES, OVERLAP = 3, 0.25
@@ -139,10 +142,11 @@ def child(way: str, task: str, case: str, folder: Path, threads: int) -> None:
     np.save(folder / f"{way}.npy", output)
 
 
-def measured(way: str, task: str, case: str, folder: Path, threads: int) -> dict[str, float]:
-    words = ["--child", way, task, case, str(folder), "--threads", str(threads)]
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.inference", *words]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1])
+def measured(*words: str, **environment: str) -> dict[str, float]:
+    """Run a process of its own with ``--child way task case folder`` and return what it measured."""
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.inference", "--child", *words]
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 def require_same(task: str, folder: Path) -> str:
@@ -170,17 +174,18 @@ def row(case: str, task: str, rounds: int, threads: int) -> str:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         np.random.default_rng(0).integers(0, 256, size, dtype=np.uint8).tofile(folder / "image")
-        found: dict[str, list[dict[str, float]]] = {way: [] for way in WAYS}
+        seconds: dict[str, list[float]] = {way: [] for way in WAYS}
+        more = (task, case, str(folder), "--threads", str(threads))
         for _ in range(rounds):
             for way in WAYS:
-                found[way].append(measured(way, task, case, folder, threads))
+                seconds[way].append(measured(way, *more)["seconds"])
+        megabytes = {way: [measured(way, *more, MALLOC_MMAP_THRESHOLD_="65536")["megabytes"]] for way in WAYS}
         difference = require_same(task, folder)
     cells = [f"{' x '.join(map(str, size))}, tile {tile}, batch {batch}: {task}"]
-    for key, digits in (("seconds", 2), ("megabytes", 0)):
-        ours = [one[key] for one in found["segexp"]]
-        cells.append(f"{statistics.median(ours):.{digits}f}")
+    for found, digits in ((seconds, 2), (megabytes, 0)):
+        cells.append(f"{statistics.median(found['segexp']):.{digits}f}")
         for peer in WAYS[1:]:
-            pairs = zip(ours, (one[key] for one in found[peer]), strict=True)
+            pairs = zip(found["segexp"], found[peer], strict=True)
             cells.append(f"{statistics.median(our / their for our, their in pairs):.2f}")
     return " | ".join([*cells, difference])
 

@@ -161,6 +161,10 @@ class Up(nn.Module):
 
     def forward(self, x: Tensor, *skips: Tensor) -> Tensor:
         """Join x (B, C, *S) from below with skips (B, C', *about 2S)."""
+        return self.conv(self.join(x, *skips))
+
+    def join(self, x: Tensor, *skips: Tensor) -> Tensor:
+        """Up-sample x and put it behind the skips, as channels: the block's input."""
         x = self.upsample(x)
         size: list[int] = list(skips[0].shape[2:])
         if self.alignment == "crop":
@@ -168,7 +172,7 @@ class Up(nn.Module):
         x, *fitted = (fit_centre(one, size) for one in (x, *skips))
         if self.gate is not None:
             fitted = [self.gate(torch.cat(fitted, dim=1), x)]
-        return self.conv(torch.cat([*fitted, x], dim=1))
+        return torch.cat([*fitted, x], dim=1)
 
 
 class OutConv(nn.Sequential):

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
 from torch import Tensor, nn
 
@@ -112,7 +112,7 @@ class UNet(nn.Module):
             logits, then those of the further heads, (B, num_classes, *about S / 2**k) or, nested, of full size.
         """
         size = image.shape[2:]
-        rows = self._decode(self._encode(self._widen(image)))
+        rows = self._decode(self._encode(self._widen(image)), every_head)
         if not every_head:
             return self._crop(self.head(rows[0][-1]), size)
         outputs = [self.head(rows[0][-1])]
@@ -120,20 +120,20 @@ class UNet(nn.Module):
             outputs.append(head(rows[0][-1 - k] if self.nested else rows[k][-1]))
         return [self._crop(logits, size, 0 if self.nested else k) for k, logits in enumerate(outputs)]
 
-    def _encode(self, image: Tensor) -> list[Tensor]:
-        """Maps of the contracting path, one per level, the finest first."""
+    def _encode(self, image: Tensor) -> list[list[Tensor]]:
+        """Maps of the contracting path, a row with one of them per level, the finest first."""
         encoded = [self._run(self.stem, image)]
         for down in self.downs:
             encoded.append(self._run(down, encoded[-1]))
-        return [*encoded[:-1], self.dropout(encoded[-1])]
+        return [*([x] for x in encoded[:-1]), [self.dropout(encoded[-1])]]
 
-    def _decode(self, encoded: list[Tensor]) -> list[list[Tensor]]:
-        """Maps of each level, in the order of their making; each joins all before it and the newest from below."""
-        rows = [[x] for x in encoded]
-        for up, level in zip(self.ups, self.levels, strict=True):
-            rows[level].append(self._run(up, rows[level + 1][-1], *rows[level]))
-            if not self.nested:
-                del rows[level + 1][:-1]  # let go of a skip connection that has served
+    def _decode(self, rows: list[list[Tensor]], every_head: bool) -> list[list[Tensor]]:
+        """Append to each row the maps of its level; each joins all before it and the newest from below."""
+        for up, level in zip(cast("list[Up]", self.ups), self.levels, strict=True):
+            if self.training or every_head or self.nested:
+                rows[level].append(self._run(up, rows[level + 1][-1], *rows[level]))
+            else:  # nothing holds a map that has served
+                rows[level].append(up.conv(up.join(rows[level + 1].pop(), rows[level].pop())))
         return rows
 
     def _run(self, module: nn.Module, *maps: Tensor) -> Tensor:
