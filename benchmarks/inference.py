@@ -7,7 +7,7 @@
 Network, tile, overlap (0.25), blending (gaussian), batch and border (none) are the same. Two tasks: from a float32
 image in memory to probabilities in memory, and from a uint8 file to a label file. For the second MONAI is given what
 its users write: the image as float32, the blended probabilities of all of it, then the class of the highest one; ours
-goes slab by slab. Both average probabilities. Our network is folded first (batch norms multiplied into convolutions,
+goes block by block. Both average probabilities. Our network is folded first (batch norms multiplied into convolutions,
 activations in place) and has channels-last weights, which counts as part of ours; columns "MONAI, folded" give MONAI
 that same network.
 
@@ -39,7 +39,7 @@ from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from segexp.analysis.record import processor
-from segexp.inference import TiledPredictor, folded, predict_slabs, predict_tiled
+from segexp.inference import TiledPredictor, folded, predict_blocks, predict_tiled
 from segexp.models import UNet
 
 TASKS = ("probabilities", "labels")
@@ -100,8 +100,8 @@ def our_probs(network: nn.Module, image: Tensor, tile: int, batch: int) -> Tenso
 
 def our_labels(network: nn.Module, image: np.ndarray, tile: int, batch: int, out: np.ndarray) -> None:
     settings = TiledPredictor(tile, OVERLAP, border=0, batch_size=batch)
-    for slab in predict_slabs(network, image, unit, settings, spatial_dims=image.ndim - 1):
-        out[slab.start : slab.stop] = slab.probs.max(0).indices.numpy()
+    for block in predict_blocks(network, image, unit, settings, spatial_dims=image.ndim - 1):
+        out[block.px] = block.probs.max(0).indices.numpy()
 
 
 def prepared(network: nn.Module, dims: int) -> nn.Module:
@@ -221,8 +221,8 @@ def large(name: str) -> None:
         labels = np.memmap(Path(folder) / "labels", np.uint8, "w+", shape=shape)
         before, watch, start = resident("RssAnon"), Watch(), time.perf_counter()
         watch.start()
-        for slab in predict_slabs(network, image, unit, settings, spatial_dims=len(shape)):
-            labels[slab.start : slab.stop] = slab.probs.max(0).indices.numpy()
+        for block in predict_blocks(network, image, unit, settings, spatial_dims=len(shape)):
+            labels[block.px] = block.probs.max(0).indices.numpy()
         labels.flush()
         watch.over.set()
     seconds, peak = time.perf_counter() - start, resident("VmHWM")

@@ -12,9 +12,24 @@ MAY_IMPORT = {
     **{room: {room, "errors"} for room in GROUND},
     "training": {"training", "models", "losses", "metrics", "data", "inference", "errors"},
     "build": {"training", *GROUND, "errors"},
+    "prediction": {"prediction", "training", "data", "inference", "errors"},
+    "scoring": {
+        "scoring",
+        "build",
+        "config",
+        "training",
+        "data",
+        "inference",
+        "metrics",
+        "analysis",
+        "sweeps",
+        "errors",
+    },
     "sweeps": {"sweeps", "errors"},
     "commands": {
         "commands",
+        "prediction",
+        "scoring",
         "build",
         "config",
         "analysis",
@@ -33,7 +48,7 @@ MAY_IMPORT = {
 ONLY_IN = {
     "hydra": {"cli", "config", "build", "commands", "sweeps"},
     "omegaconf": {"cli", "config", "build", "commands", "sweeps"},
-    "pytorch_lightning": {"training", "build", "commands", "data"},
+    "pytorch_lightning": {"training", "build", "scoring", "commands", "data"},
     "albumentations": {"data"},
     "monai": set(),
 }

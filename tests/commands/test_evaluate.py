@@ -18,15 +18,15 @@ from segexp.analysis.comparison import compare
 from segexp.analysis.runs import find_runs
 from segexp.build import build_data
 from segexp.commands.evaluate import evaluate
-from segexp.commands.rescoring import LabelScorer, Predictions, labels_of
 from segexp.commands.train import train
-from segexp.commands.trained import compose_again, open_trained
-from segexp.commands.tuning import Tuner, gain, grid
-from segexp.commands.worst import _plane, sheet, worst_cases
 from segexp.config import compose, plain
 from segexp.inference import FlipTurnPredictor, TiledPredictor
 from segexp.inference.postprocess import PostProcess
 from segexp.metrics import ObjectScores, OverlapScores, PartitionScores, RankingScores
+from segexp.scoring.rescoring import LabelScorer, Predictions, labels_of
+from segexp.scoring.trained import compose_again, open_trained
+from segexp.scoring.tuning import Tuner, gain, grid
+from segexp.scoring.worst import _plane, sheet, worst_cases
 from segexp.training import open_model
 from tests.small import SMALL
 

@@ -16,13 +16,13 @@ import tifffile
 import torch
 from PIL import Image
 
-from segexp.commands.members import open_models
+from segexp.commands.export import export
 from segexp.commands.predict import _endings, predict
-from segexp.commands.segment import segment
 from segexp.commands.train import train
 from segexp.config import compose
 from segexp.data.sources import Synthetic
 from segexp.models import UNet
+from segexp.prediction import open_models, segment
 from segexp.training.checkpoint import Model, open_model
 from tests.data.files.test_volumes import DIRECTIONS
 from tests.small import SMALL
@@ -214,14 +214,19 @@ def test_models_that_do_not_go_together_are_told(flat, images):
         segment([model, spaced], images / "cells_0003.png")
 
 
-def test_the_steps_that_a_run_keeps_are_applied(flat, images, tmp_path):
+def test_the_steps_that_a_run_keeps_are_applied_and_go_with_its_package(flat, images, tmp_path):
     """After evaluate tune=true; here everything that is smaller than the image is removed."""
     run = tmp_path / "run"
     shutil.copytree(flat, run)
     (run / "postprocess.json").write_text(json.dumps({"min_size": {"size": 48 * 48 + 1}}))
-    for word, most in (("true", 0), ("false", 1)):
-        predict([f"run={run}", f"input={images}", f"output={tmp_path / word}", f"postprocess={word}"])
-        assert max(np.asarray(Image.open(path)).max() for path in (tmp_path / word).iterdir()) == most
+    export([f"run={run}", f"output={tmp_path / 'net.safetensors'}", "verify=false"])
+    for source in (run, tmp_path / "net.safetensors"):
+        for word, most in (("true", 0), ("false", 1)):
+            folder = tmp_path / f"{source.name}-{word}"
+            predict([f"run={source}", f"input={images}", f"output={folder}", f"postprocess={word}"])
+            assert max(np.asarray(Image.open(path)).max() for path in folder.iterdir()) == most
+    scores = json.loads((tmp_path / "net.safetensors.json").read_text())["scores"]
+    assert scores["note"].endswith("; before post-processing")
 
 
 @pytest.fixture(scope="module")
@@ -283,7 +288,7 @@ def test_regions_whose_names_come_out_alike_are_numbered():
 def test_large_arrays_lie_in_files_and_come_out_the_same(flat, images, tmp_path, monkeypatch):
     words = [f"run={flat}", f"input={images}", "probabilities=true", "uncertainty=true", "tta=turns"]
     predict([*words, f"output={tmp_path / 'memory'}"])
-    monkeypatch.setattr("segexp.commands.maps.MAPPED", 0)
+    monkeypatch.setattr("segexp.prediction.maps.MAPPED", 0)
     predict([*words, f"output={tmp_path / 'mapped'}"])
     for path in (tmp_path / "memory").iterdir():
         assert path.read_bytes() == (tmp_path / "mapped" / path.name).read_bytes()

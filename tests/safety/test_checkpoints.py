@@ -307,6 +307,27 @@ def test_links_out_of_a_run_folder_are_refused(tmp_path):
     open_model(tmp_path / "shortcut")
 
 
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ('{"fill_holes": {"_target_": "os.system"}}', "_target_"),
+        ('{"os.system": {}}', "postprocess"),
+        ('["fill_holes"]', "must be a mapping of steps"),
+        ('{"fill_holes": {}, "fill_holes": {}}', "twice"),
+        ("[" * 10**5, "cannot be read as JSON|levels"),
+    ],
+    ids=lambda value: value[:20],
+)
+def test_the_steps_that_a_run_folder_keeps_are_checked_too(tmp_path, content, words):
+    run = run_folder(tmp_path / "run")
+    saved(run / "checkpoints" / "best.ckpt", checkpoint())
+    (run / "postprocess.json").write_text('{"fill_holes": {}}')
+    assert open_model(run).description["postprocess"] == {"fill_holes": {}}
+    assert open_model(run / "checkpoints" / "best.ckpt").description["postprocess"] is None
+    (run / "postprocess.json").write_text(content)
+    refused(run, words, name="postprocess.json")
+
+
 def test_devices_and_pipes_are_not_waited_for(tmp_path):
     run = run_folder(tmp_path / "run")
     best = run / "checkpoints" / "best.ckpt"

@@ -13,20 +13,20 @@ from rich.table import Table
 
 from segexp.analysis.record import RunRecord, write_json
 from segexp.analysis.results import write_cases, write_results
-from segexp.commands.evaluation import Evaluation
-from segexp.commands.rescoring import LabelScorer, Predictions, Result, in_words, rescored
-from segexp.commands.scoring import figures_of, print_figures, print_folder
-from segexp.commands.trained import (
+from segexp.commands.words import REQUIRED, parse
+from segexp.errors import require_at_least, require_choice, short_path
+from segexp.scoring.evaluation import Evaluation
+from segexp.scoring.figures import figures_of, print_figures, print_folder
+from segexp.scoring.rescoring import LabelScorer, Predictions, Result, in_words, rescored
+from segexp.scoring.trained import (
     Trained,
     compose_again,
     open_trained,
     own_words,
-    read_steps,
 )
-from segexp.commands.words import REQUIRED, parse
-from segexp.commands.worst import draw_worst, worst_cases
-from segexp.errors import require_at_least, require_choice, short_path
+from segexp.scoring.worst import draw_worst, worst_cases
 from segexp.sweeps.jobs import key_of
+from segexp.training.checkpoint import kept_steps
 from segexp.training.notices import quiet
 
 SIDES = ("test", "val", "train")
@@ -55,7 +55,7 @@ def evaluate(words: list[str]) -> None:
     require_choice("split", given["split"], ("auto", *SIDES))
     quiet()
     run = open_trained(Path(given["run"]))
-    steps = read_steps(run.folder) if given["postprocess"] else {}
+    steps = kept_steps(run.folder) if given["postprocess"] else {}
     evaluation = Evaluation(run, more)
     side = evaluation.open(given["split"])
     folder = _folder(given["output"], run, side, more)

@@ -21,6 +21,7 @@ from segexp.data.case import slices_first
 from segexp.data.intensity import rule_from
 from segexp.errors import short_path
 from segexp.inference.slices import with_neighbours
+from segexp.scoring.rescoring import in_words
 from segexp.training.archive import read_json
 from segexp.training.checkpoint import Model, open_model
 from segexp.training.export import Facts
@@ -58,6 +59,8 @@ def export(words: list[str]) -> None:
     patches, why = _real_patches(model, folder) if given["verify"] else ([], "")
     found = write(model, path, form, _facts(source, folder, model), patches, given["verify"])
     _report(path, found, why)
+    if model.description["postprocess"]:
+        print(f"with it goes the post-processing that the run keeps: {in_words(model.description['postprocess'])}")
     if form != "safetensors":
         sizes = graph_sizes(model)
         shown = ", ".join(str(sizes.least + i * sizes.multiple_of) for i in range(3))
@@ -97,7 +100,7 @@ def _facts(source: Path, folder: Path | None, model: Model) -> Facts:
     if folder is None:
         return Facts(colours)
     best = source.is_dir() or source.name == "best.ckpt"
-    scores = _scores(folder) if best and (folder / "results.json").is_file() else None
+    scores = _scores(folder, model) if best and (folder / "results.json").is_file() else None
     return Facts(colours, scores, _mapping(folder, "run.json").get("data_fingerprint"))
 
 
@@ -113,12 +116,14 @@ def _mapping(folder: Path, name: str) -> dict[str, Any]:
     return content
 
 
-def _scores(folder: Path) -> dict[str, Any]:
+def _scores(folder: Path, model: Model) -> dict[str, Any]:
     results = _mapping(folder, "results.json")
     headline = results.get("headline")
     if not isinstance(headline, dict) or headline.get("split") not in ("val", "test"):
         raise ValueError(f"{folder / 'results.json'}: headline must name a split, val or test")
     told = {key: headline.get(key) for key in ("split", "metric", "value", "note")}
+    if model.description["postprocess"]:
+        told["note"] = f"{told['note']}; before post-processing"
     return told | {"figures": results.get(headline["split"])}
 
 

@@ -17,14 +17,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segexp.analysis.overlays import draw_overlay
-from segexp.commands.maps import MAPPED, Maps, whole_values
-from segexp.commands.members import Settings, open_models
-from segexp.commands.segment import Segmenter
 from segexp.commands.words import REQUIRED, parse
 from segexp.data.case import Case
 from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_map
 from segexp.data.inputs import Input, find_inputs, read_input
 from segexp.errors import short_path
+from segexp.prediction import Maps, Segmenter, Settings, open_models
+from segexp.prediction.maps import MAPPED, whole_values
 
 DEFAULTS = {
     "run": REQUIRED,

@@ -22,10 +22,10 @@ from segexp.analysis.reliability import draw_reliability
 from segexp.analysis.results import headline, write_cases, write_results
 from segexp.analysis.tensorboard import final_figures, hyperparameters
 from segexp.build import build_data, build_task, build_trainer, checkpoints
-from segexp.commands.scoring import figures_of, print_figures, print_folder
 from segexp.config import as_written, plain
 from segexp.data import DataModule
 from segexp.errors import short_path
+from segexp.scoring.figures import figures_of, print_figures, print_folder
 from segexp.training.checkpoint import load_checkpoint, load_weights
 from segexp.training.cost import Meter
 from segexp.training.footprint import measure_footprint, print_footprint

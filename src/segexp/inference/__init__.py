@@ -4,18 +4,18 @@ from segexp.inference.averaging import FlipTurnPredictor, views
 from segexp.inference.ensemble import Members, entropy
 from segexp.inference.folding import folded
 from segexp.inference.slices import SlicePredictor, to_size
-from segexp.inference.streaming import Slab, predict_slabs
+from segexp.inference.streaming import Block, predict_blocks
 from segexp.inference.tiling import TiledPredictor, predict_tiled
 
 __all__ = [
+    "Block",
     "FlipTurnPredictor",
     "Members",
-    "Slab",
     "SlicePredictor",
     "TiledPredictor",
     "entropy",
     "folded",
-    "predict_slabs",
+    "predict_blocks",
     "predict_tiled",
     "to_size",
     "views",

@@ -1,15 +1,14 @@
 """Putting the probabilities of tiles together again: windows and weighted means."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import groupby
 
 import torch
 from torch import Tensor
 
-from segexp.inference.layout import Layout, Place
+from segexp.inference.layout import Layout, Place, Ranges
 
 Tile = tuple[Place, Tensor]  # with its output (K, *output)
-Rows = tuple[int, int, int, Tensor]  # sample, first row, row after the last one, probabilities (K, rows, *S[1:])
+Part = tuple[int, Ranges, Tensor]  # sample, px per axis, probabilities of these (K, *px)
 
 
 def constant_window(sides: Sequence[int]) -> Tensor:
@@ -30,77 +29,57 @@ WINDOWS = {"constant": constant_window, "gaussian": gaussian_window}
 
 
 class Blend:
-    """The weighted means of overlapping tiles, of which only the open rows are kept.
+    """The weighted means of overlapping tiles; each px is handed out once no later tile covers it.
 
-    A row is what lies at one px along the first spatial axis. It is open from the first tile that covers it to the
-    last one; no more rows are open at a time than a tile is deep.
+    Tiles come in the order of ``Layout.places``. Along each axis, the last one first, a tile adds to its sums what
+    earlier ones left there, hands on the px that no later tile along this axis covers, and leaves the others. So
+    overlaps alone are kept: with the next tile, with the next row of tiles and, of volumes, with the next layer.
 
     Args:
         layout: Where the tiles lie.
         window: (*output) weights of the pixels of a tile, on the device where tiles are added up.
-        samples: With a number, the means of so many images are kept whole, in ``sums``; 0 keeps the open rows alone.
-
-    Attributes:
-        sums: (samples, K, *S) or (1, K, open rows, *S[1:]) float32; None until the first tile tells K.
     """
 
-    def __init__(self, layout: Layout, window: Tensor, samples: int = 0) -> None:
-        self.layout, self.window, self.samples = layout, window, samples
-        rows, *rest = layout.sizes
-        self.depth = min(rows, layout.output[0])
-        self.first = 0
-        self.sums: Tensor | None = None
-        self.weights = window.new_zeros((self.depth, *rest))
+    def __init__(self, layout: Layout, window: Tensor) -> None:
+        self.layout, self.window = layout, window
+        self._left: dict[int, Tensor] = {}
 
-    def rows(self, tiles: Iterable[Tile]) -> Iterator[Rows]:
-        """Add tiles in the order of ``Layout.places`` and yield the rows that no later tile covers, in order.
+    def parts(self, tiles: Iterable[Tile]) -> Iterator[Part]:
+        """Yield the means of each px of the images once, a part of at most a tile's size at a time."""
+        for place, output in tiles:
+            px, inside = self.layout.covered(place)
+            probs = output[(slice(None), *inside)]
+            if not self.layout.single:
+                px, probs = self._blended(place, px, probs, self.window[inside])
+            if probs.numel():
+                yield place[0], px, probs
 
-        With ``samples`` the rows are views of ``sums``.
-        """
-        settled = self.layout.axes[0].settled()
-        current = 0
-        for (sample, start), row in groupby(tiles, key=lambda tile: tile[0][:2]):
-            if sample != current:
-                current, self.first = sample, 0
-            for place, output in row:
-                self._add(place, output)
-            stop = settled[start]
-            if stop > self.first:
-                yield sample, self.first, stop, self._close(sample, stop)
-            self.first = stop
+    def _blended(self, place: Place, px: Ranges, probs: Tensor, weights: Tensor) -> tuple[Ranges, Tensor]:
+        """Add a tile to what earlier ones left, and return those of its px that are done with their means."""
+        sums = probs.new_empty((len(probs) + 1, *weights.shape))  # the last channel sums up the weights
+        torch.mul(probs, weights, out=sums[:-1])
+        sums[-1] = weights
+        for axis in reversed(range(len(px))):
+            px, sums = self._passed(axis, place[1 + axis], px, sums)
+        return px, sums[:-1].div_(sums[-1:])
 
-    def _add(self, place: Place, output: Tensor) -> None:
-        """Add the part of a tile's output (K, *output) that lies on the image."""
-        px, part = self.layout.covered(place)
-        if self.sums is None:
-            self.sums = self._zeros(len(output))
-        open_px = (slice(px[0].start - self.first, px[0].stop - self.first), *px[1:])
-        sums = self.sums[place[0]][(slice(None), *px)] if self.samples else self.sums[0][(slice(None), *open_px)]
-        weights = self.window[part]
-        sums.addcmul_(output[(slice(None), *part)], weights)
-        self.weights[open_px] += weights
+    def _passed(self, axis: int, start: int, px: Ranges, sums: Tensor) -> tuple[Ranges, Tensor]:
+        """Pass sums (K + 1, *px) along an axis: add what was left, leave what later tiles cover."""
+        first, last = px[axis].start, px[axis].stop
+        before, stop = self.layout.axes[axis].between(start)
+        left = self._left_of(axis, sums)
+        # Axes before this one count from the tile's first px, those after it from that of the image.
+        here = (slice(None), *(slice(0, size) for size in sums.shape[1 : 1 + axis]))
+        if before > first:
+            sums.narrow(1 + axis, 0, before - first).add_(left[(*here, slice(0, before - first), *px[axis + 1 :])])
+        if last > stop:
+            left[(*here, slice(0, last - stop), *px[axis + 1 :])] = sums.narrow(1 + axis, stop - first, last - stop)
+        return (*px[:axis], slice(first, stop), *px[axis + 1 :]), sums.narrow(1 + axis, 0, stop - first)
 
-    def _zeros(self, channels: int) -> Tensor:
-        rows, *rest = self.layout.sizes
-        shape = (self.samples, channels, rows, *rest) if self.samples else (1, channels, self.depth, *rest)
-        return self.window.new_zeros(shape)
-
-    def _close(self, sample: int, stop: int) -> Tensor:
-        """Divide the open rows before ``stop`` by their weights."""
-        assert self.sums is not None, "a tile comes first"
-        count = stop - self.first
-        weights = self.weights[:count]
-        if self.samples:
-            means = self.sums[sample, :, self.first : stop].div_(weights)
-        else:
-            means = self.sums[0, :, :count] / weights
-            _move_up(self.sums, 2, count)
-        _move_up(self.weights, 0, count)
-        return means
-
-
-def _move_up(rows: Tensor, dim: int, count: int) -> None:
-    """Drop the first rows along ``dim`` and append as many of zeros."""
-    kept = rows.shape[dim] - count
-    rows.narrow(dim, 0, kept).copy_(rows.narrow(dim, count, kept).clone())
-    rows.narrow(dim, kept, count).zero_()
+    def _left_of(self, axis: int, sums: Tensor) -> Tensor:
+        """Room for what is left along an axis, made once the first tile tells the number of channels."""
+        if axis not in self._left:
+            layout = self.layout
+            shape = (*layout.output[:axis], layout.axes[axis].overlap, *layout.sizes[axis + 1 :])
+            self._left[axis] = sums.new_empty((len(sums), *shape))
+        return self._left[axis]

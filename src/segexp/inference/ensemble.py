@@ -118,7 +118,7 @@ def entropy(probs: Tensor, activation: str = "softmax") -> Tensor:
     """Entropy of predicted probabilities, as a share of the largest possible one.
 
     Args:
-        probs: (K, *S) in [0, 1], as in a ``Slab``.
+        probs: (K, *S) in [0, 1], as in a ``Block``.
         activation: "softmax": classes that exclude each other; "sigmoid": overlapping regions, each of which is there
             or not.
 

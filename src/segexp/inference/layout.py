@@ -1,9 +1,10 @@
 """Where tiles lie on an image."""
 
-import itertools
 import math
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise, product
 from typing import Literal
 
 import torch
@@ -73,10 +74,17 @@ class Axis:
         high = max(min(first + self.output, self.size), low)
         return slice(low, high), slice(low - first, high - first)
 
-    def settled(self) -> dict[int, int]:
-        """Map each start to the first px of the image that a tile further on covers, the last one to the size."""
-        later = [self.covered(start)[0].start for start in self.starts[1:]]
-        return dict(zip(self.starts, [*later, self.size], strict=True))
+    def between(self, start: int) -> tuple[int, int]:
+        """Return where the px of the image end that tiles before this one cover, and where those of the next begin."""
+        index = bisect_left(self.starts, start)
+        before = self.covered(self.starts[index - 1])[0].stop if index else 0
+        following = self.covered(self.starts[index + 1])[0].start if index + 1 < len(self.starts) else self.size
+        return before, following
+
+    @property
+    def overlap(self) -> int:
+        """Most px that a tile has in common with the next one."""
+        return max((self.output - (after - start) for start, after in pairwise(self.starts)), default=0)
 
 
 @dataclass(frozen=True)
@@ -138,7 +146,7 @@ class Layout:
 
     def places(self, samples: int) -> Iterator[Place]:
         """Go through the tiles of so many images, image after image, the first axis slowest."""
-        return itertools.product(range(samples), *(axis.starts for axis in self.axes))
+        return product(range(samples), *(axis.starts for axis in self.axes))
 
     def cut(self, place: Place, read: Callable[[int, Ranges], Tensor]) -> Tensor:
         """Read a tile (C, *T) and mirror it where it reaches beyond the image.

@@ -1,4 +1,4 @@
-"""Predicting images larger than memory: tile by tile from a mapped file, and slab by slab out again."""
+"""Predicting images larger than memory: tile by tile from a mapped file, and block by block out again."""
 
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
@@ -9,7 +9,7 @@ from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
 from segexp.inference.averaging import Network
-from segexp.inference.blending import Blend, Rows
+from segexp.inference.blending import Blend
 from segexp.inference.ensemble import ACTIVATIONS, Members
 from segexp.inference.layout import Ranges
 from segexp.inference.tiling import Progress, TiledPredictor, Tiles, tile_sides, window_of
@@ -19,22 +19,20 @@ Ready = Callable[[np.ndarray], np.ndarray]
 ACCUMULATE = ("device", "cpu")
 
 
-class Slab(NamedTuple):
-    """Probabilities of a part of an image along its first spatial axis.
+class Block(NamedTuple):
+    """Probabilities of a part of an image.
 
     Attributes:
-        start: First px.
-        stop: Px after the last one.
-        probs: (K, stop - start, *S[1:]) float32 on the CPU; of ``Members`` with ``spread`` (2 K, ..), the means first.
+        px: Of the image, per spatial axis.
+        probs: (K, *px) float32 on the CPU; of ``Members`` with ``spread`` (2 K, ..), the means first.
     """
 
-    start: int
-    stop: int
+    px: Ranges
     probs: Tensor
 
 
 @torch.inference_mode()
-def predict_slabs(
+def predict_blocks(
     network: Network | Members,
     image: np.ndarray,
     ready: Ready,
@@ -44,15 +42,15 @@ def predict_slabs(
     device: torch.device | str = "cpu",
     accumulate: str = "device",
     progress: Progress | None = None,
-) -> Iterator[Slab]:
-    """Predict an image tile by tile and hand it out in slabs along its first spatial axis, in order, each px once.
+) -> Iterator[Block]:
+    """Predict an image tile by tile and hand it out in blocks, each px once.
 
-    The probabilities are those of ``predict_tiled``. What is kept in memory is a batch of tiles, the slab that tiles to
-    come may still touch and the slab that was handed out last; the image is read tile by tile. A slab is as deep
-    as a tile and as wide as the image. A tile=None takes the whole image in one go, and its memory.
+    The probabilities are those of ``predict_tiled``. What is kept in memory is a batch of tiles and the overlap of
+    neighbouring tiles, rows and layers of tiles; the image is read tile by tile. A block is at most as large as a
+    tile. A tile=None takes the whole image in one go, and its memory.
 
     A network of images predicts a volume slice by slice along the first axis, each with its neighbours as further
-    channels (see ``SlicePredictor``); a slab is then one slice.
+    channels (see ``SlicePredictor``).
 
     Args:
         network: See ``predict_tiled``; on ``device``, in eval mode.
@@ -62,7 +60,8 @@ def predict_slabs(
         spatial_dims: Of the network, 2 or 3.
         context: Neighbours on each side of a slice, k: the network has C * (2 k + 1) input channels.
         device: Where tiles are predicted.
-        accumulate: Where overlapping tiles are added up: "device", or "cpu" where a slab is too large for the device.
+        accumulate: Where overlapping tiles are added up: "device", or "cpu" where their overlaps are too large for
+            the device.
         progress: Called after each batch with the number of tiles done and that of all tiles.
 
     Raises:
@@ -85,12 +84,11 @@ def predict_slabs(
     tiles = Tiles(network, activation, read, samples, settings.batch_size, device, blended_on, progress)
     sides = tile_sides(settings.tile, sizes, image.shape)
     layout, predicted = tiles.laid_out(sizes, sides, settings.overlap, settings.border)
-    rows = Blend(layout, window_of(layout, settings.blending).to(blended_on)).rows(predicted)
-    if slices:
-        yield from _whole_slices(rows, sizes)
-        return
-    for _, start, stop, probs in rows:
-        yield Slab(start, stop, probs.cpu())
+    for sample, px, probs in Blend(layout, window_of(layout, settings.blending).to(blended_on)).parts(predicted):
+        if slices:
+            yield Block((slice(sample, sample + 1), *px), probs[:, None].cpu())
+        else:
+            yield Block(px, probs.cpu())
 
 
 def _by_slices(image: np.ndarray, spatial_dims: int, context: int) -> bool:
@@ -120,15 +118,3 @@ def _with_neighbours(image: np.ndarray, ready: Ready, centre: int, context: int,
     wanted = np.clip(np.arange(centre - context, centre + context + 1), 0, image.shape[1] - 1)
     part = _made_ready(image[(slice(None), slice(wanted[0], wanted[-1] + 1), *px)], ready)
     return torch.from_numpy(part[:, wanted - wanted[0]]).flatten(0, 1)
-
-
-def _whole_slices(rows: Iterator[Rows], sizes: tuple[int, ...]) -> Iterator[Slab]:
-    """Put the rows of each slice together."""
-    height, width = sizes
-    whole = torch.empty(0)
-    for sample, start, stop, probs in rows:
-        if start == 0:
-            whole = torch.empty((len(probs), 1, height, width))
-        whole[:, 0, start:stop] = probs
-        if stop == height:
-            yield Slab(sample, sample + 1, whole)

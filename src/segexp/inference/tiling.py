@@ -68,11 +68,12 @@ def predict_tiled(
 
     tiles = Tiles(network, activation, read, len(image), batch_size, image.device, image.device)
     layout, predicted = tiles.laid_out(sizes, sides, overlap, border)
-    blend = Blend(layout, window_of(layout, blending).to(image.device), samples=len(image))
-    for _ in blend.rows(predicted):
-        pass  # the blend keeps them
-    assert blend.sums is not None
-    return blend.sums
+    whole = torch.empty(0)
+    for sample, px, probs in Blend(layout, window_of(layout, blending).to(image.device)).parts(predicted):
+        if not whole.numel():
+            whole = probs.new_empty((len(image), len(probs), *sizes))
+        whole[sample][(slice(None), *px)] = probs
+    return whole
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 
 from segexp.errors import require_choice
 from segexp.models import FCN8s, PretrainedUNet, UNet
-from segexp.training.archive import require_checkpoint
+from segexp.training.archive import read_json, require_checkpoint
 from segexp.training.description import checked_description, require_small, shown
 from segexp.training.package import SUFFIXES, Shape, read_content, read_tensors, tensor_shapes
 
@@ -49,7 +49,8 @@ def open_model(path: Path) -> Model:
     """Rebuild a trained network, with weight averaging the averaged one, without running anything that the file holds.
 
     Args:
-        path: Run folder (its checkpoints/best.ckpt), checkpoint, or exported .safetensors with its .json beside it.
+        path: Run folder (its checkpoints/best.ckpt, with the post-processing that it keeps), checkpoint, or exported
+            .safetensors with its .json beside it.
 
     Raises:
         FileNotFoundError: There is no such file.
@@ -64,10 +65,26 @@ def open_model(path: Path) -> Model:
     checkpoint = load_checkpoint(file, path if path.is_dir() else None, mapped=True)
     state = _state(checkpoint, file)
     description = checked_description(checkpoint["segexp"], str(file))
+    if path.is_dir():
+        steps = {"postprocess": kept_steps(path) or None}
+        description = checked_description(description | steps, str(path / "postprocess.json"))
     shapes = {name: Shape(tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
     network = _network(description, shapes, file)
     network.load_state_dict(state)
     return Model(network.eval(), description)
+
+
+def kept_steps(folder: Path) -> dict[str, Any]:
+    """Read the post-processing steps that a run keeps in postprocess.json; empty where it keeps none.
+
+    Raises:
+        ValueError: The file is no mapping.
+    """
+    path = folder / "postprocess.json"
+    steps = read_json(path, folder) if path.exists() else {}
+    if not isinstance(steps, dict):
+        raise ValueError(f"{path} must be a mapping of steps")
+    return steps
 
 
 def load_checkpoint(path: Path, folder: Path | None = None, mapped: bool = False) -> dict[str, Any]:

@@ -8,11 +8,11 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from segexp.build import build_trainer
-from segexp.commands.rescoring import Cut, LabelScorer, Predictions, Result, cut_of
-from segexp.commands.trained import Trained, build_again, changes_data, compose_again
-from segexp.commands.tuning import Tuner
 from segexp.data import DataModule
 from segexp.data.patches import CaseDataset
+from segexp.scoring.rescoring import Cut, LabelScorer, Predictions, Result, cut_of
+from segexp.scoring.trained import Trained, build_again, changes_data, compose_again
+from segexp.scoring.tuning import Tuner
 
 
 class Evaluation:

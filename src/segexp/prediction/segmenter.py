@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import torch
 
-from segexp.commands.maps import Maps, room_for
-from segexp.commands.members import TTA, Settings, device_of, joined, predictor_of, require_same
 from segexp.data.case import Case, slices_first
 from segexp.data.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
 from segexp.data.intensity import rule_from
 from segexp.errors import require_choice
-from segexp.inference import Slab, predict_slabs, to_size
+from segexp.inference import Block, predict_blocks, to_size
 from segexp.inference.postprocess import PostProcess
+from segexp.prediction.maps import Maps, room_for
+from segexp.prediction.members import TTA, Settings, device_of, joined, predictor_of, require_same
 from segexp.training.checkpoint import Model
 
 Progress = Callable[[int, int], object]  # told the tiles done and all tiles, of an image or a page
@@ -116,15 +116,15 @@ class Segmenter:
         turned = slices_first(at_spacing(case, self.description["spacing"]), axis)
         own = slices_first(case, axis)
         maps = maps.view(lambda array: np.moveaxis(array, axis - 3, -3)) if axis else maps
-        for slab in self._slabs(turned, own.image.shape[1:], folder, progress):
-            maps.put(slab, self.parts, self.description["activation"])
+        for block in self._blocks(turned, own.image.shape[1:], folder, progress):
+            maps.put(block, self.parts, self.description["activation"])
         if self.postprocess.steps:
             maps.labels[...] = self.postprocess(maps.labels, own.spacing if own.spacing_unit == "mm" else None)
 
-    def _slabs(
+    def _blocks(
         self, case: Case, size: tuple[int, ...], folder: Path | None, progress: Progress | None
-    ) -> Iterator[Slab]:
-        """Yield slabs of the case, interpolated to ``size`` where it was resampled."""
+    ) -> Iterator[Block]:
+        """Yield blocks of the case, interpolated to ``size`` where it was resampled."""
         try:
             maps = [rule_from(rule).of(case.image) for rule in self._rules]
         except ValueError as error:
@@ -133,7 +133,7 @@ class Segmenter:
         def ready(tile: np.ndarray) -> np.ndarray:
             return np.concatenate([each.standardise(each.to_unit(tile)) for each in maps])
 
-        slabs = predict_slabs(
+        blocks = predict_blocks(
             self.members,
             case.image,
             ready,
@@ -143,7 +143,7 @@ class Segmenter:
             self.device,
             progress=progress,
         )
-        return slabs if case.image.shape[1:] == size else _resized(slabs, size, folder)
+        return blocks if case.image.shape[1:] == size else _resized(blocks, case.image.shape[1:], size, folder)
 
     def _require_fit(self, case: Case) -> None:
         where, axes, said = _where(case), case.image.ndim - 1, self.description
@@ -167,14 +167,21 @@ def _page(array: np.ndarray, index: int) -> np.ndarray:
     return array[..., index, :, :]
 
 
-def _resized(slabs: Iterator[Slab], size: tuple[int, ...], folder: Path | None) -> Iterator[Slab]:
+def _resized(
+    blocks: Iterator[Block], small_size: tuple[int, ...], size: tuple[int, ...], folder: Path | None
+) -> Iterator[Block]:
     """Interpolate the probabilities of a whole image to ``size``, channel by channel, as validation does."""
-    small = torch.cat([slab.probs for slab in slabs], dim=1)
+    small = torch.empty(0)
+    for block in blocks:
+        if not small.numel():
+            small = torch.empty(len(block.probs), *small_size)
+        small[(slice(None), *block.px)] = block.probs
     large = torch.from_numpy(room_for((len(small), *size), np.float32, folder))
     for channel, probs in zip(large, small, strict=True):
         channel.copy_(to_size(probs[None, None], size)[0, 0])
+    whole = [slice(None)] * (len(size) - 1)
     for index in range(size[0]):
-        yield Slab(index, index + 1, large[:, index : index + 1])
+        yield Block((slice(index, index + 1), *whole), large[:, index : index + 1])
 
 
 def _where(case: Case) -> str:

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from segexp.commands.trained import read_steps
 from segexp.errors import require_choice
 from segexp.inference import Members, TiledPredictor, folded, views
 from segexp.inference.averaging import UNTURNED
@@ -50,21 +49,14 @@ def open_models(run: str) -> list[Model]:
     """Open trained models.
 
     Args:
-        run: Run folder, checkpoint or exported .safetensors; several with commas. What a run folder keeps in
-            postprocess.json comes with its model.
+        run: Run folder, checkpoint or exported .safetensors; several with commas.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A file is broken or foreign.
     """
     paths = [Path(run)] if Path(run).exists() else [Path(word.strip()) for word in run.split(",") if word.strip()]
-    return [_opened(path) for path in paths]
-
-
-def _opened(path: Path) -> Model:
-    model = open_model(path)
-    steps = read_steps(path) if path.is_dir() else {}
-    return replace(model, description=model.description | {"postprocess": steps}) if steps else model
+    return [open_model(path) for path in paths]
 
 
 def joined(

@@ -10,9 +10,9 @@ from PIL import Image
 
 from segexp.analysis.experiments import better
 from segexp.analysis.figures import draw_case, title
-from segexp.commands.rescoring import LabelScorer
 from segexp.data.regions import region_target
 from segexp.metrics import case_means
+from segexp.scoring.rescoring import LabelScorer
 
 MOST_WIDTH = 1600  # pixels of a picture on the sheet; wider ones are made smaller there
 GAP = 6  # pixels

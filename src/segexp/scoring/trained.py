@@ -73,15 +73,6 @@ def open_trained(folder: Path) -> Trained:
     return Trained(folder, record, results, checkpoint, description)
 
 
-def read_steps(folder: Path) -> dict[str, Any]:
-    """Read the post-processing steps that a run keeps; empty where it keeps none.
-
-    Raises:
-        ValueError: The file is no mapping of steps.
-    """
-    return _mapping(folder, "postprocess.json") if (folder / "postprocess.json").exists() else {}
-
-
 def _mapping(folder: Path, name: str) -> dict[str, Any]:
     content = read_json(folder / name, folder)
     if not isinstance(content, dict):

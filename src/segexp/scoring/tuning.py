@@ -8,9 +8,9 @@ import numpy as np
 
 from segexp.analysis.experiments import better
 from segexp.analysis.statistics import Interval, Run, gather, weighted_interval
-from segexp.commands.rescoring import OF_PROBABILITIES, LabelScorer, Predictions, cut_of
 from segexp.inference.postprocess import STEPS
 from segexp.metrics import CaseMetric, ObjectScores, PartitionScores, case_means, mean_of_defined
+from segexp.scoring.rescoring import OF_PROBABILITIES, LabelScorer, Predictions, cut_of
 
 SIZES = (10, 30, 100, 300)  # px: smallest object that stays
 HOLES = (10, 100, None)  # px: largest hole that is filled; None = any

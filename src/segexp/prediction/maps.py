@@ -1,4 +1,4 @@
-"""What a prediction leaves: labels, probabilities and uncertainty of one image, filled slab by slab."""
+"""What a prediction leaves: labels, probabilities and uncertainty of one image, filled block by block."""
 
 import math
 import tempfile
@@ -11,7 +11,7 @@ import numpy as np
 
 from segexp.data.case import Case
 from segexp.data.files.writing import in_file_axes, label_dtype
-from segexp.inference import Slab, entropy
+from segexp.inference import Block, entropy
 
 MAPPED = 2**28  # bytes: larger arrays lie in a file while they are filled
 FLAT_REGION, VOLUME_REGION = 255, 1  # inside a region, in files that are looked at and in those that are computed with
@@ -67,17 +67,17 @@ class Maps:
         """Turn all arrays from the axes of a case to those of its file."""
         return self.view(lambda array: in_file_axes(array, case))
 
-    def put(self, slab: Slab, parts: int, activation: str) -> None:
-        """Fill in the part that a slab covers.
+    def put(self, block: Block, parts: int, activation: str) -> None:
+        """Fill in a block.
 
         Args:
-            slab: Its first ``parts`` channels are probabilities; standard deviations may follow.
+            block: Its first ``parts`` channels are probabilities; standard deviations may follow.
             parts: Number of classes or regions.
             activation: "softmax": the label is the class of the highest probability; "sigmoid": a pixel is in each
                 region with a probability above 0.5.
         """
-        probs = slab.probs[:parts]
-        here: Any = (..., slice(slab.start, slab.stop), *[slice(None)] * (probs.ndim - 2))
+        probs = block.probs[:parts]
+        here: Any = (..., *block.px)
         classes = activation == "softmax"
         self.labels[here] = (probs.max(dim=0).indices if classes else probs > 0.5).numpy()
         if self.probabilities is not None:
@@ -86,7 +86,7 @@ class Maps:
             found = entropy(probs.clamp(0, 1), activation)
             self.entropy[here] = (found if classes else found.amax(0)).clamp_(0, 1).numpy()
         if self.std is not None:
-            self.std[here] = slab.probs[parts:].amax(0).numpy()
+            self.std[here] = block.probs[parts:].amax(0).numpy()
 
     def set_values(self, said: Mapping[str, Any]) -> None:
         """Put in place of the numbers of the classes the values of the training files."""
