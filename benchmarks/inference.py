@@ -49,7 +49,7 @@ CASES = {  # size, tile, batch, depth and base channels of the network, tasks
     "3-D": ((128, 128, 128), 64, 4, 3, 16, TASKS),
     "3-D, batch 1": ((128, 128, 128), 64, 1, 3, 16, TASKS),
     "2-D, large": ((4096, 4096), 256, 4, 4, 16, TASKS[1:]),
-    "3-D, large": ((192, 256, 256), 64, 4, 3, 16, TASKS[1:]),
+    "3-D, large": ((128, 256, 256), 64, 4, 3, 16, TASKS[1:]),
 }
 WAYS = ("segexp", "MONAI", "MONAI, folded")
 CLASSES, OVERLAP = 3, 0.25
