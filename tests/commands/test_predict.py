@@ -20,7 +20,8 @@ from segexp.commands.export import export
 from segexp.commands.predict import _endings, predict
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.data.sources import Synthetic
+from segexp.data.sources import Chase, Synthetic
+from segexp.data.sources.chase import NAMES, OBSERVERS
 from segexp.models import UNet
 from segexp.prediction import open_models, segment
 from segexp.training.checkpoint import Model, open_model
@@ -126,6 +127,30 @@ def test_labels_of_held_out_volumes_give_the_scores_of_the_run(volume_run, volum
         assert np.array_equal(mask.affine, truth.affine)
         value = {"membrane": 7, "dark": 40}[row["class"]]
         found = dice(np.asanyarray(mask.dataobj) == value, np.asanyarray(truth.dataobj) == value)
+        assert found == pytest.approx(float(row["dice"]), abs=1e-6)
+
+
+def test_gray_values_are_measured_within_the_field_of_view_as_in_training(tmp_path):
+    """Photographs with a dark surround of another size each; their scores would be others with it counted."""
+    photos = tmp_path / "photos"
+    photos.mkdir()
+    rows_down, columns = np.ogrid[:64, :64]
+    for index, name in enumerate(NAMES):
+        case = Synthetic((64, 64), 28).read(f"cells_{index:04d}")
+        seen = (rows_down - 32) ** 2 + (columns - 32) ** 2 < (14 + index % 8 * 2) ** 2
+        photo = np.where(seen, 60 + case.image[0] // 2, 0).astype(np.uint8)
+        Image.fromarray(np.stack([photo] * 3, -1)).save(photos / f"Image_{name}.jpg", quality=100, subsampling=0)
+        for observer in OBSERVERS:
+            Image.fromarray(case.target == 1).save(photos / f"Image_{name}_{observer}.png")
+    words = ["data=chase", f"data.source.root={photos}", "data.patch_size=[32,32]", "model.base_channels=4"]
+    run = trained(tmp_path / "run", *QUICK, *words, "model.depth=2", "data.patches_per_epoch=320", "optimizer.lr=0.01")
+    predict([f"run={run}", f"input={photos}/*.jpg", f"output={tmp_path / 'out'}"])
+    scored = rows(run)
+    assert any(0 < float(row["dice"]) < 1 for row in scored)
+    for row in scored:
+        case = Chase(photos).read(row["case"])
+        mask = np.asarray(Image.open(tmp_path / "out" / f"Image_{row['case']}.png")) == 255
+        found = dice(mask & case.valid, (case.target == 1) & case.valid)
         assert found == pytest.approx(float(row["dice"]), abs=1e-6)
 
 
@@ -249,6 +274,7 @@ def of_regions() -> Model:
         "intensity": {"rule": "ZScore"},
         "inference": {"tile": 8, "overlap": 0.5, "border": "auto", "blending": "gaussian", "batch_size": 2},
         "postprocess": None,
+        "field_of_view": None,
     }
     return Model(network, description)
 

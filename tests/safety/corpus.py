@@ -31,6 +31,7 @@ DESCRIPTION: dict[str, Any] = {
     "chosen": {"threshold": 0.4},
     "inference": {"tile": [16, 16], "overlap": 0.25, "border": "auto", "blending": "gaussian", "batch_size": 4},
     "postprocess": None,
+    "field_of_view": None,
     "segexp_version": "0.1.0",
 }
 

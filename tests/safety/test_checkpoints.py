@@ -173,6 +173,7 @@ def test_one_number_spread_over_a_large_tensor_is_refused(tmp_path):
         ({"intensity": {"rule": "os.system"}}, "rule"),
         ({"intensity": {"rule": "ZScore", "command": "true"}}, "cannot have the settings"),
         ({"intensity": {"rule": "Window", "low": "a", "high": "b"}}, "intensity"),
+        ({"field_of_view": "os.system"}, r"field_of_view='os.system' must be none or one of \['fundus'\]"),
         ({"postprocess": {"os.system": {}}}, "postprocess"),
         ({"surprise": 1}, "'surprise' is no key"),
         ({"model__surprise": 1}, "argument='surprise' is not one of"),
@@ -238,6 +239,7 @@ def test_every_key_must_be_there_or_have_stood_for_something_before(tmp_path):
             "postprocess",
             "segexp_version",
             "chosen",
+            "field_of_view",
         ):
             assert open_model(path).description.keys() == description().keys()
         else:

@@ -235,6 +235,7 @@ class DataModule(pl.LightningDataModule):
             "distance_unit": self.distance_unit,
             "patch_size": list(self.patch_size),
             "intensity": self.intensity.description(),
+            "field_of_view": getattr(self.source, "field_of_view", None),
         }
 
     def _processes(self) -> tuple[int, int]:

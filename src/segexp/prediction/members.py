@@ -16,7 +16,10 @@ from segexp.inference.ensemble import CPU_MEMORY_FORMATS
 from segexp.training.checkpoint import Model, open_model
 
 TTA = {"none": [UNTURNED], "flips": list(views(True, False)), "turns": list(views(True, True))}
-SAME = ("class_names", "label_values", "regions", "channels", "spatial_dims", "context", "slice_axis", "activation")
+SAME = (
+    *("class_names", "label_values", "regions", "activation"),
+    *("channels", "spatial_dims", "context", "slice_axis", "field_of_view"),
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,7 @@
 """From trained models and an image to labels: what ``segexp predict`` does with each file, for use from Python."""
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import torch
 
 from segexp.data.case import Case, slices_first
+from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
 from segexp.data.intensity import rule_from
 from segexp.errors import require_choice
@@ -112,6 +114,8 @@ class Segmenter:
 
     def _fill(self, case: Case, maps: Maps, folder: Path | None, progress: Progress | None) -> None:
         """Predict an image or volume into maps of its size."""
+        if self.description["field_of_view"]:
+            case = replace(case, valid=FIELDS_OF_VIEW[self.description["field_of_view"]](case.image))
         axis = self.description["slice_axis"] if case.image.ndim == 4 else 0
         turned = slices_first(at_spacing(case, self.description["spacing"]), axis)
         own = slices_first(case, axis)
@@ -126,7 +130,7 @@ class Segmenter:
     ) -> Iterator[Block]:
         """Yield blocks of the case, interpolated to ``size`` where it was resampled."""
         try:
-            maps = [rule_from(rule).of(case.image) for rule in self._rules]
+            maps = [rule_from(rule).of(case.image, case.valid) for rule in self._rules]
         except ValueError as error:
             raise ValueError(f"{_where(case)}: {error}") from error
 

@@ -8,6 +8,7 @@ import reprlib
 from collections.abc import Callable, Collection, Mapping
 from typing import Any, NamedTuple
 
+from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.intensity import rule_from
 from segexp.errors import did_you_mean
 from segexp.inference.postprocess import STEPS, PostProcess
@@ -105,6 +106,7 @@ DESCRIPTION = {
     "distance_unit": one_of("px", "mm"),
     "patch_size": several(SIDE, 2, 3),
     "intensity": named(either(PLAIN, maybe(named(several(number(-1e30, 1e30), 1, 4096), 10))), 10),
+    "field_of_view": maybe(one_of(*FIELDS_OF_VIEW)),
     "chosen": named(number(-1e30, 1e30)),
     "inference": named(PLAIN, 5),
     "postprocess": maybe(named(named(either(PLAIN, named(PLAIN, 1000)), 20), len(STEPS))),
@@ -117,7 +119,10 @@ INFERENCE = {
     "blending": one_of("gaussian", "constant"),
     "batch_size": whole(1, 4096),
 }
-LATER = ("label_values", "distance_unit", "spatial_dims", "inference", "postprocess", "segexp_version", "chosen")
+LATER = (
+    *("label_values", "distance_unit", "spatial_dims", "inference", "postprocess", "segexp_version", "chosen"),
+    "field_of_view",
+)
 
 
 def checked_description(given: Any, where: str) -> dict[str, Any]:
@@ -155,6 +160,7 @@ def _earlier(given: Mapping[str, Any]) -> dict[str, Any]:
         "postprocess": None,
         "segexp_version": "unknown",
         "chosen": {},
+        "field_of_view": None,
     }
 
 

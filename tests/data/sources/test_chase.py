@@ -10,8 +10,8 @@ from scipy.spatial import distance
 from skimage.draw import disk
 
 from segexp.config import compose, plain
+from segexp.data.field_of_view import fundus
 from segexp.data.sources import Chase
-from segexp.data.sources.chase import field_of_view
 from segexp.data.splits import make_split
 from tests.data.sources import names
 
@@ -77,8 +77,8 @@ def test_field_of_view_is_the_largest_region_without_holes():
     image[0, expected] = 11  # dark red is enough
     image[:, 28:33, 28:33] = 0  # a black vessel crossing
     image[:, 2:5, 2:5] = 255  # burnt-in text
-    np.testing.assert_array_equal(field_of_view(image), expected)
-    assert field_of_view(np.zeros((3, 5, 6), dtype=np.uint8)).all()
+    np.testing.assert_array_equal(fundus(image), expected)
+    assert fundus(np.zeros((3, 5, 6), dtype=np.uint8)).all()
 
 
 def test_missing_files_are_named_with_the_remedy(root):

@@ -2,17 +2,14 @@
 
 from pathlib import Path
 
-import numpy as np
-from scipy import ndimage
-
 from segexp.data.case import Case, Entry
+from segexp.data.field_of_view import fundus
 from segexp.data.files.images import file_facts, map_values, read_image, read_mask, require_same_size, some
 from segexp.errors import require_choice
 
 NAMES = [f"{child:02d}{eye}" for child in range(1, 15) for eye in "LR"]
 OBSERVERS = ("1stHO", "2ndHO")
 VALUES = {0: 0, 255: 1}
-DARK = 10  # gray levels; the surround of the photographs stays below, up to ringing of JPEG
 
 
 class Chase:
@@ -21,9 +18,8 @@ class Chase:
     Class 0 is the background, class 1 the vessels. Cases are named 01L, 01R, … 14R; both eyes of a child are one group
     and must stay on one side of a split. The literature mostly trains on the first 20 images and tests on the last 8.
 
-    The data set has no masks of the field of view. Here it is the largest connected region (by edges) of pixels whose
-    brightest channel exceeds 10 of 255, holes filled. What an observer drew beyond it does not count: 0.08 % of the
-    first one's vessel pixels, 0.02 % of the second one's.
+    The data set has no masks of the field of view. Here it is found in the photograph, see ``fundus``. What an observer
+    drew beyond it does not count: 0.08 % of the first one's vessel pixels, 0.02 % of the second one's.
 
     Args:
         root: Folder with Image_01L.jpg, Image_01L_1stHO.png, Image_01L_2ndHO.png and so on.
@@ -60,6 +56,11 @@ class Chase:
             )
 
     @property
+    def field_of_view(self) -> str:
+        """How the field of view is found, a key of ``FIELDS_OF_VIEW``."""
+        return "fundus"
+
+    @property
     def mask_values(self) -> dict[int, int]:
         """Class of each value of the masks."""
         return VALUES
@@ -87,7 +88,7 @@ class Chase:
             target,
             (1.0, 1.0),
             files=files,
-            valid=field_of_view(image),
+            valid=fundus(image),
             others={self._observers()[1]: other},
             facts=file_facts(image, raw[0]),
         )
@@ -99,20 +100,3 @@ class Chase:
     def _files(self, name: str) -> tuple[Path, ...]:
         masks = (self.root / f"Image_{name}_{observer}.png" for observer in self._observers())
         return (self.root / f"Image_{name}.jpg", *masks)
-
-
-def field_of_view(image: np.ndarray) -> np.ndarray:
-    """Find what a fundus photograph shows within its dark surround.
-
-    Args:
-        image: (3, H, W) uint8.
-
-    Returns:
-        (H, W) bool: the largest connected region of pixels whose brightest channel exceeds 10, holes filled; of an
-        image that is dark all over, everything.
-    """
-    regions, count = ndimage.label(image.max(axis=0) > DARK)
-    if not count:
-        return np.ones(image.shape[1:], dtype=bool)
-    sizes = np.bincount(regions.ravel())
-    return ndimage.binary_fill_holes(regions == 1 + sizes[1:].argmax())

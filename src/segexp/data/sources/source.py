@@ -11,6 +11,7 @@ class Source(Protocol):
     The public attributes of a source are its settings: with the files' content they decide what ``read`` returns, and
     so whether a decoded case may be taken from the cache. What a source remembers for itself starts with "_". One whose
     masks hold other values than the numbers of the classes tells them in a property ``mask_values``: value -> class.
+    One that finds a field of view in each image tells in a property ``field_of_view`` how: a key of ``FIELDS_OF_VIEW``.
     """
 
     def prepare(self) -> None:
