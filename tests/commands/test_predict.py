@@ -130,7 +130,7 @@ def test_labels_of_held_out_volumes_give_the_scores_of_the_run(volume_run, volum
         assert found == pytest.approx(float(row["dice"]), abs=1e-6)
 
 
-def test_gray_values_are_measured_within_the_field_of_view_as_in_training(tmp_path):
+def test_a_field_of_view_counts_as_in_training_and_nothing_lies_beyond_it(tmp_path):
     """Photographs with a dark surround of another size each; their scores would be others with it counted."""
     photos = tmp_path / "photos"
     photos.mkdir()
@@ -144,14 +144,22 @@ def test_gray_values_are_measured_within_the_field_of_view_as_in_training(tmp_pa
             Image.fromarray(case.target == 1).save(photos / f"Image_{name}_{observer}.png")
     words = ["data=chase", f"data.source.root={photos}", "data.patch_size=[32,32]", "model.base_channels=4"]
     run = trained(tmp_path / "run", *QUICK, *words, "model.depth=2", "data.patches_per_epoch=320", "optimizer.lr=0.01")
-    predict([f"run={run}", f"input={photos}/*.jpg", f"output={tmp_path / 'out'}"])
+    words = ["probabilities=true", "uncertainty=true"]
+    predict([f"run={run}", f"input={photos}/*.jpg", f"output={tmp_path / 'out'}", *words])
     scored = rows(run)
     assert any(0 < float(row["dice"]) < 1 for row in scored)
     for row in scored:
         case = Chase(photos).read(row["case"])
         mask = np.asarray(Image.open(tmp_path / "out" / f"Image_{row['case']}.png")) == 255
-        found = dice(mask & case.valid, (case.target == 1) & case.valid)
+        found = dice(mask, (case.target == 1) & case.valid)
         assert found == pytest.approx(float(row["dice"]), abs=1e-6)
+        probs, entropy = (
+            np.load(tmp_path / "out" / f"Image_{row['case']}_probabilities.npy"),
+            tifffile.imread(tmp_path / "out" / f"Image_{row['case']}_entropy.tif"),
+        )
+        assert np.array_equal(np.unique(probs[:, ~case.valid], axis=1), [[1], [0]])
+        assert not entropy[~case.valid].any()
+        assert entropy[case.valid].all()
 
 
 def test_everything_that_can_be_asked_for(volume_run, volumes, tmp_path):

@@ -88,6 +88,19 @@ class Maps:
         if self.std is not None:
             self.std[here] = block.probs[parts:].amax(0).numpy()
 
+    def blank(self, outside: np.ndarray, activation: str) -> None:
+        """Put background, certain, where no network has learnt anything.
+
+        Args:
+            outside: (*S) bool.
+            activation: "softmax" of classes, of which 0 is the background, or "sigmoid" of regions.
+        """
+        for array in (self.labels, self.probabilities, self.entropy, self.std):
+            if array is not None:
+                array[..., outside] = 0
+        if self.probabilities is not None and activation == "softmax":
+            self.probabilities[0, outside] = 1
+
     def set_values(self, said: Mapping[str, Any]) -> None:
         """Put in place of the numbers of the classes the values of the training files."""
         values = whole_values(said)

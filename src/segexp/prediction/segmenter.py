@@ -122,6 +122,8 @@ class Segmenter:
         maps = maps.view(lambda array: np.moveaxis(array, axis - 3, -3)) if axis else maps
         for block in self._blocks(turned, own.image.shape[1:], folder, progress):
             maps.put(block, self.parts, self.description["activation"])
+        if own.valid is not None:
+            maps.blank(~own.valid, self.description["activation"])
         if self.postprocess.steps:
             maps.labels[...] = self.postprocess(maps.labels, own.spacing if own.spacing_unit == "mm" else None)
 
