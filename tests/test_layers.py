@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "prediction": {"prediction", "training", "data", "inference", "errors"},
     "scoring": {
         "scoring",
+        "prediction",
         "build",
         "config",
         "training",

@@ -74,6 +74,59 @@ def test_figures_are_those_of_the_end_of_training_bit_for_bit(run, side, capsys)
     assert read(folder / "run.json")["status"] == "done"
 
 
+@pytest.fixture(scope="module")
+def second(tmp_path_factory) -> Path:
+    """A run of another network, seed and split."""
+    folder = tmp_path_factory.mktemp("more") / "second"
+    words = ["seed=5", "model.base_channels=6", "data.split.val=0-1", "data.split.test=6-8", "optimizer.lr=1e-2"]
+    train(compose([*QUICK, "metrics=membrane", *words], run_dir=folder))
+    return folder
+
+
+def test_several_runs_are_scored_by_the_mean_of_their_probabilities(run, second, capsys):
+    evaluate([f"run={run},{second}", "inference=tiled", "worst=1"])
+    folder = run.with_name("first-ensemble2-test")
+    results, record = read(folder / "results.json"), read(folder / "run.json")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "mean of the runs alone" in said
+    assert "second: the network has learnt from" not in said
+    assert "second: chose epoch" not in said
+    data = build_data(plain(compose(read(run / "run.json")["overrides"])))
+    data.setup()
+    networks = [open_model(path).network for path in (run, second)]
+    scores = []
+    for batch in data.test_dataloader():
+        predicted = [TiledPredictor(tile=[32, 32])(network, batch["image"])[0] for network in networks]
+        labels = (predicted[0] + predicted[1]).argmax(0).numpy() == 1
+        scores.append(f1_score(batch["target"][0].numpy().ravel() == 1, labels.ravel()))
+    assert results["test"]["dice"] == pytest.approx(np.mean(scores), abs=1e-6)
+    alone = [read(path / "results.json") for path in (run, second)]
+    assert results["test"]["dice"] not in [one["test"]["dice"] for one in alone]
+    assert results["test"]["threshold"] == min([one["test"]["threshold"] for one in alone])
+    assert record["parameters"] == sum(read(path / "run.json")["parameters"] for path in (run, second))
+    assert record["config"]["evaluate"]["networks"] == 2
+
+
+def test_an_ensemble_tells_what_each_of_its_runs_has_seen(run, second):
+    evaluate([f"run={run},{second}", "split=val", "worst=0"])
+    notes = read(run.with_name("first-ensemble2-val") / "results.json")["evaluation"]["notes"]
+    assert notes == ["second: the network has learnt from 3 of these 3 cases: their scores are too kind"]
+
+
+def test_runs_that_do_not_go_together_are_not_scored_as_one(run, second, tmp_path):
+    with pytest.raises(ValueError, match="tune=true chooses for one run: tune each on its own"):
+        evaluate([f"run={run},{second}", "tune=true"])
+    path = Path(shutil.copytree(second, tmp_path / "other")) / "checkpoints" / "best.ckpt"
+    checkpoint = torch.load(path, weights_only=True)
+    for change, words in (
+        ({"class_names": ["a", "b"]}, r"model 2 has class_names=\['a', 'b'\] and model 1 has"),
+        ({"intensity": {"rule": "Window", "low": 0.0, "high": 255.0}}, "run 2 has intensity=.* are made ready once"),
+    ):
+        torch.save(checkpoint | {"segexp": checkpoint["segexp"] | change}, path)
+        with pytest.raises(ValueError, match=words):
+            evaluate([f"run={run},{tmp_path / 'other'}"])
+
+
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")  # compare, of a class that a metric does not score
 def test_compare_takes_an_evaluation_for_the_run_where_nothing_differs_and_tells_it_apart_where_something_does(run):
     evaluate([f"run={run}", "worst=0"])

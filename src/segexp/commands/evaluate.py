@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -15,24 +15,24 @@ from segexp.analysis.record import RunRecord, write_json
 from segexp.analysis.results import write_cases, write_results
 from segexp.commands.words import REQUIRED, parse
 from segexp.errors import require_at_least, require_choice, short_path
+from segexp.prediction.members import paths_of
+from segexp.scoring.ensemble import shared_steps
 from segexp.scoring.evaluation import Evaluation
 from segexp.scoring.figures import figures_of, print_figures, print_folder
 from segexp.scoring.rescoring import LabelScorer, Predictions, Result, in_words, rescored
 from segexp.scoring.trained import (
-    Trained,
     compose_again,
     open_trained,
     own_words,
 )
 from segexp.scoring.worst import draw_worst, worst_cases
 from segexp.sweeps.jobs import key_of
-from segexp.training.checkpoint import kept_steps
 from segexp.training.notices import quiet
 
 SIDES = ("test", "val", "train")
 DEFAULTS = {"run": REQUIRED, "split": "auto", "output": "auto", "worst": 8, "postprocess": True, "tune": False}
 COMMENTS = {
-    "run": "folder of the run; its best epoch is scored",
+    "run": "folder of the run; its best epoch is scored; several with commas as an ensemble, the mean of probabilities",
     "split": "cases that are scored: test, val, train; auto = test where there are test cases, else val",
     "output": "folder for the results; auto = <run>-<split> beside the run",
     "worst": "pictures of the worst cases, 0 or more",
@@ -54,11 +54,12 @@ def evaluate(words: list[str]) -> None:
     require_at_least("worst", given["worst"], 0, whole=True)
     require_choice("split", given["split"], ("auto", *SIDES))
     quiet()
-    run = open_trained(Path(given["run"]))
-    steps = kept_steps(run.folder) if given["postprocess"] else {}
-    evaluation = Evaluation(run, more)
+    runs = [open_trained(path) for path in paths_of(given["run"])]
+    run = runs[0]
+    steps = shared_steps(runs) if given["postprocess"] else {}
+    evaluation = Evaluation(runs, more)
     side = evaluation.open(given["split"])
-    folder = _folder(given["output"], run, side, more)
+    folder = _folder(given["output"], evaluation, side)
     config = compose_again(run, more, folder)  # with the paths of the folder, which follows from the data
     with _recorded(folder, evaluation, config, side) as record:
         account = None
@@ -68,26 +69,28 @@ def evaluate(words: list[str]) -> None:
         result, predictions = evaluation.score(side)
         content = _leave(folder, evaluation, side, result, predictions, steps, account, given["worst"])
         record.write(
-            config=_with_evaluation(config, run, side, steps),
+            config=_with_evaluation(config, evaluation, side, steps),
             evaluation=record.content["evaluation"] | {"postprocess": steps},
             headline=content["headline"],
         )
     _report(folder, evaluation, content, account)
 
 
-def _folder(output: str, run: Trained, side: str, words: Sequence[str]) -> Path:
+def _folder(output: str, evaluation: Evaluation, side: str) -> Path:
     """Find the folder of the evaluation; an earlier evaluation of the same kind makes way.
 
     Raises:
         FileExistsError: Something else is there.
     """
+    words, runs = evaluation.words, evaluation.runs
     data = "".join(f"-{word.partition('=')[2]}" for word in words if key_of(word) == "data")
-    own = run.folder.absolute()
-    folder = own.with_name(f"{own.name}{data}-{side}") if output == "auto" else Path(output)
+    more = f"-ensemble{len(runs)}" if len(runs) > 1 else ""
+    own = evaluation.run.folder.absolute()
+    folder = own.with_name(f"{own.name}{more}{data}-{side}") if output == "auto" else Path(output)
     if folder.exists() and any(folder.iterdir()):
         earlier = folder / "run.json"
         known = json.loads(earlier.read_text(encoding="utf-8")).get("evaluation") if earlier.is_file() else None
-        if not known or (known["run"], known["words"], known["split"]) != (str(own), list(words), side):
+        if not known or (known["run"], known["words"], known["split"]) != (_names(evaluation), words, side):
             raise FileExistsError(
                 f"{short_path(folder)} holds something else than an earlier evaluation of the same kind: name another "
                 "folder with output=<folder>"
@@ -97,20 +100,29 @@ def _folder(output: str, run: Trained, side: str, words: Sequence[str]) -> Path:
     return folder
 
 
+def _names(evaluation: Evaluation) -> str:
+    """Folders of the runs, with commas."""
+    return ",".join(str(run.folder.absolute()) for run in evaluation.runs)
+
+
 @contextmanager
 def _recorded(folder: Path, evaluation: Evaluation, config: dict[str, Any], side: str) -> Iterator[RunRecord]:
     """Keep run.json true to what happens, in the shape of a run's."""
     run = evaluation.run
     folder.mkdir(parents=True, exist_ok=True)
     record = RunRecord(folder, [*run.record["overrides"], *evaluation.words], config["seed"])
-    trained = {key: run.record[key] for key in ("parameters", "multiply_adds") if key in run.record}
+    costs = {
+        key: sum(each.record[key] for each in evaluation.runs)
+        for key in ("parameters", "multiply_adds")
+        if all(key in each.record for each in evaluation.runs)
+    }
     record.write(
         choices=dict(HydraConfig.get().runtime.choices),
         config=config,
         data_fingerprint=evaluation.data.fingerprint(),
         split=vars(evaluation.data.split),
-        evaluation={"run": str(run.folder.absolute()), "words": evaluation.words, "split": side},
-        **trained,
+        evaluation={"run": _names(evaluation), "words": evaluation.words, "split": side},
+        **costs,
     )
     try:
         yield record
@@ -120,10 +132,14 @@ def _recorded(folder: Path, evaluation: Evaluation, config: dict[str, Any], side
     record.finish("done", f"all {side} cases scored")
 
 
-def _with_evaluation(config: dict[str, Any], run: Trained, side: str, steps: Mapping[str, Any]) -> dict[str, Any]:
+def _with_evaluation(
+    config: dict[str, Any], evaluation: Evaluation, side: str, steps: Mapping[str, Any]
+) -> dict[str, Any]:
     """Let `compare` tell this from the run itself, where it differs from the end of the training."""
-    same = side == run.results.get("headline", {}).get("split") and not steps
-    return config if same else config | {"evaluate": {"split": side, "postprocess": in_words(steps)}}
+    count = len(evaluation.runs)
+    same = side == evaluation.run.results.get("headline", {}).get("split") and not steps and count == 1
+    told = {"split": side, "postprocess": in_words(steps)} | ({"networks": count} if count > 1 else {})
+    return config if same else config | {"evaluate": told}
 
 
 def _leave(
@@ -149,10 +165,10 @@ def _leave(
             "note": _note(side, evaluation.own_validation, steps),
         },
         **figures_of({side: result}, task, data),
-        "chosen_on_val": {"epoch": run.checkpoint["epoch"], "by": run.record["config"]["monitor"], **run.chosen},
-        "training": run.results.get("training", {}),
+        "chosen_on_val": {**_epoch(evaluation), "by": run.record["config"]["monitor"], **evaluation.chosen},
+        "training": {} if evaluation.runs[1:] else run.results.get("training", {}),
         "evaluation": {
-            "run": str(run.folder.absolute()),
+            "run": _names(evaluation),
             "notes": evaluation.notes(side),
             "postprocess": dict(steps),
             "tuning": account,
@@ -166,6 +182,11 @@ def _leave(
         labels = scorer.processed(predictions.of(evaluation.cut), steps)
         draw_worst(folder / "figures", side, figure, found, scorer, labels, data.regions)
     return content
+
+
+def _epoch(evaluation: Evaluation) -> dict[str, Any]:
+    """The epoch that is scored, where there is one."""
+    return {} if evaluation.runs[1:] else {"epoch": evaluation.run.checkpoint["epoch"]}
 
 
 def _note(side: str, own_validation: bool, steps: Mapping[str, Any]) -> str:
@@ -186,17 +207,28 @@ def _report(folder: Path, evaluation: Evaluation, content: dict[str, Any], accou
         _print_tuning(account)
     side = content["headline"]["split"]
     plain = content.get("without_postprocess", content)[side]
-    trained = evaluation.run.results.get(side, {})
+    trained = _of_training(evaluation, side)
     others = {"without post-processing": plain} if plain is not content[side] else {}
-    same = bool(trained) and _defined(trained) == _defined(plain)
+    same = bool(trained) and trained == _defined(plain)
     if trained and not same and evaluation.same_data:
-        others["end of training"] = _defined(trained)
+        others["mean of the runs alone" if evaluation.runs[1:] else "end of training"] = trained
     print_figures(content, others)
     if same:
         print("the same figures as at the end of the training, to the last bit")
     if (folder / "figures" / "worst.png").is_file():
         print(f"worst cases  {short_path(folder / 'figures' / 'worst.png')}")
     print_folder(folder)
+
+
+def _of_training(evaluation: Evaluation, side: str) -> dict[str, float]:
+    """Figures of the end of the training; of several runs, if all scored the same cases, their means."""
+    results = [run.results for run in evaluation.runs]
+    cases = [(one.get("cases") or {}).get(side) for one in results]
+    if any(other != cases[0] for other in cases):
+        return {}
+    found = [_defined(one.get(side, {})) for one in results]
+    names = [name for name in found[0] if all(name in figures for figures in found)]
+    return {name: sum(figures[name] for figures in found) / len(found) for name in names}
 
 
 def _defined(figures: Mapping[str, float | None]) -> dict[str, float]:

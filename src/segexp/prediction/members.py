@@ -58,8 +58,12 @@ def open_models(run: str) -> list[Model]:
         FileNotFoundError: There is no such file.
         ValueError: A file is broken or foreign.
     """
-    paths = [Path(run)] if Path(run).exists() else [Path(word.strip()) for word in run.split(",") if word.strip()]
-    return [open_model(path) for path in paths]
+    return [open_model(path) for path in paths_of(run)]
+
+
+def paths_of(run: str) -> list[Path]:
+    """Part a path, or several with commas; one that is there may have commas in its name."""
+    return [Path(run)] if Path(run).exists() else [Path(word.strip()) for word in run.split(",") if word.strip()]
 
 
 def joined(

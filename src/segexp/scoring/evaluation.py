@@ -10,26 +10,33 @@ from torch.utils.data import DataLoader
 from segexp.build import build_trainer
 from segexp.data import DataModule
 from segexp.data.patches import CaseDataset
+from segexp.scoring.ensemble import shared_choices, together
 from segexp.scoring.rescoring import Cut, LabelScorer, Predictions, Result, cut_of
 from segexp.scoring.trained import Trained, build_again, changes_data, compose_again
 from segexp.scoring.tuning import Tuner
 
 
 class Evaluation:
-    """A run with data and network built again.
+    """A run with data and network built again, or several as an ensemble.
 
     Args:
-        run: The run.
+        runs: The runs; data and metrics are those of the first.
         words: Further options and overrides.
 
+    Attributes:
+        chosen: What was chosen on validation cases, such as a threshold; of several runs the middle one.
+
     Raises:
-        ValueError: They do not fit the run.
+        ValueError: They do not fit the run, or the runs do not go together.
     """
 
-    def __init__(self, run: Trained, words: Sequence[str]) -> None:
-        self.run, self.words = run, list(words)
-        self.config = compose_again(run, words, run.folder)
-        self.data, self.task = build_again(self.config, run)
+    def __init__(self, runs: Sequence[Trained], words: Sequence[str]) -> None:
+        self.runs, self.words = list(runs), list(words)
+        self.run = self.runs[0]
+        self.config = compose_again(self.run, words, self.run.folder)
+        self.data, self.task = build_again(self.config, self.run)
+        self.task.scorer = together(self.task.scorer, self.runs)
+        self.chosen = shared_choices(self.runs)
 
     def open(self, split: str) -> str:
         """Read the data, and settle which side is scored.
@@ -55,8 +62,9 @@ class Evaluation:
 
     @property
     def own_validation(self) -> bool:
-        """Whether the validation cases are those that chose epoch and thresholds."""
-        return self.same_data and list(self.data.split.val) == (self.run.record.get("split") or {}).get("val")
+        """Whether the validation cases are those that chose epochs and thresholds, of all runs."""
+        val = list(self.data.split.val)
+        return self.same_data and all((run.record.get("split") or {}).get("val") == val for run in self.runs)
 
     @property
     def figure(self) -> str:
@@ -68,30 +76,39 @@ class Evaluation:
         """How the metric of the headline figure makes labels; once cases are scored."""
         for metric in self.task.metrics:
             if any(self.figure in row for row in metric.compute()["rows"][:1]):
-                return cut_of(metric, self.run.chosen)
+                return cut_of(metric, self.chosen)
         return None
 
     def notes(self, side: str) -> list[str]:
         """What must be known of the data beside the figures."""
-        split = self.run.record.get("split") or {}
         found = []
         if not self.same_data:
             digits = [str(print_)[:10] for print_ in (self.data.fingerprint(), self.run.record.get("data_fingerprint"))]
             found.append(f"these are not the data of the training: fingerprint {digits[0]}, there {digits[1]}")
         if not changes_data(self.words):
-            cases = getattr(self.data.split, side)
-            for other, role in (("train", "the network has learnt from"), ("val", "chose epoch and thresholds:")):
-                seen = len(set(cases) & set(split.get(other, ())))
-                if seen and other != side:
-                    found.append(f"{role} {seen} of these {len(cases)} cases: their scores are too kind")
+            for run in self.runs:
+                found += self._known(run, side)
+        return found
+
+    def _known(self, run: Trained, side: str) -> list[str]:
+        """What a run has seen of a side in its training."""
+        split, cases = run.record.get("split") or {}, getattr(self.data.split, side)
+        who = f"{run.folder.name}: " if len(self.runs) > 1 else ""
+        found = []
+        for other, role in (("train", "the network has learnt from"), ("val", "chose epoch and thresholds:")):
+            seen = len(set(cases) & set(split.get(other, ())))
+            if seen and (other != side or run is not self.run):
+                found.append(f"{who}{role} {seen} of these {len(cases)} cases: their scores are too kind")
         return found
 
     def tune(self) -> tuple[dict[str, Any], dict[str, Any]]:
         """Choose post-processing on the run's own validation cases.
 
         Raises:
-            ValueError: The validation cases are not those of the run.
+            ValueError: The validation cases are not those of the run, or there are several runs.
         """
+        if len(self.runs) > 1:
+            raise ValueError("tune=true chooses for one run: tune each on its own; steps that all keep are applied")
         if not self.own_validation:
             raise ValueError(
                 "tune=true chooses for the run, on the validation cases of its training, but data or split are others: "
@@ -99,14 +116,14 @@ class Evaluation:
             )
         _, predictions = self.score("val")
         scorer = LabelScorer(self.data, "val")
-        return Tuner(self.task.metrics, scorer, predictions, self.config["monitor"], self.run.chosen).run()
+        return Tuner(self.task.metrics, scorer, predictions, self.config["monitor"], self.chosen).run()
 
     def score(self, side: str) -> tuple[Result, Predictions]:
         """Score a side as the end of the training does.
 
         What was chosen on validation cases holds; only the run's own validation cases choose once more, the same.
         """
-        cuts = [cut_of(metric, self.run.chosen) for metric in self.task.metrics]
+        cuts = [cut_of(metric, self.chosen) for metric in self.task.metrics]
         predictions = Predictions(self.data.regions is not None, cuts)
         trainer = self._trainer(predictions)
         dataset = CaseDataset(self.data.cases(side), self.data.regions, self.data.distance_unit)
@@ -115,7 +132,7 @@ class Evaluation:
             trainer.validate(self.task, dataloaders=loader, verbose=False)
             return self.task.results["val"], predictions
         for metric in self.task.metrics:
-            metric.chosen = dict(self.run.chosen)
+            metric.chosen = dict(self.chosen)
         trainer.test(self.task, dataloaders=loader, verbose=False)
         return self.task.results["test"], predictions
 
