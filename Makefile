@@ -22,8 +22,9 @@ setup: $(READY) ## make .venv with the pinned set
 train: $(READY) ## train; ARGS="model=unet_bilinear data=isbi" passes overrides on
 	@$(BIN)/python train.py $(ARGS)
 
-test: $(READY) ## run the tests (slow and GPU ones apart)
-	$(BIN)/python -m pytest $(ARGS)
+# Each process takes whole files and one thread.
+test: $(READY) ## run the tests side by side (slow and GPU ones apart)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
 
 test-slow: $(READY) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)
