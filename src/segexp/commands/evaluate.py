@@ -82,9 +82,9 @@ def _folder(output: str, evaluation: Evaluation, side: str) -> Path:
     Raises:
         FileExistsError: Something else is there.
     """
-    words, runs = evaluation.words, evaluation.runs
+    words = evaluation.words
     data = "".join(f"-{word.partition('=')[2]}" for word in words if key_of(word) == "data")
-    more = f"-ensemble{len(runs)}" if len(runs) > 1 else ""
+    more = f"-ensemble{len(evaluation.runs)}" if evaluation.several else ""
     own = evaluation.run.folder.absolute()
     folder = own.with_name(f"{own.name}{more}{data}-{side}") if output == "auto" else Path(output)
     if folder.exists() and any(folder.iterdir()):
@@ -136,10 +136,11 @@ def _with_evaluation(
     config: dict[str, Any], evaluation: Evaluation, side: str, steps: Mapping[str, Any]
 ) -> dict[str, Any]:
     """Let `compare` tell this from the run itself, where it differs from the end of the training."""
-    count = len(evaluation.runs)
-    same = side == evaluation.run.results.get("headline", {}).get("split") and not steps and count == 1
-    told = {"split": side, "postprocess": in_words(steps)} | ({"networks": count} if count > 1 else {})
-    return config if same else config | {"evaluate": told}
+    scored = evaluation.run.results.get("headline", {}).get("split")
+    if side == scored and not steps and not evaluation.several:
+        return config
+    networks = {"networks": len(evaluation.runs)} if evaluation.several else {}
+    return config | {"evaluate": {"split": side, "postprocess": in_words(steps), **networks}}
 
 
 def _leave(
@@ -166,7 +167,7 @@ def _leave(
         },
         **figures_of({side: result}, task, data),
         "chosen_on_val": {**_epoch(evaluation), "by": run.record["config"]["monitor"], **evaluation.chosen},
-        "training": {} if evaluation.runs[1:] else run.results.get("training", {}),
+        "training": {} if evaluation.several else run.results.get("training", {}),
         "evaluation": {
             "run": _names(evaluation),
             "notes": evaluation.notes(side),
@@ -186,7 +187,7 @@ def _leave(
 
 def _epoch(evaluation: Evaluation) -> dict[str, Any]:
     """The epoch that is scored, where there is one."""
-    return {} if evaluation.runs[1:] else {"epoch": evaluation.run.checkpoint["epoch"]}
+    return {} if evaluation.several else {"epoch": evaluation.run.checkpoint["epoch"]}
 
 
 def _note(side: str, own_validation: bool, steps: Mapping[str, Any]) -> str:
@@ -211,7 +212,7 @@ def _report(folder: Path, evaluation: Evaluation, content: dict[str, Any], accou
     others = {"without post-processing": plain} if plain is not content[side] else {}
     same = bool(trained) and trained == _defined(plain)
     if trained and not same and evaluation.same_data:
-        others["mean of the runs alone" if evaluation.runs[1:] else "end of training"] = trained
+        others["mean of the runs alone" if evaluation.several else "end of training"] = trained
     print_figures(content, others)
     if same:
         print("the same figures as at the end of the training, to the last bit")

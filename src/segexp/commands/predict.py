@@ -7,7 +7,7 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -25,21 +25,11 @@ from segexp.errors import short_path
 from segexp.prediction import Maps, Segmenter, Settings, open_models
 from segexp.prediction.maps import MAPPED, whole_values
 
+SETTINGS = {field.name: field.default for field in fields(Settings)}
 DEFAULTS = {
-    "run": REQUIRED,
-    "input": REQUIRED,
-    "output": REQUIRED,
-    "probabilities": False,
-    "uncertainty": False,
-    "overlays": False,
-    "tta": "none",
-    "overwrite": False,
-    "device": "auto",
-    "tile": None,
-    "overlap": None,
-    "batch_size": None,
-    "postprocess": True,
-    "spacing": None,
+    **dict.fromkeys(("run", "input", "output"), REQUIRED),
+    **SETTINGS,
+    **{"overlays": False, "overwrite": False, "spacing": None},
 }
 COMMENTS = {
     "run": "run folder (its best epoch), checkpoint or exported .safetensors; several with commas are averaged",
@@ -53,11 +43,13 @@ COMMENTS = {
     "device": "auto (a GPU where there is one), cpu, cuda, cuda:1, mps",
     "tile": "px, one side for all axes or [..]; whole = the image in one go; null = as in training",
     "overlap": "share of a tile in common with the next one, from 0 to below 1; null = as in training",
+    "border": "mirrored px beyond the image, or auto; null = as in training",
+    "blending": "of overlapping tiles: gaussian, constant; null = as in training",
     "batch_size": "tiles at a time; null = as in training",
+    "accumulate": "where tiles are added up: device; cpu where overlaps are too large for a GPU",
     "postprocess": "apply the steps that the run keeps (segexp evaluate tune=true); true, false",
     "spacing": "size of a pixel per axis, of flat images and stacks, in the unit of the training: [0.5, 0.5]",
 }
-SETTINGS = ("probabilities", "uncertainty", "tta", "device", "tile", "overlap", "batch_size", "postprocess")
 
 
 @dataclass(frozen=True)

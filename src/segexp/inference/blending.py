@@ -51,8 +51,10 @@ class Blend:
             probs = output[(slice(None), *inside)]
             if not self.layout.single:
                 px, probs = self._blended(place, px, probs, self.window[inside])
+            del output  # a view of its whole batch
             if probs.numel():
                 yield place[0], px, probs
+            del probs  # before the next batch needs the memory
 
     def _blended(self, place: Place, px: Ranges, probs: Tensor, weights: Tensor) -> tuple[Ranges, Tensor]:
         """Add a tile to what earlier ones left, and return those of its px that are done with their means."""

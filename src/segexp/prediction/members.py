@@ -32,7 +32,10 @@ class Settings:
         device: "auto", "cpu", "cuda", "cuda:1", "mps" …
         tile: Side of a tile in px, one for all axes or one per axis; "whole" takes the image in one go.
         overlap: Share of a tile, in [0, 1), that it has in common with the next one.
+        border: Mirrored border in px, or "auto".
+        blending: "gaussian" or "constant".
         batch_size: Tiles per call of the network.
+        accumulate: Where tiles are added up: "device" or "cpu".
         postprocess: Apply the steps that the models say, where all say the same.
         probabilities: Keep them, too.
         uncertainty: Keep entropy, and the standard deviation over networks and views where there are several.
@@ -42,7 +45,10 @@ class Settings:
     device: str = "auto"
     tile: int | Sequence[int] | str | None = None
     overlap: float | None = None
+    border: int | str | None = None
+    blending: str | None = None
     batch_size: int | None = None
+    accumulate: str = "device"
     postprocess: bool = True
     probabilities: bool = False
     uncertainty: bool = False
@@ -113,7 +119,7 @@ def predictor_of(said: Mapping[str, Any], settings: Settings) -> TiledPredictor:
     Raises:
         ValueError: A setting is out of its range.
     """
-    given = {key: getattr(settings, key) for key in ("tile", "overlap", "batch_size")}
+    given = {key: getattr(settings, key) for key in said["inference"]}
     chosen = said["inference"] | {key: value for key, value in given.items() if value is not None}
     if isinstance(chosen["tile"], str):
         require_choice("tile", chosen["tile"], ["whole"])

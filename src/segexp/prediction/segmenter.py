@@ -147,7 +147,8 @@ class Segmenter:
             self.description["spatial_dims"],
             self.description["context"],
             self.device,
-            progress=progress,
+            self.settings.accumulate,
+            progress,
         )
         return blocks if case.image.shape[1:] == size else _resized(blocks, case.image.shape[1:], size, folder)
 

@@ -56,6 +56,11 @@ class Evaluation:
         return side
 
     @property
+    def several(self) -> bool:
+        """Whether an ensemble is scored."""
+        return len(self.runs) > 1
+
+    @property
     def same_data(self) -> bool:
         """Whether these are the data of the training."""
         return self.data.fingerprint() == self.run.record.get("data_fingerprint")
@@ -93,7 +98,7 @@ class Evaluation:
     def _known(self, run: Trained, side: str) -> list[str]:
         """What a run has seen of a side in its training."""
         split, cases = run.record.get("split") or {}, getattr(self.data.split, side)
-        who = f"{run.folder.name}: " if len(self.runs) > 1 else ""
+        who = f"{run.folder.name}: " if self.several else ""
         found = []
         for other, role in (("train", "the network has learnt from"), ("val", "chose epoch and thresholds:")):
             seen = len(set(cases) & set(split.get(other, ())))
@@ -107,7 +112,7 @@ class Evaluation:
         Raises:
             ValueError: The validation cases are not those of the run, or there are several runs.
         """
-        if len(self.runs) > 1:
+        if self.several:
             raise ValueError("tune=true chooses for one run: tune each on its own; steps that all keep are applied")
         if not self.own_validation:
             raise ValueError(
