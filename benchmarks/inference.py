@@ -12,7 +12,7 @@ activations in place) and has channels-last weights, which counts as part of our
 that same network.
 
 Each measurement is a process of its own: it predicts one small image to load what is loaded late, notes its resident
-memory, predicts (small cases three times) and notes the median time and the peak above the memory before. Rounds go in
+memory, predicts (small images three times) and notes the median time and the peak above the memory before. Rounds go in
 turn through all; medians are printed as a Markdown table, ratios below 1 mean that segexp needs less. Memory is from
 one further process in which the C library gives back at once what is freed (MALLOC_MMAP_THRESHOLD_), so that the peak
 is what was held at a time and not what the allocator had not returned. Outputs are seen to be the same before anything
@@ -136,7 +136,7 @@ def child(way: str, task: str, case: str, folder: Path, threads: int) -> None:
     before = resident("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # forget the peak
     seconds, megabytes = [], []
-    for _ in range(1 if "large" in case else 3):
+    for _ in range(3 if len(size) == 2 and "large" not in case else 1):
         output = None  # before the next one needs the memory
         start = time.perf_counter()
         output = predict(size)

@@ -6,7 +6,8 @@ from torch.utils.data import DataLoader
 from segexp.data import Augment, GridElastic
 from segexp.data.case import Case
 from segexp.data.intensity import ZScore
-from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop, prepare
+from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop
+from segexp.data.prepared import prepare
 
 
 def cases(count: int = 3, size: tuple[int, ...] = (40, 48)) -> list:

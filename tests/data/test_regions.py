@@ -7,7 +7,8 @@ import torch
 from segexp.data import Augment, GridElastic
 from segexp.data.case import Case
 from segexp.data.intensity import ZScore
-from segexp.data.patches import CaseDataset, PatchDataset, prepare
+from segexp.data.patches import CaseDataset, PatchDataset
+from segexp.data.prepared import prepare
 from segexp.data.regions import region_target, require_regions
 
 NAMES = ["interior", "membrane", "organelle"]

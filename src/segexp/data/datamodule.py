@@ -14,9 +14,11 @@ from torch.utils.data import DataLoader
 from segexp.data.audit import Audit, audit
 from segexp.data.augment import Augment
 from segexp.data.cache import CaseCache, settings_of
-from segexp.data.case import IGNORED, Case, Entry, slices_first, unlabelled_outside
+from segexp.data.case import Case, Entry, slices_first, unlabelled_outside
+from segexp.data.declared import require_as_declared, require_names, require_sizes, require_slices
 from segexp.data.intensity import IntensityRule, ZScore
-from segexp.data.patches import UNITS, CaseDataset, PatchDataset, PatchSampler, Prepared, WeightMap, prepare, target_of
+from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
+from segexp.data.prepared import UNITS, Prepared, WeightMap, prepare, target_of
 from segexp.data.regions import Regions, pixel_counts, require_regions
 from segexp.data.resample import has_spacing, resample
 from segexp.data.sources import Source, label_values
@@ -91,10 +93,10 @@ class DataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        _require_names(class_names, num_classes)
+        require_names(class_names, num_classes)
         require_regions(regions, class_names)
-        _require_sizes(patch_size, spatial_dims, batch_size, patches_per_epoch)
-        _require_slices(spatial_dims, context, slice_axis)
+        require_sizes(patch_size, spatial_dims, batch_size, patches_per_epoch)
+        require_slices(spatial_dims, context, slice_axis)
         require_choice("data.distance_unit", distance_unit, UNITS)
         require_at_least("data.foreground_share", foreground_share, 0)
         if foreground_share > 1:
@@ -183,30 +185,8 @@ class DataModule(pl.LightningDataModule):
         return self.cache.case(entry, settings, lambda: resample(own, spacing))[0]
 
     def _check(self, case: Case) -> None:
-        """Refuse a case that is not as declared.
-
-        Raises:
-            ValueError: Names the case, its file and the settings.
-        """
-        where = f"case {case.name}" + "".join(f" ({file})" for file in case.files[:1])
-        axes = case.image.ndim - 1
-        sliced = axes == 3 and self.spatial_dims == 2
-        if case.image.shape[0] != self.channels or not (axes == self.spatial_dims or sliced):
-            raise ValueError(
-                f"{where} has shape {case.image.shape} (channels first), but data.channels={self.channels} "
-                f"and data.spatial_dims={self.spatial_dims}: correct these two, or the source's settings"
-            )
-        if self.context and not sliced:
-            raise ValueError(f"{where} is no volume: data.context={self.context} needs slices, set it to 0")
-        if self.distance_unit == "mm" and case.spacing_unit != "mm":
-            raise ValueError(f"{where} tells no size of a pixel in mm, but data.distance_unit=mm: set it to px")
-        if case.target is not None:
-            classes = case.target[case.target != IGNORED]
-            if classes.max(initial=0) >= self.num_classes:
-                raise ValueError(
-                    f"{where} has class {classes.max()}, but data.num_classes={self.num_classes}: raise it and "
-                    "name the class in data.class_names, or correct the values of the source"
-                )
+        """Refuse a case that is not as declared."""
+        require_as_declared(case, self.channels, self.num_classes, self.spatial_dims, self.context, self.distance_unit)
 
     def cases(self, side: str) -> list[Prepared]:
         """Cases of a side of the split: "train", "val" or "test"."""
@@ -285,25 +265,3 @@ class DataModule(pl.LightningDataModule):
 
 def _decode(source: Source, name: str) -> Case:
     return unlabelled_outside(source.read(name))
-
-
-def _require_names(class_names: Sequence[str], num_classes: int) -> None:
-    if len(class_names) != num_classes:
-        raise ValueError(f"data.class_names={list(class_names)} must have one name for each of {num_classes} classes")
-
-
-def _require_sizes(patch_size: Sequence[int], spatial_dims: int, batch_size: int, patches_per_epoch: int) -> None:
-    if len(patch_size) != spatial_dims:
-        raise ValueError(f"data.patch_size={list(patch_size)} must have one length for each of {spatial_dims} axes")
-    for length in (*patch_size, batch_size, patches_per_epoch):
-        require_at_least("data.patch_size, batch_size and patches_per_epoch", length, 1, whole=True)
-
-
-def _require_slices(spatial_dims: int, context: int, slice_axis: int) -> None:
-    require_choice("data.slice_axis", slice_axis, (0, 1, 2))
-    require_at_least("data.context", context, 0, whole=True)
-    if spatial_dims == 3 and (context or slice_axis):
-        raise ValueError(
-            f"data.context={context} and data.slice_axis={slice_axis} belong to slices: with data.spatial_dims=3 "
-            "both are 0"
-        )

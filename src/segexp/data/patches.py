@@ -4,8 +4,7 @@ The random numbers of a patch are a pure function of (seed, epoch, position in t
 with any number of workers and processes, and after a resume.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,81 +12,10 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from segexp.data.augment import Augment
-from segexp.data.case import IGNORED, Case
-from segexp.data.intensity import Intensity, IntensityRule
-from segexp.data.regions import Regions, region_target
+from segexp.data.case import Case
+from segexp.data.prepared import Prepared, spacing_of, target_of, target_tensor
+from segexp.data.regions import Regions
 from segexp.data.resample import resize_image
-
-WeightMap = Callable[[np.ndarray], np.ndarray]
-UNITS = ("px", "mm")
-SPOTS = 2000  # foreground positions remembered per case and class
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """A case made ready: arrays as the network sees them, and what was measured on them.
-
-    Attributes:
-        case: At the spacing of the network.
-        own: The case in its own geometry, in which it is scored; the same object where nothing was resampled.
-        intensity: From gray values to the network's.
-        weight: Weight map (*S) float32 of ``case``, or None.
-        spots: Per class that the case has, background left out: (n, axes) positions of some of its pixels.
-    """
-
-    case: Case
-    own: Case
-    intensity: Intensity
-    weight: np.ndarray | None = None
-    spots: tuple[np.ndarray, ...] = ()
-
-
-def prepare(
-    case: Case,
-    rule: IntensityRule,
-    weight_map: WeightMap | None = None,
-    own: Case | None = None,
-    find_spots: bool = False,
-) -> Prepared:
-    """Measure a case once, before training; ``own`` is the case before it was resampled.
-
-    Raises:
-        ValueError: The image is not finite; names the case and its files.
-    """
-    try:
-        intensity = rule.of(case.image, case.valid)
-    except ValueError as error:
-        files = ", ".join(str(f) for f in case.files)
-        raise ValueError(f"case {case.name} ({files}): {error}") from error
-    weight = None if weight_map is None else weight_map(target_of(case))
-    return Prepared(case, own or case, intensity, weight, foreground_spots(target_of(case)) if find_spots else ())
-
-
-def target_of(case: Case) -> np.ndarray:
-    """Truth of a case that must have one.
-
-    Raises:
-        ValueError: The case is unlabelled.
-    """
-    if case.target is None:
-        raise ValueError(f"case {case.name} has no truth: it can be predicted, but neither trained on nor scored")
-    return case.target
-
-
-def spacing_of(case: Case, unit: str) -> torch.Tensor:
-    """Size of a pixel (axes) float64 in ``unit``: 1 along each axis in "px"."""
-    spacing = torch.tensor(case.spacing, dtype=torch.float64)
-    return torch.ones_like(spacing) if unit == "px" else spacing
-
-
-def foreground_spots(target: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Collect per foreground class of (*S) at most ``SPOTS`` evenly strided positions (n, axes)."""
-    spots = []
-    for label in np.unique(target[(target > 0) & (target < IGNORED)]):
-        found = np.flatnonzero(target == label)
-        some = found[np.linspace(0, len(found) - 1, min(len(found), SPOTS)).astype(int)]
-        spots.append(np.stack(np.unravel_index(some, target.shape), axis=1))
-    return tuple(spots)
 
 
 class PatchDataset(Dataset):
@@ -267,11 +195,6 @@ class PatchSampler(Sampler[list[tuple[int, int]]]):
         for batch in range(len(self)):
             first = batch * self.batch_size + self.rank * share
             yield [(self.epoch, position) for position in range(first, first + share)]
-
-
-def target_tensor(labels: np.ndarray, regions: Regions | None) -> torch.Tensor:
-    """Make what a network is compared with of class indices (*S): (*S) int64, or (R, *S) of overlapping regions."""
-    return torch.from_numpy(labels.astype(np.int64) if regions is None else region_target(labels, regions))
 
 
 def _tensors(image: np.ndarray, target: torch.Tensor, weight: np.ndarray | None) -> dict[str, torch.Tensor]:

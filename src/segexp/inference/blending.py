@@ -48,25 +48,37 @@ class Blend:
         """Yield the means of each px of the images once, a part of at most a tile's size at a time."""
         for place, output in tiles:
             px, inside = self.layout.covered(place)
-            probs = output[(slice(None), *inside)]
-            if not self.layout.single:
-                px, probs = self._blended(place, px, probs, self.window[inside])
+            weights = self.window[inside]
+            sums = output.new_empty((len(output) + 1, *weights.shape))  # the last channel sums up the weights
+            torch.mul(output[(slice(None), *inside)], weights, out=sums[:-1])
+            sums[-1] = weights
             del output  # a view of its whole batch
-            if probs.numel():
-                yield place[0], px, probs
-            del probs  # before the next batch needs the memory
+            px, sums = self._settled(place, px, sums)
+            if sums.numel():
+                yield place[0], px, sums[:-1].div_(sums[-1:])
+            del sums  # before the next batch needs the memory
 
-    def _blended(self, place: Place, px: Ranges, probs: Tensor, weights: Tensor) -> tuple[Ranges, Tensor]:
-        """Add a tile to what earlier ones left, and return those of its px that are done with their means."""
-        sums = probs.new_empty((len(probs) + 1, *weights.shape))  # the last channel sums up the weights
-        torch.mul(probs, weights, out=sums[:-1])
-        sums[-1] = weights
+    def whole(self, tiles: Iterable[Tile], samples: int) -> Tensor:
+        """Return the means of so many images (samples, K, *S). Sums lie in the result, weights alone are left."""
+        means = torch.empty(0)
+        for place, output in tiles:
+            if not means.numel():
+                means = output.new_zeros((samples, len(output), *self.layout.sizes))
+            image, (px, inside) = means[place[0]], self.layout.covered(place)
+            image[(slice(None), *px)].addcmul_(output[(slice(None), *inside)], self.window[inside])
+            del output
+            px, weights = self._settled(place, px, self.window[inside][None].clone())
+            image[(slice(None), *px)].div_(weights)
+        return means
+
+    def _settled(self, place: Place, px: Ranges, sums: Tensor) -> tuple[Ranges, Tensor]:
+        """Add to sums (N, *px) what earlier tiles left there, and return those that no later tile covers."""
         for axis in reversed(range(len(px))):
             px, sums = self._passed(axis, place[1 + axis], px, sums)
-        return px, sums[:-1].div_(sums[-1:])
+        return px, sums
 
     def _passed(self, axis: int, start: int, px: Ranges, sums: Tensor) -> tuple[Ranges, Tensor]:
-        """Pass sums (K + 1, *px) along an axis: add what was left, leave what later tiles cover."""
+        """Pass sums (N, *px) along an axis: add what was left, leave what later tiles cover."""
         first, last = px[axis].start, px[axis].stop
         before, stop = self.layout.axes[axis].between(start)
         left = self._left_of(axis, sums)
@@ -79,7 +91,7 @@ class Blend:
         return (*px[:axis], slice(first, stop), *px[axis + 1 :]), sums.narrow(1 + axis, 0, stop - first)
 
     def _left_of(self, axis: int, sums: Tensor) -> Tensor:
-        """Room for what is left along an axis, made once the first tile tells the number of channels."""
+        """Room for what is left along an axis, made once the first tile tells how many sums there are."""
         if axis not in self._left:
             layout = self.layout
             shape = (*layout.output[:axis], layout.axes[axis].overlap, *layout.sizes[axis + 1 :])

@@ -68,12 +68,7 @@ def predict_tiled(
 
     tiles = Tiles(network, activation, read, len(image), batch_size, image.device, image.device)
     layout, predicted = tiles.laid_out(sizes, sides, overlap, border)
-    whole = torch.empty(0)
-    for sample, px, probs in Blend(layout, window_of(layout, blending).to(image.device)).parts(predicted):
-        if not whole.numel():
-            whole = probs.new_empty((len(image), len(probs), *sizes))
-        whole[sample][(slice(None), *px)] = probs
-    return whole
+    return Blend(layout, window_of(layout, blending).to(image.device)).whole(predicted, samples=len(image))
 
 
 @dataclass(frozen=True)

@@ -80,16 +80,10 @@ class CalibrationScores(PerClassMetric):
 
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
         """Turn bins (n, K, bins, 3) into rows per case and class, pooled figures and the reliability diagram."""
-        errors = calibration_error(measured).tolist()
         pooled = measured.sum(dim=0)
-        rows = [
-            {"case": case, "class": name, "ece": error}
-            for case, of_case in zip(cases, errors, strict=True)
-            for name, error in zip(self.scored, of_case, strict=True)
-        ]
         whole = calibration_error(pooled).tolist()
         return {
-            "rows": rows,
+            "rows": self.rows(cases, calibration_error(measured), lambda error: {"ece": error}),
             "set": {f"ece_pooled_{name}": error for name, error in zip(self.scored, whole, strict=True)},
             "chosen": {},
             "curves": {"reliability": dict(zip(self.scored, map(_diagram, pooled), strict=True))},

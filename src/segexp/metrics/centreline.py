@@ -59,12 +59,7 @@ class CentrelineScores(PerClassMetric):
 
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
         """Turn counts (n, K, 4) into rows per case and class."""
-        rows = [
-            {"case": case, "class": name, **_figures(*counts)}
-            for case, of_case in zip(cases, measured.tolist(), strict=True)
-            for name, counts in zip(self.scored, of_case, strict=True)
-        ]
-        return {"rows": rows, "set": {}, "chosen": {}}
+        return {"rows": self.rows(cases, measured, lambda counts: _figures(*counts)), "set": {}, "chosen": {}}
 
 
 def centre_line(mask: np.ndarray) -> np.ndarray:

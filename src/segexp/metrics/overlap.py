@@ -68,15 +68,9 @@ class OverlapScores(PerClassMetric):
 
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
         """Turn counts (n, K, 4) into rows per case and class and pooled figures."""
-        names = self.scored
-        rows = [
-            {"case": case, "class": name, **_ratios(*counts)}
-            for case, of_case in zip(cases, measured.tolist(), strict=True)
-            for name, counts in zip(names, of_case, strict=True)
-        ]
-        pooled = zip(names, measured.sum(dim=0).tolist(), strict=True)
+        pooled = zip(self.scored, measured.sum(dim=0).tolist(), strict=True)
         return {
-            "rows": rows,
+            "rows": self.rows(cases, measured, lambda counts: _ratios(*counts)),
             "set": {f"dice_pooled_{name}": _ratios(*counts)["dice"] for name, counts in pooled},
             "chosen": {},
         }

@@ -1,6 +1,7 @@
 """The frame of scores per case and foreground class, or overlapping region."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,6 +93,16 @@ class PerClassMetric(CaseMetric):
     def part_probs(self, probs: Tensor) -> Tensor:
         """Keep the channels (B, K, *S) of the parts that are scored."""
         return probs if self.multilabel else probs[:, 1:]
+
+    def rows(
+        self, cases: Sequence[int], measured: Tensor, figures: Callable[[Any], Mapping[str, float]]
+    ) -> list[dict[str, Any]]:
+        """Make a row per case and part of measurements (n, K, ...), each turned into named figures."""
+        return [
+            {"case": case, "class": name, **figures(found)}
+            for case, of_case in zip(cases, measured.tolist(), strict=True)
+            for name, found in zip(self.scored, of_case, strict=True)
+        ]
 
     def require_parts(self, probs: Tensor, target: Tensor) -> None:
         """Refuse channels or labels that have no name.

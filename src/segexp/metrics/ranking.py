@@ -111,11 +111,8 @@ class RankingScores(PerClassMetric):
 
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
         """Turn areas (n, K, 2) into rows per case and class; score the histogram."""
-        rows = [
-            {"case": case, "class": name, "roc_auc": roc_auc, "average_precision": average_precision}
-            for case, of_case in zip(cases, measured.tolist(), strict=True)
-            for name, (roc_auc, average_precision) in zip(self.scored, of_case, strict=True)
-        ]
+        names = ("roc_auc", "average_precision")
+        rows = self.rows(cases, measured, lambda areas: dict(zip(names, areas, strict=True)))
         falling = self.pooled.cpu().flip(-1).cumsum(-1)
         whole: dict[str, float] = {}
         for name, (negative, positive) in zip(self.scored, falling, strict=True):

@@ -116,11 +116,7 @@ class SurfaceScores(PerClassMetric):
 
     def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
         """Turn measurements (n, K, 2 + tolerances) into rows per case and class."""
-        rows = [
-            {"case": case, "class": name, **dict(zip(self.names, figures, strict=True))}
-            for case, of_case in zip(cases, measured.tolist(), strict=True)
-            for name, figures in zip(self.scored, of_case, strict=True)
-        ]
+        rows = self.rows(cases, measured, lambda figures: dict(zip(self.names, figures, strict=True)))
         return {"rows": rows, "set": {}, "chosen": {}}
 
     def _figures(self, pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray) -> list[float]:

@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from segexp.data import DataModule
-from segexp.data.patches import spacing_of, target_of, target_tensor
+from segexp.data.prepared import spacing_of, target_of, target_tensor
 from segexp.errors import short_path
 from segexp.metrics import score_observer, undefined
 from segexp.training.task import Task

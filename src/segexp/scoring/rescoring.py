@@ -13,7 +13,7 @@ from torch.nn.functional import one_hot
 
 from segexp.data import DataModule
 from segexp.data.case import Case
-from segexp.data.patches import spacing_of, target_of, target_tensor
+from segexp.data.prepared import spacing_of, target_of, target_tensor
 from segexp.inference.postprocess import PostProcess
 from segexp.metrics import CalibrationScores, CaseMetric, PartitionScores, RankingScores, joined, summarise
 

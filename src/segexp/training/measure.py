@@ -15,7 +15,7 @@ from pytorch_lightning.callbacks import Callback
 from torch.utils.data import DataLoader
 
 from segexp.data import DataModule
-from segexp.data.patches import target_tensor
+from segexp.data.prepared import target_tensor
 from segexp.training.task import Batch, Task
 
 WARM_UP = 3  # steps before the clock counts: memory is taken, algorithms are chosen
