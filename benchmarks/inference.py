@@ -7,9 +7,8 @@
 Network, tile, overlap (0.25), blending (gaussian), batch and border (none) are the same. Two tasks: from a float32
 image in memory to probabilities in memory, and from a uint8 file to a label file. For the second MONAI is given what
 its users write: the image as float32, the blended probabilities of all of it, then the class of the highest one; ours
-goes block by block. Both average probabilities. Our network is folded first (batch norms multiplied into convolutions,
-activations in place) and has channels-last weights, which counts as part of ours; columns "MONAI, folded" give MONAI
-that same network.
+goes block by block. Both average probabilities. Our network is made lighter first (``lightened``), which counts as part of ours;
+columns "MONAI, light" give MONAI that same copy.
 
 Each measurement is a process of its own: it predicts one small image to load what is loaded late, notes its resident
 memory, predicts (small images three times) and notes the median time and the peak above the memory before. Rounds go in
@@ -39,7 +38,7 @@ from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
 from segexp.analysis.record import processor
-from segexp.inference import TiledPredictor, folded, predict_blocks, predict_tiled
+from segexp.inference import TiledPredictor, lightened, predict_blocks, predict_tiled
 from segexp.models import UNet
 
 TASKS = ("probabilities", "labels")
@@ -51,7 +50,7 @@ CASES = {  # size, tile, batch, depth and base channels of the network, tasks
     "2-D, large": ((4096, 4096), 256, 4, 4, 16, TASKS[1:]),
     "3-D, large": ((128, 256, 256), 64, 4, 3, 16, TASKS[1:]),
 }
-WAYS = ("segexp", "MONAI", "MONAI, folded")
+WAYS = ("segexp", "MONAI", "MONAI, light")
 CLASSES, OVERLAP = 3, 0.25
 TOLERANCE = 1e-4  # of probabilities
 DIFFERENT = 1e-5  # share of pixels whose label may differ, where two classes are equally probable
@@ -104,16 +103,11 @@ def our_labels(network: nn.Module, image: np.ndarray, tile: int, batch: int, out
         out[block.px] = block.probs.max(0).indices.numpy()
 
 
-def prepared(network: nn.Module, dims: int) -> nn.Module:
-    return folded(network).to(memory_format={2: torch.channels_last, 3: torch.channels_last_3d}[dims])
-
-
 def job(way: str, task: str, case: str, folder: Path) -> Callable[[tuple[int, ...]], np.ndarray]:
     """Prepare one measurement: a function that predicts an image of a size and returns the output."""
     size, tile, batch, depth, base, _ = CASES[case]
-    dims = len(size)
-    network = make_network(dims, depth, base)
-    network = network if way == "MONAI" else prepared(network, dims)
+    network = make_network(len(size), depth, base)
+    network = network if way == "MONAI" else lightened(network)
 
     def predict(shape: tuple[int, ...]) -> np.ndarray:
         image = np.memmap(folder / "image", np.uint8, "r", shape=(1, *shape))
@@ -217,7 +211,7 @@ def write_blocks(path: Path, shape: tuple[int, ...]) -> None:
 def large(name: str) -> None:
     """Predict an image and write its labels, both mapped files; print a row."""
     shape, tile = LARGE[name]
-    network = prepared(make_network(len(shape), depth=1, base=2), len(shape))
+    network = lightened(make_network(len(shape), depth=1, base=2))
     settings = TiledPredictor(tile, overlap=0.125, batch_size=1)
     with tempfile.TemporaryDirectory() as folder:
         write_blocks(Path(folder) / "image", shape)

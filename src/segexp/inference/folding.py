@@ -3,13 +3,56 @@
 from collections import Counter
 from copy import deepcopy
 
-from torch import nn
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import linear
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
+from segexp.inference.ensemble import CPU_MEMORY_FORMATS
+
 _ALONE = (_ConvNd, _BatchNorm, _InstanceNorm, nn.GroupNorm)  # nobody else holds their output
+
+
+def lightened(network: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
+    """Copy a network for prediction on a device: ``folded``, and on CPUs in the order of memory that is fast there.
+
+    On CPUs weights are channels-last. PyTorch's convolution of volumes by kernels of one voxel takes five times as long
+    in that order as the product along the channels that it is, which takes its place.
+
+    Args:
+        network: In eval mode; it is not changed.
+        device: Where it will predict.
+
+    Returns:
+        A copy on that device that cannot be trained on; outputs equal but for rounding.
+
+    Raises:
+        ValueError: The network is in train mode.
+    """
+    light = folded(network).to(device)
+    order = CPU_MEMORY_FORMATS.get(max(weight.ndim for weight in light.parameters()))
+    if torch.device(device).type != "cpu" or order is None:
+        return light
+    for module in list(light.modules()):
+        for name, child in module.named_children():
+            if isinstance(child, nn.Conv3d) and child.kernel_size == child.stride == (1, 1, 1) and child.groups == 1:
+                setattr(module, name, _Product(child))
+    return light.to(memory_format=order)  # type: ignore[call-overload]
+
+
+class _Product(nn.Module):
+    """A convolution (B, C, *S) to (B, C', *S) by kernels of one pixel, as a product along the channels."""
+
+    def __init__(self, convolution: nn.Conv3d) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(convolution.weight.flatten(1), requires_grad=False)
+        self.bias = convolution.bias
+
+    def forward(self, x: Tensor) -> Tensor:
+        return linear(x.movedim(1, -1), self.weight, self.bias).movedim(-1, 1)
 
 
 def folded(network: nn.Module) -> nn.Module:

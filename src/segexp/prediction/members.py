@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segexp.errors import require_choice
-from segexp.inference import Members, TiledPredictor, folded, views
+from segexp.inference import Members, TiledPredictor, lightened, views
 from segexp.inference.averaging import UNTURNED
-from segexp.inference.ensemble import CPU_MEMORY_FORMATS
 from segexp.training.checkpoint import Model, open_model
 
 TTA = {"none": [UNTURNED], "flips": list(views(True, False)), "turns": list(views(True, True))}
@@ -87,17 +86,10 @@ def joined(
         if said["intensity"] not in rules:
             rules.append(said["intensity"])
         width = said["channels"] * (2 * said["context"] + 1)
-        network = _light(model.network).to(device)
+        network = lightened(model.network, device)
         networks.append(Part(network, rules.index(said["intensity"]) * width, width))
     tta = TTA[settings.tta]
     return Members(networks, tta, spread=settings.uncertainty and len(models) * len(tta) > 1), rules
-
-
-def _light(network: nn.Module) -> nn.Module:
-    """Copy a network for prediction: batch norms folded, weights in the order of memory that convolutions want."""
-    light = folded(network)
-    order = CPU_MEMORY_FORMATS.get(max(weight.ndim for weight in light.parameters()))
-    return light if order is None else light.to(memory_format=order)  # type: ignore[call-overload]
 
 
 @dataclass(frozen=True)
