@@ -7,8 +7,8 @@
 Network, tile, overlap (0.25), blending (gaussian), batch and border (none) are the same. Two tasks: from a float32
 image in memory to probabilities in memory, and from a uint8 file to a label file. For the second MONAI is given what
 its users write: the image as float32, the blended probabilities of all of it, then the class of the highest one; ours
-goes block by block. Both average probabilities. Our network is made lighter first (``lightened``), which counts as part of ours;
-columns "MONAI, light" give MONAI that same copy.
+goes block by block. Both average probabilities. Our network is made lighter first (``lightened``), which
+counts as part of ours; columns "MONAI, light" give MONAI that same copy.
 
 Each measurement is a process of its own: it predicts one small image to load what is loaded late, notes its resident
 memory, predicts (small images three times) and notes the median time and the peak above the memory before. Rounds go in
