@@ -7,6 +7,8 @@ from torch import Tensor, nn
 from segexp.inference import lightened
 from segexp.inference.folding import folded
 from segexp.models import FCN8s, UNet
+from segexp.models.blocks import PartedUp
+from tests.inference.live import LiveTensors
 
 
 def lived(network: nn.Module) -> nn.Module:
@@ -30,34 +32,74 @@ def both(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
         return lightened(network)(image), network(image)
 
 
+SETTINGS = [
+    {},
+    {"spatial_dims": 3},
+    {"spatial_dims": 3, "block": "residual", "attention": True, "squeeze_excitation": 2},
+    {"spatial_dims": 3, "norm": "none"},
+    {"spatial_dims": 3, "upsampling": "linear", "alignment": "crop"},
+    {"block": "residual", "activation": "silu"},
+    {"nested": True, "upsampling": "linear"},
+    {"attention": True, "activation": "leaky_relu", "upsampling": "pixel_shuffle"},
+    {"squeeze_excitation": 2, "activation": "elu"},
+    {"norm": "instance"},
+    {"norm": "group", "alignment": "crop"},
+    {"norm": "none", "deep_supervision": 1},
+]
+VALID = {"padding": "valid", "alignment": "crop"}
+
+
 @pytest.mark.parametrize(
-    "settings",
-    [
-        {},
-        {"spatial_dims": 3},
-        {"spatial_dims": 3, "block": "residual", "attention": True, "squeeze_excitation": 2},
-        {"spatial_dims": 3, "norm": "none"},
-        {"block": "residual", "activation": "silu"},
-        {"nested": True, "upsampling": "linear"},
-        {"attention": True, "activation": "leaky_relu", "upsampling": "pixel_shuffle"},
-        {"squeeze_excitation": 2, "activation": "elu"},
-        {"norm": "instance"},
-        {"norm": "group"},
-        {"norm": "none"},
-        {"padding": "valid", "alignment": "crop"},
-    ],
-    ids=str,
+    ("settings", "size"), [*((one, size) for one in SETTINGS for size in (44, 27)), (VALID, 44)], ids=str
 )
-def test_outputs_are_the_same(settings: dict) -> None:
+@pytest.mark.parametrize("batch", [1, 2])
+def test_outputs_are_the_same(settings: dict, size: int, batch: int) -> None:
+    """Odd sizes too, and single tiles, for which torch takes other convolutions."""
     network = lived(UNet(1, 3, base_channels=4, depth=2, **settings))
     weights = {name: value.clone() for name, value in network.state_dict().items()}
-    image = torch.randn(2, 1, *(44,) * settings.get("spatial_dims", 2))
+    image = torch.randn(batch, 1, *(size,) * settings.get("spatial_dims", 2))
     ours, theirs = both(network, image)
     torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
     assert all(torch.equal(value, weights[name]) for name, value in network.state_dict().items())
+
+
+@pytest.mark.parametrize("settings", [one for one in SETTINGS if "norm" not in one], ids=str)
+def test_norms_and_joined_maps_are_gone(settings: dict) -> None:
+    network = lived(UNet(1, 3, base_channels=4, depth=2, **settings))
     light = lightened(network)
-    assert norms(light) < max(norms(network), 1)
+    assert norms(light) == 0
     assert not any(isinstance(module, nn.Conv3d) and max(module.kernel_size) == 1 for module in light.modules())
+    possible = not {"attention", "nested", "block"} & set(settings)
+    assert any(isinstance(module, PartedUp) for module in light.modules()) == (possible or "nested" in settings)
+
+
+@pytest.mark.parametrize(("dims", "side"), [(2, 128), (3, 32)])
+def test_three_maps_of_full_size_are_held_at_a_time(dims: int, side: int) -> None:
+    """Where the network itself joins them, and holds the joined map through both convolutions of the block."""
+    network, image = lived(UNet(1, 2, spatial_dims=dims, base_channels=8, depth=2)), torch.randn(2, 1, *(side,) * dims)
+    peaks = []
+    for one in (network, lightened(network)):
+        with torch.inference_mode(), LiveTensors() as live:
+            one(image)
+        peaks.append(live.peak / (8 * image.nbytes))
+    assert peaks[0] > 3.9
+    assert peaks[1] < 3.1
+
+
+def test_only_plain_convolutions_are_replaced() -> None:
+    class Halved(nn.Conv2d):
+        def forward(self, x: Tensor) -> Tensor:
+            return super().forward(x) / 2
+
+    layers = [
+        *(Halved(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1, padding_mode="reflect")),
+        *(nn.Conv2d(4, 4, 3, padding="same"), nn.Conv2d(4, 4, 3, padding=1, groups=2), nn.Conv2d(4, 4, 3, dilation=2)),
+    ]
+    network = nn.Sequential(*layers).eval()
+    torch.testing.assert_close(*both(network, torch.randn(1, 4, 12, 12)), rtol=1e-4, atol=1e-5)
+    assert [type(layer) for layer in lightened(network)][:-1] == [type(layer) for layer in layers][:-1]
+    volumes = nn.Sequential(nn.Conv3d(2, 2, 1, padding=1), nn.Conv3d(2, 2, 3, stride=2)).eval()
+    torch.testing.assert_close(*both(volumes, torch.randn(1, 2, 6, 7, 8)), rtol=1e-4, atol=1e-5)
 
 
 def test_outputs_of_an_fcn_are_the_same() -> None:

@@ -3,8 +3,7 @@
 import gc
 import math
 import tracemalloc
-import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +11,10 @@ import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from segexp.inference import Members, SlicePredictor, TiledPredictor, predict_blocks, views
 from segexp.models import UNet
+from tests.inference.live import LiveTensors
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -124,34 +122,6 @@ def test_progress_counts_the_tiles() -> None:
     )
     assert len(list(blocks)) == 6
     assert seen == [(4, 6), (6, 6)]
-
-
-class LiveTensors(TorchDispatchMode):
-    """Counts the bytes of tensors made and not yet freed."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self.known: set[int] = set()
-
-    def __torch_dispatch__(self, func: Callable, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        result = func(*args, **(kwargs or {}))
-        for leaf in tree_leaves(result):
-            if isinstance(leaf, Tensor):
-                self.count(leaf.untyped_storage())
-        return result
-
-    def count(self, storage: Any) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self.known:
-            self.known.add(key)
-            self.now += size
-            self.peak = max(self.peak, self.now)
-            weakref.finalize(storage, self.forget, key, size)
-
-    def forget(self, key: int, size: int) -> None:
-        self.known.discard(key)
-        self.now -= size
 
 
 def mapped(path: Path, *shape: int) -> np.ndarray:

@@ -1,7 +1,9 @@
 """Networks made lighter for prediction alone, with the same outputs."""
 
 from collections import Counter
+from collections.abc import Callable
 from copy import deepcopy
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +19,11 @@ _ALONE = (_ConvNd, _BatchNorm, _InstanceNorm, nn.GroupNorm)  # nobody else holds
 
 
 def lightened(network: nn.Module, device: torch.device | str = "cpu") -> nn.Module:
-    """Copy a network for prediction on a device: ``folded``, and on CPUs in the order of memory that is fast there.
+    """Copy a network for prediction on a device: ``folded``, and on CPUs made of what is fast there.
 
-    On CPUs weights are channels-last. PyTorch's convolution of volumes by kernels of one voxel takes five times as long
-    in that order as the product along the channels that it is, which takes its place.
+    On CPUs weights are channels-last, convolutions are oneDNN's (see ``_Direct``) or, of volumes by kernels of one
+    voxel, products along the channels, and what has a method ``parted`` (the ``Up`` of a U-Net) gives way to what that
+    returns.
 
     Args:
         network: In eval mode; it is not changed.
@@ -36,15 +39,48 @@ def lightened(network: nn.Module, device: torch.device | str = "cpu") -> nn.Modu
     order = CPU_MEMORY_FORMATS.get(max(weight.ndim for weight in light.parameters()))
     if torch.device(device).type != "cpu" or order is None:
         return light
-    for module in list(light.modules()):
-        for name, child in module.named_children():
-            if isinstance(child, nn.Conv3d) and child.kernel_size == child.stride == (1, 1, 1) and child.groups == 1:
-                setattr(module, name, _Product(child))
+    _replace(light, lambda module: getattr(module, "parted", lambda: module)())
+    _replace(light, _faster)
     return light.to(memory_format=order)  # type: ignore[call-overload]
 
 
+def _replace(network: nn.Module, by: Callable[[nn.Module], nn.Module]) -> None:
+    """Put ``by`` of each module in its place."""
+    for module in list(network.modules()):
+        for name, child in module.named_children():
+            if (new := by(child)) is not child:
+                setattr(module, name, new)
+
+
+def _faster(module: nn.Module) -> nn.Module:
+    """Return a faster module in place of a convolution."""
+    if not (type(module) is nn.Conv2d or type(module) is nn.Conv3d) or module.groups > 1:
+        return module
+    if type(module) is nn.Conv3d and module.kernel_size == module.stride == (1, 1, 1) and not any(module.padding):
+        return _Product(module)
+    plain = module.padding_mode == "zeros" and not isinstance(module.padding, str)
+    known = module.weight.dtype == torch.float32 and torch.backends.mkldnn.is_available()
+    return _Direct(module) if plain and known else module
+
+
+class _Direct(nn.Module):
+    """A convolution by oneDNN whatever the size; torch takes others, up to ten times as slow, for one small tile."""
+
+    def __init__(self, convolution: nn.Conv2d | nn.Conv3d) -> None:
+        super().__init__()
+        self.weight, self.bias = convolution.weight, convolution.bias
+        self.padding: Any = convolution.padding
+        self.stride, self.dilation = convolution.stride, convolution.dilation
+
+    def forward(self, x: Tensor) -> Tensor:
+        return torch.mkldnn_convolution(x, self.weight, self.bias, self.padding, self.stride, self.dilation, groups=1)
+
+
 class _Product(nn.Module):
-    """A convolution (B, C, *S) to (B, C', *S) by kernels of one pixel, as a product along the channels."""
+    """A convolution (B, C, *S) to (B, C', *S) by kernels of one pixel, as a product along the channels.
+
+    Of volumes that are channels-last, PyTorch's convolution takes five times as long.
+    """
 
     def __init__(self, convolution: nn.Conv3d) -> None:
         super().__init__()

@@ -1,8 +1,8 @@
 """The parts of a U-Net (Ronneberger et al. 2015): DoubleConv, Down, Up, OutConv, in two and three dimensions."""
 
 import math
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -153,7 +153,7 @@ class Up(nn.Module):
         learned = upsampling in LEARNED_UPSAMPLING
         raised = skip_channels if learned else in_channels
         skips = skip_channels + more_skip_channels
-        self.alignment = alignment
+        self.alignment, self.joined_channels = alignment, (skip_channels, more_skip_channels, raised)
         self.upsample = make_upsampling(upsampling, in_channels, skip_channels, dims)
         self.gate = AttentionGate(skips, raised, dims) if attention else None
         mid = out_channels if learned else (skip_channels + in_channels) // 2
@@ -173,6 +173,59 @@ class Up(nn.Module):
         if self.gate is not None:
             fitted = [self.gate(torch.cat(fitted, dim=1), x)]
         return torch.cat([*fitted, x], dim=1)
+
+    def take(self, below: list[Tensor], skips: list[Tensor]) -> Tensor:
+        """Call ``forward`` with the last map of each list and take it off, so that no list holds what has served."""
+        return self.conv(self.join(below.pop(), skips.pop()))
+
+    def parted(self) -> nn.Module:
+        """Return a ``PartedUp``, which needs less memory for prediction; itself where there is none for it."""
+        one_skip = self.gate is None and not self.joined_channels[1]
+        return PartedUp(self) if one_skip and isinstance(self.conv, DoubleConv) else self
+
+
+class PartedUp(nn.Module):
+    """An ``Up`` that never joins its maps: its first convolution is parted into one of each, and their sum taken.
+
+    Outputs are equal but for rounding; it cannot be trained on.
+
+    Args:
+        up: Of plain blocks, without attention, with one skip connection.
+    """
+
+    def __init__(self, up: Up) -> None:
+        super().__init__()
+        joined, *rest = cast("Iterable[Any]", up.conv)
+        self.alignment, self.upsample, self.rest = up.alignment, up.upsample, nn.ModuleList(rest)
+        of_skip, _, of_raised = joined.weight.split(up.joined_channels, dim=1)
+        self.of_skip = _with_weights(joined, of_skip, joined.bias)
+        self.of_raised = _with_weights(joined, of_raised, None)
+
+    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
+        """Do as ``Up.forward`` does."""
+        return self.take([x], [skip])
+
+    def take(self, below: list[Tensor], skips: list[Tensor]) -> Tensor:
+        """Do as ``Up.take`` does."""
+        skip = skips.pop()
+        size: list[int] = list(skip.shape[2:])
+        if self.alignment == "crop":
+            size = [min(px, 2 * half) for px, half in zip(size, below[-1].shape[2:], strict=True)]
+        y = self.of_skip(fit_centre(skip, size))
+        del skip
+        y += self.of_raised(fit_centre(self.upsample(below.pop()), size))
+        for layer in self.rest:
+            y = layer(y)
+        return y
+
+
+def _with_weights(like: Any, weight: Tensor, bias: Tensor | None) -> nn.Module:
+    """Build a convolution like another one with other weights (C', C, *kernel)."""
+    channels, settings = weight.shape[1::-1], {"padding": like.padding, "bias": bias is not None}
+    convolution = nn.utils.skip_init(type(like), *channels, like.kernel_size, **settings)
+    convolution.weight = nn.Parameter(weight.detach(), requires_grad=False)
+    convolution.bias = bias
+    return convolution
 
 
 class OutConv(nn.Sequential):

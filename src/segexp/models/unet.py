@@ -133,7 +133,7 @@ class UNet(nn.Module):
             if self.training or every_head or self.nested:
                 rows[level].append(self._run(up, rows[level + 1][-1], *rows[level]))
             else:  # nothing holds a map that has served
-                rows[level].append(up.conv(up.join(rows[level + 1].pop(), rows[level].pop())))
+                rows[level].append(up.take(rows[level + 1], rows[level]))
         return rows
 
     def _run(self, module: nn.Module, *maps: Tensor) -> Tensor:
