@@ -33,3 +33,11 @@ def test_large_and_empty_images_are_drawn():
     drawn = draw_overlay(np.zeros((1, 10, 4000)), np.zeros((1, 10, 4000), bool))
     assert drawn.shape == (4, 2 * 1334 + GAP, 3)
     assert draw_overlay(np.ones((1, 3, 8, 8)), np.zeros((1, 3, 8, 8), bool)).shape == (256, 512 + GAP, 3)
+
+
+def test_classes_are_drawn_as_their_regions():
+    labels = np.random.default_rng(1).choice([0, 7, 40], (6, 260, 300)).astype(np.uint8)
+    labels[4, :130] = 40
+    image = np.random.default_rng(0).integers(0, 99, (1, 6, 260, 300), dtype=np.uint8)
+    regions = draw_overlay(image, np.stack([labels == 7, labels == 40]))
+    assert np.array_equal(draw_overlay(image, labels, [7, 40]), regions)

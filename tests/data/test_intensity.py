@@ -274,3 +274,16 @@ def test_real_slices_equal_scikit_learn():
     np.testing.assert_allclose(
         columns(network_values(ZScore(), image)), StandardScaler().fit_transform(columns(image)), atol=1e-5
     )
+
+
+def test_a_volume_in_another_order_of_memory_is_not_copied():
+    """As a mapped NIfTI, turned to right, anterior, superior, is."""
+    image = np.random.default_rng(0).integers(0, 999, (1, 150, 160, 170), dtype=np.int16)
+    turned = np.asfortranarray(image)[:, ::-1, :, ::-1]
+    expected = ZScore().of(np.ascontiguousarray(turned))
+    tracemalloc.start()
+    found = ZScore().of(turned)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found == expected
+    assert peak < 2**20 * (2 + 3 * 8 + 1)  # a piece in the file's type and three in float64

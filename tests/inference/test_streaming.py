@@ -179,6 +179,24 @@ def test_memory_is_what_the_documentation_says(tmp_path: Path, tile: tuple, size
     assert 4 * (classes + 1) * left < found < 4 * (classes + 1) * left + 4 * tiles
 
 
+@pytest.mark.parametrize("shape", [(2, 41, 30), (2, 19, 8, 13)])
+def test_overlaps_may_lie_in_files(tmp_path: Path, shape: tuple) -> None:
+    image, net, predictor = draw(*shape), network(len(shape) - 1), TiledPredictor(tile=8, overlap=0.5, border=0)
+    made = []
+
+    def room(wanted: tuple[int, ...]) -> np.ndarray:
+        made.append(np.memmap(tmp_path / f"{len(made)}", np.float32, "w+", shape=wanted))
+        return made[-1]
+
+    blocks = predict_blocks(net, image, unit, predictor, len(shape) - 1, room=room)
+    expected = predictor(net, torch.from_numpy(unit(image))[None])[0]
+    torch.testing.assert_close(joined(blocks, *shape[1:]), expected, rtol=0, atol=1e-6)
+    first = made[-1]  # the overlap of layers or rows: sums of three classes and of the weights
+    assert (len(made), len(first)) == (len(shape) - 1, 4)
+    assert first.shape[2:] == shape[2:]
+    assert first.any()
+
+
 def test_members_give_mean_and_spread() -> None:
     image, nets = draw(2, 30, 26), [network(2), network(2).double().float()]
     nn.init.normal_(nets[1][0].weight)

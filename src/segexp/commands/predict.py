@@ -23,7 +23,7 @@ from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, wri
 from segexp.data.inputs import Input, find_inputs, read_input
 from segexp.errors import short_path
 from segexp.prediction import Maps, Segmenter, Settings, open_models
-from segexp.prediction.maps import MAPPED, whole_values
+from segexp.prediction.maps import whole_values
 
 SETTINGS = {field.name: field.default for field in fields(Settings)}
 DEFAULTS = {
@@ -183,8 +183,7 @@ def _write(maps: Maps, case: Case, outputs: Outputs, said: Mapping[str, Any], fo
         write_map(mask, case, folder / path)
     for name, path in outputs.others.items():
         if name == "overlay":
-            layers = maps.labels if said["regions"] else [maps.labels == value for value in whole_values(said)[1:]]
-            Image.fromarray(draw_overlay(case.image, np.asarray(layers))).save(folder / path)
+            Image.fromarray(draw_overlay(case.image, maps.labels, whole_values(said)[1:])).save(folder / path)
         elif name == "probabilities":
             assert maps.probabilities is not None
             np.save(folder / path, in_file_axes(maps.probabilities, case))
@@ -212,8 +211,7 @@ def _require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: P
     label = label_dtype(whole_values(segmenter.description)).itemsize
     masks = 2 * pixels * max(label, len(outputs.masks))
     maps = pixels * sum({"probabilities": 4 * parts, "entropy": 8, "std": 8}.get(name, 0) for name in outputs.others)
-    resized = 4 * parts * pixels if segmenter.description["spacing"] and 4 * parts * pixels >= MAPPED else 0
-    needed, free = masks + maps + resized, shutil.disk_usage(folder).free
+    needed, free = masks + maps + segmenter.scratch(case), shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
             f"{case.files[0]} may take {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free: make "

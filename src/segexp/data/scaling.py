@@ -1,7 +1,7 @@
 """The maps from a case's gray values to the network's, and the measuring of their numbers.
 
-Sums run in float64 over pieces of a channel, so that a large volume is never copied to float64; percentiles come from
-at most ``SAMPLE`` evenly strided pixels.
+Sums run in float64 over pieces of a channel, whatever its order in memory, so that a large volume (a mapped file, say)
+is never copied; percentiles come from at most ``SAMPLE`` evenly strided pixels.
 """
 
 import math
@@ -54,7 +54,7 @@ def measure_channels(image: np.ndarray, valid: np.ndarray | None, bounds: Bounds
     Args:
         image: (C, *S).
         valid: (*S) bool, the pixels that count; None = all.
-        bounds: Says from all pixels of a channel (*S) and the valid ones (n,) what becomes 0 and 1.
+        bounds: Says from all pixels of a channel (*S) and the valid ones what becomes 0 and 1.
         clips: See ``Intensity``; mean and standard deviation are those after clipping.
 
     Raises:
@@ -64,14 +64,14 @@ def measure_channels(image: np.ndarray, valid: np.ndarray | None, bounds: Bounds
     _require_valid(image, valid)
     rows = []
     for channel in image:
-        values = channel.reshape(-1) if valid is None else channel[valid]
+        values = channel if valid is None else channel[valid]
         low, high = map(float, bounds(channel, values))
         rows.append((low, high, *_moments(values, low, high)))
     return intensity_of(rows, image.ndim, clips)
 
 
 def _moments(values: np.ndarray, low: float, high: float) -> tuple[float, float]:
-    """Mean and standard deviation of values (n,) after clipping; exactly 0 where they are constant."""
+    """Mean and standard deviation of values after clipping; exactly 0 where they are constant."""
     least, most = (min(max(float(extreme), low), high) for extreme in (values.min(), values.max()))
     if least == most:
         return least, 0.0
@@ -80,8 +80,8 @@ def _moments(values: np.ndarray, low: float, high: float) -> tuple[float, float]
 
 
 def _pieces(values: np.ndarray, low: float, high: float) -> Iterator[np.ndarray]:
-    for first in range(0, values.size, PIECE):
-        yield values[first : first + PIECE].astype(np.float64).clip(low, high)
+    for piece in np.nditer(values, ["external_loop", "buffered"], order="C", buffersize=PIECE):
+        yield np.asarray(piece, np.float64).clip(low, high)
 
 
 def intensity_of(rows: Sequence[tuple[float, ...]], ndim: int, clips: bool) -> Intensity:
@@ -93,8 +93,8 @@ def intensity_of(rows: Sequence[tuple[float, ...]], ndim: int, clips: bool) -> I
 
 
 def strided(values: np.ndarray, count: int) -> np.ndarray:
-    """Take at most ``count`` of values (n,), evenly strided."""
-    return values[:: max(1, math.ceil(values.size / count))]
+    """Take at most ``count`` of values, evenly strided: (n,)."""
+    return values.flat[:: max(1, math.ceil(values.size / count))]
 
 
 def require_finite(image: np.ndarray) -> None:

@@ -1,6 +1,6 @@
 """Putting the probabilities of tiles together again: windows and weighted means."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
@@ -8,6 +8,7 @@ from torch import Tensor
 from segexp.inference.layout import Layout, Place, Ranges
 
 Tile = tuple[Place, Tensor]  # with its output (K, *output)
+Room = Callable[[tuple[int, ...]], Tensor]
 Part = tuple[int, Ranges, Tensor]  # sample, px per axis, probabilities of these (K, *px)
 
 
@@ -38,10 +39,12 @@ class Blend:
     Args:
         layout: Where the tiles lie.
         window: (*output) weights of the pixels of a tile, on the device where tiles are added up.
+        room: Makes float32 tensors of a shape, on that device, for what is left along an axis; torch.empty without.
     """
 
-    def __init__(self, layout: Layout, window: Tensor) -> None:
+    def __init__(self, layout: Layout, window: Tensor, room: Room | None = None) -> None:
         self.layout, self.window = layout, window
+        self.room = room or window.new_empty
         self._left: dict[int, Tensor] = {}
 
     def parts(self, tiles: Iterable[Tile]) -> Iterator[Part]:
@@ -95,5 +98,5 @@ class Blend:
         if axis not in self._left:
             layout = self.layout
             shape = (*layout.output[:axis], layout.axes[axis].overlap, *layout.sizes[axis + 1 :])
-            self._left[axis] = sums.new_empty((len(sums), *shape))
+            self._left[axis] = self.room((len(sums), *shape))
         return self._left[axis]

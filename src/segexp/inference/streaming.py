@@ -42,6 +42,7 @@ def predict_blocks(
     device: torch.device | str = "cpu",
     accumulate: str = "device",
     progress: Progress | None = None,
+    room: Callable[[tuple[int, ...]], np.ndarray] | None = None,
 ) -> Iterator[Block]:
     """Predict an image tile by tile and hand it out in blocks, each px once.
 
@@ -63,6 +64,8 @@ def predict_blocks(
         accumulate: Where overlapping tiles are added up: "device", or "cpu" where their overlaps are too large for
             the device.
         progress: Called after each batch with the number of tiles done and that of all tiles.
+        room: Makes float32 arrays of a shape for overlaps that are kept on the CPU, such as mapped files where they are
+            large; None = all in memory.
 
     Raises:
         ValueError: The image does not go with the network, a setting is out of range, or the output of the network
@@ -84,7 +87,9 @@ def predict_blocks(
     tiles = Tiles(network, activation, read, samples, settings.batch_size, device, blended_on, progress)
     sides = tile_sides(settings.tile, sizes, image.shape)
     layout, predicted = tiles.laid_out(sizes, sides, settings.overlap, settings.border)
-    for sample, px, probs in Blend(layout, window_of(layout, settings.blending).to(blended_on)).parts(predicted):
+    window = window_of(layout, settings.blending).to(blended_on)
+    made = (lambda shape: torch.from_numpy(room(shape))) if room and blended_on.type == "cpu" else None
+    for sample, px, probs in Blend(layout, window, made).parts(predicted):
         if slices:
             yield Block((slice(sample, sample + 1), *px), probs[:, None].cpu())
         else:

@@ -1,5 +1,6 @@
 """From trained models and an image to labels: what ``segexp predict`` does with each file, for use from Python."""
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -16,7 +17,7 @@ from segexp.data.intensity import rule_from
 from segexp.errors import require_choice
 from segexp.inference import Block, predict_blocks, to_size
 from segexp.inference.postprocess import PostProcess
-from segexp.prediction.maps import Maps, room_for
+from segexp.prediction.maps import MAPPED, Maps, room_for
 from segexp.prediction.members import TTA, Settings, device_of, joined, predictor_of, require_same
 from segexp.training.checkpoint import Model
 
@@ -87,6 +88,17 @@ class Segmenter:
         """Classes or regions that the networks tell apart."""
         return len(self.description["regions"] or self.description["class_names"])
 
+    def scratch(self, case: Case) -> int:
+        """Bytes that arrays other than the maps may take on the disk: overlaps of tiles and resampled probabilities."""
+        size, spacing, tile = case.image.shape[1:], self.description["spacing"], self.predictor.tile
+        small = [px * own / new for px, own, new in zip(size, case.spacing, spacing or case.spacing, strict=False)]
+        side = tile if isinstance(tile, int) or tile is None else max(tile)
+        channels = self.parts * (1 + self.members.spread)
+        numbers = [(channels + 1) * (side or 0) * math.prod(small[1 - self.description["spatial_dims"] :])]
+        if spacing:
+            numbers += [channels * math.prod(small), channels * math.prod(size)]
+        return sum(math.ceil(4 * count) for count in numbers if 4 * count >= MAPPED)
+
     def __call__(self, case: Case, folder: Path | None = None, progress: Progress | None = None) -> Maps:
         """Predict a case.
 
@@ -149,6 +161,7 @@ class Segmenter:
             self.device,
             self.settings.accumulate,
             progress,
+            partial(room_for, dtype=np.float32, folder=folder),
         )
         return blocks if case.image.shape[1:] == size else _resized(blocks, case.image.shape[1:], size, folder)
 
@@ -181,7 +194,7 @@ def _resized(
     small = torch.empty(0)
     for block in blocks:
         if not small.numel():
-            small = torch.empty(len(block.probs), *small_size)
+            small = torch.from_numpy(room_for((len(block.probs), *small_size), np.float32, folder))
         small[(slice(None), *block.px)] = block.probs
     large = torch.from_numpy(room_for((len(small), *size), np.float32, folder))
     for channel, probs in zip(large, small, strict=True):

@@ -213,6 +213,15 @@ def test_channels_are_1_or_3(tmp_path):
         read_image(tmp_path / "a.png", 2)
 
 
+def test_an_image_beyond_the_limit_of_pillow_is_read(tmp_path):
+    limit = Image.MAX_IMAGE_PIXELS
+    side = 13_400  # squared, more than twice that
+    assert side**2 > 2 * limit
+    save_png(tmp_path / "scan.png", 1, 0, [b"\0" * (side // 8)] * side, width=side)
+    assert read_image(tmp_path / "scan.png", 1).shape == (1, side, side)
+    assert limit == Image.MAX_IMAGE_PIXELS
+
+
 def test_decompression_bomb_is_refused(tmp_path):
     save_png(tmp_path / "bomb.png", 8, 0, [b"\0"], width=2_000_000_000)
     with pytest.raises(ValueError, match=r"bomb\.png cannot be read .*decompression bomb"):

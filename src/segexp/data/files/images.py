@@ -2,7 +2,7 @@
 
 Pixels come as the file stores them: no rescaling, and a rotation noted in EXIF is not applied (masks have none).
 Tifffile reads TIFF, Pillow the rest and the TIFFs that tifffile needs codecs for (LZW, JPEG); OpenCV takes what Pillow
-would cut to 8 bits (16-bit colour). Pillow's limits against decompression bombs stay on.
+would cut to 8 bits (16-bit colour). Compressed files of more than 2^30 pixels are refused as decompression bombs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -13,13 +13,14 @@ from typing import Any
 import cv2
 import numpy as np
 import tifffile
-from PIL import Image, ImageSequence
+from PIL import Image, ImageFile, ImageSequence
 
 from segexp.errors import require_choice
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
+_MOST_PIXELS = 2**30  # that Pillow decodes for us; OpenCV has the same limit
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV weigh red, green and blue
 
 
@@ -248,7 +249,7 @@ def _needs_pillow(page: tifffile.TiffPage) -> bool:
 
 
 def _decode_pillow(path: Path, indices: bool) -> np.ndarray:
-    with Image.open(path, formats=_FORMATS) as image:
+    with _opened(path) as image:
         wide = image.mode in ("RGB", "RGBA") and ";16" in str(image.tile)
         image.load()
         if wide:
@@ -256,6 +257,23 @@ def _decode_pillow(path: Path, indices: bool) -> np.ndarray:
         if image.mode in ("P", "PA") and not indices:
             return np.array(image.convert("RGBA"))
         return np.array(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "LAB") else image)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
+    """Open with a limit of our own: Pillow's is below the scan of a slide."""
+    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        image = Image.open(path, formats=_FORMATS)
+    finally:
+        Image.MAX_IMAGE_PIXELS = kept
+    with image:
+        if image.width * image.height > _MOST_PIXELS:
+            raise ValueError(
+                f"{image.width} x {image.height} pixels are more than {_MOST_PIXELS} and may be a decompression bomb: "
+                "such images are read from uncompressed TIFF files, tile by tile"
+            )
+        yield image
 
 
 def _decode_opencv(path: Path) -> np.ndarray:
@@ -266,5 +284,5 @@ def _decode_opencv(path: Path) -> np.ndarray:
 
 
 def _pillow_pages(path: Path) -> np.ndarray:
-    with Image.open(path, formats=_FORMATS) as image:
+    with _opened(path) as image:
         return np.stack([np.array(page) for page in ImageSequence.Iterator(image)])
