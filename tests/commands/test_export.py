@@ -1,6 +1,8 @@
 """``segexp export`` on a real run."""
 
 import json
+import re
+import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +15,7 @@ from segexp.commands.train import train
 from segexp.config import compose
 from segexp.inference import predict_tiled
 from segexp.training.checkpoint import open_model
+from segexp.training.package import SUFFIXES
 from tests.small import SMALL
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -43,8 +46,7 @@ def test_a_run_becomes_a_package_with_its_scores(run, capsys):
         assert torch.equal(tensor, again.network.state_dict()[name])
 
 
-def test_a_package_becomes_onnx_that_numpy_can_use(run, tmp_path, capsys):
-    """The five lines of docs/export.md, on a synthetic case that training has not seen."""
+def test_a_package_becomes_onnx(run, tmp_path, capsys):
     export([f"run={run}", f"output={tmp_path / 'net.safetensors'}"])
     export([f"run={tmp_path / 'net.safetensors'}", "format=onnx"])
     said = capsys.readouterr().out
@@ -53,15 +55,28 @@ def test_a_package_becomes_onnx_that_numpy_can_use(run, tmp_path, capsys):
     assert {path.name for path in tmp_path.iterdir()} == {
         f"{name}{more}" for name in ("net.safetensors", "model.onnx") for more in ("", ".json")
     }
-    content = json.loads((tmp_path / "model.onnx.json").read_text())
-    assert content["scores"] is not None
-    image = np.random.default_rng(0).normal(100, 30, (48, 64)).astype(np.float32)
-    session = onnxruntime.InferenceSession(tmp_path / "model.onnx")
-    logits = session.run(None, {"image": ((image - image.mean()) / image.std())[None, None]})[0]
-    mask = logits[0].argmax(0)
+    assert json.loads((tmp_path / "model.onnx.json").read_text())["scores"] is not None
+
+
+def five_lines() -> dict[str, str]:
+    """The programs of the page, by the word before them."""
+    page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
+    part = page.split("## Use it from Python in five lines")[1].split("\n## ")[0]
+    found = re.findall(r"^(\S+), with [^`]*?:(?:[^`]|`[^`]*`)*?\n\n((?:    .*\n)+)", part, re.MULTILINE)
+    return {name: textwrap.dedent(program) for name, program in found}
+
+
+@pytest.mark.parametrize(("form", "name"), [("safetensors", "safetensors"), ("onnx", "ONNX"), ("torch_export", ".pt2")])
+def test_the_five_lines_of_the_page_run_as_they_stand(run, tmp_path, monkeypatch, form, name):
+    """On an image that one tile covers, each gives the mask of the network itself."""
+    export([f"run={run}", f"format={form}", f"output={tmp_path / 'model'}{SUFFIXES[form]}", "verify=false"])
+    monkeypatch.chdir(tmp_path)
+    image = np.random.default_rng(0).normal(100, 30, (32, 32)).astype(np.float32)
+    found = {"image": image}
+    exec(five_lines()[name], found)
     with torch.no_grad():
         wanted = open_model(run).network(torch.from_numpy((image - image.mean()) / image.std())[None, None])
-    assert (mask == wanted[0].argmax(0).numpy()).mean() > 0.999
+    assert (np.asarray(found["mask"]) == wanted[0].argmax(0).numpy()).mean() > 0.999
 
 
 def test_scores_are_those_of_the_best_epoch_alone(run, tmp_path):
