@@ -2,12 +2,13 @@
 
 import json
 
+import numpy as np
 import pytest
 import torch
 
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.inference import FlipTurnPredictor, TiledPredictor
+from segexp.inference import FlipTurnPredictor, Members, TiledPredictor, lightened, predict_blocks, views
 from segexp.models import UNet
 from segexp.training.performance import Performance
 
@@ -43,3 +44,18 @@ def test_gpu_predicts_what_the_cpu_predicts(channels_last):
     expected = predict(network, image)
     Performance(channels_last=channels_last, tf32=False).apply(network, 2)
     torch.testing.assert_close(predict(network.cuda(), image.cuda()).cpu(), expected, atol=1e-4, rtol=1e-3)
+
+
+@pytest.mark.parametrize("accumulate", ["device", "cpu"])
+@pytest.mark.parametrize("dims", [2, 3])
+def test_gpu_predicts_blocks_of_a_lighter_network_as_the_cpu_does(accumulate, dims):
+    torch.manual_seed(0)
+    network = UNet(spatial_dims=dims, base_channels=8, depth=2).eval()
+    image = np.random.default_rng(0).random((1, *(45,) * dims))
+    settings = TiledPredictor(tile=32, batch_size=3)
+    expected = settings(Members([network], list(views())), torch.from_numpy(image[None]).float())[0]
+    Performance(channels_last=False, tf32=False).apply(network, dims)
+    members = Members([lightened(network, "cuda")], list(views()))
+    where = {"device": "cuda", "accumulate": accumulate}
+    for px, probs in predict_blocks(members, image, np.float32, settings, dims, **where):
+        torch.testing.assert_close(probs, expected[(slice(None), *px)], atol=1e-4, rtol=1e-3)
