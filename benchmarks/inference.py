@@ -30,6 +30,7 @@ import threading
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,7 @@ from torch import Tensor, nn
 from segexp.analysis.record import processor
 from segexp.inference import TiledPredictor, lightened, predict_blocks, predict_tiled
 from segexp.models import UNet
+from segexp.prediction.maps import room_for
 
 TASKS = ("probabilities", "labels")
 CASES = {  # size, tile, batch, depth and base channels of the network, tasks
@@ -219,7 +221,8 @@ def large(name: str) -> None:
         labels = np.memmap(Path(folder) / "labels", np.uint8, "w+", shape=shape)
         before, watch, start = resident("RssAnon"), Watch(), time.perf_counter()
         watch.start()
-        for block in predict_blocks(network, image, unit, settings, spatial_dims=len(shape)):
+        room = partial(room_for, dtype=np.float32, folder=Path(folder))  # large overlaps lie in files
+        for block in predict_blocks(network, image, unit, settings, spatial_dims=len(shape), room=room):
             labels[block.px] = block.probs.max(0).indices.numpy()
         labels.flush()
         watch.over.set()
