@@ -20,10 +20,11 @@ from segexp.commands.export import export
 from segexp.commands.predict import _endings, predict
 from segexp.commands.train import train
 from segexp.config import compose
+from segexp.data import Case
 from segexp.data.sources import Chase, Synthetic
 from segexp.data.sources.chase import NAMES, OBSERVERS
 from segexp.models import UNet
-from segexp.prediction import open_models, segment
+from segexp.prediction import Segmenter, Settings, open_models, segment
 from segexp.training.checkpoint import Model, open_model
 from tests.data.files.test_volumes import DIRECTIONS
 from tests.small import SMALL
@@ -417,6 +418,18 @@ def test_a_full_disk_is_told_before_the_prediction(flat, images, tmp_path, monke
         predict([f"run={flat}", f"input={images}", f"output={tmp_path / 'out'}"])
     assert "0.0 GB are free: make room" in capsys.readouterr().err
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_what_is_kept_in_files_beside_the_maps_is_counted(flat):
+    """Overlaps of a row of tiles: two classes and the weights, at most a tile high; resampled, also probabilities."""
+    wide = Case("wide", np.broadcast_to(np.uint8(0), (1, 64, 1 << 20)), None, (2.0, 2.0), "mm")
+    model = open_model(flat)
+    assert Segmenter([model], Settings(tile=32)).scratch(wide) == 4 * 3 * 32 << 20
+    assert Segmenter([model], Settings(tile=16)).scratch(wide) == 0  # small enough for memory
+    spaced = replace(model, description=model.description | {"spacing": [1.0, 1.0]})
+    probabilities = 4 * 2 * 64 << 20
+    found = Segmenter([spaced], Settings(tile=32)).scratch(wide)
+    assert found == 2 * (4 * 3 * 32 << 20) + 4 * probabilities + probabilities
 
 
 def test_ctrl_c_leaves_only_whole_files(flat, images, tmp_path):

@@ -64,7 +64,7 @@ def _faster(module: nn.Module) -> nn.Module:
 
 
 class _Direct(nn.Module):
-    """A convolution by oneDNN whatever the size; torch takes others, up to ten times as slow, for one small tile."""
+    """A convolution by oneDNN whatever the size; torch takes slower ones for one small tile."""
 
     def __init__(self, convolution: nn.Conv2d | nn.Conv3d) -> None:
         super().__init__()

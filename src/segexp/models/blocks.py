@@ -165,11 +165,7 @@ class Up(nn.Module):
 
     def join(self, x: Tensor, *skips: Tensor) -> Tensor:
         """Up-sample x and put it behind the skips, as channels: the block's input."""
-        x = self.upsample(x)
-        size: list[int] = list(skips[0].shape[2:])
-        if self.alignment == "crop":
-            size = [min(axis) for axis in zip(*(one.shape[2:] for one in (x, *skips)), strict=True)]
-        x, *fitted = (fit_centre(one, size) for one in (x, *skips))
+        x, *fitted = _fitted(self.alignment, self.upsample(x), *skips)
         if self.gate is not None:
             fitted = [self.gate(torch.cat(fitted, dim=1), x)]
         return torch.cat([*fitted, x], dim=1)
@@ -207,16 +203,22 @@ class PartedUp(nn.Module):
 
     def take(self, below: list[Tensor], skips: list[Tensor]) -> Tensor:
         """Do as ``Up.take`` does."""
-        skip = skips.pop()
-        size: list[int] = list(skip.shape[2:])
-        if self.alignment == "crop":
-            size = [min(px, 2 * half) for px, half in zip(size, below[-1].shape[2:], strict=True)]
-        y = self.of_skip(fit_centre(skip, size))
+        x, skip = _fitted(self.alignment, self.upsample(below.pop()), skips.pop())
+        y = self.of_skip(skip)
         del skip
-        y += self.of_raised(fit_centre(self.upsample(below.pop()), size))
+        y += self.of_raised(x)
+        del x
         for layer in self.rest:
             y = layer(y)
         return y
+
+
+def _fitted(alignment: str, x: Tensor, *skips: Tensor) -> list[Tensor]:
+    """Bring all maps to one size: that of the first skip, or of the smallest with alignment "crop"."""
+    size: list[int] = list(skips[0].shape[2:])
+    if alignment == "crop":
+        size = [min(axis) for axis in zip(*(one.shape[2:] for one in (x, *skips)), strict=True)]
+    return [fit_centre(one, size) for one in (x, *skips)]
 
 
 def _with_weights(like: Any, weight: Tensor, bias: Tensor | None) -> nn.Module:
