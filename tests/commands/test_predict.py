@@ -2,12 +2,14 @@
 
 import csv
 import json
+import os
 import shutil
 import signal
 import threading
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -451,3 +453,27 @@ def test_ctrl_c_leaves_only_whole_files(flat, images, tmp_path):
     assert 1 <= len(left) < 8
     for path in left:
         assert tifffile.imread(path).shape == large.shape
+
+
+@pytest.mark.parametrize("call", ["mkdir", "rmdir", "replace"])
+def test_ctrl_c_at_bad_moments(flat, images, tmp_path, monkeypatch, call):
+    """Just after the hidden folder of an image was made, while it is emptied, and between mask and overlay."""
+    out, real, signals = tmp_path / "out", getattr(os, call), []
+
+    def stopped(*given: Any, **more: Any) -> None:
+        if call != "rmdir":
+            real(*given, **more)
+        if not signals and ".part-" in str(given[0]):
+            signals.append(given)
+            signal.raise_signal(signal.SIGINT)
+        if call == "rmdir":
+            real(*given, **more)
+
+    monkeypatch.setattr(os, call, stopped)
+    words = [f"run={flat}", f"input={images}", f"output={out}", "overlays=true", "device=cpu"]
+    with pytest.raises(KeyboardInterrupt):
+        predict(words)
+    assert signals
+    assert not list(out.glob(".*"))
+    predict(words)
+    assert len(list(out.iterdir())) == 2 * len(list(images.iterdir()))

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-import tempfile
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -88,16 +88,21 @@ def predict(words: list[str]) -> None:
     jobs = {found: outputs_of(found, segmenter, given["overlays"]) for found in inputs}
     _require_free(jobs, folder)
     waiting = [found for found in inputs if given["overwrite"] or not _done(jobs[found], folder)]
+    part = folder / f".part-{uuid.uuid4().hex}"
     failures = {}
-    with _bar() as bar:
-        task = bar.add_task("", total=len(waiting))
-        for found in waiting:
-            bar.update(task, description=found.name)
-            try:
-                _predict_one(found, jobs[found], segmenter, folder, given["spacing"], _Tiles(bar))
-            except Exception as error:  # a bad file must not cost the others
-                failures[found] = error
-            bar.advance(task)
+    try:
+        with _bar() as bar:
+            task = bar.add_task("", total=len(waiting))
+            for found in waiting:
+                bar.update(task, description=found.name)
+                try:
+                    _predict_one(found, jobs[found], segmenter, folder, part, given["spacing"], _Tiles(bar))
+                except Exception as error:  # a bad file must not cost the others
+                    failures[found] = error
+                shutil.rmtree(part, ignore_errors=True)
+                bar.advance(task)
+    finally:  # wherever a signal came, also while the folder was being made or emptied
+        shutil.rmtree(part, ignore_errors=True)
     _report(len(waiting) - len(failures), len(inputs) - len(waiting), failures, folder)
     if failures:
         sys.exit(1)
@@ -160,22 +165,22 @@ def _predict_one(
     outputs: Outputs,
     segmenter: Segmenter,
     folder: Path,
+    part: Path,
     spacing: Sequence[float] | None,
     tiles: "_Tiles",
 ) -> None:
-    """Predict an input into a hidden folder, and put the files in their places once all are whole."""
+    """Predict an input into a hidden folder, part, and put the files in their places once all are whole."""
     case = read_input(found, segmenter.channels, spacing)
     folder.mkdir(parents=True, exist_ok=True)
     _require_space(case, outputs, segmenter, folder)
-    with tempfile.TemporaryDirectory(prefix=".part-", dir=folder, ignore_cleanup_errors=True) as name:
-        part = Path(name)
-        maps = segmenter(case, part, tiles)
-        for path in outputs.paths:
-            (part / path).parent.mkdir(parents=True, exist_ok=True)
-        _write(maps, case, outputs, segmenter.description, part)
-        for path in outputs.paths:
-            (folder / path).parent.mkdir(parents=True, exist_ok=True)
-            os.replace(part / path, folder / path)
+    part.mkdir(exist_ok=True)
+    maps = segmenter(case, part, tiles)
+    for path in outputs.paths:
+        (part / path).parent.mkdir(parents=True, exist_ok=True)
+    _write(maps, case, outputs, segmenter.description, part)
+    for path in outputs.paths:
+        (folder / path).parent.mkdir(parents=True, exist_ok=True)
+        os.replace(part / path, folder / path)
 
 
 def _write(maps: Maps, case: Case, outputs: Outputs, said: Mapping[str, Any], folder: Path) -> None:
