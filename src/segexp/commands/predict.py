@@ -5,6 +5,7 @@ import os
 import re
 import shutil
 import sys
+import threading
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
@@ -99,10 +100,10 @@ def predict(words: list[str]) -> None:
                     _predict_one(found, jobs[found], segmenter, folder, part, given["spacing"], _Tiles(bar))
                 except Exception as error:  # a bad file must not cost the others
                     failures[found] = error
-                shutil.rmtree(part, ignore_errors=True)
+                _remove(part)
                 bar.advance(task)
     finally:  # wherever a signal came, also while the folder was being made or emptied
-        shutil.rmtree(part, ignore_errors=True)
+        _remove(part)
     _report(len(waiting) - len(failures), len(inputs) - len(waiting), failures, folder)
     if failures:
         sys.exit(1)
@@ -181,6 +182,13 @@ def _predict_one(
     for path in outputs.paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         os.replace(part / path, folder / path)
+
+
+def _remove(folder: Path) -> None:
+    """Remove a folder in another thread: Ctrl-C comes to the main one, so it can neither stop nor disturb this."""
+    remover = threading.Thread(target=shutil.rmtree, args=(folder, True))
+    remover.start()
+    remover.join()
 
 
 def _write(maps: Maps, case: Case, outputs: Outputs, said: Mapping[str, Any], folder: Path) -> None:
