@@ -5,8 +5,6 @@ import os
 import re
 import shutil
 import sys
-import threading
-import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -20,6 +18,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from segexp.analysis.overlays import draw_overlay
 from segexp.commands.words import REQUIRED, parse
 from segexp.data.case import Case
+from segexp.data.files.hidden import hidden_folder, remove_folder
 from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_map
 from segexp.data.inputs import Input, find_inputs, read_input
 from segexp.errors import short_path
@@ -89,21 +88,17 @@ def predict(words: list[str]) -> None:
     jobs = {found: outputs_of(found, segmenter, given["overlays"]) for found in inputs}
     _require_free(jobs, folder)
     waiting = [found for found in inputs if given["overwrite"] or not _done(jobs[found], folder)]
-    part = folder / f".part-{uuid.uuid4().hex}"
     failures = {}
-    try:
-        with _bar() as bar:
-            task = bar.add_task("", total=len(waiting))
-            for found in waiting:
-                bar.update(task, description=found.name)
-                try:
-                    _predict_one(found, jobs[found], segmenter, folder, part, given["spacing"], _Tiles(bar))
-                except Exception as error:  # a bad file must not cost the others
-                    failures[found] = error
-                _remove(part)
-                bar.advance(task)
-    finally:  # wherever a signal came, also while the folder was being made or emptied
-        _remove(part)
+    with hidden_folder(folder, "part") as part, _bar() as bar:
+        task = bar.add_task("", total=len(waiting))
+        for found in waiting:
+            bar.update(task, description=found.name)
+            try:
+                _predict_one(found, jobs[found], segmenter, folder, part, given["spacing"], _Tiles(bar))
+            except Exception as error:  # a bad file must not cost the others
+                failures[found] = error
+            remove_folder(part)
+            bar.advance(task)
     _report(len(waiting) - len(failures), len(inputs) - len(waiting), failures, folder)
     if failures:
         sys.exit(1)
@@ -182,13 +177,6 @@ def _predict_one(
     for path in outputs.paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         os.replace(part / path, folder / path)
-
-
-def _remove(folder: Path) -> None:
-    """Remove a folder in another thread: Ctrl-C comes to the main one, so it can neither stop nor disturb this."""
-    remover = threading.Thread(target=shutil.rmtree, args=(folder, True))
-    remover.start()
-    remover.join()
 
 
 def _write(maps: Maps, case: Case, outputs: Outputs, said: Mapping[str, Any], folder: Path) -> None:

@@ -1,7 +1,6 @@
 """Handing a trained network over: safetensors, ONNX or torch.export, compared with the network before it is done."""
 
 import logging
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 import segexp
+from segexp.data.files.hidden import hidden_folder
 from segexp.errors import require_choice
 from segexp.training.checkpoint import Model, open_model
 from segexp.training.graph_sizes import graph_sizes
@@ -63,8 +63,9 @@ def export(
     if path.suffix != SUFFIXES[form]:
         raise ValueError(f"output={path} must end in {SUFFIXES[form]} for format={form}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".export-") as folder:
-        draft = Path(folder) / path.name
+    with hidden_folder(path.parent, "export") as folder:
+        folder.mkdir()
+        draft = folder / path.name
         WRITERS[form](model, draft)
         content = _content(model, form, facts)
         write_content(draft, content)

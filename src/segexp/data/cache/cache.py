@@ -12,8 +12,6 @@ import hashlib
 import json
 import logging
 import os
-import shutil
-import uuid
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -27,6 +25,7 @@ from segexp import __version__
 from segexp.data.cache.hashes import FileHashes, hash_code, hash_module, hash_plain
 from segexp.data.cache.plain import from_json, to_json
 from segexp.data.case import Case, Entry
+from segexp.data.files.hidden import hidden_folder
 from segexp.errors import require_at_least
 
 _FORMAT = 1
@@ -99,18 +98,16 @@ class CaseCache:
 
     def _stored(self, place: Path, case: Case) -> tuple[Case, str]:
         """Write a case beside its place, then rename; who comes second finds the place taken and drops his copy."""
-        own = place.with_name(f".new-{uuid.uuid4().hex}")
         failure = None
-        try:
-            own.mkdir(parents=True)
-            _write(own, case)
-            if not _opened(place):
-                _remove(place)  # damaged
-                own.rename(place)
-        except OSError as error:
-            failure = error
-        finally:
-            shutil.rmtree(own, ignore_errors=True)
+        with hidden_folder(place.parent, "new") as own:
+            try:
+                own.mkdir(parents=True)
+                _write(own, case)
+                if not _opened(place):
+                    _remove(place)  # damaged
+                    own.rename(place)
+            except OSError as error:
+                failure = error
         found = _opened(place)
         if failure and not found:
             self._warn(place.parent.parent, failure)
@@ -233,7 +230,5 @@ def _weighed(folder: Path) -> Iterator[tuple[float, int, Path]]:
 
 def _remove(place: Path) -> None:
     """Remove a case at once from the sight of other processes."""
-    gone = place.with_name(f".old-{uuid.uuid4().hex}")
-    with suppress(OSError):  # not there, or removed by another process
+    with hidden_folder(place.parent, "old") as gone, suppress(OSError):  # not there, or removed by another process
         place.rename(gone)
-        shutil.rmtree(gone, ignore_errors=True)
