@@ -14,11 +14,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.analysis.synthetic_runs import Sweep, write_runs
+from tests.comparison.synthetic_runs import Sweep, write_runs
 
-from segexp.analysis.comparison import compare
-from segexp.analysis.page import page
-from segexp.analysis.runs import find_runs
+from segexp.comparison.comparison import compare
+from segexp.comparison.page import page
+from segexp.runs.runs import find_runs
 
 Row = tuple[str, float, float, int | None]
 

@@ -27,11 +27,11 @@ from hydra.utils import instantiate
 from monai.data import CacheDataset, set_track_meta
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from segexp.analysis.record import processor
 from segexp.build import build_data
 from segexp.commands.benchmark import batches_per_second
 from segexp.config import compose, config_dir, plain
 from segexp.data import Case
+from segexp.runs.record import processor
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- benchmarks.data -->\n", "<!-- end of benchmarks.data -->"

@@ -38,10 +38,10 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from segexp.analysis.record import processor
 from segexp.inference import TiledPredictor, lightened, predict_blocks, predict_tiled
 from segexp.models import UNet
 from segexp.prediction.maps import room_for
+from segexp.runs.record import processor
 
 TASKS = ("probabilities", "labels")
 CASES = {  # size, tile, batch, depth and base channels of the network, tasks

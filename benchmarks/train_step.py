@@ -21,9 +21,9 @@ import torch
 from monai.networks.nets import BasicUNet
 from torch import nn
 
-from segexp.analysis.record import processor
 from segexp.losses import CrossEntropy
 from segexp.models import UNet
+from segexp.runs.record import processor
 from segexp.training.performance import Performance
 
 Step = Callable[[], None]

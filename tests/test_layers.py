@@ -1,99 +1,92 @@
 """Imports run downwards only; heavy libraries stay in their rooms."""
 
 import ast
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "segexp"
 
-GROUND = {"models", "losses", "metrics", "data", "inference", "analysis"}
-MAY_IMPORT = {
-    **{room: {room, "errors"} for room in GROUND},
-    "training": {"training", "models", "losses", "metrics", "data", "inference", "errors"},
-    "build": {"training", *GROUND, "errors"},
-    "prediction": {"prediction", "training", "data", "inference", "errors"},
-    "scoring": {
-        "scoring",
-        "prediction",
-        "build",
-        "config",
-        "training",
-        "data",
-        "inference",
-        "metrics",
-        "analysis",
-        "sweeps",
-        "errors",
-    },
-    "sweeps": {"sweeps", "errors"},
-    "commands": {
-        "commands",
-        "prediction",
-        "scoring",
-        "build",
-        "config",
-        "analysis",
-        "sweeps",
-        "training",
-        "data",
-        "inference",
-        "metrics",
-        "errors",
-    },
-    "cli": {"commands", "config", "errors"},
-    "config": {"training", "data", "sweeps"},  # inside a resolver, at use
-    "errors": set(),
-    "__main__": {"cli"},
-}
+FLOORS = [  # from the top; a room imports itself and the rooms of lower floors, never its neighbors
+    {"__main__"},
+    {"commands"},
+    {"cli", "evaluation"},
+    {"build", "config"},
+    {"prediction", "training"},
+    {"checkpoints", "comparison"},
+    {"pictures", "runs"},
+    {"data", "inference", "losses", "metrics", "models", "postprocessing", "sweeps"},
+    {"errors"},
+]
+BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
+LIGHTNING = ("training", "build", "evaluation", "commands")
 ONLY_IN = {
-    "hydra": {"cli", "config", "build", "commands", "sweeps"},
-    "omegaconf": {"cli", "config", "build", "commands", "sweeps"},
-    "pytorch_lightning": {"training", "build", "scoring", "commands", "data"},
-    "albumentations": {"data"},
-    "monai": set(),
+    "hydra": ("cli", "config", "build", "commands", "sweeps"),
+    "omegaconf": ("cli", "config", "build", "commands", "sweeps"),
+    "albumentations": ("data",),
+    "monai": (),
 }
-TORCH_ALONE = {"models", "losses", "inference"}  # beside the standard library
-ARRAYS = {
-    "streaming": {"numpy"},
-    "postprocess": {"numpy", "scipy", "skimage"},
-    "components": {"numpy", "scipy", "skimage"},
-}  # what leaves the network's tensors
+TORCH_ALONE = {  # beside the standard library
+    "models": {"segmentation_models_pytorch"},  # an extra
+    "losses": set(),
+    "inference": {"numpy"},  # mapped files
+}
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
-def files() -> list[tuple[str, Path]]:
-    found = []
-    for path in sorted(SOURCE.rglob("*.py")):
-        inner = path.relative_to(SOURCE)
-        room = inner.parts[0] if len(inner.parts) > 1 else inner.stem
-        if room != "__init__":
-            found.append((room, path))
-    return found
+def room_of(path: Path) -> str:
+    inner = path.relative_to(SOURCE)
+    return inner.parts[0] if len(inner.parts) > 1 else inner.stem
 
 
-def imports(path: Path) -> set[str]:
-    names: set[str] = set()
+def imports(path: Path) -> Iterator[str]:
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, f"{path}: relative import"
-            names.add(node.module or "")
-    return names
+            yield node.module or ""
 
 
-@pytest.mark.parametrize(("room", "path"), files(), ids=lambda value: str(value).rpartition("segexp/")[2])
-def test_a_file_imports_only_what_its_room_may(room, path):
-    names = imports(path)
+def test_every_room_stands_on_a_floor():
+    assert {room_of(path) for path in FILES} == set(BELOW)
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_imports_run_downwards_and_libraries_stay_in_their_rooms(path):
+    room, names = room_of(path), set(imports(path))
     ours = {name.split(".")[1] for name in names if name.startswith("segexp.")}
-    assert ours <= MAY_IMPORT[room], f"{path.name} imports {ours - MAY_IMPORT[room]}"
-    outside = {name.split(".")[0] for name in names}
+    assert ours <= {room, *BELOW[room]}, f"{path} imports {ours - {room, *BELOW[room]}}"
+    libraries = {name.split(".")[0] for name in names}
     for library, rooms in ONLY_IN.items():
-        assert library not in outside or room in rooms, f"{path.name} imports {library}"
+        assert library not in libraries or room in rooms, f"{path} imports {library}"
+    in_lightning = room in LIGHTNING or path == SOURCE / "data" / "datamodule.py"
+    assert "pytorch_lightning" not in libraries or in_lightning, f"{path} imports Lightning"
     if room in TORCH_ALONE:
-        assert not outside & ({"numpy", "scipy", "skimage", "cv2", "torchmetrics"} - ARRAYS.get(path.stem, set())), path
+        others = libraries - sys.stdlib_module_names - {"torch", "segexp"}
+        assert not others - TORCH_ALONE[room], f"{path} imports {others}"
+
+
+def test_no_two_files_import_each_other_in_a_circle():
+    modules = {".".join(path.relative_to(SOURCE.parent).with_suffix("").parts): path for path in FILES}
+    arrows = {name: {other for other in imports(path) if other in modules} for name, path in modules.items()}
+    while leaves := {name for name, targets in arrows.items() if not targets}:
+        arrows = {name: targets - leaves for name, targets in arrows.items() if name not in leaves}
+    assert not arrows, f"circle among {sorted(arrows)}"
+
+
+@pytest.mark.parametrize("module", ["segexp.prediction", "segexp.checkpoints"])
+def test_a_trained_network_is_used_without_lightning_and_hydra(module):
+    script = f"import sys, {module}; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    loaded = set(done.stdout.split())
+    assert {"torch", module} <= loaded
+    assert not loaded & {"pytorch_lightning", "hydra", "omegaconf", "torchmetrics", "albumentations"}
 
 
 def test_no_room_has_a_name_that_says_nothing():
-    names = {path.stem for _, path in files()} | {path.name for path in SOURCE.rglob("*") if path.is_dir()}
+    names = {path.stem for path in FILES} | {path.name for path in SOURCE.rglob("*") if path.is_dir()}
     assert not names & {"utils", "common", "misc", "helpers", "core"}

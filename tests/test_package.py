@@ -27,7 +27,7 @@ def test_wheel_holds_configuration_and_pinned_hashes(wheel):
     assert "segexp/conf/model/unet_bilinear.yaml" in names
     assert "segexp/data/sources/isbi2012.sha256" in names
     assert {"segexp/conf/hydra/launcher/local.yaml", "hydra_plugins/segexp_sweeps/launcher.py"} <= set(names)
-    assert "segexp/analysis/page_assets/page.html" in names
+    assert "segexp/comparison/page_assets/page.html" in names
     assert not [name for name in names if name.startswith(("outputs", "tests"))]
 
 

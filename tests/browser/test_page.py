@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from segexp.analysis.comparison import compare
-from segexp.analysis.page import page
-from segexp.analysis.runs import find_runs
-from tests.analysis.synthetic_runs import Sweep, write_runs
+from segexp.comparison.comparison import compare
+from segexp.comparison.page import page
+from segexp.runs.runs import find_runs
+from tests.comparison.synthetic_runs import Sweep, write_runs
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from segexp.commands.compare import compare
-from tests.analysis.test_comparison import two  # noqa: F401
+from tests.comparison.test_comparison import two  # noqa: F401
 
 
 def test_the_command_prints_and_writes(two, tmp_path, capsys):  # noqa: F811

@@ -14,20 +14,20 @@ from scipy import stats
 from skimage.morphology import remove_small_objects
 from sklearn.metrics import f1_score
 
-from segexp.analysis.comparison import compare
-from segexp.analysis.runs import find_runs
 from segexp.build import build_data
+from segexp.checkpoints import open_model
 from segexp.commands.evaluate import evaluate
 from segexp.commands.train import train
+from segexp.comparison.comparison import compare
 from segexp.config import compose, plain
+from segexp.evaluation.rescoring import LabelScorer, Predictions, labels_of
+from segexp.evaluation.trained import compose_again, open_trained
+from segexp.evaluation.tuning import Tuner, gain, grid
+from segexp.evaluation.worst import _plane, sheet, worst_cases
 from segexp.inference import FlipTurnPredictor, TiledPredictor
-from segexp.inference.postprocess import PostProcess
 from segexp.metrics import ObjectScores, OverlapScores, PartitionScores, RankingScores
-from segexp.scoring.rescoring import LabelScorer, Predictions, labels_of
-from segexp.scoring.trained import compose_again, open_trained
-from segexp.scoring.tuning import Tuner, gain, grid
-from segexp.scoring.worst import _plane, sheet, worst_cases
-from segexp.training import open_model
+from segexp.postprocessing.postprocess import PostProcess
+from segexp.runs.runs import find_runs
 from tests.small import SMALL
 
 QUICK = [*SMALL, "name=test", "trainer=cpu", "trainer.max_epochs=2", "callbacks.progress.enabled=false"]

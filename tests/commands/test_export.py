@@ -10,12 +10,12 @@ import pytest
 import torch
 
 from segexp.build import build_data
+from segexp.checkpoints.checkpoint import open_model
+from segexp.checkpoints.package import SUFFIXES
 from segexp.commands.export import export
 from segexp.commands.train import train
 from segexp.config import compose
 from segexp.inference import predict_tiled
-from segexp.training.checkpoint import open_model
-from segexp.training.package import SUFFIXES
 from tests.small import SMALL
 
 onnxruntime = pytest.importorskip("onnxruntime")

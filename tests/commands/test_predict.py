@@ -18,6 +18,7 @@ import tifffile
 import torch
 from PIL import Image
 
+from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.commands.export import export
 from segexp.commands.predict import _endings, predict
 from segexp.commands.train import train
@@ -27,7 +28,6 @@ from segexp.data.sources import Chase, Synthetic
 from segexp.data.sources.chase import NAMES, OBSERVERS
 from segexp.models import UNet
 from segexp.prediction import Segmenter, Settings, open_models, segment
-from segexp.training.checkpoint import Model, open_model
 from tests.data.files.test_volumes import DIRECTIONS
 from tests.small import SMALL
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segexp.analysis.figures import COLOURS, HEADER
 from segexp.build import build_data
 from segexp.cli import main
 from segexp.config import compose, plain
+from segexp.pictures.figures import COLOURS, HEADER
 
 SMALL = ["data.source.size=[64,64]", "data.source.count=5", "data.patch_size=[48,48]"]
 

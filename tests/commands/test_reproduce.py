@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segexp.analysis.record import present_facts
 from segexp.cli import _resumed
 from segexp.commands.reproduce import reproduce
+from segexp.runs.record import present_facts
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 SMALL = [

@@ -5,7 +5,7 @@ from torch.utils.data import DataLoader
 
 from segexp.data import Augment, GridElastic
 from segexp.data.case import Case
-from segexp.data.intensity import ZScore
+from segexp.data.intensity.rules import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop
 from segexp.data.prepared import prepare
 

@@ -6,7 +6,7 @@ import torch
 
 from segexp.data import Augment, GridElastic
 from segexp.data.case import Case
-from segexp.data.intensity import ZScore
+from segexp.data.intensity.rules import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset
 from segexp.data.prepared import prepare
 from segexp.data.regions import region_target, require_regions

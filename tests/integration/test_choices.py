@@ -8,9 +8,9 @@ import pytest
 import torch
 
 from segexp.build import build_data
+from segexp.checkpoints.checkpoint import open_model
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.training.checkpoint import open_model
 from tests.small import SMALL
 
 RUN = [*SMALL, "trainer=cpu", "name=x", "trainer.max_epochs=2", "callbacks.progress.enabled=false", "logger=none"]

@@ -11,10 +11,10 @@ from PIL import Image
 from torch.nn.functional import binary_cross_entropy
 
 from segexp.build import build_data, build_task
+from segexp.checkpoints import open_model
 from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.inference import TiledPredictor
-from segexp.training import open_model
 
 REGIONS = "data.regions={tissue: [1, 2], organelle: [2]}"
 SMALL = [

@@ -10,9 +10,9 @@ import yaml
 from PIL import Image
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
+from segexp.checkpoints import open_model
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.training import open_model
 
 SMALL = [
     "name=test",

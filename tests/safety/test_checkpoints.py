@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from segexp.training.checkpoint import load_checkpoint, open_model
+from segexp.checkpoints.checkpoint import load_checkpoint, open_model
 from tests.safety.corpus import (
     archive,
     checkpoint,

@@ -8,13 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from segexp.analysis.runs import find_runs
+from segexp.checkpoints.checkpoint import Model, open_model
+from segexp.checkpoints.export import Facts, export
+from segexp.checkpoints.package import json_beside, sha256
 from segexp.commands.export import export as export_command
 from segexp.models import UNet
+from segexp.runs.runs import find_runs
 from segexp.sweeps.progress import Progress
-from segexp.training.checkpoint import Model, open_model
-from segexp.training.export import Facts, export
-from segexp.training.package import json_beside, sha256
 from tests.safety.corpus import checkpoint, description, nested, saved
 from tests.safety.test_checkpoints import refused, run_folder
 

@@ -17,7 +17,7 @@ from optuna.trial import TrialState
 
 from segexp.sweeps import search as search_module
 from segexp.sweeps.ledger import Ledger, take
-from segexp.sweeps.search import read_objectives
+from segexp.sweeps.objectives import read_objectives
 from tests.sweeps.tiny_study import drive
 
 ROOT = Path(__file__).parents[2]

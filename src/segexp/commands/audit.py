@@ -8,7 +8,6 @@ from omegaconf import DictConfig
 from rich.console import Console
 from rich.table import Table
 
-from segexp.analysis.audit_report import Report, choose, thumbnail, write_report
 from segexp.build import build_data
 from segexp.config import plain
 from segexp.data.audit import Audit
@@ -16,6 +15,7 @@ from segexp.data.audit.findings import Finding
 from segexp.data.audit.measures import row
 from segexp.data.case import Case
 from segexp.errors import require_at_least
+from segexp.pictures.audit_report import Report, choose, thumbnail, write_report
 
 NAMED = 3  # cases per finding on the screen
 COLOURS = {"warning": "yellow", "note": "blue"}

@@ -16,12 +16,12 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from segexp.analysis.record import write_json
 from segexp.build import build_data, build_task, build_trainer
 from segexp.config import plain
 from segexp.data import DataModule
 from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
+from segexp.runs.record import write_json
 from segexp.training.measure import StepClock, measure_step, random_patches
 from segexp.training.notices import quiet
 

@@ -5,9 +5,9 @@ import json
 import shlex
 from pathlib import Path
 
-from segexp.analysis.comparison import compare as compared
-from segexp.analysis.runs import find_runs, select
-from segexp.analysis.tables import FORMATS, sheets
+from segexp.comparison.comparison import compare as compared
+from segexp.comparison.tables import FORMATS, sheets
+from segexp.runs.runs import find_runs, select
 
 
 def compare(words: list[str]) -> None:
@@ -32,7 +32,7 @@ def compare(words: list[str]) -> None:
     else:
         _write(given.output, text)
     if given.html is not None:
-        from segexp.analysis.page import page
+        from segexp.comparison.page import page
 
         _write(given.html, page(content, runs))
 

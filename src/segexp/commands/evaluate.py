@@ -11,21 +11,21 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 from rich.table import Table
 
-from segexp.analysis.record import RunRecord, write_json
-from segexp.analysis.results import write_cases, write_results
 from segexp.commands.words import REQUIRED, parse
 from segexp.errors import require_at_least, require_choice, short_path
-from segexp.prediction.members import paths_of
-from segexp.scoring.ensemble import shared_steps
-from segexp.scoring.evaluation import Evaluation
-from segexp.scoring.figures import figures_of, print_figures, print_folder
-from segexp.scoring.rescoring import LabelScorer, Predictions, Result, in_words, rescored
-from segexp.scoring.trained import (
+from segexp.evaluation.ensemble import shared_steps
+from segexp.evaluation.evaluation import Evaluation
+from segexp.evaluation.figures import figures_of, print_figures, print_folder
+from segexp.evaluation.rescoring import LabelScorer, Predictions, Result, in_words, rescored
+from segexp.evaluation.trained import (
     compose_again,
     open_trained,
     own_words,
 )
-from segexp.scoring.worst import draw_worst, worst_cases
+from segexp.evaluation.worst import draw_worst, worst_cases
+from segexp.prediction.members import paths_of
+from segexp.runs.record import RunRecord, write_json
+from segexp.runs.results import write_cases, write_results
 from segexp.sweeps.jobs import key_of
 from segexp.training.notices import quiet
 

@@ -13,22 +13,22 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from segexp.analysis.figures import COLOURS
+from segexp.checkpoints.archive import read_json
+from segexp.checkpoints.checkpoint import Model, open_model
+from segexp.checkpoints.export import Facts
+from segexp.checkpoints.export import export as write
+from segexp.checkpoints.graph_sizes import graph_sizes
+from segexp.checkpoints.package import SUFFIXES, json_beside, read_content
 from segexp.commands.words import REQUIRED, parse
 from segexp.config import compose, config_dir
 from segexp.data import Case
 from segexp.data.case import slices_first
-from segexp.data.intensity import rule_from
+from segexp.data.intensity.rules import rule_from
 from segexp.errors import short_path
+from segexp.evaluation.rescoring import in_words
 from segexp.inference.slices import with_neighbours
-from segexp.scoring.rescoring import in_words
-from segexp.training.archive import read_json
-from segexp.training.checkpoint import Model, open_model
-from segexp.training.export import Facts
-from segexp.training.export import export as write
-from segexp.training.graph_sizes import graph_sizes
+from segexp.pictures.figures import COLOURS
 from segexp.training.notices import quiet
-from segexp.training.package import SUFFIXES, json_beside, read_content
 
 DEFAULTS = {"run": REQUIRED, "format": "safetensors", "output": "", "verify": True}
 COMMENTS = {

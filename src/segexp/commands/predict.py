@@ -15,14 +15,14 @@ from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from segexp.analysis.overlays import draw_overlay
 from segexp.commands.words import REQUIRED, parse
 from segexp.data.case import Case
 from segexp.data.files.hidden import hidden_folder, remove_folder
 from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_map
-from segexp.data.inputs import Input, find_inputs, read_input
 from segexp.errors import short_path
+from segexp.pictures.overlays import draw_overlay
 from segexp.prediction import Maps, Segmenter, Settings, open_models
+from segexp.prediction.inputs import Input, find_inputs, read_input
 from segexp.prediction.maps import whole_values
 
 SETTINGS = {field.name: field.default for field in fields(Settings)}

@@ -7,11 +7,11 @@ import numpy as np
 from omegaconf import DictConfig
 from PIL import Image
 
-from segexp.analysis.sheets import draw_sheet
 from segexp.build import build_data
 from segexp.config import plain
 from segexp.data import Augment
 from segexp.errors import require_at_least
+from segexp.pictures.sheets import draw_sheet
 
 Pair = tuple[np.ndarray, np.ndarray]
 

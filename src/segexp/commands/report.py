@@ -6,12 +6,12 @@ import sys
 from contextlib import redirect_stderr
 from pathlib import Path
 
-from segexp.analysis.comparison import compare
-from segexp.analysis.markers import choose_sheets, filled, provenance
-from segexp.analysis.runs import find_runs, select
-from segexp.analysis.tables import markdown, sheets
 from segexp.commands.compare import parser as compare_parser
+from segexp.comparison.comparison import compare
+from segexp.comparison.markers import choose_sheets, filled, provenance
+from segexp.comparison.tables import markdown, sheets
 from segexp.errors import require_choice
+from segexp.runs.runs import find_runs, select
 
 SHEETS = "sheets="
 ELSEWHERE = ("format", "output", "html")  # options of `segexp compare` that make no sense in a marker

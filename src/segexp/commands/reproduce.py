@@ -15,9 +15,13 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from segexp.analysis.record import present_facts
-from segexp.analysis.runs import Run, find_runs
-from segexp.analysis.sameness import (
+from segexp.build import build_data
+from segexp.config import require_no_code
+from segexp.data import DataModule
+from segexp.errors import short_path
+from segexp.runs.record import present_facts
+from segexp.runs.runs import Run, find_runs
+from segexp.runs.sameness import (
     Fact,
     Value,
     compare_values,
@@ -25,10 +29,6 @@ from segexp.analysis.sameness import (
     data_facts,
     record_facts,
 )
-from segexp.build import build_data
-from segexp.config import require_no_code
-from segexp.data import DataModule
-from segexp.errors import short_path
 from segexp.sweeps.jobs import quoted
 from segexp.training.notices import quiet
 

@@ -15,10 +15,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from segexp.analysis.experiments import better
-from segexp.analysis.runs import find_runs, select
-from segexp.analysis.states import RUNNING, STALE, RunState, measured, with_state
+from segexp.comparison.experiments import better
 from segexp.errors import short_path
+from segexp.runs.runs import find_runs, select
+from segexp.runs.states import RUNNING, STALE, RunState, measured, with_state
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
 
 COLOURS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}

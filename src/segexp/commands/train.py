@@ -17,22 +17,22 @@ from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
-from segexp.analysis.record import RunRecord
-from segexp.analysis.reliability import draw_reliability
-from segexp.analysis.results import headline, write_cases, write_results
-from segexp.analysis.tensorboard import final_figures, hyperparameters
 from segexp.build import build_data, build_task, build_trainer, checkpoints
+from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
 from segexp.config import as_written, plain
 from segexp.data import DataModule
 from segexp.errors import short_path
-from segexp.scoring.figures import figures_of, print_figures, print_folder
-from segexp.training.checkpoint import load_checkpoint, load_weights
+from segexp.evaluation.figures import figures_of, print_figures, print_folder
+from segexp.pictures.reliability import draw_reliability
+from segexp.runs.record import RunRecord
+from segexp.runs.results import headline, write_cases, write_results
 from segexp.training.cost import Meter
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
 from segexp.training.notices import quiet
 from segexp.training.task import Task
+from segexp.training.tensorboard import final_figures, hyperparameters
 
 
 def train(cfg: DictConfig) -> float:

@@ -3,14 +3,14 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from segexp.data.augment import Augment
+from segexp.data.augmentation.augment import Augment
 from segexp.data.case import Case, Entry
-from segexp.data.datamodule import DataModule
 from segexp.data.weight_maps import BorderWeightMap
 
 if TYPE_CHECKING:
-    from segexp.data.appearance import Anisotropy, Motion, Noise, TorchIO
-    from segexp.data.geometry import GridElastic, QuarterTurns
+    from segexp.data.augmentation.appearance import Anisotropy, Motion, Noise, TorchIO
+    from segexp.data.augmentation.geometry import GridElastic, QuarterTurns
+    from segexp.data.datamodule import DataModule
 
 __all__ = [
     "Anisotropy",
@@ -25,13 +25,14 @@ __all__ = [
     "QuarterTurns",
     "TorchIO",
 ]
-_TRANSFORMS = {  # imported when they are named: albumentations takes its time
-    **dict.fromkeys(("Anisotropy", "Motion", "Noise", "TorchIO"), "segexp.data.appearance"),
-    **dict.fromkeys(("GridElastic", "QuarterTurns"), "segexp.data.geometry"),
+_LAZY = {  # imported when they are named: Lightning and albumentations take seconds
+    "DataModule": "segexp.data.datamodule",
+    **dict.fromkeys(("Anisotropy", "Motion", "Noise", "TorchIO"), "segexp.data.augmentation.appearance"),
+    **dict.fromkeys(("GridElastic", "QuarterTurns"), "segexp.data.augmentation.geometry"),
 }
 
 
 def __getattr__(name: str) -> Any:
-    if name in _TRANSFORMS:
-        return getattr(importlib.import_module(_TRANSFORMS[name]), name)
+    if name in _LAZY:
+        return getattr(importlib.import_module(_LAZY[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -12,11 +12,11 @@ import torch
 from torch.utils.data import DataLoader
 
 from segexp.data.audit import Audit, audit
-from segexp.data.augment import Augment
+from segexp.data.augmentation.augment import Augment
 from segexp.data.cache import CaseCache, settings_of
 from segexp.data.case import Case, Entry, slices_first, unlabelled_outside
 from segexp.data.declared import require_as_declared, require_names, require_sizes, require_slices
-from segexp.data.intensity import IntensityRule, ZScore
+from segexp.data.intensity.rules import IntensityRule, ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
 from segexp.data.prepared import UNITS, Prepared, WeightMap, prepare, target_of
 from segexp.data.regions import Regions, pixel_counts, require_regions

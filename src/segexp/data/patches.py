@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
-from segexp.data.augment import Augment
+from segexp.data.augmentation.augment import Augment
 from segexp.data.case import Case
 from segexp.data.prepared import Prepared, spacing_of, target_of, target_tensor
 from segexp.data.regions import Regions

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 
 from segexp.data.case import IGNORED, Case
-from segexp.data.intensity import Intensity, IntensityRule
+from segexp.data.intensity.rules import Intensity, IntensityRule
 from segexp.data.regions import Regions, region_target
 
 WeightMap = Callable[[np.ndarray], np.ndarray]

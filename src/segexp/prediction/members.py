@@ -9,10 +9,10 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.errors import require_choice
 from segexp.inference import Members, TiledPredictor, lightened, views
 from segexp.inference.averaging import UNTURNED
-from segexp.training.checkpoint import Model, open_model
 
 TTA = {"none": [UNTURNED], "flips": list(views(True, False)), "turns": list(views(True, True))}
 SAME = (

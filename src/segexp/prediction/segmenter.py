@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import torch
 
+from segexp.checkpoints.checkpoint import Model
 from segexp.data.case import Case, slices_first
 from segexp.data.field_of_view import FIELDS_OF_VIEW
-from segexp.data.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
-from segexp.data.intensity import rule_from
+from segexp.data.intensity.rules import rule_from
 from segexp.errors import require_choice
 from segexp.inference import Block, predict_blocks, to_size
-from segexp.inference.postprocess import PostProcess
+from segexp.postprocessing.postprocess import PostProcess
+from segexp.prediction.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
 from segexp.prediction.maps import MAPPED, Maps, room_for
 from segexp.prediction.members import TTA, Settings, device_of, joined, predictor_of, require_same
-from segexp.training.checkpoint import Model
 
 Progress = Callable[[int, int], object]  # told the tiles done and all tiles, of an image or a page
 

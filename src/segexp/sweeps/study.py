@@ -19,8 +19,8 @@ from segexp.sweeps.jobs import Job
 from segexp.sweeps.journal import open_journal
 from segexp.sweeps.launcher import Sweep
 from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED
+from segexp.sweeps.objectives import Objective
 from segexp.sweeps.pool import Tracked
-from segexp.sweeps.search import Objective
 from segexp.sweeps.space import Grid, Space, overrides, suggest
 
 

@@ -1,6 +1,5 @@
-"""Training: the LightningModule, schedules, callbacks, fast paths, checkpoints."""
+"""Training: the LightningModule, schedules, callbacks, fast paths."""
 
-from segexp.training.checkpoint import open_model
 from segexp.training.task import Task
 
-__all__ = ["Task", "open_model"]
+__all__ = ["Task"]

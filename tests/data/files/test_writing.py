@@ -12,7 +12,7 @@ from PIL import Image
 from segexp.data.case import Case
 from segexp.data.files.volumes import read_volume, to_file
 from segexp.data.files.writing import label_dtype, suffix_for, write_map
-from segexp.data.inputs import find_inputs, read_input
+from segexp.prediction.inputs import find_inputs, read_input
 from tests.data.files.test_volumes import DIRECTIONS, affine_of, same_locale, save_dicom, save_itk  # noqa: F401
 
 

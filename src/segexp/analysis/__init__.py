@@ -1,1 +1,0 @@
-"""What becomes of a finished run: records, tables, pictures."""

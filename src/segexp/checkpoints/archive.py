@@ -1,0 +1,173 @@
+"""What is looked at in a file before it is read: that it is a plain file, and what a checkpoint's archive holds.
+
+A file of ``torch.save`` is a zip archive: a pickle, and the bytes of each tensor as they are. PyTorch reads it with
+``weights_only=True``, whose list of allowed names is longer than what a checkpoint of ours needs, so ours is shorter.
+"""
+
+import json
+import math
+import pickletools
+import re
+import struct
+import zipfile
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from segexp.checkpoints.description import shown
+
+MOST_PICKLE = 8 << 20  # bytes; that of a checkpoint with optimizer has about 100 per tensor
+MOST_DIRECTORY = 8 << 20  # bytes of the archive's table of contents
+MOST_JSON = 8 << 20  # bytes
+MEMBER = re.compile(
+    r"([^/\\]+)/(?:(data\.pkl)|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id|data/\d+)"
+)
+OPCODES = re.compile(
+    r"PROTO|STOP|MARK|NONE|NEWTRUE|NEWFALSE|BININT[12]?|LONG1|BINFLOAT|BINUNICODE|SHORT_BINSTRING"
+    r"|EMPTY_(DICT|LIST|TUPLE|SET)|TUPLE[123]?|APPENDS?|SETITEMS?|(LONG_)?BIN(PUT|GET)|GLOBAL|REDUCE|BUILD|BINPERSID"
+)
+NAMES = re.compile(
+    r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch Size"
+    r"|torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage"
+    r"|torch (float|bfloat|int|uint)(8|16|32|64)"
+)
+
+
+def require_plain_file(path: Path, folder: Path | None = None) -> int:
+    """Refuse what is no regular file, such as a device, and a link that leads out of ``folder``.
+
+    Returns:
+        Its size in bytes.
+
+    Raises:
+        FileNotFoundError: There is nothing.
+        ValueError: It is something else; names path and rule.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"{path}: there is no such file")
+    if not path.is_file():
+        raise ValueError(f"{path} must be a regular file")
+    if folder is not None and not path.resolve().is_relative_to(folder.resolve()):
+        raise ValueError(f"{path} is a link that leads out of {folder}: put a copy of the file there")
+    return path.stat().st_size
+
+
+def read_json(path: Path, folder: Path | None = None) -> Any:
+    """Read JSON of a stranger: of bounded size, finite numbers alone, no key twice.
+
+    Args:
+        path: The file.
+        folder: A link must not lead out of it; None = it may.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is too large or no such JSON; names file and rule.
+    """
+    size = require_plain_file(path, folder)
+    if size > MOST_JSON:
+        raise ValueError(f"{path} has {size} bytes: a JSON file of ours has {MOST_JSON} at most")
+    try:
+        return json.loads(
+            path.read_text(encoding="utf-8"),
+            object_pairs_hook=_once,
+            parse_constant=_finite,
+            parse_float=_finite,
+        )
+    except (ValueError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise ValueError("a key stands there twice")
+    return found
+
+
+def _finite(word: str) -> float:
+    value = float(word)
+    if not math.isfinite(value):
+        raise ValueError(f"{word[:40]} is not finite")
+    return value
+
+
+def require_checkpoint(path: Path, folder: Path | None = None) -> int:
+    """Refuse a file that is anything but an archive of tensors and plain values, without reading it as such.
+
+    Args:
+        path: The file.
+        folder: A link must not lead out of it; None = it may.
+
+    Returns:
+        Its size in bytes; what it holds takes no more memory than that.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: It is something else; names file and rule.
+    """
+    size = require_plain_file(path, folder)
+    with path.open("rb") as file:
+        if file.read(4) != b"PK\x03\x04":
+            raise ValueError(f"{path} must be a zip archive, as torch.save writes it since PyTorch 1.6")
+        _require_small_directory(file, path, size)
+        try:
+            with zipfile.ZipFile(file) as archive:
+                member = _require_members(archive, path, size)
+                pickle = archive.read(member)
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+            raise ValueError(f"{path} is a broken archive: {error}") from error
+    _require_plain_pickle(pickle, path)
+    return size
+
+
+def _require_small_directory(file: BinaryIO, path: Path, size: int) -> None:
+    """Refuse a table of contents that would take much memory; PyTorch writes no comment after its end."""
+    file.seek(max(0, size - 42))
+    tail = file.read()
+    locator, end = tail[:-22], tail[-22:]
+    if end[:4] != b"PK\x05\x06" or end[20:] != b"\0\0":
+        raise ValueError(f"{path} is a broken archive: it does not end as torch.save ends it")
+    length = struct.unpack("<I", end[12:16])[0]
+    if locator[:4] == b"PK\x06\x07":
+        file.seek(min(struct.unpack("<Q", locator[8:16])[0], size))
+        record = file.read(56)
+        length = struct.unpack("<Q", record[40:48])[0] if len(record) == 56 else size
+    if length > min(MOST_DIRECTORY, size):
+        raise ValueError(f"{path} has a table of contents of {length} bytes: {MOST_DIRECTORY} at most are read")
+
+
+def _require_members(archive: zipfile.ZipFile, path: Path, size: int) -> zipfile.ZipInfo:
+    """Return the pickle of an archive whose members are those of torch.save and nowhere near a bomb."""
+    members = archive.infolist()
+    found = [MEMBER.fullmatch(member.filename) for member in members]
+    for member, match in zip(members, found, strict=True):
+        if match is None or match[1] == "..":
+            code = "code/" in member.filename or member.filename.endswith("constants.pkl")
+            what = "TorchScript, which is a program" if code else "no part of a checkpoint"
+            raise ValueError(f"{path} holds {shown(member.filename)}: that is {what}")
+        if (
+            member.compress_type != zipfile.ZIP_STORED
+            or member.file_size != member.compress_size
+            or member.flag_bits & 1
+        ):
+            raise ValueError(f"{path}: {shown(member.filename)} must be stored as it is, not compressed or encrypted")
+    if len({match[1] for match in found if match}) != 1 or len({member.filename for member in members}) != len(members):
+        raise ValueError(f"{path} must hold one folder, and each name in it once")
+    total = sum(member.file_size for member in members)
+    if total > size:
+        raise ValueError(f"{path} would become {total} bytes, but the file has {size}: its members overlap")
+    pickles = [member for member, match in zip(members, found, strict=True) if match and match[2]]
+    if len(pickles) != 1 or pickles[0].file_size > MOST_PICKLE:
+        raise ValueError(f"{path} must hold one data.pkl of {MOST_PICKLE} bytes at most")
+    return pickles[0]
+
+
+def _require_plain_pickle(pickle: bytes, path: Path) -> None:
+    """Go through a pickle without running it; refuse any name or operation that a checkpoint of ours does not need."""
+    try:
+        for opcode, argument, _ in pickletools.genops(pickle):
+            if not OPCODES.fullmatch(opcode.name):
+                raise ValueError(f"operation {opcode.name} is none that a checkpoint needs")
+            if opcode.name == "GLOBAL" and not NAMES.fullmatch(str(argument)):
+                raise ValueError(f"it names {shown(str(argument).replace(' ', '.'))}, which is not run")
+    except (ValueError, IndexError, struct.error, UnicodeError) as error:
+        raise ValueError(f"{path} cannot be read as a checkpoint of tensors and plain values: {error}") from error

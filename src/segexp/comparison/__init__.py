@@ -1,0 +1,1 @@
+"""Comparison: experiments, statistics over cases and runs, tables, the page."""

@@ -1,0 +1,188 @@
+"""Tables between markers in a Markdown file: written from runs, never typed.
+
+    <!-- segexp: compare outputs/losses --metric dice -->
+    … all of this is replaced …
+    <!-- /segexp -->
+
+A marker starts its line; the opening one may go on over several lines. What stands in a block of code is left alone.
+"""
+
+import re
+import shlex
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from segexp.comparison.tables import Sheet
+from segexp.errors import did_you_mean
+from segexp.runs.runs import Run
+
+EXAMPLE = "<!-- segexp: compare outputs/losses --metric dice --> and, below it, <!-- /segexp -->"
+COMMENT = re.compile(r" {0,3}<!--\s*(/?)\s*segexp\b((?:(?!-->)[\s\S])*)-->(.*)(?:\n|\Z)")
+FENCE = re.compile(r" {0,3}(```+|~~~+)")
+PACKAGES = ("torch", "pytorch-lightning")  # that are named below a table
+
+
+@dataclass(frozen=True)
+class Marker:
+    """An opening marker and what stands below it.
+
+    Args:
+        line: Of the opening marker, from 1.
+        words: What it asks for, as on a command line.
+        start: Place in the text after the opening marker.
+        end: Place of the closing marker.
+    """
+
+    line: int
+    words: list[str]
+    start: int
+    end: int
+
+
+def find_markers(text: str, name: str) -> list[Marker]:
+    """Find the markers of a text.
+
+    Args:
+        text: Markdown.
+        name: Of its file, for messages.
+
+    Raises:
+        ValueError: A marker has no partner or cannot be read; names file and line.
+    """
+    found: list[Marker] = []
+    opened: Marker | None = None
+    for start, line in _plain_lines(text):
+        comment = COMMENT.match(text, start)
+        if comment is None:
+            continue
+        where, closing = f"{name}:{line}", comment[1] == "/"
+        if comment[3].strip():
+            raise ValueError(f"{where}: {comment[3].strip()[:40]!r} follows a marker: give it a line of its own")
+        if closing != (opened is not None):
+            other = f"the one of line {opened.line} is open" if opened else "none is open"
+            raise ValueError(f"{where}: a marker {'closes' if closing else 'opens'}, but {other}: write {EXAMPLE}")
+        if opened is not None:
+            found.append(Marker(opened.line, opened.words, opened.start, start))
+            opened = None
+        else:
+            opened = Marker(line, _words(comment[2], where), comment.end(), comment.end())
+    if opened is not None:
+        raise ValueError(f"{name}:{opened.line}: the marker is never closed: put <!-- /segexp --> below it")
+    return found
+
+
+def filled(text: str, name: str, fill: Callable[[list[str]], str]) -> tuple[str, list[int]]:
+    """Replace what stands between markers.
+
+    Args:
+        text: Markdown.
+        name: Of its file, for messages.
+        fill: From the words of a marker to the Markdown below it.
+
+    Returns:
+        The new text, and the lines of the markers below which something has changed.
+
+    Raises:
+        ValueError: There is no marker, one is wrong, or ``fill`` raised; names file and line.
+    """
+    markers = find_markers(text, name)
+    if not markers:
+        raise ValueError(f"{name} has no marker to write a table below: put in {EXAMPLE}")
+    changed: list[int] = []
+    for marker in reversed(markers):
+        try:
+            content = f"\n{fill(marker.words).strip()}\n\n"
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{name}:{marker.line}: {error}") from error
+        if text[marker.start : marker.end] != content:
+            changed.insert(0, marker.line)
+            text = text[: marker.start] + content + text[marker.end :]
+    return text, changed
+
+
+def choose_sheets(sheets: Sequence[Sheet], names: Sequence[str]) -> list[Sheet]:
+    """Choose tables by name, in the order of the names.
+
+    Args:
+        sheets: All of them.
+        names: A title up to its comma, such as "dice of membrane", or the first word of titles, such as "marginal";
+            in either case of letters.
+
+    Raises:
+        ValueError: There is no such table.
+    """
+    titles = [sheet.title.partition(",")[0].lower() for sheet in sheets]
+    chosen = []
+    for name in (name.strip().lower() for name in names):
+        places = [i for i, title in enumerate(titles) if title == name]
+        places = places or [i for i, title in enumerate(titles) if title.split()[0] == name]
+        if not places:
+            raise ValueError(
+                f"sheets={name}: no such table{did_you_mean(name, titles)}; there are: {', '.join(titles)}"
+            )
+        chosen += [sheets[i] for i in places]
+    return chosen
+
+
+def provenance(words: Sequence[str], runs: Sequence[Run]) -> str:
+    """Tell in a line of Markdown where the tables come from.
+
+    Args:
+        words: Of the command.
+        runs: That were compared; those that have not ended well do not count.
+    """
+    records = [run.record for run in runs if run.results]
+    ends = [str(record["end"])[:10] for record in records if record.get("end")]
+    machines = [_machine(record.get("machine", {})) for record in records]
+    versions = [_versions(record) for record in records]
+    told = [_different(machines), _different(versions)]
+    newest = f"newest of {len(records)} runs: {max(ends)}" if ends else f"{len(records)} runs"
+    return f"`segexp {shlex.join(words)}`; " + "; ".join([newest, *filter(None, told)]) + "."
+
+
+def _plain_lines(text: str) -> Iterator[tuple[int, int]]:
+    """Place and number of each line that does not belong to a fenced block of code."""
+    place, fence = 0, ""
+    for number, line in enumerate(text.splitlines(keepends=True), start=1):
+        bar = FENCE.match(line)
+        if not fence and not bar:
+            yield place, number
+        elif not fence and bar:
+            fence = bar[1]
+        elif bar and bar[1].startswith(fence) and not line.strip(" \r\n`~"):
+            fence = ""
+        place += len(line)
+
+
+def _words(text: str, where: str) -> list[str]:
+    """Words of an opening marker.
+
+    Raises:
+        ValueError: There are none, or a quotation mark is left open.
+    """
+    try:
+        words = shlex.split(text.removeprefix(":"))
+    except ValueError as error:
+        raise ValueError(f"{where}: the marker cannot be read ({error}): write {EXAMPLE}") from error
+    if not text.startswith(":") or not words:
+        raise ValueError(f"{where}: the marker does not say what to write: write {EXAMPLE}")
+    return words
+
+
+def _machine(machine: dict[str, object]) -> str:
+    gpus = machine.get("gpus")
+    names = sorted({str(gpu) for gpu in gpus}) if isinstance(gpus, list) else []
+    return ", ".join([*names, str(machine.get("processor") or "unknown processor")])
+
+
+def _versions(record: dict[str, object]) -> str:
+    git, packages = record.get("git"), record.get("packages")
+    told = [f"segexp {record.get('segexp_version', 'of unknown version')}"]
+    if isinstance(git, dict):
+        told[0] += f" ({str(git.get('commit'))[:10]}{' with uncommitted changes' if git.get('diff') else ''})"
+    known = packages if isinstance(packages, dict) else {}
+    return ", ".join([*told, *(f"{name} {known[name]}" for name in PACKAGES if name in known)])
+
+
+def _different(words: Sequence[str]) -> str:
+    return " and ".join(dict.fromkeys(words))

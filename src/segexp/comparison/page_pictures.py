@@ -1,0 +1,106 @@
+"""Pictures of cases for the page of a comparison: the most different cases first, as many as fit."""
+
+import base64
+import io
+import os
+from collections.abc import Iterator, Sequence
+
+from PIL import Image
+
+from segexp.comparison.comparison import Content
+from segexp.runs.runs import Run
+
+Pictures = dict[str, dict[int, list[str]]]
+LONGEST = 640  # pixels: four panels side by side
+AS_IT_IS = 40_000  # bytes of a file that is taken unchanged
+EXPERIMENTS = 12  # baseline and best ones that have pictures
+
+
+def pictures(content: Content, runs: Sequence[Run], room: int) -> Pictures:
+    """Collect pictures.
+
+    Args:
+        content: From `segexp.comparison.comparison.compare`; its first table says which cases differ most.
+        runs: Those that were compared.
+        room: Bytes that all pictures together may take as data URLs.
+
+    Returns:
+        Per case and place of the experiment [data URL, which run it is of].
+    """
+    by_folder = {str(run.folder): run for run in runs}
+    members = [[by_folder[one["folder"]] for one in item["runs"]] for item in content["experiments"]]
+    shown = _shown(content)
+    folders = {index: _files(members[index]) for index in shown}
+    found: Pictures = {}
+    for case, index in ((case, index) for case in _ordered(content, shown) for index in shown):
+        run = _holder(folders[index], case)
+        address = None if run is None else _address(run, case)
+        if run is None or address is None:
+            continue
+        room -= len(address)
+        if room < 0:
+            break
+        seed, fold = run.replicate
+        about = f"seed {seed}" + ("" if fold is None else f", fold {fold}")
+        found.setdefault(case, {})[index] = [address, about]
+    return found
+
+
+def _shown(content: Content) -> list[int]:
+    """Places of the baseline and of the best other experiments, best first."""
+    table = content["tables"][0]
+    sign = -1 if table["better"] == "higher" else 1
+    base = [item["letter"] for item in content["experiments"]].index(content["baseline"])
+
+    def rank(index: int) -> tuple[bool, float]:
+        value = table["summaries"][index]["interval"]["value"]
+        return index != base, float("inf") if value is None else sign * value
+
+    return sorted(range(len(content["experiments"])), key=rank)[:EXPERIMENTS]
+
+
+def _ordered(content: Content, shown: Sequence[int]) -> list[str]:
+    """Cases, those first where the shown experiments differ most."""
+    table = content["tables"][0]
+
+    def spread(place: int) -> float:
+        known = [table["scores"][index][place] for index in shown if table["scores"][index][place] is not None]
+        return max(known) - min(known) if known else -1.0
+
+    return [table["cases"][place] for place in sorted(range(len(table["cases"])), key=spread, reverse=True)]
+
+
+def _files(runs: Sequence[Run]) -> list[tuple[Run, set[str]]]:
+    """Names of the pictures of each run, lowest seed first, so that experiments show the same one."""
+    ordered = sorted(runs, key=lambda run: str(run.replicate))
+    return [(run, set(os.listdir(run.folder / "figures"))) for run in ordered if (run.folder / "figures").is_dir()]
+
+
+def _name(run: Run, case: str) -> str:
+    return f"{run.side}_{case.replace('/', '_')}.png"
+
+
+def _holder(folders: Sequence[tuple[Run, set[str]]], case: str) -> Run | None:
+    holders: Iterator[Run] = (run for run, names in folders if _name(run, case) in names)
+    return next(holders, None)
+
+
+def _address(run: Run, case: str) -> str | None:
+    """Picture as a data URL, larger ones made smaller; None if the file is broken."""
+    path = run.folder / "figures" / _name(run, case)
+    try:
+        with Image.open(path) as picture:
+            if max(picture.size) <= LONGEST and path.stat().st_size <= AS_IT_IS:
+                picture.verify()
+                return _url("png", path.read_bytes())
+            small = picture.convert("RGB")
+    except (OSError, SyntaxError):  # the two that Pillow raises for what it cannot read
+        return None
+    small.thumbnail((LONGEST, LONGEST))
+    buffer = io.BytesIO()
+    small.save(buffer, "JPEG", quality=80)
+    return _url("jpeg", buffer.getvalue())
+
+
+def _url(kind: str, data: bytes) -> str:
+    return f"data:image/{kind};base64,{base64.b64encode(data).decode()}"

@@ -1,0 +1,181 @@
+"""Summaries of experiments, comparisons of two, and what they say in words."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from segexp.comparison.statistics.intervals import Interval, mean_interval, weighted_interval
+from segexp.comparison.statistics.paired import cohens_d_z, holm, rank_biserial, sign_flip_p, signed_rank_p
+from segexp.comparison.statistics.scores import Array, Scores, shared
+
+MINUS = "\N{MINUS SIGN}"
+
+
+@dataclass(frozen=True)
+class Summary:
+    """One experiment in figures, in units of the score.
+
+    Args:
+        interval: Mean over cases (each the mean over its seeds), and its interval.
+        sd_cases: Standard deviation of the cases' means.
+        sd_seeds: Of the means of the replicates (one per seed, over all folds); nan with one.
+        sd_folds: Of the means of the folds (over all seeds); nan with one.
+        runs: Number of runs.
+        seeds: Number of replicates.
+        folds: Number of folds.
+    """
+
+    interval: Interval
+    sd_cases: float
+    sd_seeds: float
+    sd_folds: float
+    runs: int
+    seeds: int
+    folds: int
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Experiment B minus experiment A, in units of the score, on the cases that both score.
+
+    Args:
+        interval: Mean difference, its interval and p-value; training randomness is in it where runs show it.
+        p_wilcoxon: Signed-rank test over cases, for the trained networks at hand.
+        p_permutation: Sign-flip test over cases, for the trained networks at hand.
+        rank_biserial: Effect size that goes with the ranks, in [-1, 1].
+        d_z: Mean difference in standard deviations of the cases' differences.
+        runs: Number of runs of A and of B.
+        seeds: Number of replicates of A and of B.
+        p_holm: ``interval.p_value`` after Holm's correction; the same if this is the only comparison.
+        family: Number of comparisons that were corrected for.
+    """
+
+    interval: Interval
+    p_wilcoxon: float
+    p_permutation: float
+    rank_biserial: float
+    d_z: float
+    runs: tuple[int, int]
+    seeds: tuple[int, int]
+    p_holm: float
+    family: int = 1
+
+
+def summarise(table: Scores, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Summary:
+    """Summarise one experiment."""
+    folds = [float(table.case_means[table.folds == fold].mean()) for fold in np.unique(table.folds)]
+    return Summary(
+        mean_interval(table, level, resamples, seed),
+        _sd(table.case_means),
+        _sd(np.array(_replicate_means(table))),
+        _sd(np.array(folds)),
+        table.runs,
+        len(table.values),
+        len(folds),
+    )
+
+
+def compare(a: Scores, b: Scores, level: float = 0.95, seed: int = 0) -> Comparison:
+    """Compare experiment B with experiment A, paired by case; seeds are not paired.
+
+    Args:
+        a: The one to compare with.
+        b: The other.
+        level: Of the interval.
+        seed: Of the drawn sign flips.
+    """
+    interval = weighted_interval([a, b], [-1.0, 1.0], level)
+    first, second = shared([a, b])
+    differences = second.case_means - first.case_means
+    return Comparison(
+        interval,
+        signed_rank_p(differences),
+        sign_flip_p(differences, seed),
+        rank_biserial(differences),
+        cohens_d_z(differences),
+        (a.runs, b.runs),
+        (len(a.values), len(b.values)),
+        interval.p_value,
+    )
+
+
+def corrected(comparisons: Sequence[Comparison]) -> list[Comparison]:
+    """Put Holm's correction over these comparisons into each of them."""
+    adjusted = holm([comparison.interval.p_value for comparison in comparisons])
+    family = sum(not math.isnan(p) for p in adjusted)
+    return [replace(item, p_holm=p, family=family) for item, p in zip(comparisons, adjusted, strict=True)]
+
+
+def verdict(
+    comparison: Comparison,
+    names: tuple[str, str] = ("A", "B"),
+    unit: str = "",
+    scale: float = 1.0,
+    higher_is_better: bool = True,
+) -> str:
+    """Say in one sentence which of two experiments is better.
+
+    A difference is claimed where the corrected p-value is at most 1 - level: for a single comparison that is where the
+    interval leaves out 0.
+
+    Args:
+        comparison: B minus A.
+        names: Of A and B.
+        unit: Such as "Dice points" or "mm".
+        scale: Factor from the score to the unit: 100 for points.
+        higher_is_better: False for distances and errors.
+    """
+    found = comparison.interval
+    cases = f"{found.cases} case{'' if found.cases == 1 else 's'}"
+    if math.isnan(found.p_value):
+        return f"{names[0]} and {names[1]} cannot be compared: they share {cases}, and 2 are needed"
+    sign = 1 if (found.value > 0) == higher_is_better else -1
+    claimed = comparison.p_holm <= 1 - found.level
+    flip = math.copysign(1, found.value) if claimed else 1
+    value, *ends = (scale * flip * number for number in (found.value, found.low, found.high))
+    digits = _digits((max(ends) - min(ends)) / 2, value)
+    shown = [_number(number, digits) for number in (value, *sorted(ends))]
+    if claimed:
+        best, other = (names[1], names[0]) if sign > 0 else names
+        said = f"{best} is better than {other} by {shown[0]}{unit and ' ' + unit}"
+    else:
+        said = f"no difference can be seen: {names[1]} {MINUS} {names[0]} is {shown[0]}{unit and ' ' + unit}"
+    said += f", {100 * found.level:g} % interval {shown[1]} to {shown[2]}, on {cases}"
+    return said + "".join(f"; {caveat}" for caveat in caveats(comparison))
+
+
+def caveats(comparison: Comparison) -> list[str]:
+    """Say what the interval of a comparison leaves out."""
+    found, said = comparison.interval, []
+    if comparison.family > 1:
+        said.append(f"p = {comparison.p_holm:.2g} after Holm's correction over {comparison.family} comparisons")
+    if found.training == "unseen":
+        said.append("one run per side: training randomness is not in the interval, another seed may turn it round")
+    elif found.training == "folds":
+        said.append("one seed: training randomness is judged from the spread between folds")
+    elif 1 in comparison.seeds:
+        said.append("one side has one seed: its training randomness is taken from the other's")
+    return said
+
+
+def _replicate_means(table: Scores) -> list[float]:
+    """Mean of each replicate that has scores in all folds."""
+    whole = [row for row in table.values if len(np.unique(table.folds[~np.isnan(row)])) == table.fold_count]
+    return [float(np.nanmean(row)) for row in whole]
+
+
+def _sd(values: Array) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else math.nan
+
+
+def _digits(half_width: float, value: float) -> int:
+    """Decimals that show two digits of the half-width; three of the value if there is no width."""
+    size, digits = (half_width, 2) if half_width > 0 else (abs(value), 3)
+    return min(8, max(0, digits - 1 - math.floor(math.log10(size)))) if size > 0 else 1
+
+
+def _number(value: float, digits: int) -> str:
+    text = f"{abs(value):.{digits}f}"
+    return (MINUS if value < 0 and float(text) else "") + text

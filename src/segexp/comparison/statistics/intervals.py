@@ -1,0 +1,183 @@
+"""Intervals of means and of weighted sums of means, with the randomness of training in them where runs show it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import brentq
+
+from segexp.comparison.statistics.scores import Array, Scores, shared
+from segexp.comparison.statistics.variance import Part, case_part, fold_part, training_parts
+
+LEAST_CASES, MOST_CASES = 8, 500  # bootstrapped; fewer give resamples without spread, more are normal enough
+LEAST_P = 1e-16
+
+Training = Literal["seeds", "folds", "settings", "unseen"]
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A figure and how well it is known.
+
+    Args:
+        value: In units of the score.
+        low: Lower end; nan with fewer than two cases.
+        high: Upper end.
+        se: Standard error.
+        p_value: Two-sided, of the hypothesis that the value is 0; agrees with the ends unless they are bootstrapped.
+        level: Probability that such intervals cover the truth.
+        cases: Number of cases.
+        parts: Of the variance, the squared standard error.
+        training: Where the randomness of training was seen: between "seeds", between "folds", between the "settings" of
+            a sweep, or "unseen".
+    """
+
+    value: float
+    low: float
+    high: float
+    se: float
+    p_value: float
+    level: float
+    cases: int
+    parts: tuple[Part, ...]
+    training: Training
+
+
+def mean_interval(table: Scores, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
+    """Mean over cases with a bootstrap-t interval.
+
+    Args:
+        table: Of one experiment.
+        level: Probability that such intervals cover the truth.
+        resamples: Of the cases, within folds; 0 takes Student's t instead.
+        seed: Of the resampling.
+
+    Source: Efron & Tibshirani 1993, chapter 12 (bootstrap-t).
+    """
+    return weighted_interval([table], [1.0], level, resamples, seed)
+
+
+def weighted_interval(
+    tables: Sequence[Scores],
+    weights: Sequence[float],
+    level: float = 0.95,
+    resamples: int = 0,
+    seed: int = 0,
+    between_runs: Part | None = None,
+) -> Interval:
+    """Weighted sum of the means of experiments, on the cases that all of them score.
+
+    Args:
+        tables: One per experiment.
+        weights: One per experiment; (-1, 1) is a difference.
+        level: Probability that such intervals cover the truth.
+        resamples: Of the cases, within folds; 0 takes Student's t instead.
+        seed: Of the resampling.
+        between_runs: Variance of the mean of one run, used if no experiment has two runs of a fold.
+
+    Source: Cochran & Cox 1957, section 4.14: the quantile of a sum of parts is the mean of their quantiles, weighted by
+        their variances.
+    """
+    tables = shared(tables)
+    weight = np.asarray(weights, dtype=float)
+    values = weight @ np.stack([table.case_means for table in tables])
+    if len(values) < 2:
+        value = float(values.mean()) if len(values) else math.nan
+        return Interval(value, math.nan, math.nan, math.nan, math.nan, level, len(values), (), "unseen")
+    folds = _common_folds(tables)
+    parts, training = _parts(tables, weight, values, folds, between_runs)
+    se = math.sqrt(sum(part.variance for part in parts))
+    tail = (1 - level) / 2
+    below, above = (_quantile(parts, share) for share in (tail, 1 - tail))
+    if parts[0].source == "cases" and parts[0].variance:
+        lower, upper = _bootstrap_t(values, folds, level, resamples, seed) or (None, None)
+        below, above = _quantile(parts, tail, lower), _quantile(parts, 1 - tail, upper)
+    value = float(values.mean())
+    ends = (value - above * se, value - below * se)
+    return Interval(value, *ends, se, _p_value(parts, value, se), level, len(values), tuple(parts), training)
+
+
+def _parts(
+    tables: Sequence[Scores], weights: Array, values: Array, folds: NDArray[np.intp], between_runs: Part | None
+) -> tuple[list[Part], Training]:
+    """Parts of the variance, that of the cases first."""
+    many = int(folds.max()) + 1
+    runs = training_parts(tables, weights)
+    training: Training = "seeds" if runs else "folds" if many > 1 else "settings" if between_runs else "unseen"
+    if many > 1 and (not runs or len(values) == many):
+        return [fold_part(values, folds), *runs[1:]], training
+    if training == "settings" and between_runs:
+        runs = [replace(between_runs, variance=between_runs.variance * float((weights**2).sum()))]
+    parts = [case_part(values, folds), *runs]
+    if many > 1:
+        whole = fold_part(values, folds)
+        parts.append(replace(whole, variance=max(0.0, whole.variance - parts[0].variance - parts[1].variance)))
+    return parts, training
+
+
+def _common_folds(tables: Sequence[Scores]) -> NDArray[np.intp]:
+    """Folds of the cases; where experiments were folded in several ways, the fewest."""
+    folded = [table for table in tables if table.fold_count > 1] or list(tables)
+    return np.unique(min(folded, key=lambda table: table.fold_count).folds, return_inverse=True)[1]
+
+
+def _quantile(parts: Sequence[Part], share: float, first: float | None = None) -> float:
+    """Quantile of the sum of parts in standard errors; ``first`` replaces that of the first part."""
+    quantiles = [part.quantile(share) for part in parts]
+    if first is not None:
+        quantiles[0] = first
+    total = sum(part.variance for part in parts)
+    if not total:
+        return quantiles[0]
+    return sum(part.variance * quantile for part, quantile in zip(parts, quantiles, strict=True)) / total
+
+
+def _p_value(parts: Sequence[Part], value: float, se: float) -> float:
+    """Two-sided p-value at which the interval just ends at 0."""
+    if not value:
+        return 1.0
+    if not se or _quantile(parts, LEAST_P / 2) * se > -abs(value):
+        return LEAST_P
+    root = brentq(lambda log: _quantile(parts, math.exp(log) / 2) * se + abs(value), math.log(LEAST_P), 0.0, xtol=1e-6)
+    return math.exp(root)
+
+
+def _bootstrap_t(
+    values: Array, folds: NDArray[np.intp], level: float, resamples: int, seed: int
+) -> tuple[float, float] | None:
+    """Quantiles of the studentised mean over cases drawn with replacement within folds.
+
+    Returns:
+        None where the resamples do not serve: too few or many cases, or more than one in a hundred without spread.
+    """
+    if not resamples or not LEAST_CASES <= len(values) <= MOST_CASES:
+        return None
+    order = np.argsort(folds, kind="stable")
+    sizes = np.bincount(folds)
+    centred = (values - (np.bincount(folds, values) / sizes)[folds])[order]
+    counts = _counts(tuple(int(size) for size in sizes), resamples, seed)
+    sums = counts @ (centred[:, None] * np.eye(len(sizes))[folds[order]])
+    within = counts @ centred**2 - (sums**2 / sizes).sum(1)
+    variance = within / (len(values) - len(sizes)) / len(values)
+    spread = variance > 1e-9 * float((centred**2).mean())
+    if spread.mean() < 0.99:
+        return None
+    studentised = sums.sum(1)[spread] / len(values) / np.sqrt(variance[spread])
+    low, high = np.quantile(studentised, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+@lru_cache(maxsize=8)
+def _counts(sizes: tuple[int, ...], resamples: int, seed: int) -> Array:
+    """(resamples, cases) how often each case is drawn, cases of a fold side by side."""
+    generator = np.random.default_rng(seed)
+    starts = np.cumsum([0, *sizes[:-1]])
+    draws = [
+        start + generator.integers(size, size=(resamples, size)) for start, size in zip(starts, sizes, strict=True)
+    ]
+    cells = np.concatenate(draws, axis=1) + sum(sizes) * np.arange(resamples)[:, None]
+    return np.bincount(cells.ravel(), minlength=resamples * sum(sizes)).reshape(resamples, -1).astype(float)

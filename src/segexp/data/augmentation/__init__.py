@@ -1,0 +1,1 @@
+"""Augmentation: image, mask and weight map in one call, drawn from the sample's own generator."""

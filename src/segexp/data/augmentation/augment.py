@@ -1,0 +1,58 @@
+"""Augmentation: image, mask and weight map move in one call, from random numbers that belong to one patch alone."""
+
+import random
+from typing import Any
+
+import cv2
+import numpy as np
+
+
+class Augment:
+    """A list of albumentations transforms, drawn anew for each patch.
+
+    In 3-D the transforms act in the slice plane, with equal random numbers for all slices of the patch; ``Noise``,
+    ``Anisotropy`` and ``TorchIO`` act on the volume.
+
+    Args:
+        transforms: albumentations transforms, ours among them, applied in order; images are float32 in [0, 1], masks
+            are interpolated by nearest neighbour so that no label is invented.
+    """
+
+    def __init__(self, transforms: list[Any] | None = None) -> None:
+        cv2.setNumThreads(0)  # workers are the parallelism
+        self._compose: Any = None
+        if transforms:
+            import albumentations as A
+
+            from segexp.data.augmentation.appearance import GRAY_OR_RGB
+
+            self._colour = [type(t).__name__ for t in transforms if isinstance(t, GRAY_OR_RGB)]
+            self._compose = A.Compose(transforms, additional_targets={"weight": "mask", "weights": "masks"})
+
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+        """Transform image (C, *S) in [0, 1], mask (*S) and weight (*S) or None together.
+
+        Raises:
+            ValueError: A transform changed the patch's size, or is for gray or RGB images only and these are neither.
+        """
+        if self._compose is None:
+            return image, mask, weight
+        if self._colour and len(image) not in (1, 3):
+            raise ValueError(
+                f"augmentation {', '.join(self._colour)} is for images of 1 or 3 channels, these have {len(image)}: "
+                "take another preset, such as augment=light"
+            )
+        keys = ("images", "masks", "weights") if mask.ndim == 3 else ("image", "mask", "weight")
+        arrays = (np.moveaxis(image, 0, -1), mask, weight)
+        given = {key: np.ascontiguousarray(a) for key, a in zip(keys, arrays, strict=True) if a is not None}
+        self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
+        transformed = self._compose(**given)
+        moved_image, moved_mask, moved_weight = (transformed.get(key) for key in keys)
+        if moved_mask.shape != mask.shape:
+            raise ValueError(
+                f"an augmentation turned a patch of {mask.shape} into {moved_mask.shape}: "
+                "make the last two lengths of data.patch_size equal, or take another preset"
+            )
+        return np.moveaxis(moved_image, -1, 0), moved_mask, moved_weight

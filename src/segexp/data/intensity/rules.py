@@ -1,0 +1,241 @@
+"""From the file's gray values to the network's: scale to [0, 1] for augmentation, then to about mean 0, deviation 1.
+
+A rule (``data/intensity=zscore``, percentile, window, training) measures a case; what it found is that case's
+``Intensity``.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from segexp.data.case import IGNORED, Case
+from segexp.data.intensity.scaling import SAMPLE, Intensity, intensity_of, measure_channels, require_finite, strided
+from segexp.errors import require_at_least, require_choice
+
+
+class IntensityRule(Protocol):
+    """How gray values become the network's; a checkpoint keeps its description, to apply the same rule again."""
+
+    def fit(self, cases: Sequence[Case]) -> None:
+        """Learn from the training cases, where the rule does; called once, before any ``of``."""
+
+    def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:
+        """Give the maps of image (C, *S).
+
+        Rules that measure each case do so over ``valid`` (*S) bool where it is given, and map a constant channel to 0.
+
+        Raises:
+            ValueError: The image holds values that are not finite, or ``valid`` has another size or no pixel.
+        """
+
+    def description(self) -> dict[str, Any]:
+        """Return name and settings as plain values; ``rule_from`` makes the rule again."""
+
+
+class _Unlearned:
+    """What rules share that learn nothing from the training cases."""
+
+    def fit(self, cases: Sequence[Case]) -> None:
+        """Do nothing."""
+
+    def description(self) -> dict[str, Any]:
+        """Return name and settings as plain values."""
+        return {"rule": type(self).__name__, **vars(self)}
+
+
+@dataclass(frozen=True)
+class ZScore(_Unlearned):
+    """Per case and channel: (x - mean) / standard deviation, nothing is clipped.
+
+    On the way, minimum and maximum of the whole image become 0 and 1.
+    """
+
+    def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:
+        """Measure image (C, *S); see ``IntensityRule.of``."""
+        return measure_channels(image, valid, lambda channel, _: (channel.min(), channel.max()), clips=False)
+
+
+@dataclass(frozen=True)
+class PercentileClip(_Unlearned):
+    """Per case and channel: clip to two percentiles, then (x - mean) / standard deviation of the clipped values.
+
+    Where both percentiles are the same gray value (a few bright spots on an empty ground), minimum and maximum take
+    their place.
+
+    Args:
+        low: Percentile that becomes 0; from 0 to ``high``.
+        high: Percentile that becomes 1; at most 100.
+
+    Raises:
+        ValueError: The percentiles are out of range or order.
+    """
+
+    low: float = 0.5
+    high: float = 99.5
+
+    def __post_init__(self) -> None:
+        _require_percentiles(self.low, self.high)
+
+    def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:
+        """Measure image (C, *S); see ``IntensityRule.of``."""
+        return measure_channels(image, valid, self._bounds, clips=True)
+
+    def _bounds(self, channel: np.ndarray, values: np.ndarray) -> tuple[float, float]:  # noqa: ARG002
+        low, high = np.percentile(strided(values, SAMPLE), [self.low, self.high])
+        return (low, high) if low < high else (values.min(), values.max())
+
+
+@dataclass(frozen=True)
+class Window(_Unlearned):
+    """Clip to a fixed window of gray values and map it to [-1, 1], the same for all cases and channels.
+
+    No z-score follows (the mean is that of the window, the deviation half its width): equal values, such as Hounsfield
+    units of CT, stay equal in all cases.
+
+    Args:
+        low: Gray value, in the unit of the files, that becomes -1.
+        high: Gray value that becomes 1, above ``low``. The defaults are CT's usual window for the abdomen's soft
+            tissue: level 40, width 400 Hounsfield units.
+
+    Raises:
+        ValueError: ``high`` is not above ``low``.
+    """
+
+    low: float = -160.0
+    high: float = 240.0
+
+    def __post_init__(self) -> None:
+        if not -math.inf < self.low < self.high < math.inf:
+            raise ValueError(f"Window(low={self.low}, high={self.high}): high must be above low, both finite")
+
+    def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:  # noqa: ARG002
+        """Refuse image (C, *S) if it is not finite; else the maps are those of the window."""
+        require_finite(image)
+        middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
+        return intensity_of([(self.low, self.high, middle, half)] * len(image), image.ndim, clips=True)
+
+
+class TrainingStatistics:
+    """Clip and standardise all cases alike, by the foreground of the training cases: nnU-Net's rule for CT.
+
+    Clip bounds are percentiles, mean and standard deviation those of the values before clipping, per channel, over the
+    foreground pixels of all training cases together: at most ``SAMPLE`` of them, evenly strided, and from no case more
+    than its equal share of that.
+
+    Args:
+        low: Percentile that becomes 0 before augmentation; from 0 to ``high``.
+        high: Percentile that becomes 1; at most 100.
+        measured: {"low": .., "high": .., "mean": .., "std": ..}, each a list with one gray value per channel, from an
+            earlier ``fit``, to be used as they are; None = measure.
+
+    Raises:
+        ValueError: The percentiles are out of range or order, or ``measured`` does not have these lists.
+
+    Source: Isensee et al. 2021 (nnU-Net), Nature Methods 18:203-211, intensity normalisation of CT.
+    """
+
+    def __init__(
+        self, low: float = 0.5, high: float = 99.5, measured: Mapping[str, Sequence[float]] | None = None
+    ) -> None:
+        _require_percentiles(low, high)
+        self.low, self.high = low, high
+        self.measured = None if measured is None else _plain(measured)
+        self._numbers = self.measured
+
+    def fit(self, cases: Sequence[Case]) -> None:
+        """Measure the foreground of the training cases, unless ``measured`` was given.
+
+        Raises:
+            ValueError: No case has foreground, or it is constant or not finite.
+        """
+        if self.measured is not None:
+            return
+        values = np.concatenate([_foreground(case, max(1, SAMPLE // len(cases))) for case in cases], axis=1)
+        if not values.size:
+            raise ValueError(f"none of {len(cases)} training cases has foreground: take data/intensity=zscore")
+        low, high = np.percentile(values, [self.low, self.high], axis=1)
+        self._numbers = _plain({"low": low, "high": high, "mean": values.mean(axis=1), "std": values.std(axis=1)})
+
+    def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:  # noqa: ARG002
+        """Return the maps of all cases, shaped for image (C, *S).
+
+        Raises:
+            ValueError: ``fit`` was not called, or the image is not finite or has other channels.
+        """
+        require_finite(image)
+        numbers = self._fitted()
+        rows = list(zip(numbers["low"], numbers["high"], numbers["mean"], numbers["std"], strict=True))
+        if len(rows) != len(image):
+            raise ValueError(
+                f"the image has {len(image)} channels, the training statistics {len(rows)}: they must agree"
+            )
+        return intensity_of(rows, image.ndim, clips=True)
+
+    def description(self) -> dict[str, Any]:
+        """Return name, settings and what was measured as plain values.
+
+        Raises:
+            ValueError: ``fit`` was not called.
+        """
+        return {"rule": type(self).__name__, "low": self.low, "high": self.high, "measured": self._fitted()}
+
+    def _fitted(self) -> dict[str, list[float]]:
+        if self._numbers is None:
+            raise ValueError("TrainingStatistics has measured nothing yet: call fit with the training cases first")
+        return self._numbers
+
+
+RULES = {rule.__name__: rule for rule in (ZScore, PercentileClip, Window, TrainingStatistics)}
+
+
+def rule_from(description: Mapping[str, Any]) -> IntensityRule:
+    """Make the rule that ``description`` describes, such as {"rule": "Window", "low": -160.0, "high": 240.0}.
+
+    Raises:
+        ValueError: There is no such rule, or its settings are others.
+    """
+    settings = dict(description)
+    name = settings.pop("rule", None)
+    require_choice("the intensity rule", name, RULES)
+    try:
+        return RULES[name](**settings)
+    except TypeError as error:
+        raise ValueError(f"intensity rule {name} cannot have the settings {settings} ({error})") from error
+
+
+def _foreground(case: Case, count: int) -> np.ndarray:
+    """Values (C, n) float64 of at most ``count`` foreground pixels; refuses what is not finite."""
+    if case.target is None:
+        return np.empty((len(case.image), 0))
+    counts = (case.target > 0) & (case.target < IGNORED)
+    if case.valid is not None:
+        counts &= case.valid
+    chosen: Any = np.unravel_index(strided(np.flatnonzero(counts), count), counts.shape)
+    values = case.image[:, *chosen].astype(np.float64)
+    if not np.isfinite(values).all():
+        raise ValueError(f"case {case.name} has foreground that is not finite (nan or inf): mend or remove the file")
+    return values
+
+
+def _plain(measured: Mapping[str, Any]) -> dict[str, list[float]]:
+    """Turn measured numbers into lists of floats; refuses channels without spread."""
+    names = ("low", "high", "mean", "std")
+    numbers = {name: [float(number) for number in measured.get(name, ())] for name in names}
+    if set(measured) == set(names) and len({len(values) for values in numbers.values()}) == 1:
+        rows = list(zip(*numbers.values(), strict=True))
+        if rows and all(low < high and std > 0 for low, high, _, std in rows):
+            return numbers
+    raise ValueError(
+        f"training statistics {dict(measured)} must have low, high, mean and std of each channel, low below high and "
+        "std above 0: where the foreground is constant, take data/intensity=zscore"
+    )
+
+
+def _require_percentiles(low: float, high: float) -> None:
+    require_at_least("low", low, 0)
+    require_at_least("high", high, 0)
+    if not low < high <= 100:
+        raise ValueError(f"low={low} and high={high} must be percentiles from 0 to 100, low below high")

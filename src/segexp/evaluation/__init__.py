@@ -1,0 +1,1 @@
+"""Evaluation: metrics of whole cases of a trained run, its post-processing, its worst cases."""

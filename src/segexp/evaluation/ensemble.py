@@ -1,0 +1,60 @@
+"""Several trained runs scored as one: the mean of their probabilities."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import median_low
+from typing import Any
+
+from torch import Tensor, nn
+
+from segexp.checkpoints.checkpoint import kept_steps, open_model
+from segexp.evaluation.trained import Trained
+from segexp.inference import Members
+from segexp.prediction.members import require_same
+from segexp.training.task import Predictor
+
+
+@dataclass(frozen=True)
+class Together:
+    """A predictor that averages the probabilities of a network and others, tile by tile.
+
+    Args:
+        predictor: Of one network.
+        others: In evaluation mode.
+    """
+
+    predictor: Predictor
+    others: Sequence[nn.Module]
+
+    def __call__(self, network: nn.Module, image: Tensor) -> Tensor:
+        """Return the mean probabilities (B, K, *S) of an image (B, C, *S)."""
+        members: Any = Members([network, *(other.to(image.device) for other in self.others)])
+        return self.predictor(members, image)
+
+
+def together(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:
+    """Let a predictor of the first run's network average those of all runs; of one run it stays as it is.
+
+    Raises:
+        ValueError: The runs differ in classes, in what the network sees, or in how gray values are made ready.
+    """
+    descriptions = [run.description for run in runs]
+    require_same(descriptions)
+    for number, said in enumerate(descriptions, start=1):
+        if said["intensity"] != descriptions[0]["intensity"]:
+            raise ValueError(
+                f"run {number} has intensity={said['intensity']} and run 1 has {descriptions[0]['intensity']}: cases "
+                "are made ready once for all, so score each run on its own; segexp predict can average them"
+            )
+    return Together(predictor, [open_model(run.folder).network for run in runs[1:]]) if runs[1:] else predictor
+
+
+def shared_steps(runs: Sequence[Trained]) -> dict[str, Any]:
+    """Post-processing steps that all runs keep; none where they keep different ones."""
+    steps = [kept_steps(run.folder) for run in runs]
+    return steps[0] if all(other == steps[0] for other in steps) else {}
+
+
+def shared_choices(runs: Sequence[Trained]) -> dict[str, float]:
+    """What was chosen on validation cases, such as a threshold: of several runs the middle one, the lower of two."""
+    return {key: median_low(run.chosen[key] for run in runs) for key in runs[0].chosen}

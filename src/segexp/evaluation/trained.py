@@ -1,0 +1,200 @@
+"""A trained run whose data and network are built again from its own overrides, for scoring.
+
+The folder may be a stranger's: of its overrides none reaches paths, callbacks or loggers, and nothing is built but
+classes that our own configuration files, or words of the command line, name.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segexp.build import build_data, build_task
+from segexp.checkpoints.archive import read_json
+from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
+from segexp.checkpoints.description import checked_description
+from segexp.config import compose, config_dir, plain
+from segexp.data import DataModule
+from segexp.data.intensity.rules import rule_from
+from segexp.errors import did_you_mean
+from segexp.sweeps.jobs import key_of, quoted
+from segexp.training.task import Task
+
+SEARCH_OPTIONS = ("--config-dir", "-cd")
+LEFT_OUT = ("hydra", "paths", "name", "resume", "callbacks", "logger", "sweep", "data.cache")  # of the run's overrides
+OF_THE_NETWORK = ("model", "data.intensity", "data/intensity", "data.context", "data.slice_axis", "data.spatial_dims")
+BUILT = ("data", "model", "loss", "metrics", "optimizer", "scheduler", "inference", "performance", "deep_supervision")
+TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([\w.]+)")
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run folder tells.
+
+    Attributes:
+        folder: Of the run.
+        record: Content of run.json.
+        results: Content of results.json; empty if the run has not ended well.
+        checkpoint: Its best epoch.
+        description: What the checkpoint says of its network.
+    """
+
+    folder: Path
+    record: dict[str, Any]
+    results: dict[str, Any]
+    checkpoint: dict[str, Any]
+    description: dict[str, Any]
+
+    @property
+    def chosen(self) -> dict[str, float]:
+        """What was chosen on validation cases: by the final scoring, else by the best epoch's own validation."""
+        final = self.results.get("chosen_on_val", {})
+        return {key: float(final.get(key, value)) for key, value in self.description["chosen"].items()}
+
+
+def open_trained(folder: Path) -> Trained:
+    """Read a run folder, and run nothing that it holds.
+
+    Raises:
+        FileNotFoundError: There is no run, or it has not finished an epoch.
+        ValueError: A file is broken or foreign.
+    """
+    if not (folder / "run.json").is_file():
+        near = did_you_mean(str(folder), [str(path) for path in folder.parent.glob("*")])
+        raise FileNotFoundError(f"run={folder}: there is no run.json{near}; give the folder that segexp train left")
+    path = folder / "checkpoints" / "best.ckpt"
+    checkpoint = load_checkpoint(path, folder)
+    description = checked_description(checkpoint["segexp"], str(path))
+    record = _mapping(folder, "run.json")
+    if "evaluation" in record:
+        raise ValueError(f"run={folder} is an evaluation of {record['evaluation'].get('run')}: name that run")
+    results = _mapping(folder, "results.json") if (folder / "results.json").exists() else {}
+    return Trained(folder, record, results, checkpoint, description)
+
+
+def _mapping(folder: Path, name: str) -> dict[str, Any]:
+    content = read_json(folder / name, folder)
+    if not isinstance(content, dict):
+        raise ValueError(f"{folder / name} must be a mapping")
+    return content
+
+
+def compose_again(run: Trained, words: Sequence[str], folder: Path) -> dict[str, Any]:
+    """Compose the run's configuration with further overrides.
+
+    Args:
+        run: The run.
+        words: Options such as ``--config-dir mine``, and overrides.
+        folder: What takes the place of the run folder.
+
+    Raises:
+        ValueError: An override belongs to the network, or the run names a class that is not ours.
+    """
+    search, overrides = _search_path(words)
+    for word in overrides:
+        if any(_within(key_of(word), key) for key in (*OF_THE_NETWORK, "data.spacing")):
+            raise ValueError(f"{word}: that belongs to the trained network and cannot be changed; leave it out")
+    stored = [word for word in run.record["overrides"] if not any(_within(key_of(word), key) for key in LEFT_OUT)]
+    if changes_data(overrides):
+        stored = [word for word in stored if not _within(key_of(word), "data")]
+        stored += _facts(run.description)
+    path = [f"hydra.searchpath=[{','.join(f'file://{place}' for place in search)}]"] if search else []
+    config = plain(compose([*path, *stored, *overrides, f"paths.run_dir={quoted(folder.absolute())}"]))
+    config.pop("sweep")  # speaks to the driver, not to a run
+    _require_ours(config, [*search, config_dir()], overrides)
+    recorded = run.record.get("config", {}).get("trainer", {}).get("precision")
+    if recorded and not any(key_of(word) == "trainer.precision" for word in overrides):
+        config["trainer"]["precision"] = recorded  # another machine would choose another one
+    return config
+
+
+def changes_data(words: Sequence[str]) -> bool:
+    """Whether overrides choose another data set."""
+    return any(key_of(word) == "data" for word in words)
+
+
+def _facts(description: dict[str, Any]) -> list[str]:
+    """What a network needs of its data, as overrides; spacing and intensity are set when the data are built."""
+    facts = [f"data.{key}={description[key]}" for key in ("context", "slice_axis", "spatial_dims", "patch_size")]
+    regions = description["regions"]
+    if regions is not None:
+        facts.append(f"data.regions={{{','.join(f'{name}: {classes}' for name, classes in regions.items())}}}")
+    return facts
+
+
+def _search_path(words: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Folders of further configuration files, and the other words.
+
+    Raises:
+        ValueError: A word is no override.
+    """
+    folders, others, waiting = [], [], list(words)
+    while waiting:
+        option, equals, value = waiting.pop(0).partition("=")
+        if option in SEARCH_OPTIONS:
+            folders.append(Path(value if equals else waiting.pop(0) if waiting else "").absolute())
+        elif not equals and not option.startswith("~"):
+            raise ValueError(f"{option} is no key=value: --help lists what can be given")
+        else:
+            others.append(f"{option}{equals}{value}")
+    return folders, others
+
+
+def _within(key: str, part: str) -> bool:
+    return key == part or key.startswith((f"{part}.", f"{part}/", f"{part}@"))
+
+
+def _require_ours(config: dict[str, Any], folders: Sequence[Path], words: Sequence[str]) -> None:
+    """Refuse what would be built of a class that neither configuration files nor the command line name.
+
+    Raises:
+        ValueError: Names the class.
+    """
+    files = [path for folder in folders for path in folder.rglob("*.yaml")]
+    known = {name for path in files for name in TARGET.findall(path.read_text(encoding="utf-8"))}
+    known |= {name for word in words for name in TARGET.findall(word)}
+    for name in _targets([config[key] for key in BUILT]):
+        if name not in known or name.startswith("hydra."):
+            raise ValueError(
+                f"the run names {name!r}, which none of the configuration files has: if it is your own, give "
+                "--config-dir with the folder whose files name it"
+            )
+
+
+def _targets(node: Any) -> list[str]:
+    if isinstance(node, dict):
+        return [str(node[key]) for key in node if key == "_target_"] + _targets(list(node.values()))
+    return [name for item in node for name in _targets(item)] if isinstance(node, list) else []
+
+
+def build_again(config: dict[str, Any], run: Trained) -> tuple[DataModule, Task]:
+    """Build data module and task with the weights of the best epoch; images are made ready as in training.
+
+    Raises:
+        ValueError: Network, classes or channels are not those of the run.
+    """
+    said = run.description
+    data_node = config["data"] | {"spacing": said["spacing"], "foreground_share": 0.0}
+    model = config["model"] | {key: value for key, value in said["model"].items() if key in config["model"]}
+    config = config | {"data": data_node, "model": model, "augment": None, "weight_map": None}
+    data = build_data(config)
+    data.intensity = rule_from(said["intensity"])
+    for key in ("class_names", "channels", "regions"):
+        have = data.description()[key]
+        if have != said[key]:
+            raise ValueError(
+                f"data.{key}={have}, but the network was trained with {said[key]}: choose data of the same classes, "
+                f"or say data.{key}=... where only the names differ"
+            )
+    task = build_task(config)
+    if type(task.network).__name__ != said["network"]:
+        raise ValueError(f"model gives {type(task.network).__name__}, but the run trained {said['network']}")
+    load_weights(task.network, run.checkpoint)
+    return data, task
+
+
+def own_words(words: Sequence[str], keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Part the words of a command line: those with one of the keys or asking for help, and all others."""
+    mine = [word for word in words if word.partition("=")[0] in (*keys, "--help", "-h")]
+    return mine, [word for word in words if word not in mine]

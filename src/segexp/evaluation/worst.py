@@ -1,0 +1,112 @@
+"""Pictures of the cases that were predicted worst."""
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from segexp.comparison.experiments import better
+from segexp.data.regions import region_target
+from segexp.evaluation.rescoring import LabelScorer
+from segexp.metrics import case_means
+from segexp.pictures.figures import draw_case, title
+
+MOST_WIDTH = 1600  # pixels of a picture on the sheet; wider ones are made smaller there
+GAP = 6  # pixels
+
+
+def worst_cases(rows: Sequence[Mapping[str, Any]], figure: str, count: int) -> list[tuple[int, float]]:
+    """Numbers and scores of the cases with the worst scores, the worst first.
+
+    Args:
+        rows: Per case and class.
+        figure: Column that ranks them: its mean over the classes that are defined in a case; undefined cases are left
+            out.
+        count: How many at most.
+    """
+    scores = [(case, mean) for case, mean in case_means(rows, figure).items() if not math.isnan(mean)]
+    sign = -1 if better(figure) == "lower" else 1
+    return sorted(scores, key=lambda pair: (sign * pair[1], pair[0]))[:count]
+
+
+def draw_worst(
+    folder: Path,
+    side: str,
+    figure: str,
+    worst: Sequence[tuple[int, float]],
+    scorer: LabelScorer,
+    labels: Sequence[np.ndarray],
+    regions: Mapping[str, Sequence[int]] | None,
+) -> Path:
+    """Draw each of these cases, and all of them on one sheet; of a volume the slice with most wrong voxels.
+
+    Args:
+        folder: For ``<side>_<case>.png`` and ``worst.png``.
+        side: Of the split.
+        figure: Name of the scores.
+        worst: Numbers and scores of the cases.
+        scorer: Of the cases of that side.
+        labels: Predicted, of all cases of that side.
+        regions: Overlapping regions, name -> classes, where these are predicted.
+
+    Returns:
+        The sheet.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    strips = []
+    for number, score in worst:
+        case = scorer.cases[number]
+        picture = draw_case(*_plane(case.image, _truth(case.target, regions), _maps(labels[number], scorer)))
+        Image.fromarray(picture).save(folder / f"{side}_{case.name.replace('/', '_')}.png")
+        strips.append((f"{case.name}   {figure} {round(score, 4) + 0.0:.4f}", picture))
+    Image.fromarray(sheet(strips)).save(folder / "worst.png")
+    return folder / "worst.png"
+
+
+def sheet(strips: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+    """Put pictures (H, W, 3) of any sizes below one another, each under its text: (H', W', 3) uint8."""
+    parts = [(text, _narrowed(picture)) for text, picture in strips]
+    width = max(picture.shape[1] for _, picture in parts)
+    rows = []
+    for text, picture in parts:
+        wide = np.full((len(picture) + GAP, width, 3), 255, np.uint8)
+        wide[: len(picture), : picture.shape[1]] = picture
+        rows += [title(text, width), wide]
+    return np.concatenate(rows)
+
+
+def _narrowed(picture: np.ndarray) -> np.ndarray:
+    if picture.shape[1] <= MOST_WIDTH:
+        return picture
+    height = max(1, round(len(picture) * MOST_WIDTH / picture.shape[1]))
+    return np.asarray(Image.fromarray(picture).resize((MOST_WIDTH, height), Image.Resampling.BOX))
+
+
+def _truth(target: np.ndarray | None, regions: Mapping[str, Sequence[int]] | None) -> np.ndarray:
+    assert target is not None  # it was scored
+    return target if regions is None else region_target(target, regions)
+
+
+def _maps(labels: np.ndarray, scorer: LabelScorer) -> np.ndarray:
+    """Labels as probabilities (K, *S) of 0 and 1."""
+    if scorer.num_classes is None:
+        return labels.astype(np.float32)
+    classes = np.arange(scorer.num_classes).reshape(-1, *[1] * labels.ndim)
+    return (labels[None] == classes).astype(np.float32)
+
+
+def _plane(image: np.ndarray, target: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Cut a volume down to the slice, still (…, 1, H, W), that has most wrong voxels; an image stays as it is."""
+    image = image.astype(np.float32)
+    if maps.ndim == 3:
+        return image, target, maps
+    if target.ndim == maps.ndim:
+        wrong = ((maps > 0.5) != (target == 1)) & (target != 255)
+    else:
+        wrong = ((maps.argmax(0) != target) & (target != 255))[None]
+    place = int(wrong.sum((0, 2, 3)).argmax())
+    shown = slice(place, place + 1)
+    return image[:, shown], target[..., shown, :, :], maps[:, shown]

@@ -1,0 +1,1 @@
+"""Pictures: overlays, contact sheets, panels, reliability diagrams, the report of an audit."""

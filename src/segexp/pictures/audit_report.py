@@ -1,0 +1,212 @@
+"""The report of an audit: audit.md, audit.html with pictures, cases.csv."""
+
+import base64
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+from skimage.segmentation import find_boundaries
+
+from segexp.pictures.figures import COLOURS
+
+SIZE = 224  # pixels, longer side of a picture
+SHOWN = 4  # cases that a finding names in the HTML; more are folded away
+
+
+@dataclass(frozen=True)
+class Report:
+    """What is written, in plain values.
+
+    Attributes:
+        title: Such as "hippocampus".
+        summary: One line.
+        findings: {"level", "rule", "sentence", "cases"} each; level is "error", "warning" or "note".
+        overview: Facts about all cases, in words.
+        rows: Of cases.csv; each has "case" and "side".
+        pictures: (h, w, 3) uint8 of some cases, by name.
+        class_names: One per class, background first.
+    """
+
+    title: str
+    summary: str
+    findings: Sequence[Mapping[str, Any]]
+    overview: Mapping[str, str]
+    rows: Sequence[Mapping[str, Any]]
+    pictures: Mapping[str, np.ndarray]
+    class_names: Sequence[str]
+
+
+def write_report(folder: Path, report: Report) -> None:
+    """Write audit.md, audit.html (one file, needs no network) and cases.csv into a folder."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "audit.md").write_text(_markdown(report), encoding="utf-8")
+    (folder / "audit.html").write_text(_html(report), encoding="utf-8")
+    with (folder / "cases.csv").open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, list(report.rows[0]) if report.rows else ["case"])
+        writer.writeheader()
+        writer.writerows(report.rows)
+
+
+def choose(names: Sequence[str], findings: Sequence[Mapping[str, Any]], count: int) -> list[str]:
+    """Choose cases to show: from each finding in turn, errors first, then evenly from the others.
+
+    Args:
+        names: All cases that can be shown, in order.
+        findings: {"cases"} each, in order.
+        count: At most as many.
+    """
+    queues = [[name for name in finding["cases"] if name in set(names)] for finding in findings]
+    turns = [queue[turn] for turn in range(max(map(len, queues), default=0)) for queue in queues if turn < len(queue)]
+    chosen = list(dict.fromkeys(turns))[:count]
+    others = [name for name in names if name not in set(chosen)]
+    places = np.linspace(0, len(others) - 1, min(len(others), count - len(chosen))).astype(int)
+    return chosen + [others[place] for place in places]
+
+
+def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
+    """Draw a case with the outlines of its classes; of a volume its middle slice, the second axis upwards.
+
+    Args:
+        image: (C, *S) in any scale; three channels are taken as RGB, else the first is shown.
+        target: (*S) class indices, 255 = not labelled; or None.
+
+    Returns:
+        (h, w, 3) uint8, the longer side 224.
+    """
+    if image.ndim == 4:
+        middle = image.shape[1] // 2
+        image, target = image[:, middle, ::-1], None if target is None else target[middle, ::-1]
+    shown = image[:3] if image.shape[0] == 3 else np.repeat(image[:1], 3, axis=0)
+    low, high = np.percentile(shown, (0.5, 99.5))
+    scaled = np.clip((shown - low) / max(high - low, 1e-6), 0, 1) if high > low else np.zeros(shown.shape)
+    height, width = shown.shape[1:]
+    zoom = SIZE / max(height, width)
+    size = max(1, round(width * zoom)), max(1, round(height * zoom))
+    way = Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.BOX
+    picture = np.array(Image.fromarray((np.moveaxis(scaled, 0, -1) * 255).astype(np.uint8)).resize(size, way))
+    if target is None:
+        return picture
+    labels = np.array(Image.fromarray(target.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
+    outlined = _outlined(labels)
+    picture[outlined] = COLOURS[(labels[outlined] - 1) % len(COLOURS)]
+    return picture
+
+
+def _outlined(labels: np.ndarray) -> np.ndarray:
+    """Mark the two outermost pixels of the regions of every class above 0."""
+    classes = np.where(labels == 255, 0, labels)
+    edge = find_boundaries(classes, mode="inner", background=0)
+    return edge | find_boundaries(np.where(edge, 0, classes), mode="inner", background=0)
+
+
+def _markdown(report: Report) -> str:
+    lines = [f"# Audit of {report.title}", "", report.summary, ""]
+    lines += [f"- **{finding['level']}, {finding['rule']}**: {finding['sentence']}" for finding in report.findings]
+    lines += ["", "| fact | value |", "| --- | --- |"]
+    lines += [f"| {_cell(name)} | {_cell(value)} |" for name, value in report.overview.items()]
+    lines += ["", "Every case has its row in cases.csv; audit.html shows pictures."]
+    return "\n".join(lines) + "\n"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ")
+
+
+def _html(report: Report) -> str:
+    facts = "".join(f"<tr><th>{escape(name)}<td>{escape(value)}" for name, value in report.overview.items())
+    return _PAGE.format(
+        title=escape(report.title),
+        style=_STYLE,
+        summary=escape(report.summary),
+        findings="".join(map(_finding, report.findings)) or "<p>Nothing was found.</p>",
+        facts=facts,
+        legend=_legend(report.class_names),
+        pictures="".join(_picture(report, name) for name in report.pictures),
+        table=_table(report.rows),
+    )
+
+
+def _finding(finding: Mapping[str, Any]) -> str:
+    names = ", ".join(map(str, finding["cases"]))
+    many = f"<details><summary>{len(finding['cases'])} cases</summary>{escape(names)}</details>"
+    about = f"<div class=cases>{escape(names) if len(finding['cases']) <= SHOWN else many}</div>"
+    head = f"<b>{escape(finding['level'])}</b> {escape(finding['rule'])}"
+    text = f"<h3>{head}</h3><p>{escape(finding['sentence'])}</p>{about}"
+    return f"<article class={escape(finding['level'])}>{text}</article>"
+
+
+def _legend(class_names: Sequence[str]) -> str:
+    colours = [COLOURS[label % len(COLOURS)] for label in range(len(class_names) - 1)]
+    return " ".join(
+        f"<span class=key style='background:rgb({','.join(map(str, colour))})'></span>{escape(name)}"
+        for colour, name in zip(colours, class_names[1:], strict=True)
+    )
+
+
+def _picture(report: Report, name: str) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(report.pictures[name]).save(buffer, "PNG")
+    data = base64.b64encode(buffer.getvalue()).decode()
+    row = next(row for row in report.rows if row["case"] == name)
+    rules = [finding["rule"] for finding in report.findings if finding["level"] != "note" and name in finding["cases"]]
+    about = "".join(f"<span class=rule>{escape(rule)}</span>" for rule in rules)
+    image = f"<img alt='{escape(name, quote=True)}' src='data:image/png;base64,{data}'>"
+    return f"<figure>{image}<figcaption>{escape(name)} <i>{escape(row['side'])}</i>{about}</figcaption></figure>"
+
+
+def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+    if not rows:
+        return ""
+    head = "".join(f"<th>{escape(str(column))}" for column in rows[0])
+    body = "".join("<tr>" + "".join(f"<td>{escape(_short(value))}" for value in row.values()) for row in rows)
+    table = f"<div class=wide><table><tr>{head}{body}</table></div>"
+    return f"<details><summary>All {len(rows)} cases</summary>{table}</details>"
+
+
+def _short(value: object) -> str:
+    text = f"{value:.6g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= 80 else f"{text[:79]}…"
+
+
+_PAGE = """<!doctype html>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<title>Audit of {title}</title><style>{style}</style></head><body>
+<h1>Audit of {title}</h1><p>{summary}</p>
+<h2>Findings</h2>{findings}
+<h2>Facts</h2><table class=facts>{facts}</table>
+<h2>Cases</h2><p>Outlines: {legend}. Volumes: the middle slice. Each picture is stretched to its own range.</p>
+<div class=grid>{pictures}</div>
+{table}
+</body></html>
+"""
+
+_STYLE = """
+:root { color-scheme: light dark; --ink: #1a1c1f; --paper: #fff; --soft: #f2f3f5; --line: #d6d9dd; --dim: #5d646c;
+  --error: #b3261e; --warning: #96600a; --note: #2a63a8 }
+@media (prefers-color-scheme: dark) { :root { --ink: #e6e8ea; --paper: #16181b; --soft: #212428; --line: #3a3f45;
+  --dim: #a2a9b1; --error: #ff8a80; --warning: #f0b354; --note: #8ab8f0 } }
+body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(--paper); max-width: 1120px;
+  margin: 0 auto; padding: 24px }
+h1 { font-size: 26px; margin: 0 0 4px } h2 { font-size: 19px; margin: 28px 0 10px } h3 { font-size: 15px; margin: 0 }
+article { border-left: 4px solid; background: var(--soft); padding: 8px 14px; margin: 8px 0; overflow-wrap: anywhere }
+article p { margin: 2px 0 } article.error { border-color: var(--error) } article.error b { color: var(--error) }
+article.warning { border-color: var(--warning) } article.warning b { color: var(--warning) }
+article.note { border-color: var(--note) } article.note b { color: var(--note) }
+.cases, i { color: var(--dim); font-size: 13px }
+table { border-collapse: collapse; font-variant-numeric: tabular-nums } .facts th { white-space: nowrap }
+th, td { text-align: left; padding: 3px 14px 3px 0; border-bottom: 1px solid var(--line); vertical-align: top }
+.grid { display: grid; grid-template-columns: repeat(auto-fill, minmax(170px, 1fr)); gap: 16px }
+figure { margin: 0 } img { width: 100%; display: block; border-radius: 4px }
+figcaption { font-size: 13px; overflow-wrap: anywhere }
+.rule { display: block; color: var(--warning); font-size: 12px }
+.key { display: inline-block; width: 12px; height: 12px; border-radius: 2px; margin: 0 5px -1px 8px }
+body > details { margin-top: 28px } summary { cursor: pointer } body > details > summary { font-weight: 600 }
+.wide { overflow-x: auto; font-size: 13px }
+.wide td, .wide th { white-space: nowrap }
+"""

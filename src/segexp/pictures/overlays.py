@@ -1,0 +1,41 @@
+"""Pictures of a prediction without truth: the image, and the image with classes or regions in colour."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from segexp.pictures.figures import grays, tinted
+
+GAP = 2  # pixels between the panels
+LEAST, MOST = 256, 1600  # pixels of the longer side: others are enlarged or thinned out by a whole factor
+
+
+def draw_overlay(image: np.ndarray, labels: np.ndarray, classes: Sequence[int] = ()) -> np.ndarray:
+    """Draw image and overlay side by side; of a volume the slice with the most foreground.
+
+    Large volumes may be mapped files: they are looked through slice by slice.
+
+    Args:
+        image: (C, *S) in any scale; three channels are taken as RGB, else the first is shown.
+        labels: (*S) of classes, or (R, *S) bool of regions; a later one covers an earlier one.
+        classes: Labels of the foreground.
+
+    Returns:
+        (h, 2 w + 2, 3) uint8; of a volume the second axis (anterior, of axial slices) upwards.
+    """
+    if image.ndim == 4:
+        found = [int(_layers(labels[..., index, :, :], classes).sum()) for index in range(image.shape[1])]
+        chosen = int(np.argmax(found)) if any(found) else len(found) // 2
+        image, labels = image[:, chosen, ::-1], labels[..., chosen, ::-1, :]
+    longer = max(image.shape[1:])
+    thin, enlarged = -(-longer // MOST), max(1, LEAST // longer)
+    gray = grays(np.asarray(image[:, ::thin, ::thin], np.float32))
+    both = (gray, tinted(gray, _layers(labels[..., ::thin, ::thin], classes)))
+    panels = [panel.repeat(enlarged, axis=0).repeat(enlarged, axis=1) for panel in both]
+    gap = np.full((len(panels[0]), GAP, 3), 255, np.uint8)
+    return np.concatenate([panels[0], gap, panels[1]], axis=1)
+
+
+def _layers(labels: np.ndarray, classes: Sequence[int]) -> np.ndarray:
+    """Return (R, *S) bool: each foreground class, or the regions as they are."""
+    return labels if labels.dtype == bool else labels == np.reshape(classes, (-1, *[1] * labels.ndim))

@@ -1,0 +1,1 @@
+"""Post-processing of predicted labels: components, holes, watershed."""

@@ -1,0 +1,196 @@
+"""What differs between a recorded run and the present, and between the figures of two runs."""
+
+import csv
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from segexp.runs.runs import Run
+
+SHOWN = 4  # files that are named where more differ
+HASH = 10  # digits of a commit or fingerprint that are shown
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that a run depends on, as recorded and at present.
+
+    Args:
+        name: Of it.
+        recorded: In words.
+        present: In words.
+        same: Whether the two are equal; words may be shortened.
+    """
+
+    name: str
+    recorded: str
+    present: str
+    same: bool
+
+
+@dataclass(frozen=True)
+class Value:
+    """A number that both of two runs left.
+
+    Args:
+        name: Such as "test/dice".
+        recorded: Of the first run; None = undefined or not there.
+        again: Of the second.
+    """
+
+    name: str
+    recorded: float | None
+    again: float | None
+
+    @property
+    def same(self) -> bool:
+        """Whether they are equal, bit for bit."""
+        return self.recorded == self.again
+
+    @property
+    def difference(self) -> float:
+        """Distance of the two; infinite if one of them is undefined."""
+        if self.same:
+            return 0.0
+        if self.recorded is None or self.again is None:
+            return math.inf
+        return abs(self.recorded - self.again)
+
+
+def record_facts(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> list[Fact]:
+    """Compare code, packages and machine.
+
+    Args:
+        recorded: Content of run.json.
+        present: From `segexp.runs.record.present_facts`.
+    """
+    facts = [_fact("segexp", *(side.get("segexp_version") for side in (recorded, present)))]
+    facts += _code(recorded.get("git"), present.get("git"))
+    facts.append(_fact("python", recorded.get("python"), present.get("python")))
+    for group, prefix in (("packages", ""), ("machine", "machine: ")):
+        one, two = recorded.get(group, {}), present.get(group, {})
+        names = [name for name in dict.fromkeys([*one, *two]) if name != "threads"]  # it gets as many as before
+        facts += [_fact(f"{prefix}{name}", one.get(name), two.get(name)) for name in names]
+    return facts
+
+
+def config_facts(recorded: dict[str, Any], present: dict[str, Any]) -> list[Fact]:
+    """Name the keys of two resolved configurations that differ; paths of the runs do not count."""
+    one, two = (_flat(side) for side in (recorded, present))
+    keys = [key for key in dict.fromkeys([*one, *two]) if one.get(key, ...) != two.get(key, ...)]
+    differing = [Fact(f"config: {key}", _setting(one, key), _setting(two, key), same=False) for key in keys]
+    return differing or [Fact("config", f"{len(one)} keys", f"{len(two)} keys", same=True)]
+
+
+def data_facts(recorded: Mapping[str, Any], fingerprint: str, split: Mapping[str, Sequence[str]]) -> list[Fact]:
+    """Compare the data.
+
+    Args:
+        recorded: Content of run.json.
+        fingerprint: Of the data as they are now.
+        split: Cases of each side, as they are now.
+    """
+    old, sides = recorded.get("data_fingerprint"), recorded.get("split") or {}
+    same_split = {name: list(cases) for name, cases in split.items()} == sides
+    return [
+        Fact("data fingerprint", _digits(old), _digits(fingerprint), old == fingerprint),
+        Fact("split", _counts(sides), _counts(split), same_split),
+    ]
+
+
+def compare_values(recorded: Path, again: Path) -> tuple[list[Value], list[Value]]:
+    """Compare what two runs left.
+
+    Args:
+        recorded: Folder of the first run, which has ended well.
+        again: Folder of the second.
+
+    Returns:
+        The figures of results.json, and the numbers of cases.csv.
+    """
+    pairs = [_figures(folder) for folder in (recorded, again)], [_scores(folder) for folder in (recorded, again)]
+    figures, scores = (
+        [Value(name, one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])] for one, two in pairs
+    )
+    return figures, scores
+
+
+def _fact(name: str, one: Any, two: Any) -> Fact:
+    return Fact(name, _word(one), _word(two), one == two)
+
+
+def _word(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(map(str, value)) or "none"
+    return "none" if value is None else str(value)
+
+
+def _code(recorded: Mapping[str, str] | None, present: Mapping[str, str] | None) -> list[Fact]:
+    """Compare commits, and the files with changes that are not committed."""
+    sides = [side or {} for side in (recorded, present)]
+    commits = [side.get("commit") for side in sides]
+    parts = [_by_file(side.get("diff", "")) for side in sides]
+    told = []
+    for own, other in (parts, parts[::-1]):
+        told.append(_some([name for name in own if own[name] != other.get(name)] or list(own)))
+    return [
+        Fact("git commit", _digits(commits[0]), _digits(commits[1]), commits[0] == commits[1]),
+        Fact("uncommitted changes", told[0], told[1], parts[0] == parts[1]),
+    ]
+
+
+def _by_file(diff: str) -> dict[str, str]:
+    """Cut the output of ``git diff`` into its files."""
+    parts = [part.partition("\n") for part in f"\n{diff}".split("\ndiff --git ")[1:]]
+    return {head.rpartition(" b/")[2]: body for head, _, body in parts}
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
+
+
+def _digits(value: str | None) -> str:
+    return value[:HASH] if value else "none"
+
+
+def _counts(split: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{side} {len(cases)}" for side, cases in split.items()) or "none"
+
+
+def _flat(config: dict[str, Any]) -> dict[str, Any]:
+    """Flatten a configuration as it is kept for comparison, in what JSON makes of it."""
+    return Run(Path(), {"config": json.loads(json.dumps(config))}).config
+
+
+def _setting(config: Mapping[str, Any], key: str) -> str:
+    return _word(config[key]) if key in config else "no such key"
+
+
+def _figures(folder: Path) -> dict[str, float | None]:
+    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
+    sides = [side for side in ("val", "test") if side in results]
+    figures = {f"{side}/{name}": value for side in sides for name, value in results[side].items()}
+    chosen = results.get("chosen_on_val", {})
+    return figures | {f"chosen/{name}": value for name, value in chosen.items() if isinstance(value, int | float)}
+
+
+def _scores(folder: Path) -> dict[str, float | None]:
+    path = folder / "cases.csv"
+    if not path.is_file():
+        return {}
+    with path.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    found: dict[str, float | None] = {}
+    for row in rows:
+        place = "/".join(row.pop(key) for key in ("split", "case", "class"))
+        found |= {f"{place}/{metric}": _number(text) for metric, text in row.items()}
+    return found
+
+
+def _number(text: str) -> float | None:
+    value = float(text or "nan")
+    return None if math.isnan(value) else value

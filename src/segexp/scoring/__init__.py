@@ -1,1 +1,0 @@
-"""Scoring: figures of whole cases of a trained run, its post-processing, its worst cases."""

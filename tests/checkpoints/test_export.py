@@ -1,0 +1,173 @@
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from hydra.utils import instantiate
+from omegaconf import OmegaConf
+
+from segexp.checkpoints.checkpoint import Model, open_model
+from segexp.checkpoints.export import Facts, deviation, export
+from segexp.checkpoints.graph_sizes import Sizes, graph_sizes
+from segexp.checkpoints.package import SUFFIXES
+from segexp.config import compose, config_dir
+from segexp.models import UNet
+from tests.safety.corpus import description
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+OPTIONS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml") if path.stem != "unet_pretrained")
+TINY = {"base_channels": 2, "max_channels": None, "depth": 1, "fc_channels": 4}
+DEEPER = {"unet_nested": {"depth": 2}, "unet_deep_supervision": {"depth": 2, "deep_supervision": 1}}
+
+
+def make(option: str, **changes) -> Model:
+    """A variant of conf/model, tiny, its norms fitted to other values than they start with."""
+    three = option == "unet_3d"
+    node = OmegaConf.to_container(
+        compose([f"model={option}", *["data.spatial_dims=3", "data.patch_size=[8,8,8]"] * three]).model, resolve=True
+    )
+    small = {key: value for key, value in (TINY | DEEPER.get(option, {}) | changes).items() if key in node}
+    torch.manual_seed(0)
+    network = instantiate(node | small, _convert_="all")
+    dims = network.config["spatial_dims"]
+    with torch.no_grad():
+        network(3 + 2 * torch.randn(2, 1, *[64 if "fcn" in option else 20] * dims))
+    sides = [16] * dims
+    told = description(network=type(network).__name__, model=network.config, spatial_dims=dims, patch_size=sides)
+    return Model(network.eval(), told | {"inference": told["inference"] | {"tile": sides}})
+
+
+def other_image(model: Model) -> torch.Tensor:
+    """An image of a size and batch that no comparison of the export has seen."""
+    sizes = graph_sizes(model)
+    sides = [sizes.at_least(n) for n in (41, 29, 23)][: model.config["spatial_dims"]]
+    return 2 + torch.randn(3, model.config["in_channels"], *sides)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_network_comes_back_from_safetensors(tmp_path, option):
+    model = make(option)
+    export(model, tmp_path / "a.safetensors", "safetensors", Facts([None]), [])
+    again, image = open_model(tmp_path / "a.safetensors"), other_image(model)
+    with torch.no_grad():
+        assert torch.equal(again.network(image), model.network(image))
+
+
+@pytest.mark.parametrize("option", [option for option in OPTIONS if not option.endswith("_tiny")])
+def test_every_network_is_the_same_in_onnxruntime(tmp_path, option):
+    model = make(option)
+    patch = torch.rand(model.config["in_channels"], *[graph_sizes(model).at_least(16)] * model.config["spatial_dims"])
+    found = export(model, tmp_path / "a.onnx", "onnx", Facts([None]), [patch])
+    assert (found["real_patches"], found["noise_images"]) == (1, 3)
+    assert found["largest_deviation"] <= found["tolerance"] == 1e-4
+    assert tells_no_folder(tmp_path / "a.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "a.onnx", providers=["CPUExecutionProvider"])
+    image = other_image(model)
+    (logits,) = session.run(None, {"image": image.numpy()})
+    with torch.no_grad():
+        wanted = model.network(image).numpy()
+    np.testing.assert_allclose(logits, wanted, atol=1e-4 * max(1, abs(wanted).max()))
+    if model.config["norm"] != "none" or option == "fcn8s":
+        assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.999
+
+
+@pytest.mark.parametrize("option", ["unet", "unet_2015", "unet_3d", "fcn8s"])
+def test_networks_are_the_same_in_torch_export(tmp_path, option):
+    model = make(option)
+    found = export(model, tmp_path / "a.pt2", "torch_export", Facts([None]), [])
+    again, image = torch.export.load(tmp_path / "a.pt2").module(), other_image(model)
+    with torch.no_grad():
+        assert deviation(again(image), model.network(image)) < 1e-5
+        with pytest.raises(AssertionError, match="Guard failed"):
+            again(image[..., :-1])
+    assert found["with"] == f"torch {torch.__version__}"
+    assert tells_no_folder(tmp_path / "a.pt2")
+    assert json.loads((tmp_path / "a.pt2.json").read_text())["sizes"] == graph_sizes(model).plain
+
+
+@pytest.mark.parametrize(
+    ("option", "changes", "sizes"),
+    [
+        ("unet", {"depth": 4}, Sizes(32, 16)),
+        ("unet", {"depth": 1}, Sizes(4, 2)),
+        ("unet_2015", {"depth": 4}, Sizes(188, 16)),  # figure 1 of the paper: 572 = 188 + 24 · 16
+        ("fcn8s", {}, Sizes(64, 32)),
+    ],
+)
+def test_sizes_of_graphs(option, changes, sizes):
+    model = make(option, **changes) if option != "unet_2015" else deep_2015()
+    assert graph_sizes(model) == sizes
+    assert [sizes.at_least(n) for n in (1, sizes.least, sizes.least + 1)] == [
+        sizes.least,
+        sizes.least,
+        sizes.least + sizes.multiple_of,
+    ]
+    assert (572 - sizes.least) % sizes.multiple_of == 0 or option != "unet_2015"
+
+
+def deep_2015() -> Model:
+    network = UNet(base_channels=2, depth=4, padding="valid", alignment="crop", norm="none")
+    return Model(network, description(model=network.config))
+
+
+def tells_no_folder(path: Path) -> bool:
+    """Whether a file says nothing of where segexp lies on this machine."""
+    return str(Path(sys.modules["segexp"].__file__).parents[2]).encode() not in path.read_bytes()
+
+
+class Restless(UNet):
+    """A network that never gives the same twice."""
+
+    def forward(self, image, every_head=False):
+        return super().forward(image, every_head) + torch.rand_like(image)
+
+
+@pytest.mark.parametrize("form", ["safetensors", "torch_export"])
+def test_a_file_that_does_not_agree_is_not_left(tmp_path, form):
+    model = Model(Restless(base_channels=2, depth=1).eval(), description())
+    path = tmp_path / f"a{SUFFIXES[form]}"
+    path.write_text("what was there before")
+    with pytest.raises(ValueError, match=f"the {form} file differs from the network by .* nothing was left"):
+        export(model, path, form, Facts([None]), [])
+    assert [file.name for file in tmp_path.iterdir()] == [path.name]
+    assert path.read_text() == "what was there before"
+
+
+def test_a_network_that_gives_no_numbers_is_not_left(tmp_path):
+    network = UNet(base_channels=2, depth=1).eval()
+    network.head[0].bias.data.fill_(float("nan"))
+    with pytest.raises(ValueError, match="differs from the network by inf"):
+        export(Model(network, description()), tmp_path / "a.safetensors", "safetensors", Facts([None]), [])
+    assert not list(tmp_path.iterdir())
+
+
+def test_deviation_by_hand():
+    one = torch.tensor([0.0, 1.0, 2.0])
+    assert deviation(one, torch.tensor([0.0, 1.5, 1.0])) == 1.0
+    assert deviation(one, one[:2]) == float("inf")
+    assert deviation(one, torch.tensor([0.0, 1.0, float("nan")])) == float("inf")
+
+
+def test_sizes_in_words_of_the_json_file():
+    assert Sizes(188, 16).plain == {"least": 188, "multiple_of": 16, "plus": 12}
+    assert Sizes(32, 16).plain == {"least": 32, "multiple_of": 16, "plus": 0}
+
+
+def test_without_a_comparison_the_json_file_says_so(tmp_path):
+    assert export(make("unet"), tmp_path / "a.safetensors", "safetensors", Facts([None]), [], verify=False) == {}
+    assert json.loads((tmp_path / "a.safetensors.json").read_text())["verified"] is None
+
+
+def test_wrong_formats_suffixes_and_missing_packages_get_a_sentence(tmp_path, monkeypatch):
+    model = make("unet")
+    with pytest.raises(ValueError, match="format='onxx' is not one of .* .did you mean 'onnx'"):
+        export(model, tmp_path / "a.onnx", "onxx", Facts([None]), [])
+    with pytest.raises(ValueError, match=r"a.pth must end in .onnx for format=onnx"):
+        export(model, tmp_path / "a.pth", "onnx", Facts([None]), [])
+    monkeypatch.setitem(sys.modules, "onnxscript", None)  # as if it were not installed
+    with pytest.raises(ImportError, match=r"pip install 'segexp\[onnx\]'"):
+        export(model, tmp_path / "a.onnx", "onnx", Facts([None]), [])
+    assert not list(tmp_path.iterdir())
