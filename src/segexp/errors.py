@@ -22,15 +22,45 @@ def require_choice(name: str, value: object, allowed: Iterable[object]) -> None:
         raise ValueError(f"{name}={value!r} is not one of {choices}{did_you_mean(value, choices)}")
 
 
-def require_at_least(name: str, value: object, least: float, whole: bool = False) -> None:
-    """Refuse what is not a number of at least ``least`` (a whole number if ``whole``).
+def require_at_least(name: str, value: object, low: float, integer: bool = False) -> None:
+    """Refuse what is not a number (an integer if ``integer``) of at least ``low``.
 
     Raises:
         ValueError: Names the argument, the value and the rule.
     """
-    kind: tuple[type, ...] = (int,) if whole else (int, float)
-    if isinstance(value, bool) or not isinstance(value, kind) or not value >= least:  # type: ignore[operator]
-        raise ValueError(f"{name}={value!r} must be a {'whole ' if whole else ''}number of at least {least}")
+    if not _is_number(value, integer) or not value >= low:  # type: ignore[operator]
+        raise ValueError(f"{name}={value!r} must be {_KIND[integer]} of at least {low}")
+
+
+def require_between(
+    name: str, value: object, low: float, high: float, why: str = "", *, integer: bool = False, open_at: str = ""
+) -> None:
+    """Refuse what is not a number (an integer if ``integer``) between two bounds.
+
+    Args:
+        name: Name of the argument.
+        value: Value of the argument.
+        low: Lower bound.
+        high: Upper bound.
+        why: Reason or remedy, added to the message.
+        integer: Whether integers alone are allowed.
+        open_at: Bounds that the value must not reach: "", "low", "high" or "both".
+
+    Raises:
+        ValueError: Names the argument, the value, the rule and the reason.
+    """
+    above = f"above {low}" if open_at in ("low", "both") else f"of at least {low}"
+    below = f"below {high}" if open_at in ("high", "both") else f"at most {high}"
+    inside = _is_number(value, integer) and low <= value <= high  # type: ignore[operator]
+    if not inside or (value == low and "above" in above) or (value == high and "below" in below):
+        raise ValueError(f"{name}={value!r} must be {_KIND[integer]} {above} and {below}{why and f': {why}'}")
+
+
+_KIND = {True: "an integer", False: "a number"}
+
+
+def _is_number(value: object, integer: bool) -> bool:
+    return isinstance(value, int if integer else int | float) and not isinstance(value, bool)
 
 
 def short_path(path: Path) -> Path:

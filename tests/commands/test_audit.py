@@ -89,4 +89,4 @@ def test_data_that_are_not_there_get_one_sentence(run, tmp_path):
 
 
 def test_pictures_must_be_a_number(run):
-    assert "pictures=-1 must be a whole number of at least 0" in run("pictures=-1")[2]
+    assert "pictures=-1 must be an integer of at least 0" in run("pictures=-1")[2]

@@ -249,7 +249,7 @@ def test_regions_are_scored_again(tmp_path):
         ("data.spacing=[1,1]", "that belongs to the trained network"),
         ("data/intensity=percentile", "that belongs to the trained network"),
         ("split=tset", "did you mean 'test'"),
-        ("worst=-1", "worst=-1 must be a whole number of at least 0"),
+        ("worst=-1", "worst=-1 must be an integer of at least 0"),
         ("more", "more is no key=value"),
         ("monitor=val/v_rnd tune=true", "monitor=val/v_rnd is not measured case by case"),
     ],

@@ -388,7 +388,7 @@ def test_two_inputs_for_one_mask_and_ways_out_of_the_folder_are_refused(flat, im
         ({"spatial_dims": 3}, (1, 16, 16), "is a flat image, but the network takes volumes"),
         ({"context": 1}, (1, 16, 16), "slices with 1 neighbours on each side"),
         ({"spacing": [1.0, 1.0]}, (1, 16, 16), r"give spacing=\[..\]"),
-        ({"label_values": [0, 0.5]}, (1, 16, 16), "must be whole numbers"),
+        ({"label_values": [0, 0.5]}, (1, 16, 16), "must be integers"),
     ],
 )
 def test_what_does_not_go_with_the_network_is_told(flat, change, array, message):
@@ -404,7 +404,7 @@ def test_what_does_not_go_with_the_network_is_told(flat, change, array, message)
         ("device=tpu7", "device=tpu7 cannot be used here"),
         ("tile=half", r"tile='half' is not one of \['whole'\]"),
         ("overlap=1", "overlap=1 must be below 1"),
-        ("batch_size=0", "batch_size=0 must be a whole number of at least 1"),
+        ("batch_size=0", "batch_size=0 must be an integer of at least 1"),
     ],
 )
 def test_settings_are_checked_before_anything_is_read(flat, images, tmp_path, word, message):

@@ -56,4 +56,4 @@ def test_volumes_show_a_slice(preview):
 def test_too_few_draws_get_a_sentence(preview, capsys):
     with pytest.raises(SystemExit):
         preview("draws=0")
-    assert "draws=0 must be a whole number of at least 1" in capsys.readouterr().err
+    assert "draws=0 must be an integer of at least 1" in capsys.readouterr().err

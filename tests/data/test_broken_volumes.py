@@ -118,7 +118,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "fractions in labels": (
         lambda f: save(label(f), labels_with(0.5)),
-        r"labels .*v3\.nii\.gz hold fractions: save class numbers as whole numbers",
+        r"labels .*v3\.nii\.gz hold fractions: save class numbers as integers",
     ),
     "labels with channels": (
         lambda f: save(label(f), np.stack([LABELS, LABELS], axis=-1)),

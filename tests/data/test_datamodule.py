@@ -69,7 +69,7 @@ def test_volumes_of_three_classes_and_two_channels():
     [
         ({"class_names": ["one"]}, "one name for each of 2 classes"),
         ({"patch_size": [32]}, "one length for each of 2 axes"),
-        ({"batch_size": 0}, "whole number of at least 1"),
+        ({"batch_size": 0}, "integer of at least 1"),
         ({"num_workers": -1}, "data.num_workers=-1"),
         ({"mirror_margin": "yes"}, "data.mirror_margin='yes'"),
     ],

@@ -90,7 +90,7 @@ def test_ignored_pixels_weigh_nothing_and_do_not_tip_the_balance() -> None:
         ({"w0": -1.0}, r"w0=-1\.0 must be a number of at least 0"),
         ({"sigma": 0}, "sigma=0 must be above 0"),
         ({"sigma": "5"}, "sigma='5' must be a number"),
-        ({"object_class": 1.0}, "object_class=1.0 must be a whole number"),
+        ({"object_class": 1.0}, "object_class=1.0 must be an integer"),
         ({"object_class": 255}, "object_class=255 is also ignore_index"),
     ],
 )

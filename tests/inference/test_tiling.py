@@ -284,12 +284,12 @@ def test_refuses_an_unknown_activation() -> None:
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [
-        ({"tile": 0}, "tile=0 must be a whole number of at least 1"),
+        ({"tile": 0}, "tile=0 must be an integer of at least 1"),
         ({"tile": [8, -1]}, "tile=-1 must be"),
-        ({"tile": 2.5}, r"tile=2\.5 must be a whole number"),
+        ({"tile": 2.5}, r"tile=2\.5 must be an integer"),
         ({"tile": 8, "overlap": 1}, "overlap=1 must be below 1"),
         ({"tile": 8, "overlap": -0.1}, r"overlap=-0\.1 must be a number of at least 0"),
-        ({"border": -1}, "border=-1 must be a whole number of at least 0"),
+        ({"border": -1}, "border=-1 must be an integer of at least 0"),
         ({"border": "Auto"}, r"border='Auto' is not one of \['auto'\] \(did you mean 'auto'\?\)"),
         ({"blending": "gausian"}, r"blending='gausian' .*did you mean 'gaussian'"),
         ({"batch_size": 0}, "batch_size=0 must be"),

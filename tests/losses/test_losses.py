@@ -199,7 +199,7 @@ def test_refuses_to_leave_out_the_only_class(loss: nn.Module) -> None:
     [
         (lambda: CrossEntropy(label_smoothing=1.5), r"label_smoothing=1\.5 must be at most 1"),
         (lambda: CrossEntropy(label_smoothing=-0.1), r"label_smoothing=-0\.1 must be a number of at least 0"),
-        (lambda: CrossEntropy(ignore_index=2.5), r"ignore_index=2\.5 must be a whole number"),
+        (lambda: CrossEntropy(ignore_index=2.5), r"ignore_index=2\.5 must be an integer"),
         (lambda: Focal(gamma=-1), "gamma=-1 must be a number of at least 0"),
         (lambda: BinaryCrossEntropy(ignore_index=0.5), r"ignore_index=0\.5"),
         (lambda: Dice(smooth=0), "smooth=0 must be above 0"),
@@ -211,12 +211,12 @@ def test_refuses_to_leave_out_the_only_class(loss: nn.Module) -> None:
         (lambda: Tversky(gamma=0), "gamma=0 makes every loss 1"),
         (lambda: Tversky(gamma=-1), "gamma=-1 must be a number"),
         (lambda: GeneralisedDice(smooth=0), "smooth=0 must be above 0"),
-        (lambda: Lovasz(ignore_index=None), "ignore_index=None must be a whole number"),
-        (lambda: Boundary(ignore_index="x"), "ignore_index='x' must be a whole number"),
-        (lambda: ClDice(iterations=-1), "iterations=-1 must be a whole number"),
-        (lambda: ClDice(iterations=2.5), r"iterations=2\.5 must be a whole number"),
+        (lambda: Lovasz(ignore_index=None), "ignore_index=None must be an integer"),
+        (lambda: Boundary(ignore_index="x"), "ignore_index='x' must be an integer"),
+        (lambda: ClDice(iterations=-1), "iterations=-1 must be an integer"),
+        (lambda: ClDice(iterations=2.5), r"iterations=2\.5 must be an integer"),
         (lambda: ClDice(smooth=0), "smooth=0 must be above 0"),
-        (lambda: WeightedCrossEntropy2015(ignore_index=True), "ignore_index=True must be a whole number"),
+        (lambda: WeightedCrossEntropy2015(ignore_index=True), "ignore_index=True must be an integer"),
     ],
 )
 def test_refuses_wrong_arguments(make: object, sentence: str) -> None:

@@ -235,7 +235,7 @@ def test_nan_is_refused():
 
 
 def test_one_bin_is_refused():
-    with pytest.raises(ValueError, match="bins=1 must be a whole number of at least 2"):
+    with pytest.raises(ValueError, match="bins=1 must be an integer of at least 2"):
         RankingScores(NAMES, bins=1)
 
 

@@ -69,7 +69,7 @@ def test_config_builds_the_same_network():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"fc_channels": 0}, "fc_channels=0 must be a whole number of at least 1"),
+        ({"fc_channels": 0}, "fc_channels=0 must be an integer of at least 1"),
         ({"spatial_dims": 1}, "spatial_dims=1 is not one of"),
         ({"norm": "bach"}, "did you mean 'batch'"),
         ({"dropout": 1}, "dropout=1 must be below 1"),

@@ -160,9 +160,9 @@ def test_nested_unpadded_network_has_the_size_of_the_plain_one():
     [
         ({"block": "residual_block"}, "did you mean 'residual'"),
         ({"deep_supervision": 4}, "deep_supervision=4 must be below depth=4.*take deep_supervision=3 or less"),
-        ({"deep_supervision": -1}, "deep_supervision=-1 must be a whole number of at least 0"),
+        ({"deep_supervision": -1}, "deep_supervision=-1 must be an integer of at least 0"),
         ({"deep_supervision": 1, "padding": "valid", "alignment": "crop"}, "take padding='same' or deep_supervision=0"),
-        ({"squeeze_excitation": 0.5}, "squeeze_excitation=0.5 must be a whole number of at least 0"),
+        ({"squeeze_excitation": 0.5}, "squeeze_excitation=0.5 must be an integer of at least 0"),
         ({"attention": "yes"}, "attention='yes' is not one of"),
         ({"nested": None}, "nested=None is not one of"),
         ({"checkpointing": "true"}, "checkpointing='true' is not one of.*did you mean 'True'"),

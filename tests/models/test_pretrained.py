@@ -118,7 +118,7 @@ def test_a_missing_library_is_named_with_the_command_that_installs_it():
         ({"spatial_dims": 3}, "spatial_dims=3: pretrained encoders are for images alone: take model=unet_3d"),
         ({"decoder": "UNet"}, "did you mean 'Unet'"),
         ({"depth": 6}, "depth=6 is not one of"),
-        ({"in_channels": 0}, "in_channels=0 must be a whole number of at least 1"),
+        ({"in_channels": 0}, "in_channels=0 must be an integer of at least 1"),
     ],
 )
 def test_wrong_arguments_are_refused_with_value_and_rule(arguments, words):

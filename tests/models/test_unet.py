@@ -143,13 +143,13 @@ def test_he_initialisation_has_the_papers_deviation():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"depth": 0}, "depth=0 must be a whole number of at least 1"),
-        ({"depth": "three"}, "depth='three' must be a whole number"),
+        ({"depth": 0}, "depth=0 must be an integer of at least 1"),
+        ({"depth": "three"}, "depth='three' must be an integer"),
         ({"upsampling": "transpose"}, "did you mean 'transposed'"),
         ({"norm": "bach"}, "did you mean 'batch'"),
         ({"spatial_dims": 4}, "spatial_dims=4 is not one of"),
         ({"dropout": 1.0}, "dropout=1.0 must be below 1"),
-        ({"max_channels": 8}, "max_channels=8 must be a whole number of at least 64"),
+        ({"max_channels": 8}, "max_channels=8 must be an integer of at least 64"),
         ({"padding": "valid"}, "take alignment='crop'"),
     ],
 )

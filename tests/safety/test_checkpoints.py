@@ -180,7 +180,7 @@ def test_one_number_spread_over_a_large_tensor_is_refused(tmp_path):
         ({"model__depth": True}, "depth=True must be of type int"),
         ({"model__depth": 1.0}, "depth=1.0 must be of type int"),
         ({"model__depth": 10**9}, "depth=1000000000 must be 10 at most"),
-        ({"model__depth": -1}, "depth=-1 must be a whole number of at least 1"),
+        ({"model__depth": -1}, "depth=-1 must be an integer of at least 1"),
         ({"model__base_channels": 2**62}, "1024 at most"),
         ({"model__base_channels": 2**100}, "model="),
         ({"model__base_channels": 1024, "model__depth": 10, "model__nested": True}, "asks for a tensor"),

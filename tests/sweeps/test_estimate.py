@@ -40,7 +40,7 @@ def test_jobs_of_one_experiment_share_a_measurement_and_a_wrong_one_is_named(tmp
         "measuring 1 of 2: depth-2__seed=1",
         "measuring 2 of 2: depth-0__seed=1",
     ]
-    assert "job 3, 4: depth=0 must be a whole number of at least 1" in told
+    assert "job 3, 4: depth=0 must be an integer of at least 1" in told
     assert "2 jobs, 2 at once: about" in told
     assert "Left out: validation" in told
     assert not any(tmp_path.iterdir())

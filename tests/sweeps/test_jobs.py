@@ -77,7 +77,7 @@ def test_a_seed_on_the_command_line_is_a_replicate_too():
 def test_seeds_given_twice_are_refused():
     with pytest.raises(ValueError, match="seed is swept twice"):
         with_replicates(("seed=1",), seeds=[1, 2], folds=None)
-    with pytest.raises(ValueError, match=r"sweep.folds=-1 must be a whole number of at least 0"):
+    with pytest.raises(ValueError, match=r"sweep.folds=-1 must be an integer of at least 0"):
         with_replicates((), seeds=None, folds=[-1])
 
 

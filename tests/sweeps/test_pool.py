@@ -204,5 +204,5 @@ def test_gpus_are_shared_out(monkeypatch):
         LocalEngine(gpus_per_job=6)
     with pytest.raises(ValueError, match="jobs_at_once=3 with gpus_per_job=2 needs more GPUs than the 5 here"):
         LocalEngine(jobs_at_once=3, gpus_per_job=2)
-    with pytest.raises(ValueError, match=r"hydra.launcher.jobs_at_once=0 must be a whole number of at least 1"):
+    with pytest.raises(ValueError, match=r"hydra.launcher.jobs_at_once=0 must be an integer of at least 1"):
         LocalEngine(jobs_at_once=0)

@@ -60,7 +60,7 @@ def test_yaml_and_engine_say_the_same():
         ({}, "this machine has no sbatch and srun; .* try it out here with hydra.launcher.cluster=local"),
         ({"cluster": "locl"}, "did you mean 'local'"),
         ({"cluster": "local", "nodes": 2}, "one machine is one node"),
-        ({"cluster": "local", "tasks_per_node": 0}, "hydra.launcher.tasks_per_node=0 must be a whole number"),
+        ({"cluster": "local", "tasks_per_node": 0}, "hydra.launcher.tasks_per_node=0 must be an integer"),
     ],
 )
 def test_refuses_what_cannot_work(settings, said, monkeypatch):

@@ -31,8 +31,8 @@ class Rule(NamedTuple):
 
 
 def whole(low: int, high: int) -> Rule:
-    """A whole number, no truth value, within bounds."""
-    return Rule(f"a whole number from {low} to {high}", lambda value: type(value) is int and low <= value <= high)
+    """An integer, no truth value, within bounds."""
+    return Rule(f"an integer from {low} to {high}", lambda value: type(value) is int and low <= value <= high)
 
 
 def number(low: float, high: float) -> Rule:

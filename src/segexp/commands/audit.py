@@ -28,7 +28,7 @@ def audit(cfg: DictConfig) -> None:
         ValueError: The data have errors; names all of them, after the report is written.
     """
     config = plain(cfg)
-    require_at_least("pictures", config["pictures"], 0, whole=True)
+    require_at_least("pictures", config["pictures"], 0, integer=True)
     data = build_data(config)
     data.prepare_data()
     found, cases = data.audit()

@@ -42,7 +42,7 @@ def benchmark(cfg: DictConfig) -> None:
 
 def _data(config: dict[str, Any]) -> None:
     for workers in config["workers"]:
-        require_at_least("workers", workers, 0, whole=True)
+        require_at_least("workers", workers, 0, integer=True)
     require_at_least("seconds", config["seconds"], 0.01)
     data = build_data(config)
     data.prepare_data()

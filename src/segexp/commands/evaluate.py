@@ -51,7 +51,7 @@ def evaluate(words: list[str]) -> None:
     """
     mine, more = own_words(words, list(DEFAULTS))
     given = parse(mine, DEFAULTS, COMMENTS, "evaluate")
-    require_at_least("worst", given["worst"], 0, whole=True)
+    require_at_least("worst", given["worst"], 0, integer=True)
     require_choice("split", given["split"], ("auto", *SIDES))
     quiet()
     runs = [open_trained(path) for path in paths_of(given["run"])]

@@ -24,7 +24,7 @@ def preview(cfg: DictConfig) -> None:
     """
     config = plain(cfg)
     for key in ("patches", "draws"):
-        require_at_least(key, config[key], 1, whole=True)
+        require_at_least(key, config[key], 1, integer=True)
     data = build_data(config)
     data.prepare_data()
     data.setup()

@@ -102,9 +102,9 @@ class DataModule(pl.LightningDataModule):
         if foreground_share > 1:
             raise ValueError(f"data.foreground_share={foreground_share} must be a share from 0 to 1")
         if mirror_margin != "auto":
-            require_at_least("data.mirror_margin", mirror_margin, 0, whole=True)
+            require_at_least("data.mirror_margin", mirror_margin, 0, integer=True)
         if num_workers != "auto":
-            require_at_least("data.num_workers", num_workers, 0, whole=True)
+            require_at_least("data.num_workers", num_workers, 0, integer=True)
         self.source, self.class_names, self.regions = source, list(class_names), regions
         self.channels, self.num_classes, self.spatial_dims = channels, num_classes, spatial_dims
         self.object_class, self.patch_size, self.mirror_margin = object_class, tuple(patch_size), mirror_margin

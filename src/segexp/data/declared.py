@@ -46,13 +46,13 @@ def require_sizes(patch_size: Sequence[int], spatial_dims: int, batch_size: int,
     if len(patch_size) != spatial_dims:
         raise ValueError(f"data.patch_size={list(patch_size)} must have one length for each of {spatial_dims} axes")
     for length in (*patch_size, batch_size, patches_per_epoch):
-        require_at_least("data.patch_size, batch_size and patches_per_epoch", length, 1, whole=True)
+        require_at_least("data.patch_size, batch_size and patches_per_epoch", length, 1, integer=True)
 
 
 def require_slices(spatial_dims: int, context: int, slice_axis: int) -> None:
     """Refuse slices of a network of volumes."""
     require_choice("data.slice_axis", slice_axis, (0, 1, 2))
-    require_at_least("data.context", context, 0, whole=True)
+    require_at_least("data.context", context, 0, integer=True)
     if spatial_dims == 3 and (context or slice_axis):
         raise ValueError(
             f"data.context={context} and data.slice_axis={slice_axis} belong to slices: with data.spatial_dims=3 "

@@ -35,8 +35,8 @@ class BorderWeightMap:
         require_at_least("sigma", sigma, 0)
         if sigma == 0:
             raise ValueError("sigma=0 must be above 0: the paper takes 5 px, w0=0 switches the border term off")
-        require_at_least("object_class", object_class, 0, whole=True)
-        require_at_least("ignore_index", ignore_index, 0, whole=True)
+        require_at_least("object_class", object_class, 0, integer=True)
+        require_at_least("ignore_index", ignore_index, 0, integer=True)
         if object_class == ignore_index:
             raise ValueError(f"object_class={object_class} is also ignore_index: choose another value for one of them")
         self.w0 = w0

@@ -38,7 +38,7 @@ def labels_of(probs: Tensor, regions: bool, cut: Cut = None) -> np.ndarray:
         cut: Of classes: where the boundary's threshold lies, else the most probable class wins.
 
     Returns:
-        (*S) unsigned whole numbers, or (K, *S) bool of regions.
+        (*S) unsigned integers, or (K, *S) bool of regions.
     """
     if regions:
         return (probs > 0.5).cpu().numpy()

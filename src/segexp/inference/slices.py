@@ -29,8 +29,8 @@ class SlicePredictor:
     def __init__(
         self, predictor: Callable[[nn.Module, Tensor], Tensor], context: int = 0, batch_size: int = 16
     ) -> None:
-        require_at_least("context", context, 0, whole=True)
-        require_at_least("batch_size", batch_size, 1, whole=True)
+        require_at_least("context", context, 0, integer=True)
+        require_at_least("batch_size", batch_size, 1, integer=True)
         self.predictor, self.context, self.batch_size = predictor, context, batch_size
 
     def __call__(self, network: nn.Module, image: Tensor) -> Tensor:

@@ -103,7 +103,7 @@ def _by_slices(image: np.ndarray, spatial_dims: int, context: int) -> bool:
         ValueError: They do not go together, or a number is out of range.
     """
     require_choice("spatial_dims", spatial_dims, [2, 3])
-    require_at_least("context", context, 0, whole=True)
+    require_at_least("context", context, 0, integer=True)
     slices = spatial_dims == 2 and image.ndim == 4
     if image.ndim != spatial_dims + 1 and not slices:
         wanted = "(C, H, W), or (C, D, H, W) slice by slice" if spatial_dims == 2 else "(C, D, H, W)"

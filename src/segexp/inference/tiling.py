@@ -227,13 +227,13 @@ def require_settings(
     """
     if tile is not None:
         for side in tile if isinstance(tile, Sequence) else [tile]:
-            require_at_least("tile", side, 1, whole=True)
+            require_at_least("tile", side, 1, integer=True)
     require_at_least("overlap", overlap, 0)
     if overlap >= 1:
         raise ValueError(f"overlap={overlap} must be below 1: it is a share of the tile")
     if isinstance(border, str):
         require_choice("border", border, ["auto"])
     else:
-        require_at_least("border", border, 0, whole=True)
+        require_at_least("border", border, 0, integer=True)
     require_choice("blending", blending, WINDOWS)
-    require_at_least("batch_size", batch_size, 1, whole=True)
+    require_at_least("batch_size", batch_size, 1, integer=True)

@@ -24,7 +24,7 @@ class Boundary(nn.Module):
         ignore_index: Pixels with this target do not count, and are neither inside nor outside for the distance.
 
     Raises:
-        ValueError: ``ignore_index`` is not a whole number of at least -100.
+        ValueError: ``ignore_index`` is not an integer of at least -100.
 
     Source: Kervadec et al. 2019 (Boundary loss for highly unbalanced segmentation), equation 5.
     """

@@ -54,8 +54,8 @@ def _pixels(logits: Tensor) -> tuple[int, ...]:
 
 
 def require_ignore_index(ignore_index: object) -> None:
-    """Refuse what is not a whole number; -100, the default of torch, is the least."""
-    require_at_least("ignore_index", ignore_index, -100, whole=True)
+    """Refuse what is not an integer; -100, the default of torch, is the least."""
+    require_at_least("ignore_index", ignore_index, -100, integer=True)
 
 
 def require_above_zero(name: str, value: float) -> None:

@@ -21,7 +21,7 @@ class Lovasz(nn.Module):
         ignore_index: Pixels with this target do not count.
 
     Raises:
-        ValueError: ``ignore_index`` is not a whole number of at least -100.
+        ValueError: ``ignore_index`` is not an integer of at least -100.
 
     Source: Berman et al. 2018 (The Lovász-Softmax loss), who count the background like any class.
     """

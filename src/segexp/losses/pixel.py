@@ -138,7 +138,7 @@ class WeightedCrossEntropy2015(nn.Module):
         ignore_index: Pixels with this target do not count.
 
     Raises:
-        ValueError: ``ignore_index`` is not a whole number of at least -100.
+        ValueError: ``ignore_index`` is not an integer of at least -100.
 
     Source: Ronneberger et al. 2015 (U-Net), equation 1, as a mean over the counted pixels.
     """

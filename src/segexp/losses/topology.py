@@ -37,7 +37,7 @@ class ClDice(nn.Module):
         self, iterations: int = 3, smooth: float = 1.0, include_background: bool = False, ignore_index: int = 255
     ) -> None:
         super().__init__()
-        require_at_least("iterations", iterations, 0, whole=True)
+        require_at_least("iterations", iterations, 0, integer=True)
         require_above_zero("smooth", smooth)
         require_ignore_index(ignore_index)
         self.iterations, self.smooth = iterations, smooth

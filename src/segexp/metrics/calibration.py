@@ -36,7 +36,7 @@ class CalibrationScores(PerClassMetric):
         bins: int = 15,
         ignore_index: int = 255,
     ) -> None:
-        require_at_least("bins", bins, 1, whole=True)
+        require_at_least("bins", bins, 1, integer=True)
         super().__init__(class_names, regions, (bins, 3), torch.float64, ignore_index)
         self.bins = bins
 

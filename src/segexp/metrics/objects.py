@@ -44,7 +44,7 @@ class ObjectScores(PerClassMetric):
         ignore_index: int = 255,
     ) -> None:
         require_choice("connectivity", connectivity, ("faces", "full"))
-        require_at_least("min_size", min_size, 0, whole=True)
+        require_at_least("min_size", min_size, 0, integer=True)
         if not thresholds or min(thresholds) < 0.5 or max(thresholds) >= 1:
             raise ValueError(
                 f"thresholds={list(thresholds)} must be one or more IoU in [0.5, 1): below 0.5 an object could have "

@@ -51,7 +51,7 @@ class PartitionScores(CaseMetric):
         name: str = "regions",
         ignore_index: int = 255,
     ) -> None:
-        require_at_least("boundary_class", boundary_class, 0, whole=True)
+        require_at_least("boundary_class", boundary_class, 0, integer=True)
         if not thresholds or min(thresholds) < 0 or max(thresholds) > 1:
             raise ValueError(f"thresholds={list(thresholds)} must be one or more probabilities in [0, 1]")
         super().__init__((len(thresholds), 4), torch.float64, ignore_index)

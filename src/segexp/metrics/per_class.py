@@ -35,9 +35,9 @@ class PerClassMetric(CaseMetric):
         measured_dtype: torch.dtype,
         ignore_index: int = 255,
     ) -> None:
-        require_at_least("number of class_names", len(class_names), 2, whole=True)
+        require_at_least("number of class_names", len(class_names), 2, integer=True)
         if regions is not None:
-            require_at_least("number of regions", len(regions), 1, whole=True)
+            require_at_least("number of regions", len(regions), 1, integer=True)
         scored = tuple(class_names[1:] if regions is None else regions)
         super().__init__((len(scored), *measured_shape), measured_dtype, ignore_index)
         self.class_names, self.scored = tuple(class_names), scored

@@ -36,7 +36,7 @@ class RankingScores(PerClassMetric):
         bins: int = 4096,
         ignore_index: int = 255,
     ) -> None:
-        require_at_least("bins", bins, 2, whole=True)
+        require_at_least("bins", bins, 2, integer=True)
         super().__init__(class_names, regions, (2,), torch.float64, ignore_index)
         self.bins = bins
         empty = torch.zeros(len(self.scored), 2, bins, dtype=torch.int64)

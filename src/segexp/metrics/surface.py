@@ -48,7 +48,7 @@ class SurfaceScores(PerClassMetric):
         ignore_index: int = 255,
     ) -> None:
         require_choice("unit", unit, UNITS)
-        require_at_least("number of tolerances", len(tolerances), 1, whole=True)
+        require_at_least("number of tolerances", len(tolerances), 1, integer=True)
         for tolerance in tolerances:
             require_at_least("tolerance", tolerance, 0)
         require_at_least("percentile", percentile, 0)

@@ -128,7 +128,7 @@ def _stage(source: int, sink: int, count: int, dims: int, norm: str) -> nn.Seque
 
 def _check(dropout: float, **given: object) -> None:
     for name in ("in_channels", "num_classes", "base_channels", "fc_channels"):
-        require_at_least(name, given[name], 1, whole=True)
+        require_at_least(name, given[name], 1, integer=True)
     require_choice("spatial_dims", given["spatial_dims"], (2, 3))
     require_choice("norm", given["norm"], NORMS)
     require_at_least("dropout", dropout, 0.0)

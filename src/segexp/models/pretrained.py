@@ -118,5 +118,5 @@ def _check(spatial_dims: int, decoder: str, depth: int, **given: object) -> None
         )
     require_choice("decoder", decoder, DECODERS)
     for name in ("in_channels", "num_classes", "base_channels"):
-        require_at_least(name, given[name], 1, whole=True)
+        require_at_least(name, given[name], 1, integer=True)
     require_choice("depth", depth, (3, 4, 5))

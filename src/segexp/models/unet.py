@@ -210,11 +210,11 @@ CHOICES = {
 
 def _check(max_channels: int | None, dropout: float, padding: str, alignment: str, **given: object) -> None:
     for name in ("in_channels", "num_classes", "base_channels", "depth"):
-        require_at_least(name, given[name], 1, whole=True)
+        require_at_least(name, given[name], 1, integer=True)
     for name in ("deep_supervision", "squeeze_excitation"):
-        require_at_least(name, given[name], 0, whole=True)
+        require_at_least(name, given[name], 0, integer=True)
     if max_channels is not None:
-        require_at_least("max_channels", max_channels, given["base_channels"], whole=True)  # type: ignore[arg-type]
+        require_at_least("max_channels", max_channels, given["base_channels"], integer=True)  # type: ignore[arg-type]
     for name, allowed in CHOICES.items():
         require_choice(name, {"padding": padding, "alignment": alignment, **given}[name], allowed)
     require_at_least("dropout", dropout, 0.0)

@@ -22,7 +22,7 @@ def require_common(classes: Sequence[int] | None, connectivity: str) -> None:
         if isinstance(classes, str) or not isinstance(classes, Sequence) or not classes:
             raise ValueError(f"classes={classes!r} must list one or more classes, such as [1, 2], or be null")
         for label in classes:
-            require_at_least("each of classes", label, 0, whole=True)
+            require_at_least("each of classes", label, 0, integer=True)
 
 
 def pixel_size(unit: str, spacing: Spacing) -> float:

@@ -170,7 +170,7 @@ class Watershed:
     def __post_init__(self) -> None:
         require_common(self.classes, self.connectivity)
         require_choice("watershed.unit", self.unit, UNITS)
-        require_at_least("watershed.line", self.line, 0, whole=True)
+        require_at_least("watershed.line", self.line, 0, integer=True)
         require_at_least("watershed.depth", self.depth, 0)
         if self.depth == 0:
             raise ValueError("watershed.depth=0 would part objects at every unevenness: give a number above 0")
@@ -241,7 +241,7 @@ class PostProcess:
         """Return a new array of the same shape and dtype.
 
         Args:
-            array: (*S) whole numbers, the class of each pixel, 0 = background; or (R, *S) bool, overlapping regions. S
+            array: (*S) integers, the class of each pixel, 0 = background; or (R, *S) bool, overlapping regions. S
                 has two or three axes.
             spacing: Size of a pixel per axis, in mm; needed by settings in mm.
 
@@ -252,7 +252,7 @@ class PostProcess:
         if not (array.dtype == bool or np.issubdtype(array.dtype, np.integer)) or axes not in (2, 3):
             raise ValueError(
                 f"an array of {array.dtype} and shape {array.shape} cannot be post-processed: give classes (*S) as "
-                "whole numbers or regions (R, *S) as bool, S of two or three axes"
+                "integers or regions (R, *S) as bool, S of two or three axes"
             )
         if spacing is not None and (len(spacing) != axes or min(spacing) <= 0):
             raise ValueError(f"spacing={tuple(spacing)} must be one size above 0 for each of {axes} axes")

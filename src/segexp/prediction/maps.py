@@ -116,11 +116,11 @@ def whole_values(said: Mapping[str, Any]) -> list[int]:
     """Value of each class in files.
 
     Raises:
-        ValueError: One is no whole number.
+        ValueError: One is not an integer.
     """
     values = [int(value) for value in said["label_values"]]
     if values != list(said["label_values"]):
-        raise ValueError(f"label_values={said['label_values']} of the model must be whole numbers, to be written")
+        raise ValueError(f"label_values={said['label_values']} of the model must be integers, to be written")
     return values
 
 

@@ -92,12 +92,12 @@ def with_replicates(
         Per job (overrides, replicate). A seed or fold among the words themselves is a replicate, too.
 
     Raises:
-        ValueError: A seed or fold is no whole number, or stands both among the words and in ``seeds`` or ``folds``.
+        ValueError: A seed or fold is not an integer, or stands both among the words and in ``seeds`` or ``folds``.
     """
     axes = {"seed": seeds, "data.fold": folds}
     for key, values in axes.items():
         for value in values or ():
-            require_at_least(f"sweep.{'seeds' if key == 'seed' else 'folds'}", value, 0, whole=True)
+            require_at_least(f"sweep.{'seeds' if key == 'seed' else 'folds'}", value, 0, integer=True)
         if values and any(word.startswith(f"{key}=") for word in words):
             raise ValueError(f"{key} is swept twice, by {key}=… and by the sweep group: leave one of them out")
     own = tuple(word for word in words if word.partition("=")[0] in axes)

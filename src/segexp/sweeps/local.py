@@ -49,7 +49,7 @@ class LocalEngine:
         cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
         gpus = visible_gpus() if gpus_per_job != 0 else []
         each = min(len(gpus), 1) if gpus_per_job == "auto" else gpus_per_job
-        require_at_least("hydra.launcher.gpus_per_job", each, 0, whole=True)
+        require_at_least("hydra.launcher.gpus_per_job", each, 0, integer=True)
         if int(each) > len(gpus):
             raise ValueError(f"hydra.launcher.gpus_per_job={each}: this machine shows {len(gpus)} GPUs")
         self.shares = [gpus[start : start + int(each)] for start in range(0, len(gpus) - int(each) + 1, int(each) or 1)]
@@ -181,5 +181,5 @@ def _free_port() -> int:
 def _number(name: str, value: int | str, automatic: int) -> int | str:
     if value == "auto":
         return automatic
-    require_at_least(f"hydra.launcher.{name}", value, 1, whole=True)
+    require_at_least(f"hydra.launcher.{name}", value, 1, integer=True)
     return value

@@ -32,11 +32,11 @@ class RayEngine:
         gpus_per_job: int = 0,
         stop_seconds: float = 60,
     ) -> None:
-        require_at_least("hydra.launcher.cpus_per_job", cpus_per_job, 1, whole=True)
-        require_at_least("hydra.launcher.gpus_per_job", gpus_per_job, 0, whole=True)
+        require_at_least("hydra.launcher.cpus_per_job", cpus_per_job, 1, integer=True)
+        require_at_least("hydra.launcher.gpus_per_job", gpus_per_job, 0, integer=True)
         require_at_least("hydra.launcher.stop_seconds", stop_seconds, 0)
         if jobs_at_once != "auto":
-            require_at_least("hydra.launcher.jobs_at_once", jobs_at_once, 1, whole=True)
+            require_at_least("hydra.launcher.jobs_at_once", jobs_at_once, 1, integer=True)
         self.stop_seconds = stop_seconds
         self._ray = _connected(address)
         needs = {"CPU": cpus_per_job, "GPU": gpus_per_job}

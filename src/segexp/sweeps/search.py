@@ -51,7 +51,7 @@ def search(
     from segexp.sweeps.space import described, examples, overrides, read_space
     from segexp.sweeps.study import Study
 
-    require_at_least("hydra.sweeper.trials", trials, 1, whole=True)
+    require_at_least("hydra.sweeper.trials", trials, 1, integer=True)
     sweep = Sweep(config, launcher.engine())  # type: ignore[attr-defined]
     extra = [f"{key}={'null' if value is None else value}" for key, value in (params or {}).items()]
     space, fixed = read_space([*extra, *arguments])

@@ -62,9 +62,9 @@ class SlurmEngine:
         counts = {"jobs_at_once": jobs_at_once, "nodes": nodes, "tasks_per_node": tasks_per_node}
         counts |= {"cpus_per_task": cpus_per_task, "timeout_min": timeout_min}
         for name, value in counts.items():
-            require_at_least(f"hydra.launcher.{name}", value, 1, whole=True)
+            require_at_least(f"hydra.launcher.{name}", value, 1, integer=True)
         for name, value in {"gpus_per_node": gpus_per_node, "requeues": requeues}.items():
-            require_at_least(f"hydra.launcher.{name}", value, 0, whole=True)
+            require_at_least(f"hydra.launcher.{name}", value, 0, integer=True)
         require_at_least("hydra.launcher.stop_seconds", stop_seconds, 0)
         require_choice("hydra.launcher.cluster", cluster, ["slurm", "local"])
         _require_submitit(cluster, nodes)

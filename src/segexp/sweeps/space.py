@@ -130,7 +130,7 @@ class Grid:
     Optuna's own GridSampler works in ``study.optimize`` only: it stops a loop that ask and tell do not have.
 
     Args:
-        space: Of choices, ranges and whole numbers.
+        space: Of choices, ranges and integers.
         seed: Of the order in which they are tried; None = a different one each time.
 
     Raises:

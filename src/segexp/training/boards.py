@@ -86,7 +86,7 @@ class PrecisionRecall(Callback):
     """
 
     def __init__(self, thresholds: int = 101) -> None:
-        require_at_least("thresholds", thresholds, 2, whole=True)
+        require_at_least("thresholds", thresholds, 2, integer=True)
         if thresholds > MOST_THRESHOLDS:
             raise ValueError(f"thresholds={thresholds} must be at most {MOST_THRESHOLDS}: TensorBoard takes no more")
         self.thresholds = thresholds

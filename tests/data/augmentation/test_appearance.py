@@ -108,7 +108,7 @@ def test_missing_torchio_and_unknown_transforms_get_a_sentence(monkeypatch):
     [
         (lambda: Noise(std=(0.4, 0.1)), "std of Noise=.* must be a range"),
         (lambda: Anisotropy(factor=(0.5, 2)), "from 1 upwards"),
-        (lambda: Motion(moves=0), "moves of Motion=0 must be a whole number of at least 1"),
+        (lambda: Motion(moves=0), "moves of Motion=0 must be an integer of at least 1"),
     ],
 )
 def test_arguments_are_checked(make, words):

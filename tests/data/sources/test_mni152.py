@@ -66,9 +66,9 @@ def test_gray_matter_is_darker_than_white_and_lies_around_it():
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"resolution": 0}, "resolution=0 must be a whole number of at least 1"),
-        ({"resolution": 1.5}, "resolution=1.5 must be a whole number"),
-        ({"blocks": 2}, "blocks=2 must be a whole number of at least 3"),
+        ({"resolution": 0}, "resolution=0 must be an integer of at least 1"),
+        ({"resolution": 1.5}, "resolution=1.5 must be an integer"),
+        ({"blocks": 2}, "blocks=2 must be an integer of at least 3"),
         ({"axis": 3}, "axis=3 is not one of"),
     ],
 )

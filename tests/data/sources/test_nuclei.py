@@ -136,7 +136,7 @@ def test_missing_files_are_named_with_the_remedy(root):
 
 
 def test_what_is_refused(root):
-    with pytest.raises(ValueError, match="border_width=-1 must be a whole number of at least 0"):
+    with pytest.raises(ValueError, match="border_width=-1 must be an integer of at least 0"):
         Nuclei(root, -1)
     with pytest.raises(ValueError, match=r"index.csv has no image 'a1' \(did you mean 'a10'\?\)"):
         Nuclei(root).read("a1")

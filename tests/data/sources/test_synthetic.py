@@ -141,7 +141,7 @@ def test_filters_do_tell_the_membrane(plain):
     ("options", "message"),
     [
         ({"size": (128,)}, "axes in size"),
-        ({"size": (128, 8)}, "size=8 must be a whole number of at least 16"),
+        ({"size": (128, 8)}, "size=8 must be an integer of at least 16"),
         ({"count": 0}, "count=0"),
         ({"num_classes": 7}, "num_classes=7 is not one of"),
         ({"num_classes": 1}, "num_classes=1 is not one of"),

@@ -101,7 +101,7 @@ class Motion(A.ImageOnlyTransform):
         super().__init__(p=p)
         require_at_least("degrees of Motion", degrees, 0)
         require_at_least("shift of Motion", shift, 0)
-        require_at_least("moves of Motion", moves, 1, whole=True)
+        require_at_least("moves of Motion", moves, 1, integer=True)
         self.degrees, self.shift, self.moves = degrees, shift, moves
 
     def get_params(self) -> dict[str, Any]:

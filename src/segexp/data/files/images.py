@@ -51,7 +51,7 @@ def read_image(path: Path, channels: int) -> np.ndarray:
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """Read one mask as the whole numbers in the file.
+    """Read one mask as the integers in the file.
 
     Palette indices stay indices; one bit becomes 0 and 255, as viewers show it; three equal channels are taken as one.
 
@@ -59,7 +59,7 @@ def read_mask(path: Path) -> np.ndarray:
         path: PNG, JPEG, TIFF (one page) or BMP.
 
     Returns:
-        (H, W) whole numbers, not yet classes: see ``map_values``.
+        (H, W) integers, not yet classes: see ``map_values``.
 
     Raises:
         ValueError: The file cannot be read, is in colour, or holds fractions.
@@ -71,7 +71,7 @@ def read_mask(path: Path) -> np.ndarray:
         pixels = np.ascontiguousarray(pixels[..., 0])
     if pixels.dtype.kind == "f":
         if not np.array_equal(pixels, np.rint(pixels)):
-            raise ValueError(f"mask {path} holds fractions: save class numbers as whole numbers")
+            raise ValueError(f"mask {path} holds fractions: save class numbers as integers")
         pixels = pixels.astype(np.int64)
     return pixels
 
@@ -128,7 +128,7 @@ def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path:
     """Turn the values of a mask into class indices.
 
     Args:
-        raw: (*S) whole numbers.
+        raw: (*S) integers.
         values: Class of each value that may occur, such as {0: 0, 255: 1}.
         tolerance: A value this near to a declared one counts as the nearest declared one (of two equally near the
             lower), for masks that JPEG has blurred; 0 = exact.
@@ -155,14 +155,14 @@ def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path:
 
 
 def require_values(values: Mapping[int, int]) -> None:
-    """Refuse a value map that is empty, or whose keys are not whole numbers and classes not 0 to 255.
+    """Refuse a value map that is empty, or whose keys are not integers and classes not 0 to 255.
 
     Raises:
         ValueError: Names the map and the rule.
     """
     whole = all(type(number) is int for pair in values.items() for number in pair)
     if not values or not whole or min(values.values()) < 0 or max(values.values()) > 255:
-        raise ValueError(f"values={dict(values)} must give each mask value (a whole number) a class from 0 to 255")
+        raise ValueError(f"values={dict(values)} must give each mask value (an integer) a class from 0 to 255")
 
 
 def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mask_path: Path) -> None:
@@ -183,7 +183,7 @@ def file_facts(image: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
 
     Args:
         image: (C, *S) in the dtype of the file.
-        mask: (*S) whole numbers as the file has them; None = the case has no mask.
+        mask: (*S) integers as the file has them; None = the case has no mask.
 
     Returns:
         ``image_dtype`` and, with a mask, ``mask_dtype`` and ``mask_values`` (pixels per value); plain values.

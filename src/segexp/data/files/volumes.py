@@ -143,7 +143,7 @@ def file_affine(affine: np.ndarray, orientation: str, shape: Sequence[int]) -> n
 
 
 def read_labels(path: Path) -> Volume:
-    """Read a volume of labels: like ``read_volume``, array (1, D, H, W) of whole numbers, not yet classes.
+    """Read a volume of labels: like ``read_volume``, array (1, D, H, W) of integers, not yet classes.
 
     A float dtype is kept as long as the numbers in it are whole.
 
@@ -154,7 +154,7 @@ def read_labels(path: Path) -> Volume:
     if len(labels.array) != 1:
         raise ValueError(f"labels {path} have {len(labels.array)} channels: save class numbers in one")
     if labels.array.dtype.kind == "f" and not np.array_equal(labels.array, np.rint(labels.array)):
-        raise ValueError(f"labels {path} hold fractions: save class numbers as whole numbers")
+        raise ValueError(f"labels {path} hold fractions: save class numbers as integers")
     return labels
 
 

@@ -19,7 +19,7 @@ _ITK = {".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}  # o
 
 
 def label_dtype(values: Iterable[int]) -> np.dtype:
-    """Find the smallest type of whole numbers that holds all values."""
+    """Find the smallest type of integers that holds all values."""
     low, high = min(values := [*values, 0]), max(values)
     fitting = (kind for kind in LABEL_DTYPES if np.iinfo(kind).min <= low and high <= np.iinfo(kind).max)
     return np.dtype(next(fitting))

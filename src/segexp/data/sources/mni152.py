@@ -39,8 +39,8 @@ class MNI152:
     """
 
     def __init__(self, resolution: int = 1, blocks: int = 12, axis: int = 0) -> None:
-        require_at_least("resolution", resolution, 1, whole=True)
-        require_at_least("blocks", blocks, 3, whole=True)
+        require_at_least("resolution", resolution, 1, integer=True)
+        require_at_least("blocks", blocks, 3, integer=True)
         require_choice("axis", axis, (0, 1, 2))
         self.resolution = resolution
         self.blocks = blocks

@@ -36,7 +36,7 @@ class Nuclei:
     """
 
     def __init__(self, root: str | Path, border_width: int = 0) -> None:
-        require_at_least("border_width", border_width, 0, whole=True)
+        require_at_least("border_width", border_width, 0, integer=True)
         self.root = Path(root)
         self.border_width = border_width
 
@@ -116,7 +116,7 @@ def border_of(instances: np.ndarray, width: int) -> np.ndarray:
     image's edge lies nothing.
 
     Args:
-        instances: (H, W) whole numbers, 0 = background.
+        instances: (H, W) integers, 0 = background.
         width: At least 1, px.
 
     Returns:

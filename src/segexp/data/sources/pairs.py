@@ -30,8 +30,8 @@ class PairReader:
         self, values: Mapping[int, int], channels: int, mask_tolerance: int, spacing: Sequence[float] | None
     ) -> None:
         require_values(values)
-        require_at_least("channels", channels, 1, whole=True)
-        require_at_least("mask_tolerance", mask_tolerance, 0, whole=True)
+        require_at_least("channels", channels, 1, integer=True)
+        require_at_least("mask_tolerance", mask_tolerance, 0, integer=True)
         if spacing is not None and (len(spacing) != 2 or min(spacing) <= 0):
             raise ValueError(f"spacing={list(spacing)} must be two numbers above 0: height and width of a pixel in mm")
         self.values = dict(values)

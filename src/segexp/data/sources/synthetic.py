@@ -48,11 +48,11 @@ class Synthetic:
     ) -> None:
         require_choice("the number of axes in size", len(size), (2, 3))
         for extent in size:
-            require_at_least("size", extent, 16, whole=True)
-        require_at_least("count", count, 1, whole=True)
+            require_at_least("size", extent, 16, integer=True)
+        require_at_least("count", count, 1, integer=True)
         require_choice("num_classes", num_classes, range(2, 3 + len(LOOKS)))
-        require_at_least("channels", channels, 1, whole=True)
-        require_at_least("seed", seed, 0, whole=True)
+        require_at_least("channels", channels, 1, integer=True)
+        require_at_least("seed", seed, 0, integer=True)
         self.size = tuple(size)
         self.count = count
         self.num_classes = num_classes

@@ -98,7 +98,7 @@ def make_split(
     Source: nnU-Net's folds: Isensee et al. 2021 (Nature Methods 18:203), nnunetv2/utilities/crossval_split.py.
     """
     require_choice("data.split.method", method, _METHODS)
-    require_at_least("data.split.seed", seed, 0, whole=True)
+    require_at_least("data.split.seed", seed, 0, integer=True)
     if (lists is None) == (method == "list"):
         raise ValueError(f"data.split.lists goes with data.split.method=list (now {method}): set both or neither")
     split = _METHODS[method](entries, _Wish(val, test, seed, lists, folds, fold))
@@ -192,8 +192,8 @@ def _by_side(entries: Sequence[Entry], wish: _Wish) -> Split:
 
 
 def _require_fold(fold: int, folds: int, count: int, what: str) -> None:
-    require_at_least("data.folds", folds, 2, whole=True)
-    require_at_least("data.fold", fold, 0, whole=True)
+    require_at_least("data.folds", folds, 2, integer=True)
+    require_at_least("data.fold", fold, 0, integer=True)
     if fold >= folds or count < folds:
         raise ValueError(
             f"data.fold={fold}: {count} {what} have folds 0 to {min(folds, count) - 1} (data.folds={folds})"
