@@ -18,8 +18,8 @@ from scipy import stats
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from segexp.config import config_dir
-from segexp.data import scaling
 from segexp.data.case import Case
+from segexp.data.intensity import scaling
 from segexp.data.intensity.rules import PercentileClip, TrainingStatistics, Window, ZScore, rule_from
 
 MEASURED = {"low": [-50.0], "high": [200.0], "mean": [60.0], "std": [40.0]}
