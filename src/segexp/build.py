@@ -6,10 +6,11 @@ from typing import Any
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
-from torch import nn
 
 import segexp
+from segexp.checkpoints.description import ModelDescription
 from segexp.data import DataModule
+from segexp.data.description import DataDescription
 from segexp.errors import require_choice
 from segexp.inference import SlicePredictor
 from segexp.training.task import Task
@@ -58,7 +59,6 @@ def build_task(config: dict[str, Any]) -> Task:
         predictor=predictor,
         scorer=scorer,
         deep_supervision=_make(config["deep_supervision"]),
-        description=describe(config, network),
         memory_format=performance.memory_format(dims),
         seed=config["seed"],
     )
@@ -87,15 +87,20 @@ def build_trainer(config: dict[str, Any], purge_step: int | None = None) -> pl.T
     return instantiate(config["trainer"], callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
 
 
-def describe(config: dict[str, Any], network: nn.Module) -> dict[str, Any]:
-    """Collect what a checkpoint must say of its network; the data module adds how images are made ready."""
-    return {
-        "network": type(network).__name__,
-        "model": network.config,
-        "activation": config["inference"]["predictor"].get("activation"),
-        "inference": {k: v for k, v in config["inference"]["predictor"].items() if k not in ("_target_", "activation")},
-        "segexp_version": segexp.__version__,
-    }
+def describe(config: dict[str, Any], network: Any, data: DataDescription) -> ModelDescription:
+    """Describe a network for its checkpoints; post-processing and what metrics choose come later."""
+    predictor = config["inference"]["predictor"]
+    tiling: Any = {key: value for key, value in predictor.items() if key not in ("_target_", "activation")}
+    return ModelDescription(
+        **vars(data),
+        network=type(network).__name__,
+        model=network.config,
+        activation=predictor.get("activation"),
+        inference=tiling,
+        chosen={},
+        postprocess=None,
+        segexp_version=segexp.__version__,
+    )
 
 
 def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:

@@ -4,7 +4,7 @@ import torch
 from segexp.checkpoints.checkpoint import load_checkpoint, open_model
 from segexp.data.intensity.rules import PercentileClip, rule_from
 from segexp.models import UNet
-from tests.safety.corpus import checkpoint, description, saved
+from tests.safety.corpus import checkpoint, model_description, saved
 
 
 def test_a_network_comes_back_with_its_weights_and_its_description(tmp_path):
@@ -15,9 +15,9 @@ def test_a_network_comes_back_with_its_weights_and_its_description(tmp_path):
     with torch.no_grad():
         assert torch.equal(model.network(image), original(image))
     assert not model.network.training
-    assert model.description == description()
+    assert model.description == model_description()
     assert model.config == original.config
-    assert rule_from(model.description["intensity"]) == PercentileClip(0.5, 99.5)
+    assert rule_from(model.description.intensity) == PercentileClip(0.5, 99.5)
 
 
 def test_a_run_folder_stands_for_its_best_epoch(tmp_path):
@@ -43,15 +43,6 @@ def test_opening_draws_no_random_number(tmp_path):
     torch.manual_seed(7)
     open_model(path)
     assert torch.equal(torch.randn(3), expected)
-
-
-def test_what_earlier_versions_did_not_say_is_filled_in(tmp_path):
-    later = ("label_values", "distance_unit", "spatial_dims", "inference", "postprocess", "segexp_version")
-    told = {key: value for key, value in description().items() if key not in later}
-    filled = open_model(saved(tmp_path / "a.ckpt", checkpoint(told))).description
-    assert filled["label_values"] == [0, 1]
-    assert filled["spatial_dims"] == 2
-    assert filled["inference"]["tile"] == filled["patch_size"] == [16, 16]
 
 
 def test_absent_and_foreign_files_are_named(tmp_path):

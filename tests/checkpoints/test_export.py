@@ -14,7 +14,7 @@ from segexp.checkpoints.graph_sizes import Sizes, graph_sizes
 from segexp.checkpoints.package import SUFFIXES
 from segexp.config import compose, config_dir
 from segexp.models import UNet
-from tests.safety.corpus import description
+from tests.safety.corpus import model_description
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -36,8 +36,9 @@ def make(option: str, **changes) -> Model:
     with torch.no_grad():
         network(3 + 2 * torch.randn(2, 1, *[64 if "fcn" in option else 20] * dims))
     sides = [16] * dims
-    told = description(network=type(network).__name__, model=network.config, spatial_dims=dims, patch_size=sides)
-    return Model(network.eval(), told | {"inference": told["inference"] | {"tile": sides}})
+    name, config = type(network).__name__, network.config
+    facts = {"network": name, "model": config, "spatial_dims": dims, "patch_size": sides, "inference__tile": sides}
+    return Model(network.eval(), model_description(**facts))
 
 
 def other_image(model: Model) -> torch.Tensor:
@@ -110,7 +111,7 @@ def test_sizes_of_graphs(option, changes, sizes):
 
 def deep_2015() -> Model:
     network = UNet(base_channels=2, depth=4, padding="valid", alignment="crop", norm="none")
-    return Model(network, description(model=network.config))
+    return Model(network, model_description(model=network.config))
 
 
 def tells_no_folder(path: Path) -> bool:
@@ -127,7 +128,7 @@ class Restless(UNet):
 
 @pytest.mark.parametrize("form", ["safetensors", "torch_export"])
 def test_a_file_that_does_not_agree_is_not_left(tmp_path, form):
-    model = Model(Restless(base_channels=2, depth=1).eval(), description())
+    model = Model(Restless(base_channels=2, depth=1).eval(), model_description())
     path = tmp_path / f"a{SUFFIXES[form]}"
     path.write_text("what was there before")
     with pytest.raises(ValueError, match=f"the {form} file differs from the network by .* nothing was left"):
@@ -140,7 +141,7 @@ def test_a_network_that_gives_no_numbers_is_not_left(tmp_path):
     network = UNet(base_channels=2, depth=1).eval()
     network.head[0].bias.data.fill_(float("nan"))
     with pytest.raises(ValueError, match="differs from the network by inf"):
-        export(Model(network, description()), tmp_path / "a.safetensors", "safetensors", Facts([None]), [])
+        export(Model(network, model_description()), tmp_path / "a.safetensors", "safetensors", Facts([None]), [])
     assert not list(tmp_path.iterdir())
 
 

@@ -9,7 +9,7 @@ from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import Facts, export
 from segexp.checkpoints.package import json_beside, read_content
 from segexp.models import UNet
-from tests.safety.corpus import description
+from tests.safety.corpus import model_description
 
 SCORES = {
     "split": "test",
@@ -24,7 +24,7 @@ SCORES = {
 def package(tmp_path_factory):
     torch.manual_seed(0)
     path = tmp_path_factory.mktemp("package") / "model.safetensors"
-    model = Model(UNet(base_channels=2, depth=1).eval(), description(class_names=["ground", "noyau ✓"]))
+    model = Model(UNet(base_channels=2, depth=1).eval(), model_description(class_names=["ground", "noyau ✓"]))
     export(model, path, "safetensors", Facts([None, [86, 180, 233]], SCORES, "0" * 64), [])
     return path, model
 
@@ -41,7 +41,7 @@ def test_the_json_file_tells_how_to_use_them(package):
     path, model = package
     content = json.loads((path.parent / "model.safetensors.json").read_text(encoding="utf-8"))
     assert content["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
-    assert content["description"] == model.description
+    assert content["description"] == model.description.to_plain()
     assert content["scores"] == SCORES
     assert content["colours"] == [None, [86, 180, 233]]
     assert content["parameters"] == sum(p.numel() for p in model.network.parameters())

@@ -29,6 +29,7 @@ from segexp.data.sources.chase import NAMES, OBSERVERS
 from segexp.models import UNet
 from segexp.prediction import Segmenter, Settings, open_models, segment
 from tests.data.files.test_volumes import DIRECTIONS
+from tests.safety.corpus import model_description
 from tests.small import SMALL
 
 QUICK = [
@@ -222,7 +223,7 @@ def test_an_ensemble_averages_members_under_their_own_intensity_rules(flat, imag
     torch.manual_seed(0)
     other = UNet(in_channels=1, num_classes=2, base_channels=6, depth=1).eval()
     window = {"rule": "Window", "low": 0.0, "high": 200.0}
-    two = Model(other, one.description | {"network": "UNet", "model": other.config, "intensity": window})
+    two = Model(other, replace(one.description, network="UNet", model=other.config, intensity=window))
     path = images / "cells_0004.tif"
     kept = {"probabilities": True, "uncertainty": True}
     both, *each = (segment(models, path, **kept) for models in ([one, two], [one], [two]))
@@ -242,10 +243,10 @@ def test_runs_are_named_with_commas(flat, images, tmp_path):
 
 def test_models_that_do_not_go_together_are_told(flat, images):
     model = open_model(flat)
-    named = replace(model, description=model.description | {"class_names": ["a", "b"]})
+    named = replace(model, description=replace(model.description, class_names=["a", "b"]))
     with pytest.raises(ValueError, match=r"model 2 has class_names=\['a', 'b'\] and model 1 has"):
         segment([model, named], images / "cells_0003.png")
-    spaced = replace(model, description=model.description | {"spacing": [1.0, 1.0]})
+    spaced = replace(model, description=replace(model.description, spacing=[1.0, 1.0]))
     with pytest.raises(ValueError, match=r"model 2 works at spacing=\[1.0, 1.0\] and model 1 at None"):
         segment([model, spaced], images / "cells_0003.png")
 
@@ -272,22 +273,20 @@ def of_regions() -> Model:
     network = UNet(in_channels=1, num_classes=2, base_channels=4, depth=1, spatial_dims=3).eval()
     with torch.no_grad():  # logits on both sides of 0
         network.head[0].bias -= network(torch.randn(1, 1, 16, 16, 16)).mean((0, 2, 3, 4))
-    description = {
-        "class_names": ["ground", "rim", "core"],
-        "label_values": [0, 1, 2],
-        "regions": {"whole": [1, 2], "../co/re": [2]},
-        "activation": "sigmoid",
-        "channels": 1,
-        "spatial_dims": 3,
-        "context": 0,
-        "slice_axis": 0,
-        "spacing": None,
-        "intensity": {"rule": "ZScore"},
-        "inference": {"tile": 8, "overlap": 0.5, "border": "auto", "blending": "gaussian", "batch_size": 2},
-        "postprocess": None,
-        "field_of_view": None,
-    }
-    return Model(network, description)
+    return Model(
+        network,
+        model_description(
+            model=network.config,
+            class_names=["ground", "rim", "core"],
+            label_values=[0, 1, 2],
+            regions={"whole": [1, 2], "../co/re": [2]},
+            activation="sigmoid",
+            spatial_dims=3,
+            patch_size=[8, 8, 8],
+            intensity={"rule": "ZScore"},
+            inference={"tile": 8, "overlap": 0.5, "border": "auto", "blending": "gaussian", "batch_size": 2},
+        ),
+    )
 
 
 def test_each_region_has_a_file_inside_the_folder(of_regions, volumes, tmp_path, monkeypatch):
@@ -394,7 +393,7 @@ def test_two_inputs_for_one_mask_and_ways_out_of_the_folder_are_refused(flat, im
 def test_what_does_not_go_with_the_network_is_told(flat, change, array, message):
     model = open_model(flat)
     with pytest.raises(ValueError, match=message):
-        segment(replace(model, description=model.description | change), np.zeros(array, np.uint8))
+        segment(replace(model, description=replace(model.description, **change)), np.zeros(array, np.uint8))
 
 
 @pytest.mark.parametrize(
@@ -428,7 +427,7 @@ def test_what_is_kept_in_files_beside_the_maps_is_counted(flat):
     model = open_model(flat)
     assert Segmenter([model], Settings(tile=32)).scratch(wide) == 4 * 3 * 32 << 20
     assert Segmenter([model], Settings(tile=16)).scratch(wide) == 0  # small enough for memory
-    spaced = replace(model, description=model.description | {"spacing": [1.0, 1.0]})
+    spaced = replace(model, description=replace(model.description, spacing=[1.0, 1.0]))
     probabilities = 4 * 2 * 64 << 20
     found = Segmenter([spaced], Settings(tile=32)).scratch(wide)
     assert found == 2 * (4 * 3 * 32 << 20) + 4 * probabilities + probabilities

@@ -137,7 +137,7 @@ def test_cases_are_resampled_for_the_network_and_scored_as_they_are():
     whole = next(iter(data.val_dataloader()))
     assert tuple(whole["image"].shape) == (1, 1, 32, 12, 10)
     assert tuple(whole["target"].shape) == (1, 16, 24, 20)
-    assert ready(**SLICED, spacing="median").description()["spacing"] == [4.0, 1.0, 1.0]
+    assert ready(**SLICED, spacing="median").description().spacing == [4.0, 1.0, 1.0]
     with pytest.raises(ValueError, match="data.spacing='auto' must be one size per axis, median or null"):
         ready(**SLICED, spacing="auto")
 
@@ -180,5 +180,5 @@ def test_decoded_cases_come_from_the_cache(tmp_path, monkeypatch):
 
 def test_description_tells_the_value_of_each_class_in_the_masks(tmp_path):
     folder = {"source": Folder(tmp_path, tmp_path, values={7: 1, 0: 0, 3: 1}, mask_suffix="_mask")}
-    assert module(**folder).description()["label_values"] == [0, 3]
-    assert module().description()["label_values"] == [0, 1]
+    assert module(**folder).description().label_values == [0, 3]
+    assert module().description().label_values == [0, 1]

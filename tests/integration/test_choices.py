@@ -42,7 +42,7 @@ def test_a_network_with_several_heads_comes_back_from_its_checkpoint_with_the_fi
     folder, _ = deep
     model = open_model(folder / "checkpoints" / "best.ckpt")
     network, description = model.network, model.description
-    assert description["model"]["deep_supervision"] == 1
+    assert description.model["deep_supervision"] == 1
     image = torch.randn(1, 1, 40, 40)
     with torch.no_grad():
         logits = network(image)

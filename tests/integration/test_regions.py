@@ -81,9 +81,9 @@ def test_cases_and_pictures_are_of_regions(finished):
 def test_checkpoint_is_enough_to_predict_and_gives_the_validation_loss(finished):
     model = open_model(finished / "checkpoints" / "last.ckpt")
     network, description = model.network, model.description
-    assert description["regions"] == {"tissue": [1, 2], "organelle": [2]}
-    assert description["activation"] == "sigmoid"
-    predictor = TiledPredictor(tile=description["patch_size"], activation=description["activation"])
+    assert description.regions == {"tissue": [1, 2], "organelle": [2]}
+    assert description.activation == "sigmoid"
+    predictor = TiledPredictor(tile=description.patch_size, activation=description.activation)
     data = build_data(plain(small(REGIONS, "loss=bce")))
     data.setup()
     batches = list(data.val_dataloader())

@@ -130,7 +130,7 @@ def test_checkpoints_load_without_trust_and_rebuild_the_network(finished, name):
     torch.load(path, weights_only=True)
     model = open_model(path)
     network, description = model.network, model.description
-    assert description["class_names"] == ["interior", "membrane"]
+    assert description.class_names == ["interior", "membrane"]
     assert network(torch.zeros(1, 1, 40, 40)).shape == (1, 2, 40, 40)
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import torch
 
+from segexp.checkpoints.description import ModelDescription
 from segexp.models import UNet
 
 DESCRIPTION: dict[str, Any] = {
@@ -46,6 +47,11 @@ def description(**changes: Any) -> dict[str, Any]:
             place = place[word]
         place[last] = value
     return content
+
+
+def model_description(**changes: Any) -> ModelDescription:
+    """The same as the type that a checkpoint is opened with."""
+    return ModelDescription.from_plain(description(**changes), "the corpus")
 
 
 def checkpoint(told: Any = None, **changes: Any) -> dict[str, Any]:

@@ -15,14 +15,14 @@ from segexp.commands.export import export as export_command
 from segexp.models import UNet
 from segexp.runs.runs import find_runs
 from segexp.sweeps.progress import Progress
-from tests.safety.corpus import checkpoint, description, nested, saved
+from tests.safety.corpus import checkpoint, model_description, nested, saved
 from tests.safety.test_checkpoints import refused, run_folder
 
 
 @pytest.fixture
 def package(tmp_path) -> Path:
     torch.manual_seed(0)
-    model = Model(UNet(base_channels=2, depth=1).eval(), description())
+    model = Model(UNet(base_channels=2, depth=1).eval(), model_description())
     export(model, tmp_path / "model.safetensors", "safetensors", Facts([None, [1, 2, 3]]), [])
     return tmp_path / "model.safetensors"
 
@@ -50,7 +50,7 @@ def tensor(shape: list, begin: int, end: int, dtype: str = "F32") -> dict:
 
 
 def test_the_package_starts_as_a_good_one(package):
-    assert open_model(package).description["label_values"] == [0, 255]
+    assert open_model(package).description.label_values == [0, 255]
 
 
 @pytest.mark.parametrize(
@@ -152,7 +152,7 @@ def test_links_and_missing_halves(package, tmp_path):
 def test_two_packages_are_not_mixed(package, tmp_path):
     other = tmp_path / "other.safetensors"
     torch.manual_seed(1)
-    export(Model(UNet(base_channels=2, depth=1).eval(), description()), other, "safetensors", Facts([None]), [])
+    export(Model(UNet(base_channels=2, depth=1).eval(), model_description()), other, "safetensors", Facts([None]), [])
     json_beside(package).write_bytes(json_beside(other).read_bytes())
     refused(package, "has the SHA-256")
 
@@ -186,7 +186,7 @@ def test_export_builds_nothing_that_a_run_names(tmp_path, canary, capsys):
     saved(run / "checkpoints" / "best.ckpt", checkpoint())
     export_command([f"run={run}"])
     assert "4 real patches" in capsys.readouterr().out  # of our own synthetic data, at their own size
-    assert open_model(run / "model.safetensors").description == description()
+    assert open_model(run / "model.safetensors").description == model_description()
 
 
 @pytest.mark.parametrize("option", ["../../etc/passwd", "os.system", "synthetic\n", 7, ["synthetic"], None])

@@ -13,7 +13,7 @@ import zipfile
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from segexp.checkpoints.description import shown
+from segexp.checkpoints.rules import shown
 
 MOST_PICKLE = 8 << 20  # bytes; that of a checkpoint with optimizer has about 100 per tensor
 MOST_DIRECTORY = 8 << 20  # bytes of the archive's table of contents

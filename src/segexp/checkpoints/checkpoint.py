@@ -16,8 +16,9 @@ import torch
 from torch import Tensor, nn
 
 from segexp.checkpoints.archive import read_json, require_checkpoint
-from segexp.checkpoints.description import checked_description, require_small, shown
+from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.package import SUFFIXES, Shape, read_content, read_tensors, tensor_shapes
+from segexp.checkpoints.rules import require_small, shown
 from segexp.errors import require_choice
 from segexp.models import FCN8s, PretrainedUNet, UNet
 
@@ -33,11 +34,11 @@ class Model:
 
     Attributes:
         network: In evaluation mode, on the CPU.
-        description: Plain values: network and its arguments, class names, how images are made ready, and so on.
+        description: Network and its arguments, class names, how images are made ready, and so on.
     """
 
     network: nn.Module
-    description: dict[str, Any]
+    description: ModelDescription
 
     @property
     def config(self) -> dict[str, Any]:
@@ -57,17 +58,17 @@ def open_model(path: Path) -> Model:
         ValueError: The file is broken, foreign, or does not agree with its description; names file and rule.
     """
     if path.suffix == SUFFIXES["safetensors"]:
-        description = read_content(path)["description"]
+        description = ModelDescription.from_plain(read_content(path)["description"], f"{path}: description")
         network = _network(description, tensor_shapes(path), path)
         network.load_state_dict(read_tensors(path))
         return Model(network.eval(), description)
     file = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
     checkpoint = load_checkpoint(file, path if path.is_dir() else None, mapped=True)
     state = _state(checkpoint, file)
-    description = checked_description(checkpoint["segexp"], str(file))
+    description = ModelDescription.from_plain(checkpoint["segexp"], str(file))
     if path.is_dir():
         steps = {"postprocess": kept_steps(path) or None}
-        description = checked_description(description | steps, str(path / "postprocess.json"))
+        description = ModelDescription.from_plain(description.to_plain() | steps, str(path / "postprocess.json"))
     shapes = {name: Shape(tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
     network = _network(description, shapes, file)
     network.load_state_dict(state)
@@ -145,13 +146,13 @@ def _state(checkpoint: dict[str, Any], path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _network(description: Mapping[str, Any], shapes: Mapping[str, Shape], path: Path) -> nn.Module:
+def _network(description: ModelDescription, shapes: Mapping[str, Shape], path: Path) -> nn.Module:
     """Build the network of a description after its tensors were found to be those of the file.
 
     Raises:
         ValueError: The network is none of ours, its arguments are none of its own, or the tensors are others.
     """
-    name, arguments = description["network"], description["model"]
+    name, arguments = description.network, description.model
     try:
         require_choice("network", name, NETWORKS)
         _require_arguments(NETWORKS[name], arguments)
@@ -207,14 +208,14 @@ def _require_same_tensors(planned: Mapping[str, Shape], found: Mapping[str, Shap
             )
 
 
-def _require_fitting(description: Mapping[str, Any], config: Mapping[str, Any], path: Path) -> None:
+def _require_fitting(description: ModelDescription, config: Mapping[str, Any], path: Path) -> None:
     """Refuse a network whose inputs or outputs are not those of the description."""
-    outputs = len(description["regions"] or description["class_names"])
-    inputs = description["channels"] * (2 * description["context"] + 1)
+    outputs = len(description.output_names)
+    inputs = description.channels * (2 * description.context + 1)
     for key, value in (
         ("num_classes", outputs),
         ("in_channels", inputs),
-        ("spatial_dims", description["spatial_dims"]),
+        ("spatial_dims", description.spatial_dims),
     ):
         if config[key] != value:
             raise ValueError(f"{path}: model.{key}={config[key]}, but the rest of the description makes it {value}")

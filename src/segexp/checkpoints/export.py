@@ -80,7 +80,7 @@ def _content(model: Model, form: str, facts: Facts) -> dict[str, Any]:
     return {
         "format": form,
         "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
-        "description": model.description,
+        "description": model.description.to_plain(),
         "sizes": None if form == "safetensors" else graph_sizes(model).plain,
         **vars(facts),
         "verified": None,
@@ -234,7 +234,7 @@ def deviation(one: Tensor, two: Tensor) -> float:
 def noise_images(model: Model) -> list[Tensor]:
     """Noise (B, C, *S) of three sizes: the training patch (or the next size that a graph takes) and two others."""
     sizes, generator = graph_sizes(model), torch.Generator().manual_seed(0)
-    patch = [sizes.at_least(side) for side in model.description["patch_size"]]
+    patch = [sizes.at_least(side) for side in model.description.patch_size]
     other = [side + sizes.multiple_of * (axis + 1) for axis, side in enumerate(patch)]
     channels = model.config["in_channels"]
     shapes = ((1, *patch), (1, *other), (2, *[sizes.least] * len(patch)))

@@ -17,9 +17,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from segexp.checkpoints.archive import read_json, require_plain_file
-from segexp.checkpoints.description import (
+from segexp.checkpoints.description import ModelDescription
+from segexp.checkpoints.rules import (
     Rule,
-    checked_description,
     maybe,
     named,
     number,
@@ -120,13 +120,14 @@ def read_content(weights: Path) -> dict[str, Any]:
 def _checked(content: Any, path: Path) -> dict[str, Any]:
     where = str(path)
     require_small(content, where)
-    require_keys(content, PACKAGE, (), where)
+    require_keys(content, PACKAGE, where)
     require_rules(content, PACKAGE, where)
     for key, rules in (("scores", SCORES), ("verified", VERIFIED)):
         if content[key] is not None:
-            require_keys(content[key], rules, (), f"{where}: {key}")
+            require_keys(content[key], rules, f"{where}: {key}")
             require_rules(content[key], rules, f"{where}: {key}")
-    return content | {"description": checked_description(content["description"], f"{where}: description")}
+    ModelDescription.from_plain(content["description"], f"{where}: description")
+    return content
 
 
 def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:

@@ -59,8 +59,8 @@ def export(words: list[str]) -> None:
     patches, why = _real_patches(model, folder) if given["verify"] else ([], "")
     found = write(model, path, form, _facts(source, folder, model), patches, given["verify"])
     _report(path, found, why)
-    if model.description["postprocess"]:
-        print(f"with it goes the post-processing that the run keeps: {in_words(model.description['postprocess'])}")
+    if model.description.postprocess:
+        print(f"with it goes the post-processing that the run keeps: {in_words(model.description.postprocess)}")
     if form != "safetensors":
         sizes = graph_sizes(model)
         shown = ", ".join(str(sizes.least + i * sizes.multiple_of) for i in range(3))
@@ -93,9 +93,9 @@ def _facts(source: Path, folder: Path | None, model: Model) -> Facts:
     if source.suffix == SUFFIXES["safetensors"]:
         content = read_content(source)
         return Facts(content["colours"], content["scores"], content["data_fingerprint"])
-    regions = model.description["regions"]
+    regions = model.description.regions
     background: list[list[int] | None] = [] if regions else [None]
-    count = len(regions or model.description["class_names"]) - len(background)
+    count = len(model.description.output_names) - len(background)
     colours = [*background, *itertools.islice(itertools.cycle(COLOURS.tolist()), count)]
     if folder is None:
         return Facts(colours)
@@ -122,7 +122,7 @@ def _scores(folder: Path, model: Model) -> dict[str, Any]:
     if not isinstance(headline, dict) or headline.get("split") not in ("val", "test"):
         raise ValueError(f"{folder / 'results.json'}: headline must name a split, val or test")
     told = {key: headline.get(key) for key in ("split", "metric", "value", "note")}
-    if model.description["postprocess"]:
+    if model.description.postprocess:
         told["note"] = f"{told['note']}; before post-processing"
     return told | {"figures": results.get(headline["split"])}
 
@@ -171,15 +171,15 @@ def _cases(record: Mapping[str, Any]) -> Iterator[Case]:
 
 def _patch(model: Model, case: Case) -> Tensor:
     """Make the middle of a case ready for the network: (C, *T), T the training patch or the next size of a graph."""
-    said, sizes = model.description, graph_sizes(model)
-    case = slices_first(case, said["slice_axis"]) if case.image.ndim == 4 else case
-    intensity = rule_from(said["intensity"]).of(case.image, case.valid)
+    description, sizes = model.description, graph_sizes(model)
+    case = slices_first(case, description.slice_axis) if case.image.ndim == 4 else case
+    intensity = rule_from(description.intensity).of(case.image, case.valid)
     image = torch.from_numpy(np.ascontiguousarray(intensity.standardise(intensity.to_unit(case.image)), np.float32))
-    if image.ndim == 4 and said["spatial_dims"] == 2:
-        image = with_neighbours(image, torch.tensor([image.shape[1] // 2]), said["context"])[0]
-    if image.ndim != said["spatial_dims"] + 1 or len(image) != model.config["in_channels"]:
+    if image.ndim == 4 and description.spatial_dims == 2:
+        image = with_neighbours(image, torch.tensor([image.shape[1] // 2]), description.context)[0]
+    if image.ndim != description.spatial_dims + 1 or len(image) != model.config["in_channels"]:
         raise ValueError(f"case {case.name} has shape {tuple(case.image.shape)}, which the network does not take")
-    return _middle(image, [sizes.at_least(side) for side in said["patch_size"]])
+    return _middle(image, [sizes.at_least(side) for side in description.patch_size])
 
 
 def _middle(image: Tensor, size: list[int]) -> Tensor:

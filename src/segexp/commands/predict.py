@@ -5,16 +5,16 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
+from segexp.checkpoints.description import ModelDescription
 from segexp.commands.words import REQUIRED, parse
 from segexp.data.case import Case
 from segexp.data.files.hidden import hidden_folder, remove_folder
@@ -106,9 +106,9 @@ def predict(words: list[str]) -> None:
 
 def outputs_of(found: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
     """Name the files that an input leaves."""
-    said, source = segmenter.description, found.files[0]
-    stem, regions = Path(found.name), said["regions"]
-    suffix = suffix_for(source, np.dtype(np.uint8) if regions else label_dtype(whole_values(said)))
+    description, source = segmenter.description, found.files[0]
+    stem, regions = Path(found.name), description.regions
+    suffix = suffix_for(source, np.dtype(np.uint8) if regions else label_dtype(whole_values(description)))
     map_suffix = suffix_for(source, np.dtype(np.float32))
     masks = [stem.with_name(f"{stem.name}{ending}{suffix}") for ending in (_endings(regions) if regions else [""])]
     wanted = {
@@ -121,7 +121,7 @@ def outputs_of(found: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
     return Outputs(tuple(masks), others)
 
 
-def _endings(regions: Sequence[str]) -> list[str]:
+def _endings(regions: Iterable[str]) -> list[str]:
     """Ending of each region's file: its name, without what file systems do not take."""
     plain = [re.sub(r"[^\w-]+", "_", name) for name in regions]
     twice = len(set(map(str.lower, plain))) < len(plain)
@@ -179,12 +179,12 @@ def _predict_one(
         os.replace(part / path, folder / path)
 
 
-def _write(maps: Maps, case: Case, outputs: Outputs, said: Mapping[str, Any], folder: Path) -> None:
-    for mask, path in zip(_masks(maps, case, said), outputs.masks, strict=True):
+def _write(maps: Maps, case: Case, outputs: Outputs, description: ModelDescription, folder: Path) -> None:
+    for mask, path in zip(_masks(maps, case, description), outputs.masks, strict=True):
         write_map(mask, case, folder / path)
     for name, path in outputs.others.items():
         if name == "overlay":
-            Image.fromarray(draw_overlay(case.image, maps.labels, whole_values(said)[1:])).save(folder / path)
+            Image.fromarray(draw_overlay(case.image, maps.labels, whole_values(description)[1:])).save(folder / path)
         elif name == "probabilities":
             assert maps.probabilities is not None
             np.save(folder / path, in_file_axes(maps.probabilities, case))
@@ -192,9 +192,9 @@ def _write(maps: Maps, case: Case, outputs: Outputs, said: Mapping[str, Any], fo
             write_map(getattr(maps, name), case, folder / path)
 
 
-def _masks(maps: Maps, case: Case, said: Mapping[str, Any]) -> Iterator[np.ndarray]:
+def _masks(maps: Maps, case: Case, description: ModelDescription) -> Iterator[np.ndarray]:
     """Yield what goes into each mask file; inside a region 1 in volumes, 255 in images and stacks."""
-    if not said["regions"]:
+    if not description.regions:
         yield maps.labels
         return
     inside = np.uint8(255 if case.affine is None else 1)

@@ -17,7 +17,7 @@ from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
-from segexp.build import build_data, build_task, build_trainer, checkpoints
+from segexp.build import build_data, build_task, build_trainer, checkpoints, describe
 from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
 from segexp.config import as_written, plain
 from segexp.data import DataModule
@@ -54,7 +54,7 @@ def train(cfg: DictConfig) -> float:
         _check_patch(config, task)
         data.prepare_data()
         data.setup()
-        task.description |= data.description()
+        task.description = describe(config, task.network, data.description())
         resumed = load_checkpoint(checkpoints(config)[0]) if config["resume"] else None
         trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
         if trainer.is_global_zero:

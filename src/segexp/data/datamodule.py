@@ -16,6 +16,7 @@ from segexp.data.augmentation.augment import Augment
 from segexp.data.cache import CaseCache, settings_of
 from segexp.data.case import Case, Entry, slices_first, unlabelled_outside
 from segexp.data.declared import require_as_declared, require_names, require_sizes, require_slices
+from segexp.data.description import DataDescription
 from segexp.data.intensity.rules import IntensityRule, ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
 from segexp.data.prepared import UNITS, Prepared, WeightMap, prepare, target_of
@@ -201,22 +202,22 @@ class DataModule(pl.LightningDataModule):
         """Hash of the names, images and masks of all cases: equal data, equal fingerprint."""
         return self._fingerprint
 
-    def description(self) -> dict[str, Any]:
-        """Tell in plain values how images become what the network sees; part of the checkpoint."""
-        return {
-            "class_names": self.class_names,
-            "label_values": label_values(self.source, self.num_classes),
-            "regions": None if self.regions is None else {name: list(part) for name, part in self.regions.items()},
-            "channels": self.channels,
-            "spatial_dims": self.spatial_dims,
-            "context": self.context,
-            "slice_axis": self.slice_axis,
-            "spacing": None if self.spacing is None else [float(s) for s in self.spacing],
-            "distance_unit": self.distance_unit,
-            "patch_size": list(self.patch_size),
-            "intensity": self.intensity.description(),
-            "field_of_view": getattr(self.source, "field_of_view", None),
-        }
+    def description(self) -> DataDescription:
+        """Describe how images become what the network sees; part of the checkpoint."""
+        return DataDescription(
+            class_names=self.class_names,
+            label_values=list(label_values(self.source, self.num_classes)),
+            regions=None if self.regions is None else {name: list(part) for name, part in self.regions.items()},
+            channels=self.channels,
+            spatial_dims=self.spatial_dims,
+            context=self.context,
+            slice_axis=self.slice_axis,
+            spacing=None if self.spacing is None else [float(s) for s in self.spacing],
+            distance_unit=self.distance_unit,
+            patch_size=list(self.patch_size),
+            intensity=self.intensity.description(),
+            field_of_view=getattr(self.source, "field_of_view", None),
+        )
 
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)

@@ -40,10 +40,11 @@ def together(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:
     """
     descriptions = [run.description for run in runs]
     require_same(descriptions)
-    for number, said in enumerate(descriptions, start=1):
-        if said["intensity"] != descriptions[0]["intensity"]:
+    first = descriptions[0].intensity
+    for number, description in enumerate(descriptions, start=1):
+        if description.intensity != first:
             raise ValueError(
-                f"run {number} has intensity={said['intensity']} and run 1 has {descriptions[0]['intensity']}: cases "
+                f"run {number} has intensity={description.intensity} and run 1 has {first}: cases "
                 "are made ready once for all, so score each run on its own; segexp predict can average them"
             )
     return Together(predictor, [open_model(run.folder).network for run in runs[1:]]) if runs[1:] else predictor

@@ -13,7 +13,7 @@ from typing import Any
 from segexp.build import build_data, build_task
 from segexp.checkpoints.archive import read_json
 from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
-from segexp.checkpoints.description import checked_description
+from segexp.checkpoints.description import ModelDescription
 from segexp.config import compose, config_dir, plain
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
@@ -44,13 +44,13 @@ class Trained:
     record: dict[str, Any]
     results: dict[str, Any]
     checkpoint: dict[str, Any]
-    description: dict[str, Any]
+    description: ModelDescription
 
     @property
     def chosen(self) -> dict[str, float]:
         """What was chosen on validation cases: by the final scoring, else by the best epoch's own validation."""
         final = self.results.get("chosen_on_val", {})
-        return {key: float(final.get(key, value)) for key, value in self.description["chosen"].items()}
+        return {key: float(final.get(key, value)) for key, value in self.description.chosen.items()}
 
 
 def open_trained(folder: Path) -> Trained:
@@ -65,7 +65,7 @@ def open_trained(folder: Path) -> Trained:
         raise FileNotFoundError(f"run={folder}: there is no run.json{near}; give the folder that segexp train left")
     path = folder / "checkpoints" / "best.ckpt"
     checkpoint = load_checkpoint(path, folder)
-    description = checked_description(checkpoint["segexp"], str(path))
+    description = ModelDescription.from_plain(checkpoint["segexp"], str(path))
     record = _mapping(folder, "run.json")
     if "evaluation" in record:
         raise ValueError(f"run={folder} is an evaluation of {record['evaluation'].get('run')}: name that run")
@@ -114,12 +114,14 @@ def changes_data(words: Sequence[str]) -> bool:
     return any(key_of(word) == "data" for word in words)
 
 
-def _facts(description: dict[str, Any]) -> list[str]:
+def _facts(description: ModelDescription) -> list[str]:
     """What a network needs of its data, as overrides; spacing and intensity are set when the data are built."""
-    facts = [f"data.{key}={description[key]}" for key in ("context", "slice_axis", "spatial_dims", "patch_size")]
-    regions = description["regions"]
-    if regions is not None:
-        facts.append(f"data.regions={{{','.join(f'{name}: {classes}' for name, classes in regions.items())}}}")
+    facts = [
+        f"data.{key}={getattr(description, key)}" for key in ("context", "slice_axis", "spatial_dims", "patch_size")
+    ]
+    if description.regions is not None:
+        regions = ",".join(f"{name}: {classes}" for name, classes in description.regions.items())
+        facts.append(f"data.regions={{{regions}}}")
     return facts
 
 
@@ -174,22 +176,23 @@ def build_again(config: dict[str, Any], run: Trained) -> tuple[DataModule, Task]
     Raises:
         ValueError: Network, classes or channels are not those of the run.
     """
-    said = run.description
-    data_node = config["data"] | {"spacing": said["spacing"], "foreground_share": 0.0}
-    model = config["model"] | {key: value for key, value in said["model"].items() if key in config["model"]}
+    description = run.description
+    data_node = config["data"] | {"spacing": description.spacing, "foreground_share": 0.0}
+    model = config["model"] | {key: value for key, value in description.model.items() if key in config["model"]}
     config = config | {"data": data_node, "model": model, "augment": None, "weight_map": None}
     data = build_data(config)
-    data.intensity = rule_from(said["intensity"])
+    data.intensity = rule_from(description.intensity)
     for key in ("class_names", "channels", "regions"):
-        have = data.description()[key]
-        if have != said[key]:
+        have = getattr(data.description(), key)
+        trained_with = getattr(description, key)
+        if have != trained_with:
             raise ValueError(
-                f"data.{key}={have}, but the network was trained with {said[key]}: choose data of the same classes, "
+                f"data.{key}={have}, but the network was trained with {trained_with}: choose data of the same classes, "
                 f"or say data.{key}=... where only the names differ"
             )
     task = build_task(config)
-    if type(task.network).__name__ != said["network"]:
-        raise ValueError(f"model gives {type(task.network).__name__}, but the run trained {said['network']}")
+    if type(task.network).__name__ != description.network:
+        raise ValueError(f"model gives {type(task.network).__name__}, but the run trained {description.network}")
     load_weights(task.network, run.checkpoint)
     return data, task
 

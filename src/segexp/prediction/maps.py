@@ -2,13 +2,14 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from segexp.checkpoints.description import ModelDescription
 from segexp.data.case import Case
 from segexp.data.files.writing import in_file_axes, label_dtype
 from segexp.inference import Block, entropy
@@ -37,20 +38,20 @@ class Maps:
 
     @classmethod
     def empty(
-        cls, size: Sequence[int], said: Mapping[str, Any], settings: Any, spread: bool, folder: Path | None
+        cls, size: Sequence[int], description: ModelDescription, settings: Any, spread: bool, folder: Path | None
     ) -> "Maps":
         """Make room for an image of ``size``.
 
         Args:
             size: (*S).
-            said: Description of the model.
+            description: Description of the model.
             settings: Say whether probabilities and uncertainty are kept.
             spread: Whether there are several members to tell a standard deviation of.
             folder: For large arrays, as files; None = all in memory.
         """
-        regions, classes = said["regions"], len(said["class_names"])
-        kind = np.dtype(bool) if regions else label_dtype([*whole_values(said), classes - 1])
-        outputs = (len(regions or said["class_names"]), *size)
+        regions, classes = description.regions, len(description.class_names)
+        kind = np.dtype(bool) if regions else label_dtype([*whole_values(description), classes - 1])
+        outputs = (len(description.output_names), *size)
         return cls(
             room_for(outputs if regions else size, kind, folder),
             room_for(outputs, np.float16, folder) if settings.probabilities else None,
@@ -101,10 +102,10 @@ class Maps:
         if self.probabilities is not None and activation == "softmax":
             self.probabilities[0, outside] = 1
 
-    def set_values(self, said: Mapping[str, Any]) -> None:
+    def set_values(self, description: ModelDescription) -> None:
         """Put in place of the numbers of the classes the values of the training files."""
-        values = whole_values(said)
-        if said["regions"] or values == list(range(len(values))):
+        values = whole_values(description)
+        if description.regions or values == list(range(len(values))):
             return
         table = np.array(values, dtype=self.labels.dtype)
         rows = max(1, PIECE // max(1, math.prod(self.labels.shape[1:])))
@@ -112,15 +113,15 @@ class Maps:
             self.labels[first : first + rows] = table[self.labels[first : first + rows]]
 
 
-def whole_values(said: Mapping[str, Any]) -> list[int]:
+def whole_values(description: ModelDescription) -> list[int]:
     """Value of each class in files.
 
     Raises:
         ValueError: One is not an integer.
     """
-    values = [int(value) for value in said["label_values"]]
-    if values != list(said["label_values"]):
-        raise ValueError(f"label_values={said['label_values']} of the model must be integers, to be written")
+    values = [int(value) for value in description.label_values]
+    if values != list(description.label_values):
+        raise ValueError(f"label_values={description.label_values} of the model must be integers, to be written")
     return values
 
 

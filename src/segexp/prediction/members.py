@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from segexp.checkpoints.checkpoint import Model, open_model
+from segexp.checkpoints.description import ModelDescription
 from segexp.errors import require_choice
 from segexp.inference import Members, TiledPredictor, lightened, views
 from segexp.inference.averaging import UNTURNED
@@ -82,12 +83,12 @@ def joined(
     rules: list[Mapping[str, Any]] = []
     networks = []
     for model in models:
-        said = model.description
-        if said["intensity"] not in rules:
-            rules.append(said["intensity"])
-        width = said["channels"] * (2 * said["context"] + 1)
+        description = model.description
+        if description.intensity not in rules:
+            rules.append(description.intensity)
+        width = description.channels * (2 * description.context + 1)
         network = lightened(model.network, device)
-        networks.append(Part(network, rules.index(said["intensity"]) * width, width))
+        networks.append(Part(network, rules.index(description.intensity) * width, width))
     tta = TTA[settings.tta]
     return Members(networks, tta, spread=settings.uncertainty and len(models) * len(tta) > 1), rules
 
@@ -105,18 +106,18 @@ class Part:
         return self.network(tiles[:, self.first : self.first + self.count])
 
 
-def predictor_of(said: Mapping[str, Any], settings: Settings) -> TiledPredictor:
+def predictor_of(description: ModelDescription, settings: Settings) -> TiledPredictor:
     """Set the tiles up as in training, save for what the settings say.
 
     Raises:
         ValueError: A setting is out of its range.
     """
-    given = {key: getattr(settings, key) for key in said["inference"]}
-    chosen = said["inference"] | {key: value for key, value in given.items() if value is not None}
+    requested = {key: getattr(settings, key) for key in description.inference}
+    chosen: Any = description.inference | {key: value for key, value in requested.items() if value is not None}
     if isinstance(chosen["tile"], str):
         require_choice("tile", chosen["tile"], ["whole"])
         chosen["tile"] = None
-    return TiledPredictor(**chosen, activation=said["activation"])
+    return TiledPredictor(**chosen, activation=description.activation)
 
 
 def device_of(name: str) -> torch.device:
@@ -138,7 +139,7 @@ def device_of(name: str) -> torch.device:
     return device
 
 
-def require_same(descriptions: Sequence[Mapping[str, Any]]) -> None:
+def require_same(descriptions: Sequence[ModelDescription]) -> None:
     """Refuse models that do not belong into one ensemble.
 
     Raises:
@@ -149,15 +150,15 @@ def require_same(descriptions: Sequence[Mapping[str, Any]]) -> None:
     first = descriptions[0]
     for number, other in enumerate(descriptions[1:], start=2):
         for key in SAME:
-            if other[key] != first[key]:
+            value, expected = getattr(other, key), getattr(first, key)
+            if value != expected:
                 raise ValueError(
-                    f"model {number} has {key}={other[key]} and model 1 has {first[key]}: only models that agree in "
-                    "this can be averaged; predict with each on its own"
+                    f"model {number} has {key}={value} and model 1 has {expected}: only models that agree in this can "
+                    "be averaged; predict with each on its own"
                 )
-        spacings = [said["spacing"] for said in (first, other)]
-        if not _near(*spacings):
+        if not _near(first.spacing, other.spacing):
             raise ValueError(
-                f"model {number} works at spacing={spacings[1]} and model 1 at {spacings[0]}: train them with the "
+                f"model {number} works at spacing={other.spacing} and model 1 at {first.spacing}: train them with the "
                 "same data.spacing to average them"
             )
 

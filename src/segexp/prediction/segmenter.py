@@ -73,7 +73,7 @@ class Segmenter:
         self.description = models[0].description
         self.device, self.settings = device_of(settings.device), settings
         self.predictor = predictor_of(self.description, settings)
-        steps = [model.description["postprocess"] or {} for model in models]
+        steps = [model.description.postprocess or {} for model in models]
         self.steps_differ = any(other != steps[0] for other in steps)
         self.postprocess = PostProcess(steps[0] if settings.postprocess and not self.steps_differ else {})
         self.members, self._rules = joined(models, settings, self.device)
@@ -81,20 +81,20 @@ class Segmenter:
     @property
     def channels(self) -> int:
         """Channels that an image must have."""
-        return int(self.description["channels"])
+        return self.description.channels
 
     @property
     def parts(self) -> int:
         """Classes or regions that the networks tell apart."""
-        return len(self.description["regions"] or self.description["class_names"])
+        return len(self.description.output_names)
 
     def scratch(self, case: Case) -> int:
         """Bytes that arrays other than the maps may take on the disk: overlaps of tiles and resampled probabilities."""
-        size, spacing, tile = case.image.shape[1:], self.description["spacing"], self.predictor.tile
+        size, spacing, tile = case.image.shape[1:], self.description.spacing, self.predictor.tile
         small = [px * own / new for px, own, new in zip(size, case.spacing, spacing or case.spacing, strict=False)]
         side = tile if isinstance(tile, int) or tile is None else max(tile)
         channels = self.parts * (1 + self.members.spread)
-        numbers = [(channels + 1) * (side or 0) * math.prod(small[1 - self.description["spatial_dims"] :])]
+        numbers = [(channels + 1) * (side or 0) * math.prod(small[1 - self.description.spatial_dims :])]
         if spacing:
             numbers += [channels * math.prod(small), channels * math.prod(size)]
         return sum(math.ceil(4 * count) for count in numbers if 4 * count >= MAPPED)
@@ -113,10 +113,10 @@ class Segmenter:
         Raises:
             ValueError: The case does not go with the networks; names the file.
         """
-        dims = self.description["spatial_dims"]
+        dims = self.description.spatial_dims
         self._require_fit(case)
         maps = Maps.empty(case.image.shape[1:], self.description, self.settings, self.members.spread, folder)
-        if is_stack(case) and dims == 2 and not self.description["context"]:
+        if is_stack(case) and dims == 2 and not self.description.context:
             for index, page in enumerate(pages_of(case)):
                 self._fill(page, maps.view(partial(_page, index=index)), folder, progress)
         else:
@@ -126,16 +126,16 @@ class Segmenter:
 
     def _fill(self, case: Case, maps: Maps, folder: Path | None, progress: Progress | None) -> None:
         """Predict an image or volume into maps of its size."""
-        if self.description["field_of_view"]:
-            case = replace(case, valid=FIELDS_OF_VIEW[self.description["field_of_view"]](case.image))
-        axis = self.description["slice_axis"] if case.image.ndim == 4 else 0
-        turned = slices_first(at_spacing(case, self.description["spacing"]), axis)
+        if self.description.field_of_view:
+            case = replace(case, valid=FIELDS_OF_VIEW[self.description.field_of_view](case.image))
+        axis = self.description.slice_axis if case.image.ndim == 4 else 0
+        turned = slices_first(at_spacing(case, self.description.spacing), axis)
         own = slices_first(case, axis)
         maps = maps.view(lambda array: np.moveaxis(array, axis - 3, -3)) if axis else maps
         for block in self._blocks(turned, own.image.shape[1:], folder, progress):
-            maps.put(block, self.parts, self.description["activation"])
+            maps.put(block, self.parts, self.description.activation)
         if own.valid is not None:
-            maps.blank(~own.valid, self.description["activation"])
+            maps.blank(~own.valid, self.description.activation)
         if self.postprocess.steps:
             maps.labels[...] = self.postprocess(maps.labels, own.spacing if own.spacing_unit == "mm" else None)
 
@@ -156,8 +156,8 @@ class Segmenter:
             case.image,
             ready,
             self.predictor,
-            self.description["spatial_dims"],
-            self.description["context"],
+            self.description.spatial_dims,
+            self.description.context,
             self.device,
             self.settings.accumulate,
             progress,
@@ -166,19 +166,19 @@ class Segmenter:
         return blocks if case.image.shape[1:] == size else _resized(blocks, case.image.shape[1:], size, folder)
 
     def _require_fit(self, case: Case) -> None:
-        where, axes, said = _where(case), case.image.ndim - 1, self.description
-        if len(case.image) != said["channels"]:
-            raise ValueError(f"{where} has {len(case.image)} channels, the network takes {said['channels']}")
-        if axes == 2 and said["spatial_dims"] == 3:
+        where, axes, description = _where(case), case.image.ndim - 1, self.description
+        if len(case.image) != description.channels:
+            raise ValueError(f"{where} has {len(case.image)} channels, the network takes {description.channels}")
+        if axes == 2 and description.spatial_dims == 3:
             raise ValueError(f"{where} is a flat image, but the network takes volumes: give NIfTI, DICOM or a stack")
-        if axes == 2 and said["context"]:
+        if axes == 2 and description.context:
             raise ValueError(
-                f"{where} is a flat image, but the network takes slices with {said['context']} neighbours on each "
+                f"{where} is a flat image, but the network takes slices with {description.context} neighbours on each "
                 "side: give a volume or a stack"
             )
-        if said["spacing"] is not None and case.spacing_unit == "px":
+        if description.spacing is not None and case.spacing_unit == "px":
             raise ValueError(
-                f"{where} does not tell the size of its pixels, but the network works at {said['spacing']}: give "
+                f"{where} does not tell the size of its pixels, but the network works at {description.spacing}: give "
                 "spacing=[..], the size per axis in the same unit"
             )
 

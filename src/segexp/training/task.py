@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
+from segexp.checkpoints.description import ModelDescription
 from segexp.inference import to_size
 from segexp.losses import ClassWeights, Compound, DeepSupervision
 from segexp.metrics import CaseMetric, joined, summarise
@@ -32,9 +34,11 @@ class Task(pl.LightningModule):
         predictor: (network, image) to probabilities (B, K, *S), used for validation during training.
         scorer: The same for the final figures; None = ``predictor``.
         deep_supervision: Brings the losses of several heads together.
-        description: Plain values that make the checkpoint self-describing.
         memory_format: Order in memory of images.
         seed: Of the run.
+
+    Attributes:
+        description: What checkpoints say of the network, see ``build.describe``; None = nothing yet.
     """
 
     def __init__(
@@ -47,7 +51,6 @@ class Task(pl.LightningModule):
         predictor: Predictor,
         scorer: Predictor | None = None,
         deep_supervision: DeepSupervision | None = None,
-        description: dict[str, Any] | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         seed: int = 0,
     ) -> None:
@@ -57,7 +60,7 @@ class Task(pl.LightningModule):
         self.make_optimizer, self.make_scheduler = optimizer, scheduler
         self.predictor, self.scorer = predictor, scorer or predictor
         self.deep_supervision = deep_supervision or DeepSupervision()
-        self.description = description or {}
+        self.description: ModelDescription | None = None
         self.memory_format, self.seed = memory_format, seed
         self.results: dict[str, dict[str, Any]] = {}
 
@@ -221,8 +224,9 @@ class Task(pl.LightningModule):
         return {name: value for metric in self.metrics for name, value in metric.chosen.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint describe itself in plain values."""
-        checkpoint["segexp"] = self.description | {"chosen": self.chosen()}
+        """Let the checkpoint describe itself."""
+        if self.description is not None:
+            checkpoint["segexp"] = replace(self.description, chosen=self.chosen()).to_plain()
 
 
 def _logits(probs: Tensor, target: Tensor) -> Tensor:

@@ -1,0 +1,44 @@
+"""What the data contribute to the description of a trained network, in plain values."""
+
+from dataclasses import dataclass
+
+Scalar = bool | int | float | str | None
+Plain = Scalar | list[Scalar]
+
+
+@dataclass(frozen=True)
+class DataDescription:
+    """How images become what a network sees, and what its outputs stand for.
+
+    Attributes:
+        class_names: One name per class, background included.
+        label_values: Value of each class in the mask files.
+        regions: Classes of each overlapping region that is predicted in place of the classes; None = classes.
+        channels: Number of channels of an image.
+        spatial_dims: Number of spatial axes of the network, 2 or 3.
+        context: Number of neighboring slices on each side that are further channels.
+        slice_axis: Axis of volumes along which slices lie, 0, 1 or 2 of (D, H, W).
+        spacing: Size of a pixel per axis at which the network works; None = as the images are.
+        distance_unit: Unit of distances among the metrics, "px" or "mm".
+        patch_size: Pixels per spatial axis of a training patch.
+        intensity: Name and settings of the intensity rule, see ``rule_from``.
+        field_of_view: Name of the function that finds the valid part of an image, see ``FIELDS_OF_VIEW``; None = all.
+    """
+
+    class_names: list[str]
+    label_values: list[float]
+    regions: dict[str, list[int]] | None
+    channels: int
+    spatial_dims: int
+    context: int
+    slice_axis: int
+    spacing: list[float] | None
+    distance_unit: str
+    patch_size: list[int]
+    intensity: dict[str, Plain | dict[str, list[float]]]
+    field_of_view: str | None
+
+    @property
+    def output_names(self) -> list[str]:
+        """Name of each channel that the network predicts: the regions, or the classes."""
+        return list(self.regions or self.class_names)
