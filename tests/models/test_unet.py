@@ -40,6 +40,16 @@ def test_paper_network_maps_572_to_388_pixels():
         logits = network(torch.zeros(1, 1, 572, 572))
     assert logits.shape == (1, 2, 388, 388)
     assert network.output_size((572, 572)) == (388, 388)
+    assert network.margin == 92
+
+
+@pytest.mark.parametrize("depth", [1, 2, 3])
+def test_margin_is_what_the_logits_lack_on_each_side(depth):
+    network = UNet(base_channels=1, depth=depth, padding="valid", alignment="crop")
+    size = network.margin * 2 + 4
+    with torch.no_grad():
+        assert network(torch.zeros(1, 1, size, size)).shape == (1, 2, 4, 4)
+    assert UNet(base_channels=1, depth=depth).margin == 0
 
 
 def test_valid_network_sees_no_padding():

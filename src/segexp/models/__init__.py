@@ -1,7 +1,8 @@
 """Networks: image (B, C, *S) in, logits (B, num_classes, *S) out, in training and evaluation alike.
 
-Each has ``heads``, ``config`` (its arguments, enough to build it again), ``receptive_field()`` in pixels (None =
-unknown) and ``forward(image, every_head=False)``; with ``every_head`` a list of logits, the finest first.
+Each has ``heads``, ``config`` (its arguments, enough to build it again), ``margin`` (pixels that its logits lack on
+each side of each axis, 0 unless its convolutions are unpadded), ``receptive_field()`` in pixels (None = unknown) and
+``forward(image, every_head=False)``; with ``every_head`` a list of logits, the finest first.
 """
 
 from segexp.models.attention import AttentionGate, SqueezeExcitation

@@ -32,6 +32,7 @@ class FCN8s(nn.Module):
 
     Attributes:
         heads: 1.
+        margin: 0: logits have the size of the image.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -40,6 +41,7 @@ class FCN8s(nn.Module):
     """
 
     heads = 1
+    margin = 0
 
     def __init__(
         self,

@@ -31,6 +31,7 @@ class PretrainedUNet(nn.Module):
 
     Attributes:
         heads: 1.
+        margin: 0: logits have the size of the image.
 
     Raises:
         ImportError: segmentation_models_pytorch is not installed.
@@ -38,6 +39,7 @@ class PretrainedUNet(nn.Module):
     """
 
     heads = 1
+    margin = 0
 
     def __init__(
         self,

@@ -37,33 +37,39 @@ def next_multiple(size: Sequence[int], factor: int, least: int = 1) -> list[int]
     return [-(-max(n, least) // factor) * factor for n in size]
 
 
+def valid_margin(depth: int) -> int:
+    """Pixels that the logits of a U-Net with unpadded convolutions lack on each side of each axis."""
+    margin = 2
+    for _ in range(depth):
+        margin = 4 + 2 * margin
+    return margin
+
+
 def valid_output_size(size: Sequence[int], depth: int) -> tuple[int, ...]:
     """Size of a U-Net's logits under unpadded convolutions, per spatial axis.
 
     Raises:
         ValueError: A pooling would meet an odd size; names the nearest sizes that can be halved.
     """
-    outs = [_valid_output(n, depth) for n in size]
-    if None in outs:
-        bad = size[outs.index(None)]
-        near = [n for n in range(bad, bad + 2 ** (depth + 4)) if _valid_output(n, depth)]
-        smaller = [n for n in range(bad, 0, -1) if _valid_output(n, depth)]
-        fits = " or ".join(str(n) for n in (*smaller[:1], *near[:1]))
-        raise ValueError(
-            f"size {tuple(size)}: with padding=valid and depth={depth} an axis of {bad} pixels cannot be "
-            f"halved evenly at every level; take {fits}, or model.padding=same"
-        )
-    return tuple(out for out in outs if out is not None)
+    for length in size:
+        if not _halves_evenly(length, depth):
+            larger = [n for n in range(length, length + 2 ** (depth + 4)) if _halves_evenly(n, depth)]
+            smaller = [n for n in range(length, 0, -1) if _halves_evenly(n, depth)]
+            fits = " or ".join(str(n) for n in (*smaller[:1], *larger[:1]))
+            raise ValueError(
+                f"size {tuple(size)}: with padding=valid and depth={depth} an axis of {length} pixels cannot be "
+                f"halved evenly at every level; take {fits}, or model.padding=same"
+            )
+    return tuple(length - 2 * valid_margin(depth) for length in size)
 
 
-def _valid_output(size: int, depth: int) -> int | None:
-    """Output of an axis of ``size`` pixels, None if a pooling would meet an odd size or nothing remains."""
+def _halves_evenly(size: int, depth: int) -> bool:
+    """Whether each pooling meets an even size, and the logits have at least one pixel."""
+    if size <= 2 * valid_margin(depth):
+        return False
     for _ in range(depth):
         size -= 4
-        if size <= 0 or size % 2:
-            return None
+        if size % 2:
+            return False
         size //= 2
-    size -= 4
-    for _ in range(depth):
-        size = 2 * size - 4
-    return size if size > 0 else None
+    return True

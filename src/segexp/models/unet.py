@@ -10,7 +10,7 @@ from segexp.errors import require_at_least, require_choice
 from segexp.models.blocks import ACTIVATIONS, BLOCKS, NORMS, Down, OutConv, Up, make_block
 from segexp.models.receptive_field import Reach
 from segexp.models.recompute import run_checkpointed
-from segexp.models.sizes import crop_end, pad_end, valid_output_size
+from segexp.models.sizes import crop_end, pad_end, valid_margin, valid_output_size
 from segexp.models.upsampling import LEARNED_UPSAMPLING, UPSAMPLING
 
 
@@ -48,6 +48,7 @@ class UNet(nn.Module):
 
     Attributes:
         heads: Number of outputs of ``forward(image, every_head=True)``.
+        margin: Pixels that the logits lack on each side of each axis; 0 with "same" padding.
 
     Raises:
         ValueError: An argument is out of its range, or two do not go together.
@@ -83,6 +84,7 @@ class UNet(nn.Module):
         super().__init__()
         self.depth, self.padding, self.ceil = depth, padding, alignment == "crop" and padding == "same"
         self.nested, self.heads, self.checkpointing = nested, 1 + deep_supervision, checkpointing
+        self.margin = valid_margin(depth) if padding == "valid" else 0
         self.linear = upsampling == "linear"
         widths = [min(base_channels * 2**level, max_channels or base_channels * 2**level) for level in range(depth + 1)]
         halve = 1 if upsampling in LEARNED_UPSAMPLING else 2
