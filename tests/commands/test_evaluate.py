@@ -23,7 +23,7 @@ from segexp.config import compose, plain
 from segexp.evaluation.rescoring import LabelScorer, Predictions, labels_of
 from segexp.evaluation.trained import compose_again, open_trained
 from segexp.evaluation.tuning import Tuner, gain, grid
-from segexp.evaluation.worst import _plane, sheet, worst_cases
+from segexp.evaluation.worst_cases import _plane, sheet, worst_cases
 from segexp.inference import FlipTurnPredictor, TiledPredictor
 from segexp.metrics import ObjectScores, OverlapScores, PartitionScores, RankingScores
 from segexp.postprocessing.postprocess import PostProcess

@@ -80,7 +80,7 @@ def test_weights_auto_of_regions_and_a_compound_loss(tmp_path):
 
 
 def test_metrics_chosen_together_stand_in_one_table(tmp_path):
-    groups = "metrics=[overlap,surface,ranking,objects,centreline]"
+    groups = "metrics=[overlap,surface,ranking,objects,centerline]"
     _, results, _ = run(tmp_path, groups, "trainer.max_epochs=1")
     with (tmp_path / "cases.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))

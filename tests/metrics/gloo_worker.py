@@ -9,7 +9,7 @@ import torch.distributed as dist
 
 from segexp.metrics import (
     CalibrationScores,
-    CentrelineScores,
+    CenterlineScores,
     ObjectScores,
     OverlapScores,
     PartitionScores,
@@ -21,7 +21,7 @@ from segexp.metrics import (
 def fresh():
     names = ["cell", "membrane"]
     per_class = [
-        kind(names) for kind in (OverlapScores, CalibrationScores, CentrelineScores, ObjectScores, RankingScores)
+        kind(names) for kind in (OverlapScores, CalibrationScores, CenterlineScores, ObjectScores, RankingScores)
     ]
     return [*per_class, SurfaceScores(names, unit="px"), PartitionScores(thresholds=(0.3, 0.6))]
 

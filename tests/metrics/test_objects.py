@@ -104,7 +104,7 @@ def test_touching_nuclei_are_one_object_and_a_border_class_parts_them():
     assert row["object_f1"] == 0  # one predicted object that covers each of the two to 2/5
 
 
-def test_corners_join_where_all_neighbours_count():
+def test_corners_join_where_all_neighbors_count():
     truth, pred = [[1, 0], [0, 1]], [[1, 0], [0, 0]]
     assert figures(pred, truth)[0] == pytest.approx(2 / 3)
     assert figures(pred, truth, connectivity="full")[0] == 0  # half of the only object

@@ -323,7 +323,7 @@ def test_the_protocol_tells_where_the_threshold_comes_from():
 
 @pytest.fixture(scope="module")
 def official():
-    """Per proposal: what the organisers' scorer says, and what our metric measures (T, 2), mean over slices."""
+    """Per proposal: what the organizers' scorer says, and what our metric measures (T, 2), mean over slices."""
     if DATA is None:
         pytest.skip("set SEGEXP_DATA_DIR to a folder with isbi2012 and isbi2012_scores")
     folder = Path(DATA) / "isbi2012_scores"

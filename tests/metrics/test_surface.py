@@ -157,9 +157,9 @@ def test_two_lines_three_pixels_apart_by_hand(step):
     assert found.flatten().tolist() == pytest.approx([3 * step, 3 * step, 0, 1])
 
 
-def _ball(size, centre, radius, spacing):
+def _ball(size, center, radius, spacing):
     axes = np.ogrid[tuple(slice(extent) for extent in size)]
-    return sum(((x - c) * s) ** 2 for x, c, s in zip(axes, centre, spacing, strict=True)) <= radius**2
+    return sum(((x - c) * s) ** 2 for x, c, s in zip(axes, center, spacing, strict=True)) <= radius**2
 
 
 def test_concentric_balls_are_as_far_apart_as_their_radii():
@@ -169,7 +169,7 @@ def test_concentric_balls_are_as_far_apart_as_their_radii():
     truth = torch.from_numpy(large)[None].long()
     hausdorff, assd, near, far = figures(
         probs, truth, torch.tensor([spacing]), NAMES[:2], tolerances=[5, 7]
-    ).flatten()  # the centre of a border pixel lies less than 1 mm inside
+    ).flatten()  # the center of a border pixel lies less than 1 mm inside
     assert hausdorff == pytest.approx(6, abs=0.5)
     assert assd == pytest.approx(6, abs=0.25)
     assert (near, far) == (0, 1)

@@ -15,14 +15,14 @@ from segexp.commands.words import REQUIRED, parse
 from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
-from segexp.evaluation.figures import figures_of, print_figures, print_folder
+from segexp.evaluation.report import figures_of, print_figures, print_folder
 from segexp.evaluation.rescoring import LabelScorer, Predictions, Result, in_words, rescored
 from segexp.evaluation.trained import (
     compose_again,
     open_trained,
     own_words,
 )
-from segexp.evaluation.worst import draw_worst, worst_cases
+from segexp.evaluation.worst_cases import draw_worst, worst_cases
 from segexp.prediction.members import paths_of
 from segexp.runs.record import RunRecord, write_json
 from segexp.runs.results import write_cases, write_results

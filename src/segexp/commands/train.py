@@ -22,7 +22,7 @@ from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
 from segexp.config import as_written, plain
 from segexp.data import DataModule
 from segexp.errors import short_path
-from segexp.evaluation.figures import figures_of, print_figures, print_folder
+from segexp.evaluation.report import figures_of, print_figures, print_folder
 from segexp.pictures.reliability import draw_reliability
 from segexp.runs.record import RunRecord
 from segexp.runs.results import headline, write_cases, write_results

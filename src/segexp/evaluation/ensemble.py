@@ -36,7 +36,7 @@ def together(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:
     """Let a predictor of the first run's network average those of all runs; of one run it stays as it is.
 
     Raises:
-        ValueError: The runs differ in classes, in what the network sees, or in how gray values are made ready.
+        ValueError: The runs differ in classes, in what the network sees, or in how intensities are made ready.
     """
     descriptions = [run.description for run in runs]
     require_same(descriptions)

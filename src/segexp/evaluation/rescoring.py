@@ -14,7 +14,7 @@ from torch.nn.functional import one_hot
 from segexp.data import DataModule
 from segexp.data.case import Case
 from segexp.data.prepared import spacing_of, target_of, target_tensor
-from segexp.metrics import CalibrationScores, CaseMetric, PartitionScores, RankingScores, joined, summarise
+from segexp.metrics import CalibrationScores, CaseMetric, PartitionScores, RankingScores, joined, summarize
 from segexp.postprocessing.postprocess import PostProcess
 
 OF_PROBABILITIES = (CalibrationScores, RankingScores)  # labels have no part in them
@@ -156,7 +156,7 @@ def rescored(
         curves |= found.get("curves", {})
     rows = joined(rows)
     chosen = {name: value for metric in metrics for name, value in metric.chosen.items()}
-    return {"rows": rows, "figures": summarise(rows) | whole, "chosen": chosen, "protocol": protocol, "curves": curves}
+    return {"rows": rows, "figures": summarize(rows) | whole, "chosen": chosen, "protocol": protocol, "curves": curves}
 
 
 def in_words(steps: Mapping[str, Mapping[str, Any]]) -> str:

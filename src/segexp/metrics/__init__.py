@@ -2,19 +2,19 @@
 
 from segexp.metrics.calibration import CalibrationScores
 from segexp.metrics.case_metric import CaseMetric
-from segexp.metrics.centreline import CentrelineScores
+from segexp.metrics.centerline import CenterlineScores
 from segexp.metrics.objects import ObjectScores
 from segexp.metrics.observers import score_observer
 from segexp.metrics.overlap import OverlapScores
 from segexp.metrics.partition import PartitionScores, compare_regions, partition_scores, thin_borders
 from segexp.metrics.ranking import RankingScores
-from segexp.metrics.summary import case_means, joined, mean_of_defined, summarise, undefined
+from segexp.metrics.summary import case_means, joined, mean_of_defined, summarize, undefined
 from segexp.metrics.surface import SurfaceScores
 
 __all__ = [
     "CalibrationScores",
     "CaseMetric",
-    "CentrelineScores",
+    "CenterlineScores",
     "ObjectScores",
     "OverlapScores",
     "PartitionScores",
@@ -26,7 +26,7 @@ __all__ = [
     "mean_of_defined",
     "partition_scores",
     "score_observer",
-    "summarise",
+    "summarize",
     "thin_borders",
     "undefined",
 ]

@@ -22,7 +22,7 @@ class ObjectScores(PerClassMetric):
 
     Args:
         only: Names of the classes or regions whose objects are scored; None = all.
-        connectivity: "faces" (4 neighbours in a plane, 6 in space) or "full" (8, 26).
+        connectivity: "faces" (4 neighbors in a plane, 6 in space) or "full" (8, 26).
         thresholds: Of the IoU, in [0.5, 1); F1 is scored at the first one.
         min_size: In pixels; smaller components are no objects, in prediction and truth alike.
 
@@ -66,8 +66,8 @@ class ObjectScores(PerClassMetric):
             "object_ap": f"TP / (TP + FP + FN) of objects, mean over IoU > {tried} (2018 Data Science Bowl, not COCO)",
             "object_pq": f"panoptic quality, {quality} at IoU > 0.5",
         }
-        neighbours = "sharing a face" if self.connectivity == "faces" else "sharing a face, an edge or a corner"
-        objects = f"objects are components of pixels {neighbours}, of at least {max(self.min_size, 1)} px; {self.how}"
+        neighbors = "sharing a face" if self.connectivity == "faces" else "sharing a face, an edge or a corner"
+        objects = f"objects are components of pixels {neighbors}, of at least {max(self.min_size, 1)} px; {self.how}"
         sentences = {
             figure: f"{words}, per case and {self.part}; {objects}; cases without any object left out; {self.averaged}"
             for figure, words in what.items()

@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from segexp.metrics.case_metric import CaseMetric
-from segexp.metrics.summary import summarise
+from segexp.metrics.summary import summarize
 
 
 def score_observer(
@@ -43,7 +43,7 @@ def score_observer(
         result = metric.compute()
         rows += result["rows"]
         whole |= result["set"]
-    return summarise(rows) | whole
+    return summarize(rows) | whole
 
 
 def _one_hot(label: Tensor, num_classes: int) -> Tensor:

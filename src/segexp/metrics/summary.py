@@ -8,7 +8,7 @@ from typing import Any
 Columns = dict[str, dict[str, list[float]]]
 
 
-def summarise(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
+def summarize(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
     """Average per class over cases, then over classes; what is undefined (nan) is left out of both.
 
     Args:
@@ -49,7 +49,7 @@ def mean_of_defined(values: Iterable[float]) -> float:
 
 
 def undefined(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
-    """Count the cases that `summarise` left out, per ``<metric>_<class>``."""
+    """Count the cases that `summarize` left out, per ``<metric>_<class>``."""
     return {
         f"{metric}_{name}": sum(map(isnan, values))
         for metric, classes in _columns(rows).items()

@@ -1,4 +1,4 @@
-"""Distances between the surfaces of prediction and truth: HD95, ASSD and normalised surface Dice."""
+"""Distances between the surfaces of prediction and truth: HD95, ASSD and normalized surface Dice."""
 
 from collections.abc import Collection, Sequence
 from typing import Any
@@ -18,8 +18,8 @@ CROWDED = 0.2  # share of border pixels above which a distance transform is quic
 class SurfaceScores(PerClassMetric):
     """Distances between surfaces per case and foreground class or region, with the case's spacing.
 
-    The surface of a mask are its border pixels: those with a face neighbour outside the mask or outside the image;
-    each counts alike. Distances go from the centre of each border pixel of the one mask to the nearest of the other.
+    The surface of a mask are its border pixels: those with a face neighbor outside the mask or outside the image;
+    each counts alike. Distances go from the center of each border pixel of the one mask to the nearest of the other.
     A class that neither truth nor prediction has is undefined (nan); one that only one of them has scores the length
     of the image's diagonal as distance, and 0 as surface Dice. Pixels that do not count belong to neither mask.
 
@@ -157,10 +157,10 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
 
 
 def _border(mask: np.ndarray) -> np.ndarray:
-    """Mark the pixels of a mask (*S) with a face neighbour outside it; what lies beyond the array is outside."""
+    """Mark the pixels of a mask (*S) with a face neighbor outside it; what lies beyond the array is outside."""
     padded, inner = np.pad(mask, 1), mask.copy()
     for axis, extent in enumerate(mask.shape):
-        for step in (0, 2):  # the neighbours before and after
+        for step in (0, 2):  # the neighbors before and after
             window = [slice(1, -1)] * mask.ndim
             window[axis] = slice(step, step + extent)
             inner &= padded[tuple(window)]

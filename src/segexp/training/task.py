@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from segexp.checkpoints.description import ModelDescription
 from segexp.inference import to_size
 from segexp.losses import ClassWeights, Compound, DeepSupervision
-from segexp.metrics import CaseMetric, joined, summarise
+from segexp.metrics import CaseMetric, joined, summarize
 
 Predictor = Callable[[nn.Module, Tensor], Tensor]
 Batch = dict[str, Any]
@@ -205,7 +205,7 @@ class Task(pl.LightningModule):
             whole |= result["set"]
             curves |= result.get("curves", {})
         rows = joined(rows)
-        figures = summarise(rows) | whole
+        figures = summarize(rows) | whole
         self.results[side] = {
             "rows": rows,
             "figures": figures,

@@ -1,4 +1,4 @@
-"""Centre lines of tubes: does the prediction keep vessels whole? clDice."""
+"""Centerlines of tubes: does the prediction keep vessels whole? clDice."""
 
 from collections.abc import Collection, Sequence
 from itertools import product
@@ -11,12 +11,12 @@ from torch import Tensor
 from segexp.metrics.per_class import PerClassMetric
 
 
-class CentrelineScores(PerClassMetric):
+class CenterlineScores(PerClassMetric):
     """clDice and its two parts per case and foreground class, or region.
 
-    Topology precision is the share of the predicted centre line that lies in the true mask, topology sensitivity the
-    share of the true centre line that lies in the predicted mask; clDice is their harmonic mean. Each part is
-    undefined (nan) without its centre line; clDice is undefined if both masks are empty and 0 if one is. Ignored pixels
+    Topology precision is the share of the predicted centerline that lies in the true mask, topology sensitivity the
+    share of the true centerline that lies in the predicted mask; clDice is their harmonic mean. Each part is
+    undefined (nan) without its centerline; clDice is undefined if both masks are empty and 0 if one is. Ignored pixels
     are taken out of both masks first. Arguments and errors as ``PerClassMetric``.
 
     Source: Shit et al. 2021 (clDice, CVPR, arXiv 2003.07311).
@@ -30,16 +30,16 @@ class CentrelineScores(PerClassMetric):
     @property
     def protocol(self) -> dict[str, str]:
         """Name of each figure -> how it comes about."""
-        lines = "centre lines by thinning (Zhang in 2-D, Lee in 3-D), counted in pixels"
+        lines = "centerlines by thinning (Zhang in 2-D, Lee in 3-D), counted in pixels"
         per_case = f"per case and {self.part} ({self.how}), undefined left out; {lines}; {self.averaged}"
         return {
             "cldice": f"harmonic mean of topology precision and topology sensitivity {per_case}",
-            "topology_precision": f"share of the predicted centre line in the true mask {per_case}",
-            "topology_sensitivity": f"share of the true centre line in the predicted mask {per_case}",
+            "topology_precision": f"share of the predicted centerline in the true mask {per_case}",
+            "topology_sensitivity": f"share of the true centerline in the predicted mask {per_case}",
         }
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
-        """Count the pixels of centre lines.
+        """Count the pixels of centerlines.
 
         Args:
             probs: (B, C, *S) float, S of two or three axes.
@@ -47,8 +47,8 @@ class CentrelineScores(PerClassMetric):
             spacing: Does not matter here: thinning counts pixels.
 
         Returns:
-            (B, K, 4) int64 per foreground class or region: pixels of the predicted centre line, of these in the true
-            mask, pixels of the true centre line, of these in the predicted mask.
+            (B, K, 4) int64 per foreground class or region: pixels of the predicted centerline, of these in the true
+            mask, pixels of the true centerline, of these in the predicted mask.
 
         Raises:
             ValueError: There are other classes than ``class_names``, or other regions.
@@ -62,7 +62,7 @@ class CentrelineScores(PerClassMetric):
         return {"rows": self.rows(cases, measured, lambda counts: _figures(*counts)), "set": {}, "chosen": {}}
 
 
-def centre_line(mask: np.ndarray) -> np.ndarray:
+def centerline(mask: np.ndarray) -> np.ndarray:
     """Thin a mask to lines one pixel wide.
 
     Lee's thinning can delete a whole object in 3-D, for example a straight bar of 2 x 2 voxels (scikit-image issue
@@ -109,7 +109,7 @@ def _thin_finely(mask: np.ndarray) -> np.ndarray:
 def _count(pred: np.ndarray, truth: np.ndarray) -> list[int]:
     counts = []
     for mask, other in ((pred, truth), (truth, pred)):
-        lines = centre_line(mask)
+        lines = centerline(mask)
         counts += [int(np.count_nonzero(lines)), int(np.count_nonzero(lines & other))]
     return counts
 

@@ -11,14 +11,14 @@ from skimage.measure import label
 from skimage.morphology import skeletonize
 from torch.nn.functional import one_hot
 
-from segexp.metrics import CentrelineScores
-from segexp.metrics.centreline import centre_line
+from segexp.metrics import CenterlineScores
+from segexp.metrics.centerline import centerline
 
 NAMES = ["background", "vessel"]
 
 
 def scored(pred, target, names=NAMES, **options):
-    metric = CentrelineScores(names, **options)
+    metric = CenterlineScores(names, **options)
     pred, target = (torch.as_tensor(np.asarray(x)).long() for x in (pred, target))
     metric.update(one_hot(pred, len(names)).movedim(-1, 1).float(), target, torch.arange(len(pred)))
     return metric.compute()
@@ -74,7 +74,7 @@ def test_an_invented_vessel_costs_precision(dims):
 
 
 @pytest.mark.parametrize("dims", [2, 3])
-def test_a_vessel_drawn_too_thick_keeps_its_centre_line(dims):
+def test_a_vessel_drawn_too_thick_keeps_its_centerline(dims):
     truth = straight(dims)
     pred = binary_dilation(truth, np.ones([3] * dims)).astype(int)
     dice = 2 * truth.sum() / (truth.sum() + pred.sum())
@@ -120,14 +120,14 @@ def test_a_net_against_itself_is_perfect(size):
     assert figures(net, net) == (1, 1, 1)
 
 
-# --- centre lines in space --------------------------------------------------------------------------------------------
+# --- centerlines in space --------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("axis", [0, 1, 2])
 @pytest.mark.parametrize("section", [(2, 2), (2, 4), (4, 4), (1, 2), (6, 5)])
 def test_no_bar_vanishes_whatever_its_width(section, axis):
     bar = np.pad(np.ones(np.roll((*section, 20), axis), dtype=bool), 2)
-    line = centre_line(bar)
+    line = centerline(bar)
     assert (bar | ~line).all()
     assert 20 - max(section) <= line.sum() <= 20
     assert label(line, connectivity=3).max() == 1
@@ -144,23 +144,23 @@ def test_a_bent_bar_two_voxels_wide_and_a_thin_line_beside_it():
     mask[4:6, 20:22, 2:42] = mask[4:6, 20:42, 40:42] = True
     assert not skeletonize(mask).any()
     mask[10, 2, 2:42] = True
-    line = centre_line(mask)
+    line = centerline(mask)
     assert line[10, 2, 2:42].all()
     assert 55 <= line[:10].sum() <= 62  # arms of 40 and 22 voxels that share 2
 
 
-def test_two_short_bars_that_share_an_edge_keep_a_centre_line():
+def test_two_short_bars_that_share_an_edge_keep_a_centerline():
     mask = np.array([[[0, 0], [1, 1]], [[1, 1], [0, 0]]], dtype=bool)
     assert not skeletonize(mask).any()
-    assert centre_line(mask).any()
+    assert centerline(mask).any()
 
 
 @settings(max_examples=60, deadline=None)
 @given(
     mask=arrays(np.bool_, st.tuples(*[st.integers(1, 6)] * 3)) | arrays(np.bool_, st.tuples(*[st.integers(1, 9)] * 2))
 )
-def test_every_object_keeps_a_centre_line_inside_itself(mask):
-    line = centre_line(mask)
+def test_every_object_keeps_a_centerline_inside_itself(mask):
+    line = centerline(mask)
     assert (mask | ~line).all()
     objects = label(mask, connectivity=mask.ndim)
     assert set(np.unique(objects[line])) == set(range(1, objects.max() + 1))
@@ -216,7 +216,7 @@ def test_an_absent_class_is_undefined_and_the_other_is_not():
 def test_overlapping_regions_are_scored_each_on_its_own():
     truth = np.stack([straight(2), straight(2)])
     pred = np.stack([straight(2, missing=(5, 6)), straight(2)])
-    metric = CentrelineScores(["background", "artery", "vein"], ["all", "arteries"])
+    metric = CenterlineScores(["background", "artery", "vein"], ["all", "arteries"])
     probs = torch.from_numpy(np.where(pred == 1, 0.7, 0.4))
     metric.update(probs[None], torch.from_numpy(truth)[None], torch.tensor([0]))
     rows = metric.compute()["rows"]
@@ -227,7 +227,7 @@ def test_overlapping_regions_are_scored_each_on_its_own():
 def test_order_and_size_of_batches_do_not_matter(size):
     truth = np.stack([vessels(seed, size) for seed in range(3)])
     pred = np.stack([vessels(seed, size, width=0.25) for seed in range(3)])
-    metric = CentrelineScores(NAMES)
+    metric = CenterlineScores(NAMES)
     for i in (2, 0, 1):
         batch = torch.from_numpy(pred[i : i + 1]), torch.from_numpy(truth[i : i + 1])
         metric.update(one_hot(batch[0], 2).movedim(-1, 1).float(), batch[1], torch.tensor([i]))
@@ -236,5 +236,5 @@ def test_order_and_size_of_batches_do_not_matter(size):
 
 def test_every_figure_has_its_protocol():
     result = scored(torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2))
-    assert set(CentrelineScores(NAMES).protocol) == set(result["rows"][0]) - {"case", "class"}
-    assert "region" in CentrelineScores(NAMES, ["all"]).protocol["cldice"]
+    assert set(CenterlineScores(NAMES).protocol) == set(result["rows"][0]) - {"case", "class"}
+    assert "region" in CenterlineScores(NAMES, ["all"]).protocol["cldice"]
