@@ -31,7 +31,7 @@ from segexp.build import build_data
 from segexp.commands.benchmark import batches_per_second
 from segexp.config import compose, config_dir, plain
 from segexp.data import Case
-from segexp.runs.record import processor
+from segexp.runs.recorder import processor
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- benchmarks.data -->\n", "<!-- end of benchmarks.data -->"

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import torch
 
-from segexp.runs.record import processor
+from segexp.runs.recorder import processor
 
 FOLDER = Path(__file__).parents[1] / "experiments" / "datasets"
 RECIPES = (

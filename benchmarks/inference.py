@@ -41,7 +41,7 @@ from torch import Tensor, nn
 from segexp.inference import TiledPredictor, lightened, predict_blocks, predict_tiled
 from segexp.models import UNet
 from segexp.prediction.maps import room_for
-from segexp.runs.record import processor
+from segexp.runs.recorder import processor
 
 TASKS = ("probabilities", "labels")
 CASES = {  # size, tile, batch, depth and base channels of the network, tasks

@@ -32,7 +32,7 @@ from torch.nn.functional import one_hot
 from torchmetrics.functional.segmentation import dice_score
 
 from segexp.metrics import OverlapScores, SurfaceScores
-from segexp.runs.record import processor
+from segexp.runs.recorder import processor
 
 SIZES = {(35, 50, 36): (1.0, 1.0, 1.0), (256, 256, 64): (0.8, 0.8, 2.5)}
 NAMES = ["background", "whole", "core"]

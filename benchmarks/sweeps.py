@@ -24,7 +24,7 @@ from pathlib import Path
 
 import torch
 
-from segexp.runs.record import processor
+from segexp.runs.recorder import processor
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- benchmarks.sweeps -->\n", "<!-- end of benchmarks.sweeps -->"

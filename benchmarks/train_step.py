@@ -23,7 +23,7 @@ from torch import nn
 
 from segexp.losses import CrossEntropy
 from segexp.models import UNet
-from segexp.runs.record import processor
+from segexp.runs.recorder import processor
 from segexp.training.performance import Performance
 
 Step = Callable[[], None]

@@ -17,8 +17,8 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"build", "config"},
     {"prediction", "training"},
     {"checkpoints", "comparison"},
-    {"pictures", "runs"},
-    {"data", "inference", "losses", "metrics", "models", "postprocessing", "sweeps"},
+    {"pictures", "sweeps"},
+    {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
     {"errors"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}

@@ -1,7 +1,6 @@
 """From configuration to objects: the only place that instantiates."""
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
@@ -128,12 +127,6 @@ def _predictors(config: dict[str, Any]) -> tuple[Any, Any]:
         context = config["data"]["context"]
         return SlicePredictor(predictor, context), SlicePredictor(scorer, context)
     return predictor, scorer
-
-
-def checkpoints(config: dict[str, Any]) -> tuple[Path, Path]:
-    """Paths of last.ckpt and best.ckpt of the run."""
-    folder = Path(config["paths"]["run_dir"]) / "checkpoints"
-    return folder / "last.ckpt", folder / "best.ckpt"
 
 
 def _make(node: Any) -> Any:

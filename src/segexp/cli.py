@@ -2,7 +2,6 @@
 
 import gc
 import importlib
-import json
 import os
 import re
 import sys
@@ -13,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import hydra
-import yaml
 from hydra.conf import HydraConf
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import DictConfig, OmegaConf
@@ -22,6 +20,7 @@ from omegaconf.errors import OmegaConfBaseException
 import segexp
 from segexp.config import compose, config_dir, register_resolvers, require_no_code
 from segexp.errors import did_you_mean
+from segexp.runs.folder import RunFolder
 
 COMMANDS = {
     "train": "train a network and score it on whole cases",
@@ -142,23 +141,22 @@ def _resumed(words: list[str]) -> list[str]:
     folders = [word.partition("=")[2].strip("'").replace("\\'", "'") for word in words if word.startswith("resume=")]
     if not folders or folders[-1] in ("", "null"):
         return words
-    folder = Path(folders[-1]).absolute()
-    overrides = folder / "overrides.yaml"
-    if not (folder / "checkpoints" / "last.ckpt").is_file() or not overrides.is_file():
+    folder = RunFolder(Path(folders[-1]).absolute())
+    if not folder.is_resumable:
         raise ValueError(
             f"resume={folders[-1]}: nothing to resume, there is no checkpoints/last.ckpt with its overrides.yaml; "
             "give the folder of a run that finished an epoch, or leave resume out to start anew"
         )
     longer = any(word.startswith("trainer.max_epochs=") for word in words)
-    if not longer and json.loads((folder / "run.json").read_text(encoding="utf-8"))["status"] == "done":
+    if not longer and folder.record()["status"] == "done":
         raise ValueError(f"resume={folders[-1]}: the run is complete; to train longer give trainer.max_epochs=<more>")
-    stored = yaml.safe_load(overrides.read_text(encoding="utf-8")) or []
+    stored = folder.overrides()
     require_no_code(
         [word for word in stored if word not in words],
-        overrides,
+        folder.overrides_path,
         "if it is yours, give it on the command line too; if not, do not resume this run",
     )
-    quoted = str(folder).replace("'", "\\'")
+    quoted = str(folder.path).replace("'", "\\'")
     options = list(takewhile(lambda word: word.startswith("-") or "=" not in word, words))  # such as --config-dir mine
     return [*options, *stored, f"hydra.run.dir='{quoted}'", *words[len(options) :]]
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from segexp.cli import _resumed
 from segexp.commands.reproduce import reproduce
-from segexp.runs.record import present_facts
+from segexp.runs.recorder import present_facts
 
 ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
 SMALL = [

@@ -2,8 +2,10 @@ import csv
 import json
 import math
 
-from segexp.runs.record import RunRecord, write_json
-from segexp.runs.results import headline, write_cases
+from segexp.runs.files import write_json, write_table
+from segexp.runs.folder import RunFolder
+from segexp.runs.recorder import RunRecorder
+from segexp.runs.results import headline, rows_of_cases
 from segexp.training.tensorboard import hyperparameters
 
 SIDES = {
@@ -23,7 +25,7 @@ def test_headline_is_the_test_figure_and_says_when_there_is_none():
 
 
 def test_cases_have_names_and_all_columns(tmp_path):
-    write_cases(tmp_path / "cases.csv", SIDES, {"val": ["a"], "test": ["b", "c"]})
+    write_table(tmp_path / "cases.csv", rows_of_cases(SIDES, {"val": ["a"], "test": ["b", "c"]}))
     with (tmp_path / "cases.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["split"], row["case"], row["class"]) for row in rows] == [
@@ -42,10 +44,10 @@ def test_nan_becomes_null_so_that_any_reader_can_parse_the_file(tmp_path):
 
 
 def test_a_record_keeps_its_start_over_a_resume(tmp_path):
-    first = RunRecord(tmp_path, ["seed=1"], 1)
+    first = RunRecorder(RunFolder(tmp_path), ["seed=1"], 1)
     first.finish("failed", "power cut")
     assert json.loads((tmp_path / "run.json").read_text())["why"] == "power cut"
-    again = RunRecord(tmp_path, ["seed=1"], 1)
+    again = RunRecorder(RunFolder(tmp_path), ["seed=1"], 1)
     assert again.content["start"] == first.content["start"]
     assert len(again.content["resumed"]) == 1
     assert again.content["status"] == "running"

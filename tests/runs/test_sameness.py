@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from segexp.runs.record import RunRecord, present_facts
+from segexp.runs.folder import RunFolder
+from segexp.runs.recorder import RunRecorder, present_facts
 from segexp.runs.sameness import compare_values, config_facts, data_facts, record_facts
 
 
@@ -12,7 +13,7 @@ from segexp.runs.sameness import compare_values, config_facts, data_facts, recor
 def record(tmp_path_factory) -> dict:
     """What a run started just now has recorded."""
     folder = tmp_path_factory.mktemp("run")
-    RunRecord(folder, ["loss=ce"], 3)
+    RunRecorder(RunFolder(folder), ["loss=ce"], 3)
     return json.loads((folder / "run.json").read_text())
 
 
@@ -92,7 +93,12 @@ def test_data_and_split():
 
 def leave(folder: Path, dice: float | None, score: str) -> Path:
     folder.mkdir()
-    results = {"val": {"dice": 0.5, "recall": None}, "test": {"dice": dice}, "chosen_on_val": {"epoch": 1, "by": "x"}}
+    results = {
+        "headline": {},
+        "val": {"dice": 0.5, "recall": None},
+        "test": {"dice": dice},
+        "chosen_on_val": {"epoch": 1, "by": "x"},
+    }
     (folder / "results.json").write_text(json.dumps(results))
     (folder / "cases.csv").write_text(f"split,case,class,dice,iou\ntest,a,cell,{score},nan\n")
     return folder

@@ -13,6 +13,7 @@ from segexp.checkpoints.export import Facts, export
 from segexp.checkpoints.package import json_beside, sha256
 from segexp.commands.export import export as export_command
 from segexp.models import UNet
+from segexp.runs.folder import RunFolder
 from segexp.runs.runs import find_runs
 from segexp.sweeps.progress import Progress
 from tests.safety.corpus import checkpoint, model_description, nested, saved
@@ -224,4 +225,4 @@ def test_yaml_tags_of_python_are_refused(tmp_path, canary, tag):
     (run / "metrics.csv").write_text("epoch\n0\n")
     (run / "config.yaml").write_text(f"trainer: !!python/{tag} ['touch {canary}']\n")
     with pytest.raises(Exception, match="could not determine a constructor"):
-        Progress(run).refresh()
+        Progress(RunFolder(run)).refresh()

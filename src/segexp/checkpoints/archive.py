@@ -4,20 +4,18 @@ A file of ``torch.save`` is a zip archive: a pickle, and the bytes of each tenso
 ``weights_only=True``, whose list of allowed names is longer than what a checkpoint of ours needs, so ours is shorter.
 """
 
-import json
-import math
 import pickletools
 import re
 import struct
 import zipfile
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 from segexp.checkpoints.rules import shown
+from segexp.runs.files import require_plain_file
 
 MOST_PICKLE = 8 << 20  # bytes; that of a checkpoint with optimizer has about 100 per tensor
 MOST_DIRECTORY = 8 << 20  # bytes of the archive's table of contents
-MOST_JSON = 8 << 20  # bytes
 MEMBER = re.compile(
     r"([^/\\]+)/(?:(data\.pkl)|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id|data/\d+)"
 )
@@ -30,64 +28,6 @@ NAMES = re.compile(
     r"|torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage"
     r"|torch (float|bfloat|int|uint)(8|16|32|64)"
 )
-
-
-def require_plain_file(path: Path, folder: Path | None = None) -> int:
-    """Refuse what is no regular file, such as a device, and a link that leads out of ``folder``.
-
-    Returns:
-        Its size in bytes.
-
-    Raises:
-        FileNotFoundError: There is nothing.
-        ValueError: It is something else; names path and rule.
-    """
-    if not path.exists():
-        raise FileNotFoundError(f"{path}: there is no such file")
-    if not path.is_file():
-        raise ValueError(f"{path} must be a regular file")
-    if folder is not None and not path.resolve().is_relative_to(folder.resolve()):
-        raise ValueError(f"{path} is a link that leads out of {folder}: put a copy of the file there")
-    return path.stat().st_size
-
-
-def read_json(path: Path, folder: Path | None = None) -> Any:
-    """Read JSON of a stranger: of bounded size, finite numbers alone, no key twice.
-
-    Args:
-        path: The file.
-        folder: A link must not lead out of it; None = it may.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: The file is too large or no such JSON; names file and rule.
-    """
-    size = require_plain_file(path, folder)
-    if size > MOST_JSON:
-        raise ValueError(f"{path} has {size} bytes: a JSON file of ours has {MOST_JSON} at most")
-    try:
-        return json.loads(
-            path.read_text(encoding="utf-8"),
-            object_pairs_hook=_once,
-            parse_constant=_finite,
-            parse_float=_finite,
-        )
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read as JSON: {error}") from error
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise ValueError("a key stands there twice")
-    return found
-
-
-def _finite(word: str) -> float:
-    value = float(word)
-    if not math.isfinite(value):
-        raise ValueError(f"{word[:40]} is not finite")
-    return value
 
 
 def require_checkpoint(path: Path, folder: Path | None = None) -> int:

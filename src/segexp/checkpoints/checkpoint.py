@@ -15,12 +15,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from segexp.checkpoints.archive import read_json, require_checkpoint
+from segexp.checkpoints.archive import require_checkpoint
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.package import SUFFIXES, Shape, read_content, read_tensors, tensor_shapes
 from segexp.checkpoints.rules import require_small, shown
 from segexp.errors import require_choice
 from segexp.models import FCN8s, PretrainedUNet, UNet
+from segexp.runs.folder import RunFolder
 
 NETWORKS: dict[str, type[nn.Module]] = {"FCN8s": FCN8s, "PretrainedUNet": PretrainedUNet, "UNet": UNet}
 MOST = {"depth": 10, "deep_supervision": 10, "base_channels": 1024, "num_classes": 1000}
@@ -62,30 +63,18 @@ def open_model(path: Path) -> Model:
         network = _network(description, tensor_shapes(path), path)
         network.load_state_dict(read_tensors(path))
         return Model(network.eval(), description)
-    file = path / "checkpoints" / "best.ckpt" if path.is_dir() else path
+    file = RunFolder(path).best_checkpoint if path.is_dir() else path
     checkpoint = load_checkpoint(file, path if path.is_dir() else None, mapped=True)
     state = _state(checkpoint, file)
     description = ModelDescription.from_plain(checkpoint["segexp"], str(file))
     if path.is_dir():
-        steps = {"postprocess": kept_steps(path) or None}
-        description = ModelDescription.from_plain(description.to_plain() | steps, str(path / "postprocess.json"))
+        run = RunFolder(path, foreign=True)
+        steps = {"postprocess": run.postprocess() or None}
+        description = ModelDescription.from_plain(description.to_plain() | steps, str(run.postprocess_path))
     shapes = {name: Shape(tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
     network = _network(description, shapes, file)
     network.load_state_dict(state)
     return Model(network.eval(), description)
-
-
-def kept_steps(folder: Path) -> dict[str, Any]:
-    """Read the post-processing steps that a run keeps in postprocess.json; empty where it keeps none.
-
-    Raises:
-        ValueError: The file is no mapping.
-    """
-    path = folder / "postprocess.json"
-    steps = read_json(path, folder) if path.exists() else {}
-    if not isinstance(steps, dict):
-        raise ValueError(f"{path} must be a mapping of steps")
-    return steps
 
 
 def load_checkpoint(path: Path, folder: Path | None = None, mapped: bool = False) -> dict[str, Any]:

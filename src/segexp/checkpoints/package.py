@@ -16,7 +16,6 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from segexp.checkpoints.archive import read_json, require_plain_file
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.rules import (
     Rule,
@@ -32,6 +31,7 @@ from segexp.checkpoints.rules import (
     text,
     whole,
 )
+from segexp.runs.files import read_json, require_plain_file
 
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torch_export": ".pt2"}
 MOST_HEADER = 4 << 20  # bytes of a safetensors header; a tensor takes about 100

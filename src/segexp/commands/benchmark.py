@@ -21,7 +21,7 @@ from segexp.config import plain
 from segexp.data import DataModule
 from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
-from segexp.runs.record import write_json
+from segexp.runs.files import write_json
 from segexp.training.measure import StepClock, measure_step, random_patches
 from segexp.training.notices import quiet
 

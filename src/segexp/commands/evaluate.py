@@ -1,11 +1,10 @@
 """``segexp evaluate``: score a trained run on whole cases, its own or others, and choose its post-processing."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
@@ -24,8 +23,11 @@ from segexp.evaluation.trained import (
 )
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
 from segexp.prediction.members import paths_of
-from segexp.runs.record import RunRecord, write_json
-from segexp.runs.results import write_cases, write_results
+from segexp.runs.files import write_json, write_table
+from segexp.runs.folder import RunFolder
+from segexp.runs.record import Record, SplitName
+from segexp.runs.recorder import RunRecorder
+from segexp.runs.results import rows_of_cases
 from segexp.sweeps.jobs import key_of
 from segexp.training.notices import quiet
 
@@ -65,13 +67,15 @@ def evaluate(words: list[str]) -> None:
         account = None
         if given["tune"]:
             steps, account = evaluation.tune()
-            write_json(run.folder / "postprocess.json", steps)
+            write_json(run.files.postprocess_path, steps)
         result, predictions = evaluation.score(side)
         content = _leave(folder, evaluation, side, result, predictions, steps, account, given["worst"])
         record.write(
-            config=_with_evaluation(config, evaluation, side, steps),
-            evaluation=record.content["evaluation"] | {"postprocess": steps},
-            headline=content["headline"],
+            {
+                "config": _with_evaluation(config, evaluation, side, steps),
+                "evaluation": record.content["evaluation"] | {"postprocess": steps},
+                "headline": content["headline"],
+            }
         )
     _report(folder, evaluation, content, account)
 
@@ -88,14 +92,14 @@ def _folder(output: str, evaluation: Evaluation, side: str) -> Path:
     own = evaluation.run.folder.absolute()
     folder = own.with_name(f"{own.name}{more}{data}-{side}") if output == "auto" else Path(output)
     if folder.exists() and any(folder.iterdir()):
-        earlier = folder / "run.json"
-        known = json.loads(earlier.read_text(encoding="utf-8")).get("evaluation") if earlier.is_file() else None
+        earlier = RunFolder(folder)
+        known = earlier.record().get("evaluation")
         if not known or (known["run"], known["words"], known["split"]) != (_names(evaluation), words, side):
             raise FileExistsError(
                 f"{short_path(folder)} holds something else than an earlier evaluation of the same kind: name another "
                 "folder with output=<folder>"
             )
-        for path in [*folder.glob("*.json"), *folder.glob("*.csv"), *(folder / "figures").glob("*.png")]:
+        for path in [*folder.glob("*.json"), *folder.glob("*.csv"), *earlier.figures.glob("*.png")]:
             path.unlink()
     return folder
 
@@ -106,24 +110,26 @@ def _names(evaluation: Evaluation) -> str:
 
 
 @contextmanager
-def _recorded(folder: Path, evaluation: Evaluation, config: dict[str, Any], side: str) -> Iterator[RunRecord]:
+def _recorded(folder: Path, evaluation: Evaluation, config: dict[str, Any], side: str) -> Iterator[RunRecorder]:
     """Keep run.json true to what happens, in the shape of a run's."""
     run = evaluation.run
     folder.mkdir(parents=True, exist_ok=True)
-    record = RunRecord(folder, [*run.record["overrides"], *evaluation.words], config["seed"])
+    record = RunRecorder(RunFolder(folder), [*run.record["overrides"], *evaluation.words], config["seed"])
     costs = {
         key: sum(each.record[key] for each in evaluation.runs)
         for key in ("parameters", "multiply_adds")
         if all(key in each.record for each in evaluation.runs)
     }
     record.write(
-        choices=dict(HydraConfig.get().runtime.choices),
-        config=config,
-        data_fingerprint=evaluation.data.fingerprint(),
-        split=vars(evaluation.data.split),
-        evaluation={"run": _names(evaluation), "words": evaluation.words, "split": side},
-        **costs,
+        {
+            "choices": dict(HydraConfig.get().runtime.choices),
+            "config": config,
+            "data_fingerprint": evaluation.data.fingerprint(),
+            "split": vars(evaluation.data.split),
+            "evaluation": {"run": _names(evaluation), "words": evaluation.words, "split": cast(SplitName, side)},
+        }
     )
+    record.write(cast(Record, costs))
     try:
         yield record
     except BaseException as error:
@@ -176,12 +182,13 @@ def _leave(
         },
         **({"without_postprocess": {side: plain["figures"]}} if steps else {}),
     }
-    write_results(folder / "results.json", content)
-    write_cases(folder / "cases.csv", {side: result}, {side: list(getattr(data.split, side))})
+    left = RunFolder(folder)
+    write_json(left.results_path, content)
+    write_table(left.cases_path, rows_of_cases({side: result}, vars(data.split)))
     found = worst_cases(result["rows"], figure, worst)
     if found:
         labels = scorer.processed(predictions.of(evaluation.cut), steps)
-        draw_worst(folder / "figures", side, figure, found, scorer, labels, data.regions)
+        draw_worst(left.figures, side, figure, found, scorer, labels, data.regions)
     return content
 
 
@@ -216,8 +223,9 @@ def _report(folder: Path, evaluation: Evaluation, content: dict[str, Any], accou
     print_figures(content, others)
     if same:
         print("the same figures as at the end of the training, to the last bit")
-    if (folder / "figures" / "worst.png").is_file():
-        print(f"worst cases  {short_path(folder / 'figures' / 'worst.png')}")
+    worst = RunFolder(folder).figures / "worst.png"
+    if worst.is_file():
+        print(f"worst cases  {short_path(worst)}")
     print_folder(folder)
 
 
@@ -227,7 +235,7 @@ def _of_training(evaluation: Evaluation, side: str) -> dict[str, float]:
     cases = [(one.get("cases") or {}).get(side) for one in results]
     if any(other != cases[0] for other in cases):
         return {}
-    found = [_defined(one.get(side, {})) for one in results]
+    found = [_defined(cast(dict[str, float | None], one.get(side, {}))) for one in results]
     names = [name for name in found[0] if all(name in figures for figures in found)]
     return {name: sum(figures[name] for figures in found) / len(found) for name in names}
 

@@ -13,7 +13,6 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
-from segexp.checkpoints.archive import read_json
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import Facts
 from segexp.checkpoints.export import export as write
@@ -28,6 +27,8 @@ from segexp.errors import short_path
 from segexp.evaluation.rescoring import in_words
 from segexp.inference.slices import with_neighbours
 from segexp.pictures.figures import COLOURS
+from segexp.runs.folder import RunFolder
+from segexp.runs.record import Record
 from segexp.training.notices import quiet
 
 DEFAULTS = {"run": REQUIRED, "format": "safetensors", "output": "", "verify": True}
@@ -53,9 +54,9 @@ def export(words: list[str]) -> None:
     quiet()
     source, form = Path(given["run"]), given["format"]
     model = open_model(source)
-    folder = _run_folder(source)
+    folder = RunFolder.holding(source)
     suffix = SUFFIXES.get(form, "")
-    path = Path(given["output"] or (folder or source.parent) / f"model{suffix}")
+    path = Path(given["output"] or (folder.path if folder else source.parent) / f"model{suffix}")
     patches, why = _real_patches(model, folder) if given["verify"] else ([], "")
     found = write(model, path, form, _facts(source, folder, model), patches, given["verify"])
     _report(path, found, why)
@@ -81,14 +82,7 @@ def _report(path: Path, found: Mapping[str, Any], why: str) -> None:
         print(f"no real patches: {why}")
 
 
-def _run_folder(source: Path) -> Path | None:
-    """Folder of the run that a path belongs to; None for a file elsewhere."""
-    folder = source if source.is_dir() else source.absolute().parent.parent
-    inside = source.is_dir() or source.absolute().parent.name == "checkpoints"
-    return folder if inside and (folder / "run.json").is_file() else None
-
-
-def _facts(source: Path, folder: Path | None, model: Model) -> Facts:
+def _facts(source: Path, folder: RunFolder | None, model: Model) -> Facts:
     """Gather what the JSON file tells beside the description; the scores are those of the best epoch alone."""
     if source.suffix == SUFFIXES["safetensors"]:
         content = read_content(source)
@@ -99,28 +93,16 @@ def _facts(source: Path, folder: Path | None, model: Model) -> Facts:
     colours = [*background, *itertools.islice(itertools.cycle(COLOURS.tolist()), count)]
     if folder is None:
         return Facts(colours)
-    best = source.is_dir() or source.name == "best.ckpt"
-    scores = _scores(folder, model) if best and (folder / "results.json").is_file() else None
-    return Facts(colours, scores, _mapping(folder, "run.json").get("data_fingerprint"))
+    best = source.is_dir() or source.name == folder.best_checkpoint.name
+    scores = _scores(folder, model) if best and folder.results_path.is_file() else None
+    return Facts(colours, scores, folder.record().get("data_fingerprint"))
 
 
-def _mapping(folder: Path, name: str) -> dict[str, Any]:
-    """Read a JSON file of a run that may be a stranger's.
-
-    Raises:
-        ValueError: It is no mapping.
-    """
-    content = read_json(folder / name, folder)
-    if not isinstance(content, dict):
-        raise ValueError(f"{folder / name} must be a mapping")
-    return content
-
-
-def _scores(folder: Path, model: Model) -> dict[str, Any]:
-    results = _mapping(folder, "results.json")
+def _scores(folder: RunFolder, model: Model) -> dict[str, Any]:
+    results = folder.results()
     headline = results.get("headline")
     if not isinstance(headline, dict) or headline.get("split") not in ("val", "test"):
-        raise ValueError(f"{folder / 'results.json'}: headline must name a split, val or test")
+        raise ValueError(f"{folder.results_path}: headline must name a split, val or test")
     told = {key: headline.get(key) for key in ("split", "metric", "value", "note")}
     if model.description.postprocess:
         told["note"] = f"{told['note']}; before post-processing"
@@ -130,7 +112,7 @@ def _scores(folder: Path, model: Model) -> dict[str, Any]:
 # Real patches
 
 
-def _real_patches(model: Model, folder: Path | None) -> tuple[list[Tensor], str]:
+def _real_patches(model: Model, folder: RunFolder | None) -> tuple[list[Tensor], str]:
     """Take patches from the middle of the first cases of the run's data, if they lie on this machine.
 
     Returns:
@@ -139,13 +121,13 @@ def _real_patches(model: Model, folder: Path | None) -> tuple[list[Tensor], str]
     if folder is None:
         return [], "there is no run folder that names its data"
     try:
-        return [_patch(model, case) for case in itertools.islice(_cases(_mapping(folder, "run.json")), PATCHES)], ""
+        return [_patch(model, case) for case in itertools.islice(_cases(folder.record()), PATCHES)], ""
     except (ValueError, OSError, KeyError, TypeError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
         return [], f"the data of the run cannot be read here ({str(cause).splitlines()[0]})"
 
 
-def _cases(record: Mapping[str, Any]) -> Iterator[Case]:
+def _cases(record: Record) -> Iterator[Case]:
     """Read cases of the data set that a run names, without its leave to download.
 
     The source is built from our own configuration; of the record only the option's name and texts such as paths count.

@@ -19,7 +19,8 @@ from segexp.build import build_data
 from segexp.config import require_no_code
 from segexp.data import DataModule
 from segexp.errors import short_path
-from segexp.runs.record import present_facts
+from segexp.runs.folder import RunFolder
+from segexp.runs.recorder import present_facts
 from segexp.runs.runs import Run, find_runs
 from segexp.runs.sameness import (
     Fact,
@@ -63,7 +64,7 @@ def _require_training(run: Run) -> None:
 def _require_own(run: Run) -> None:
     """Refuse a run that names code or configuration other than segexp's."""
     named = [*run.record["overrides"], *_search_path(run.record.get("command", []))]
-    require_no_code(named, run.folder / "run.json", "look at it, and give --trust if it is yours")
+    require_no_code(named, run.files.record_path, "look at it, and give --trust if it is yours")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,8 +98,9 @@ def _repeated(given: argparse.Namespace) -> int:
     command = _command(run, folder)
     print(f"running again: {shlex.join(command)}", flush=True)
     status = _wait(command, _environment(run))
-    if status != 0 or not (folder / "results.json").is_file():
-        raise ValueError(f"the run ended with status {status}, see above and {short_path(folder)}/run.json")
+    again = RunFolder(folder)
+    if status != 0 or not again.results_path.is_file():
+        raise ValueError(f"the run ended with status {status}, see above and {short_path(again.record_path)}")
     figures, scores = compare_values(run.folder, folder)
     _print_figures(figures)
     print(_verdict(figures, scores, changed))

@@ -17,6 +17,7 @@ from rich.table import Table
 
 from segexp.comparison.experiments import better
 from segexp.errors import short_path
+from segexp.runs.folder import RunFolder
 from segexp.runs.runs import find_runs, select
 from segexp.runs.states import RUNNING, STALE, RunState, measured, with_state
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
@@ -78,7 +79,7 @@ def _parser(cleaning: bool) -> argparse.ArgumentParser:
 
 def _rows(given: argparse.Namespace) -> list[RunState]:
     folders = given.folders or [_outputs()]
-    if not given.folders and not any(Path(folders[0]).rglob("run.json")):
+    if not given.folders and not any(RunFolder.below(Path(folders[0]))):
         return []
     found = [with_state(run) for run in find_runs(folders)]
     if given.where:
@@ -159,7 +160,7 @@ def _guard(folder: Path, words: Sequence[str]) -> str:
         return "lies elsewhere and is only linked here"
     if Path.cwd().is_relative_to(own) or (own / ".git").exists():
         return "is more than a run folder"
-    if any(path.parent != own for path in own.rglob("run.json")):
+    if RunFolder(own).holds_others():
         return "has other runs below it"
     return ""
 

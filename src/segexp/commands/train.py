@@ -1,15 +1,12 @@
 """``segexp train``: learn from patches, keep the best epoch, score it on whole cases, leave a run folder."""
 
 import statistics
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from csv import DictReader
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-import yaml
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from hydra.types import RunMode
@@ -17,15 +14,18 @@ from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
-from segexp.build import build_data, build_task, build_trainer, checkpoints, describe
+from segexp.build import build_data, build_task, build_trainer, describe
 from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
 from segexp.config import as_written, plain
 from segexp.data import DataModule
 from segexp.errors import short_path
 from segexp.evaluation.report import figures_of, print_figures, print_folder
 from segexp.pictures.reliability import draw_reliability
-from segexp.runs.record import RunRecord
-from segexp.runs.results import headline, write_cases, write_results
+from segexp.runs.files import write_json, write_table
+from segexp.runs.folder import RunFolder
+from segexp.runs.record import Record
+from segexp.runs.recorder import RunRecorder
+from segexp.runs.results import headline, rows_of_cases
 from segexp.training.cost import Meter
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
@@ -48,31 +48,33 @@ def train(cfg: DictConfig) -> float:
     config = plain(cfg)
     config.pop("sweep")  # speaks to the driver, not to a run
     _refuse_processes_in_sweep(config)
-    run_dir = Path(config["paths"]["run_dir"])
-    with _recorded(config, run_dir) as record:
+    folder = RunFolder(Path(config["paths"]["run_dir"]))
+    with _recorded(config, folder) as record:
         data, task = build_data(config), build_task(config)
         _check_patch(config, task)
         data.prepare_data()
         data.setup()
         task.description = describe(config, task.network, data.description())
-        resumed = load_checkpoint(checkpoints(config)[0]) if config["resume"] else None
+        resumed = load_checkpoint(folder.last_checkpoint) if config["resume"] else None
         trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
         if trainer.is_global_zero:
             print(data.found.summary(more=f"segexp audit data={_choices().get('data', '')} shows them"))
-        record(data_fingerprint=data.fingerprint(), split=vars(data.split))
+        record({"data_fingerprint": data.fingerprint(), "split": vars(data.split)})
         weights = task.fit_class_weights(data.class_counts)
         if trainer.is_global_zero:
-            record(**_footprint(trainer, task, data), **({"class_weights": weights} if weights else {}))
+            record(_footprint(trainer, task, data))
+            if weights:
+                record({"class_weights": weights})
         meter = Meter()
-        trainer.fit(task, datamodule=data, ckpt_path=checkpoints(config)[0] if resumed else None, weights_only=True)
-        best = load_checkpoint(checkpoints(config)[1])
+        trainer.fit(task, datamodule=data, ckpt_path=folder.last_checkpoint if resumed else None, weights_only=True)
+        best = load_checkpoint(folder.best_checkpoint)
         sides = _score(trainer, task, data, best)
         if trainer.is_global_zero:
-            content = _results(config, run_dir, task, data, sides, best["epoch"], meter.read())
-            _leave(config, run_dir, trainer, data, sides, content)
-            record(headline=content["headline"])
+            content = _results(config, folder, task, data, sides, best["epoch"], meter.read())
+            _leave(config, folder, trainer, data, sides, content)
+            record({"headline": content["headline"]})
             print_figures(content)
-            print_folder(run_dir, board=any(run_dir.glob("events.out.tfevents.*")))
+            print_folder(folder.path, board=bool(folder.events))
     return float(sides["val"]["figures"][config["monitor"].partition("/")[2]])
 
 
@@ -87,7 +89,7 @@ def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: dict[str, An
 
 def _results(
     config: dict[str, Any],
-    run_dir: Path,
+    folder: RunFolder,
     task: Task,
     data: DataModule,
     sides: dict[str, dict[str, Any]],
@@ -95,8 +97,7 @@ def _results(
     cost: dict[str, Any],
 ) -> dict[str, Any]:
     """Gather figures, how they came about, and what they cost."""
-    with (run_dir / "metrics.csv").open(newline="", encoding="utf-8") as file:
-        epochs = list(DictReader(file))
+    epochs = folder.curves()
     rates = [float(row["train/patches_per_second"]) for row in epochs]
     seconds = sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in epochs)
     return {
@@ -114,29 +115,29 @@ def _results(
 
 def _leave(
     config: dict[str, Any],
-    run_dir: Path,
+    folder: RunFolder,
     trainer: pl.Trainer,
     data: DataModule,
     sides: dict[str, dict[str, Any]],
     content: dict[str, Any],
 ) -> None:
     """Write results.json and cases.csv; give hyper-parameters and final figures to the logger."""
-    write_results(run_dir / "results.json", content)
-    write_cases(run_dir / "cases.csv", sides, {side: list(getattr(data.split, side)) for side in sides})
-    _draw_reliability(config, run_dir, trainer, content["curves"])
-    params = hyperparameters(config, _choices(), yaml.safe_load((run_dir / "overrides.yaml").read_text()))
+    write_json(folder.results_path, content)
+    write_table(folder.cases_path, rows_of_cases(sides, vars(data.split)))
+    _draw_reliability(config, folder, trainer, content["curves"])
+    params = hyperparameters(config, _choices(), folder.overrides())
     figures = final_figures(content, data.regions or data.class_names[1:])
     for logger in trainer.loggers:
         log_end(logger, params, figures, trainer.global_step)
 
 
-def _draw_reliability(config: dict[str, Any], run_dir: Path, trainer: pl.Trainer, curves: dict[str, Any]) -> None:
+def _draw_reliability(config: dict[str, Any], folder: RunFolder, trainer: pl.Trainer, curves: dict[str, Any]) -> None:
     """Keep the reliability diagram of each side as a picture, and show it in the logger."""
     for side, of_side in curves.items():
         if "reliability" in of_side and config["callbacks"]["panels"]["enabled"]:
             picture = draw_reliability(of_side["reliability"])
-            (run_dir / "figures").mkdir(exist_ok=True)
-            Image.fromarray(picture).save(run_dir / "figures" / f"reliability_{side}.png")
+            folder.figures.mkdir(exist_ok=True)
+            Image.fromarray(picture).save(folder.figures / f"reliability_{side}.png")
             for logger in trainer.loggers:
                 show(logger, f"{side}/reliability", picture, trainer.global_step)
 
@@ -146,11 +147,16 @@ def _choices() -> dict[str, Any]:
     return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
 
 
-def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> dict[str, Any]:
+def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
     """Measure what the network takes and print it, before the first step."""
     found = measure_footprint(task, trainer, random_patches(data, data.batch_size // trainer.world_size))
     print_footprint(found, type(task.network).__name__)
-    return {name: value for name, value in asdict(found).items() if name not in ("patch", "batch")}
+    return {
+        "parameters": found.parameters,
+        "multiply_adds": found.multiply_adds,
+        "step_memory_mib": found.step_memory_mib,
+        "receptive_field": found.receptive_field,
+    }
 
 
 def _check_patch(config: dict[str, Any], task: Task) -> None:
@@ -176,17 +182,17 @@ def _refuse_processes_in_sweep(config: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _recorded(config: dict[str, Any], run_dir: Path) -> Iterator[Any]:
+def _recorded(config: dict[str, Any], folder: RunFolder) -> Iterator[Callable[[Record], None]]:
     """Keep run.json true to what happens: running, then done, failed or interrupted with the reason."""
     if getattr(rank_zero_only, "rank", 0) != 0:
-        yield lambda **facts: None  # noqa: ARG005
+        yield lambda _: None
         return
-    run_dir.mkdir(parents=True, exist_ok=True)
-    record = _start(config, run_dir)
+    folder.path.mkdir(parents=True, exist_ok=True)
+    record = _start(config, folder)
     try:
         yield record.write
     except (KeyboardInterrupt, SystemExit) as stop:
-        record.finish("interrupted", f"{type(stop).__name__}: go on with resume={short_path(run_dir)}")
+        record.finish("interrupted", f"{type(stop).__name__}: go on with resume={short_path(folder.path)}")
         raise
     except BaseException as error:
         cause = _innermost(error)
@@ -202,16 +208,11 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
-def _start(config: dict[str, Any], run_dir: Path) -> RunRecord:
+def _start(config: dict[str, Any], folder: RunFolder) -> RunRecorder:
     """Write config.yaml, overrides.yaml and the first run.json."""
     overrides = [] if not HydraConfig.initialized() else as_written(HydraConfig.get().overrides.task)
     overrides = [word for word in overrides if not word.startswith("resume=")]
-    _dump(run_dir / "config.yaml", config)
-    _dump(run_dir / "overrides.yaml", overrides)
-    record = RunRecord(run_dir, overrides, config["seed"])
-    record.write(choices=_choices(), config=config)
+    folder.write_arguments(config, overrides)
+    record = RunRecorder(folder, overrides, config["seed"])
+    record.write({"choices": _choices(), "config": config})
     return record
-
-
-def _dump(path: Path, content: Any) -> None:
-    path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")

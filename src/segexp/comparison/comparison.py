@@ -103,7 +103,7 @@ def _run(run: Run) -> Content:
 
 def _cost(found: Experiment) -> Content:
     def mean(name: str) -> float | None:
-        values = [run.results["training"].get(name) for run in found.runs]
+        values: list[float | None] = [run.results["training"].get(name) for run in found.runs]  # type: ignore[misc]
         known = [value for value in values if value is not None]
         return sum(known) / len(known) if known else None
 

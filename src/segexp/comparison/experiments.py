@@ -206,8 +206,8 @@ def _scored(run: Run) -> str:
 
 
 def _code(run: Run) -> tuple[Any, Any]:
-    git = run.record.get("git") or {}
-    return run.record.get("segexp_version"), (git.get("commit"), git.get("diff"))
+    git = run.record.get("git")
+    return run.record.get("segexp_version"), (git["commit"], git["diff"]) if git else None
 
 
 def _hardware(run: Run) -> tuple[Any, Any]:

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from segexp.comparison.tables import Sheet
 from segexp.errors import did_you_mean
+from segexp.runs.record import Machine, Record
 from segexp.runs.runs import Run
 
 EXAMPLE = "<!-- segexp: compare outputs/losses --metric dice --> and, below it, <!-- /segexp -->"
@@ -169,19 +170,17 @@ def _words(text: str, where: str) -> list[str]:
     return words
 
 
-def _machine(machine: dict[str, object]) -> str:
-    gpus = machine.get("gpus")
-    names = sorted({str(gpu) for gpu in gpus}) if isinstance(gpus, list) else []
+def _machine(machine: Machine) -> str:
+    names = sorted(set(machine.get("gpus", [])))
     return ", ".join([*names, str(machine.get("processor") or "unknown processor")])
 
 
-def _versions(record: dict[str, object]) -> str:
-    git, packages = record.get("git"), record.get("packages")
+def _versions(record: Record) -> str:
+    git, packages = record.get("git"), record.get("packages", {})
     told = [f"segexp {record.get('segexp_version', 'of unknown version')}"]
-    if isinstance(git, dict):
-        told[0] += f" ({str(git.get('commit'))[:10]}{' with uncommitted changes' if git.get('diff') else ''})"
-    known = packages if isinstance(packages, dict) else {}
-    return ", ".join([*told, *(f"{name} {known[name]}" for name in PACKAGES if name in known)])
+    if git:
+        told[0] += f" ({git['commit'][:10]}{' with uncommitted changes' if git['diff'] else ''})"
+    return ", ".join([*told, *(f"{name} {packages[name]}" for name in PACKAGES if name in packages)])
 
 
 def _different(words: Sequence[str]) -> str:

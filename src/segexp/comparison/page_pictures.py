@@ -73,7 +73,7 @@ def _ordered(content: Content, shown: Sequence[int]) -> list[str]:
 def _files(runs: Sequence[Run]) -> list[tuple[Run, set[str]]]:
     """Names of the pictures of each run, lowest seed first, so that experiments show the same one."""
     ordered = sorted(runs, key=lambda run: str(run.replicate))
-    return [(run, set(os.listdir(run.folder / "figures"))) for run in ordered if (run.folder / "figures").is_dir()]
+    return [(run, set(os.listdir(run.files.figures))) for run in ordered if run.files.figures.is_dir()]
 
 
 def _name(run: Run, case: str) -> str:
@@ -87,7 +87,7 @@ def _holder(folders: Sequence[tuple[Run, set[str]]], case: str) -> Run | None:
 
 def _address(run: Run, case: str) -> str | None:
     """Picture as a data URL, larger ones made smaller; None if the file is broken."""
-    path = run.folder / "figures" / _name(run, case)
+    path = run.files.figures / _name(run, case)
     try:
         with Image.open(path) as picture:
             if max(picture.size) <= LONGEST and path.stat().st_size <= AS_IT_IS:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from segexp.checkpoints.checkpoint import kept_steps, open_model
+from segexp.checkpoints.checkpoint import open_model
 from segexp.evaluation.trained import Trained
 from segexp.inference import Members
 from segexp.prediction.members import require_same
@@ -52,7 +52,7 @@ def together(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:
 
 def shared_steps(runs: Sequence[Trained]) -> dict[str, Any]:
     """Post-processing steps that all runs keep; none where they keep different ones."""
-    steps = [kept_steps(run.folder) for run in runs]
+    steps = [run.files.postprocess() for run in runs]
     return steps[0] if all(other == steps[0] for other in steps) else {}
 
 

@@ -11,13 +11,15 @@ from pathlib import Path
 from typing import Any
 
 from segexp.build import build_data, build_task
-from segexp.checkpoints.archive import read_json
 from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
 from segexp.checkpoints.description import ModelDescription
 from segexp.config import compose, config_dir, plain
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import did_you_mean
+from segexp.runs.folder import RunFolder
+from segexp.runs.record import Record
+from segexp.runs.results import Results
 from segexp.sweeps.jobs import key_of, quoted
 from segexp.training.task import Task
 
@@ -41,10 +43,15 @@ class Trained:
     """
 
     folder: Path
-    record: dict[str, Any]
-    results: dict[str, Any]
+    record: Record
+    results: Results
     checkpoint: dict[str, Any]
     description: ModelDescription
+
+    @property
+    def files(self) -> RunFolder:
+        """Its files by name."""
+        return RunFolder(self.folder, foreign=True)
 
     @property
     def chosen(self) -> dict[str, float]:
@@ -60,24 +67,17 @@ def open_trained(folder: Path) -> Trained:
         FileNotFoundError: There is no run, or it has not finished an epoch.
         ValueError: A file is broken or foreign.
     """
-    if not (folder / "run.json").is_file():
+    run = RunFolder(folder, foreign=True)
+    if not run.record_path.is_file():
         near = did_you_mean(str(folder), [str(path) for path in folder.parent.glob("*")])
         raise FileNotFoundError(f"run={folder}: there is no run.json{near}; give the folder that segexp train left")
-    path = folder / "checkpoints" / "best.ckpt"
+    path = run.best_checkpoint
     checkpoint = load_checkpoint(path, folder)
     description = ModelDescription.from_plain(checkpoint["segexp"], str(path))
-    record = _mapping(folder, "run.json")
+    record = run.record()
     if "evaluation" in record:
         raise ValueError(f"run={folder} is an evaluation of {record['evaluation'].get('run')}: name that run")
-    results = _mapping(folder, "results.json") if (folder / "results.json").exists() else {}
-    return Trained(folder, record, results, checkpoint, description)
-
-
-def _mapping(folder: Path, name: str) -> dict[str, Any]:
-    content = read_json(folder / name, folder)
-    if not isinstance(content, dict):
-        raise ValueError(f"{folder / name} must be a mapping")
-    return content
+    return Trained(folder, record, run.results(), checkpoint, description)
 
 
 def compose_again(run: Trained, words: Sequence[str], folder: Path) -> dict[str, Any]:

@@ -1,45 +1,64 @@
-"""results.json and cases.csv: the figures of a run with their protocol in words."""
+"""What results.json and cases.csv hold: the metrics of a run with their protocol in words."""
 
-import csv
-from pathlib import Path
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
 
-from segexp.runs.record import write_json
+from segexp.runs.record import CaseNames, Headline, SplitName
+
+Metrics = dict[str, float | None]  # by name; None = undefined
+Diagram = dict[str, list[float | None]]  # bins of a reliability diagram: probability, share, pixels
 
 
-def write_cases(path: Path, sides: dict[str, dict[str, Any]], names: dict[str, list[str]]) -> None:
-    """Write one row per case and class.
+class Training(TypedDict, total=False):
+    """What the training took."""
+
+    minutes: float
+    epochs: int
+    patches_per_second: float
+    peak_memory_mib: float
+    energy_wh: float | None
+
+
+class Results(TypedDict, total=False):
+    """Content of results.json: metrics by split, how they came about, and what they cost."""
+
+    headline: Headline
+    train: Metrics
+    val: Metrics
+    test: Metrics
+    observers: dict[str, dict[str, Metrics]]
+    curves: dict[str, dict[str, dict[str, Diagram]]]
+    undefined: dict[str, dict[str, int]]
+    protocol: dict[str, dict[str, str]]
+    cases: CaseNames
+    chosen_on_val: dict[str, float | str]
+    training: Training
+    evaluation: Mapping[str, Any]
+    without_postprocess: dict[str, Metrics]
+
+
+def rows_of_cases(sides: Mapping[str, Mapping[str, Any]], names: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+    """Gather the rows of cases.csv, one per case and class.
 
     Args:
-        path: The file cases.csv.
-        sides: Per side of the split ("val", "test") its rows, as the metrics gave them.
-        names: Per side the names of its cases, in order.
+        sides: Rows of each split, as the metrics gave them.
+        names: Names of the cases of each split, in order.
     """
-    rows = [
+    return [
         {"split": side, **row, "case": names[side][row["case"]]}
         for side, result in sides.items()
         for row in result["rows"]
     ]
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
 
 
-def write_results(path: Path, content: dict[str, Any]) -> None:
-    """Write results.json; an undefined figure is null."""
-    write_json(path, content)
-
-
-def headline(sides: dict[str, dict[str, Any]], monitor: str) -> dict[str, Any]:
-    """Pick the figure that stands for the run: the monitored one, on the test cases where there are any."""
-    side = "test" if "test" in sides else "val"
+def headline(sides: Mapping[str, Mapping[str, Any]], monitor: str) -> Headline:
+    """Pick the metric that stands for the run: the monitored one, on the test cases where there are any."""
+    split: SplitName = "test" if "test" in sides else "val"
     name = monitor.partition("/")[2]
-    chosen = "" if side == "test" else "; these cases also chose the epoch, so this is no test figure"
+    chosen = "" if split == "test" else "; these cases also chose the epoch, so this is no test figure"
     return {
-        "split": side,
+        "split": split,
         "metric": name,
-        "value": sides[side]["figures"][name],
-        "note": f"scored on whole {side} cases{chosen}",
+        "value": sides[split]["figures"][name],
+        "note": f"scored on whole {split} cases{chosen}",
     }

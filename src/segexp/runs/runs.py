@@ -1,9 +1,7 @@
 """Runs that lie on the disk: finding them, reading what they left, choosing among them."""
 
 import ast
-import csv
 import glob
-import json
 import math
 import operator
 from collections.abc import Iterable, Sequence
@@ -13,6 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from segexp.errors import did_you_mean
+from segexp.runs.files import Rows
+from segexp.runs.folder import RunFolder
+from segexp.runs.record import Record, SplitName
+from segexp.runs.results import Results
 
 REPLICATE_KEYS = ("seed", "data.fold")  # runs that differ in these alone repeat one experiment
 BOOKKEEPING = (  # what changes no figure
@@ -27,18 +29,22 @@ class Run:
     """One run folder; its files are read when they are asked for, checkpoints never.
 
     Args:
-        folder: Of the run.
+        folder: Run folder.
         record: Content of run.json.
     """
 
     folder: Path
-    record: dict[str, Any]
+    record: Record
+
+    @property
+    def files(self) -> RunFolder:
+        """Its files by name."""
+        return RunFolder(self.folder)
 
     @cached_property
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """Content of results.json; empty if the run has not ended well."""
-        path = self.folder / "results.json"
-        return _record(path, ("headline",)) if path.is_file() else {}
+        return self.files.results()
 
     @property
     def status(self) -> str:
@@ -70,9 +76,9 @@ class Run:
         return self.config.get("seed"), self.config.get("data.fold")
 
     @property
-    def side(self) -> str:
+    def side(self) -> SplitName:
         """Side of the split whose figures count: test where there is one, else val."""
-        return str(self.results["headline"]["split"])
+        return self.results["headline"]["split"]
 
     @property
     def figures(self) -> dict[str, float]:
@@ -82,14 +88,14 @@ class Run:
         return {name: math.nan if value is None else value for name, value in self.results[self.side].items()}
 
     @cached_property
-    def cases(self) -> list[dict[str, str]]:
+    def cases(self) -> Rows:
         """Rows of cases.csv of that side: split, case, class, and one column per metric."""
-        return [row for row in _table(self.folder / "cases.csv") if row["split"] == self.side]
+        return [row for row in self.files.cases() if row["split"] == self.side]
 
     @cached_property
-    def curves(self) -> list[dict[str, str]]:
+    def curves(self) -> Rows:
         """Rows of metrics.csv, one per epoch."""
-        return _table(self.folder / "metrics.csv")
+        return self.files.curves()
 
 
 def find_runs(words: Iterable[str]) -> list[Run]:
@@ -105,12 +111,12 @@ def find_runs(words: Iterable[str]) -> list[Run]:
     found: dict[Path, Run] = {}
     for word in words:
         folders = [Path(name) for name in sorted(glob.glob(word))] or [Path(word)]
-        records = sorted(path for folder in folders for path in _records(folder))
-        if not records:
+        holding = sorted((run for folder in folders for run in RunFolder.below(folder)), key=lambda run: run.path)
+        if not holding:
             near = did_you_mean(word, [str(path) for path in Path(word).parent.glob("*")])
             raise FileNotFoundError(f"{word}: no run there, no run.json in it or below{near}")
-        for path in records:
-            found.setdefault(path.parent.resolve(), Run(path.parent, _record(path)))
+        for run in holding:
+            found.setdefault(run.path.resolve(), Run(run.path, run.record()))
     return list(found.values())
 
 
@@ -193,35 +199,6 @@ def _names(tree: ast.expr) -> Iterable[ast.expr]:
 
 def _dotted(node: ast.expr) -> str:
     return ast.unparse(node)
-
-
-def _records(folder: Path) -> list[Path]:
-    own = folder / "run.json"
-    return [own] if own.is_file() else list(folder.rglob("run.json"))
-
-
-def _record(path: Path, needed: Sequence[str] = ("status",)) -> dict[str, Any]:
-    """Read run.json or results.json.
-
-    Raises:
-        ValueError: It is no JSON, or lacks what is needed; names the file.
-    """
-    remedy = "remove that run, or leave it out"
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read ({error}): {remedy}") from error
-    lacks = [key for key in needed if key not in content] if isinstance(content, dict) else list(needed)
-    if lacks:
-        raise ValueError(f"{path} lacks {', '.join(lacks)}: it is not of a run of segexp; {remedy}")
-    return content
-
-
-def _table(path: Path) -> list[dict[str, str]]:
-    if not path.is_file():
-        return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
 
 
 def _flat(node: Any, prefix: str) -> dict[str, Any]:

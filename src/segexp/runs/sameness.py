@@ -1,6 +1,5 @@
 """What differs between a recorded run and the present, and between the figures of two runs."""
 
-import csv
 import json
 import math
 from collections.abc import Mapping, Sequence
@@ -8,6 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segexp.runs.folder import RunFolder
+from segexp.runs.record import Environment, Git, Record
+from segexp.runs.results import Metrics
 from segexp.runs.runs import Run
 
 SHOWN = 4  # files that are named where more differ
@@ -60,21 +62,24 @@ class Value:
         return abs(self.recorded - self.again)
 
 
-def record_facts(recorded: Mapping[str, Any], present: Mapping[str, Any]) -> list[Fact]:
+def record_facts(recorded: Record, present: Environment) -> list[Fact]:
     """Compare code, packages and machine.
 
     Args:
         recorded: Content of run.json.
-        present: From `segexp.runs.record.present_facts`.
+        present: From `segexp.runs.recorder.present_facts`.
     """
     facts = [_fact("segexp", *(side.get("segexp_version") for side in (recorded, present)))]
     facts += _code(recorded.get("git"), present.get("git"))
     facts.append(_fact("python", recorded.get("python"), present.get("python")))
-    for group, prefix in (("packages", ""), ("machine", "machine: ")):
-        one, two = recorded.get(group, {}), present.get(group, {})
-        names = [name for name in dict.fromkeys([*one, *two]) if name != "threads"]  # it gets as many as before
-        facts += [_fact(f"{prefix}{name}", one.get(name), two.get(name)) for name in names]
+    facts += _named_facts("", recorded.get("packages", {}), present.get("packages", {}))
+    facts += _named_facts("machine: ", recorded.get("machine", {}), present.get("machine", {}))
     return facts
+
+
+def _named_facts(prefix: str, one: Mapping[str, object], two: Mapping[str, object]) -> list[Fact]:
+    names = [name for name in dict.fromkeys([*one, *two]) if name != "threads"]  # the new run gets as many as before
+    return [_fact(f"{prefix}{name}", one.get(name), two.get(name)) for name in names]
 
 
 def config_facts(recorded: dict[str, Any], present: dict[str, Any]) -> list[Fact]:
@@ -85,7 +90,7 @@ def config_facts(recorded: dict[str, Any], present: dict[str, Any]) -> list[Fact
     return differing or [Fact("config", f"{len(one)} keys", f"{len(two)} keys", same=True)]
 
 
-def data_facts(recorded: Mapping[str, Any], fingerprint: str, split: Mapping[str, Sequence[str]]) -> list[Fact]:
+def data_facts(recorded: Record, fingerprint: str, split: Mapping[str, Sequence[str]]) -> list[Fact]:
     """Compare the data.
 
     Args:
@@ -111,11 +116,12 @@ def compare_values(recorded: Path, again: Path) -> tuple[list[Value], list[Value
     Returns:
         The figures of results.json, and the numbers of cases.csv.
     """
-    pairs = [_figures(folder) for folder in (recorded, again)], [_scores(folder) for folder in (recorded, again)]
-    figures, scores = (
-        [Value(name, one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])] for one, two in pairs
-    )
-    return figures, scores
+    folders = (RunFolder(recorded), RunFolder(again))
+    return _paired(*map(_figures, folders)), _paired(*map(_scores, folders))
+
+
+def _paired(one: Metrics, two: Metrics) -> list[Value]:
+    return [Value(name, one.get(name), two.get(name)) for name in dict.fromkeys([*one, *two])]
 
 
 def _fact(name: str, one: Any, two: Any) -> Fact:
@@ -128,18 +134,19 @@ def _word(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _code(recorded: Mapping[str, str] | None, present: Mapping[str, str] | None) -> list[Fact]:
+def _code(recorded: Git | None, present: Git | None) -> list[Fact]:
     """Compare commits, and the files with changes that are not committed."""
-    sides = [side or {} for side in (recorded, present)]
-    commits = [side.get("commit") for side in sides]
-    parts = [_by_file(side.get("diff", "")) for side in sides]
-    told = []
-    for own, other in (parts, parts[::-1]):
-        told.append(_some([name for name in own if own[name] != other.get(name)] or list(own)))
+    commits = [git["commit"] if git else None for git in (recorded, present)]
+    before, now = (_by_file(git["diff"]) if git else {} for git in (recorded, present))
     return [
         Fact("git commit", _digits(commits[0]), _digits(commits[1]), commits[0] == commits[1]),
-        Fact("uncommitted changes", told[0], told[1], parts[0] == parts[1]),
+        Fact("uncommitted changes", _changed_files(before, now), _changed_files(now, before), before == now),
     ]
+
+
+def _changed_files(own: Mapping[str, str], other: Mapping[str, str]) -> str:
+    """Name the files whose changes the other side does not have; all where none differs."""
+    return _some([name for name in own if own[name] != other.get(name)] or list(own))
 
 
 def _by_file(diff: str) -> dict[str, str]:
@@ -170,22 +177,17 @@ def _setting(config: Mapping[str, Any], key: str) -> str:
     return _word(config[key]) if key in config else "no such key"
 
 
-def _figures(folder: Path) -> dict[str, float | None]:
-    results = json.loads((folder / "results.json").read_text(encoding="utf-8"))
-    sides = [side for side in ("val", "test") if side in results]
-    figures = {f"{side}/{name}": value for side in sides for name, value in results[side].items()}
+def _figures(folder: RunFolder) -> Metrics:
+    results = folder.results()
+    sides = {"val": results.get("val", {}), "test": results.get("test", {})}
+    figures = {f"{side}/{name}": value for side, metrics in sides.items() for name, value in metrics.items()}
     chosen = results.get("chosen_on_val", {})
     return figures | {f"chosen/{name}": value for name, value in chosen.items() if isinstance(value, int | float)}
 
 
-def _scores(folder: Path) -> dict[str, float | None]:
-    path = folder / "cases.csv"
-    if not path.is_file():
-        return {}
-    with path.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
-    found: dict[str, float | None] = {}
-    for row in rows:
+def _scores(folder: RunFolder) -> Metrics:
+    found: Metrics = {}
+    for row in folder.cases():
         place = "/".join(row.pop(key) for key in ("split", "case", "class"))
         found |= {f"{place}/{metric}": _number(text) for metric, text in row.items()}
     return found

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from segexp.runs.folder import RunFolder
 from segexp.runs.runs import Run
 
 RUNNING, STALE = "running", "stale"
@@ -48,7 +49,7 @@ class RunState:
     @property
     def resumable(self) -> bool:
         """Whether a training could go on from a checkpoint."""
-        return (self.run.folder / "checkpoints" / "last.ckpt").is_file()
+        return self.run.files.last_checkpoint.is_file()
 
     def plain(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -69,9 +70,9 @@ class RunState:
 def with_state(run: Run) -> Run:
     """Correct the status: "stale" where nobody works on what says "running", "running" where a sweep starts it anew."""
     status = run.status
-    if status == RUNNING and not _worked_on(run.folder):
+    if status == RUNNING and not _worked_on(run.files):
         status = STALE
-    elif status in STOPPED and _locked(run.folder / ".lock"):
+    elif status in STOPPED and _locked(run.files.lock_path):
         status = RUNNING
     return replace(run, record=run.record | {"status": status})
 
@@ -86,10 +87,10 @@ def measured(run: Run) -> RunState:
     return RunState(run, time.time() - since, size, sum(seconds) / 60 if seconds else None)
 
 
-def _worked_on(folder: Path) -> bool:
+def _worked_on(folder: RunFolder) -> bool:
     """Whether a process works on a run: it has touched a file lately, holds the lock, or has a file open to write."""
-    lately = time.time() - max(stat.st_mtime for stat in _files(folder)) < STALE_SECONDS
-    return lately or _locked(folder / ".lock") or any(_opened_to_write(folder.resolve()))
+    lately = time.time() - max(stat.st_mtime for stat in _files(folder.path)) < STALE_SECONDS
+    return lately or _locked(folder.lock_path) or any(_opened_to_write(folder.path.resolve()))
 
 
 def _locked(path: Path) -> bool:

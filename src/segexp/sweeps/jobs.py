@@ -2,15 +2,16 @@
 
 import hashlib
 import itertools
-import json
 import re
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from segexp.errors import require_at_least
+from segexp.runs.folder import RunFolder
+from segexp.runs.record import Record
+from segexp.runs.results import Results
 
 DRIVERS_OWN = re.compile(r"^[+~]*(sweep|hydra)[./@=]")  # overrides that speak to the driver, not to its jobs
 LONGEST = 100  # characters of the readable part of a name
@@ -43,6 +44,11 @@ class Job:
         return self.folder.name
 
     @property
+    def files(self) -> RunFolder:
+        """Its run folder, by the names of the files."""
+        return RunFolder(self.folder)
+
+    @property
     def settings(self) -> tuple[str, ...]:
         """The overrides but for seed and fold: jobs that share them repeat one experiment."""
         return tuple(word for word in self.overrides if word not in self.replicate)
@@ -51,26 +57,22 @@ class Job:
         """Command line: goes on from the last checkpoint where there is one, else starts anew."""
         folder = quoted(self.folder.absolute())
         start = [sys.executable, "-m", "segexp", *self.command]
-        if (self.folder / "checkpoints" / "last.ckpt").is_file() and (self.folder / "overrides.yaml").is_file():
+        if self.files.is_resumable:
             return [*start, f"resume={folder}"]
         return [*start, *self.overrides, f"hydra.run.dir={folder}"]
 
-    def record(self) -> dict[str, Any]:
+    def record(self) -> Record:
         """Content of the run's run.json; empty before it started."""
-        return _read_json(self.folder / "run.json")
+        return self.files.record()
 
     @property
     def is_done(self) -> bool:
         """Whether it has ended well and left its results."""
         return self.record().get("status") == "done" and bool(self.results())
 
-    def results(self) -> dict[str, Any]:
+    def results(self) -> Results:
         """Content of the run's results.json; empty before it ended."""
-        return _read_json(self.folder / "results.json")
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+        return self.files.results()
 
 
 def digest(words: Iterable[str], length: int = 8) -> str:

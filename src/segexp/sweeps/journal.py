@@ -54,7 +54,7 @@ def _refuse_other_choices(path: Path, study: optuna.Study, space: Space) -> None
 
 def _mend(path: Path) -> None:
     """Take away what a killed driver left: half a line at the end, and the lock that Optuna holds while it writes."""
-    path.with_name(path.name + ".lock").unlink(missing_ok=True)
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     if path.is_file():
         content = path.read_bytes()
         with path.open("ab") as file:

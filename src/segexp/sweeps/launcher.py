@@ -146,5 +146,5 @@ def _returned(config: DictConfig, words: Sequence[str], value: float | None) -> 
 
 
 def _log(job: Job) -> str:
-    path = job.folder / "log.txt"
-    return "\n".join([*(f"  | {line}" for line in last_lines(job, 6).splitlines()), f"  all of it: {short_path(path)}"])
+    end = [f"  | {line}" for line in last_lines(job, 6).splitlines()]
+    return "\n".join([*end, f"  all of it: {short_path(job.files.log_path)}"])

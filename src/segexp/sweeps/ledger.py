@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from segexp.runs.folder import RunFolder
+
 QUEUED, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "queued", "running", "done", "failed", "interrupted", "pruned"
 
 
@@ -106,7 +108,7 @@ def take(folder: Path) -> BinaryIO | None:
     The lock goes along to a child that inherits the file and is free once all its holders are gone, however they went.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    file = (folder / ".lock").open("ab")
+    file = RunFolder(folder).lock_path.open("ab")
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:

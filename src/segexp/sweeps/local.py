@@ -6,7 +6,6 @@ import socket
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import BinaryIO
 
 from segexp.errors import require_at_least
@@ -124,8 +123,10 @@ def claim(job: Job) -> BinaryIO | None:
 
 def start_process(job: Job, lock: BinaryIO, env: dict[str, str]) -> subprocess.Popen:
     """Start a job in a session of its own; the process holds the lock of its folder as long as it lives."""
-    _clear_false_start(job.folder)
-    with lock, (job.folder / "log.txt").open("ab") as log:
+    if not job.files.last_checkpoint.is_file():  # curves of a start that reached no checkpoint would be drawn twice
+        for path in [*job.files.events, job.files.curves_path]:
+            path.unlink(missing_ok=True)
+    with lock, job.files.log_path.open("ab") as log:
         return subprocess.Popen(
             job.words(),
             stdin=subprocess.DEVNULL,
@@ -163,13 +164,6 @@ def visible_gpus() -> list[str]:
     except (OSError, subprocess.CalledProcessError):
         return []
     return [str(index) for index, line in enumerate(listed.splitlines()) if line.startswith("GPU")]
-
-
-def _clear_false_start(folder: Path) -> None:
-    """Remove the curves of a start that reached no checkpoint, so that they are not drawn twice."""
-    if not (folder / "checkpoints" / "last.ckpt").is_file():
-        for path in [*folder.glob("events.out.tfevents.*"), folder / "metrics.csv"]:
-            path.unlink(missing_ok=True)
 
 
 def _free_port() -> int:

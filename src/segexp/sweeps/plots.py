@@ -14,6 +14,7 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from segexp.errors import short_path
+from segexp.runs.folder import RunFolder
 from segexp.sweeps.progress import Progress
 from segexp.sweeps.space import overrides
 
@@ -44,7 +45,7 @@ def _row(folder: Path, trial: FrozenTrial, names: Sequence[str]) -> dict[str, An
 
 
 def _minutes(folder: Path) -> float:
-    progress = Progress(folder)
+    progress = Progress(RunFolder(folder))
     progress.refresh()
     return progress.seconds_spent / 60
 

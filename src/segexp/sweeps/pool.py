@@ -35,7 +35,7 @@ class Tracked:
     started: float = 0.0  # seconds since 1970
 
     def __post_init__(self) -> None:
-        self.progress = Progress(self.job.folder)
+        self.progress = Progress(self.job.files)
 
     @property
     def where(self) -> str:
@@ -175,7 +175,7 @@ class Pool:
 
     def _judge(self, item: Tracked, status: int) -> tuple[str, str]:
         """State and reason of a job of ours that has ended."""
-        written = item.job.folder / "run.json"
+        written = item.job.files.record_path
         fresh = written.is_file() and written.stat().st_mtime >= item.started - 1  # else it tells of an earlier start
         record = item.job.record().get("status") if fresh else None
         if record == DONE and status == 0:
@@ -246,7 +246,7 @@ def verdict(job: Job, before: Entry | None) -> tuple[str, str]:
 
 def last_lines(job: Job, count: int) -> str:
     """End of a job's log."""
-    path = job.folder / "log.txt"
+    path = job.files.log_path
     if not path.is_file():
         return ""
     with path.open("rb") as file:

@@ -1,12 +1,10 @@
 """How far a run is, read from the files that it leaves."""
 
-import csv
 import math
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-import yaml
+from segexp.runs.folder import RunFolder
 
 
 @dataclass
@@ -14,10 +12,10 @@ class Progress:
     """Follows one run through its metrics.csv.
 
     Args:
-        folder: Of the run; it may not exist yet.
+        folder: Run folder; it may not exist yet.
     """
 
-    folder: Path
+    folder: RunFolder
     epochs: int = 0
     rows: list[dict[str, str]] = field(default_factory=list)
     _config: dict[str, Any] | None = None
@@ -25,7 +23,7 @@ class Progress:
 
     def refresh(self) -> list[dict[str, str]]:
         """Read what is new; return the rows of epochs that were not there before."""
-        path = self.folder / "metrics.csv"
+        path = self.folder.curves_path
         if not path.is_file() or not self._load_config():
             return []
         stat = path.stat()
@@ -33,14 +31,12 @@ class Progress:
             return []
         self._read = (stat.st_mtime_ns, stat.st_size)
         known = {row["epoch"] for row in self.rows}
-        with path.open(newline="", encoding="utf-8") as file:
-            self.rows = list(csv.DictReader(file))
+        self.rows = self.folder.curves()
         return [row for row in self.rows if row["epoch"] not in known]
 
     def _load_config(self) -> bool:
-        path = self.folder / "config.yaml"
-        if self._config is None and path.is_file():
-            self._config = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if self._config is None and self.folder.config_path.is_file():
+            self._config = self.folder.config()
             self.epochs = int(self._config["trainer"]["max_epochs"])
         return self._config is not None
 

@@ -185,7 +185,7 @@ def start_beside(order: Order, words: list[str], rank: int, env: dict[str, str])
 
 def note(job: Job, text: str) -> None:
     """Add a line to the log of a job, which the sweep shows when it fails."""
-    with (job.folder / "log.txt").open("a", encoding="utf-8") as log:
+    with job.files.log_path.open("a", encoding="utf-8") as log:
         log.write(f"{text.rstrip()}\n")
 
 
@@ -212,5 +212,5 @@ def _is_free(job: Job) -> bool:
 
 
 def _stamp(job: Job) -> int:
-    path = job.folder / "run.json"
+    path = job.files.record_path
     return path.stat().st_mtime_ns if path.is_file() else 0

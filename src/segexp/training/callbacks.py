@@ -1,12 +1,13 @@
 """What is done beside the learning: the epoch table, the learning rate, averaged weights."""
 
-import csv
 import time
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+
+from segexp.runs.files import read_table, write_table
 
 
 class EpochTable(Callback):
@@ -48,17 +49,8 @@ class EpochTable(Callback):
 
     def _append(self, row: dict[str, float]) -> None:
         """Add a row; drop rows of this epoch and later, which a run that was cut off may have left behind."""
-        rows: list[dict[str, Any]] = []
-        if self.path.is_file():
-            with self.path.open(newline="", encoding="utf-8") as file:
-                rows = [old for old in csv.DictReader(file) if int(old["epoch"]) < row["epoch"]]
-        names = list(dict.fromkeys([*(rows[0] if rows else {}), *row]))
-        part = self.path.with_suffix(".part")
-        with part.open("w", newline="", encoding="utf-8") as file:
-            writer = csv.DictWriter(file, names, restval="")
-            writer.writeheader()
-            writer.writerows([*rows, row])
-        part.replace(self.path)
+        earlier = [old for old in read_table(self.path) if int(old["epoch"]) < row["epoch"]]
+        write_table(self.path, [*earlier, row])
 
 
 class LearningRate(Callback):

@@ -67,7 +67,7 @@ class StepClock(Callback):
         """Save a checkpoint where a run saves its own, and note the size."""
         del pl_module
         with tempfile.TemporaryDirectory() as folder:
-            path = Path(folder) / "last.ckpt"
+            path = Path(folder) / "measured.ckpt"
             trainer.save_checkpoint(path)
             self.checkpoint_bytes = path.stat().st_size
 

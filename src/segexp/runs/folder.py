@@ -1,0 +1,183 @@
+"""The folder of a run: the only place that knows the names of its files."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import yaml
+
+from segexp.runs.files import Rows, read_json, read_table
+from segexp.runs.record import Record
+from segexp.runs.results import Results
+
+RECORD = "run.json"
+REMEDY = "remove that run, or leave it out"
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run folder: paths of its files, and what they hold.
+
+    Args:
+        path: Path to the folder; it need not exist yet.
+        foreign: Whether somebody else may have written it: JSON files are then bounded, and links must not lead out.
+    """
+
+    path: Path
+    foreign: bool = False
+
+    @property
+    def record_path(self) -> Path:
+        """Status, overrides, code, packages, machine and data of the run."""
+        return self.path / RECORD
+
+    @property
+    def results_path(self) -> Path:
+        """Final metrics with their protocol; there once the run has ended well."""
+        return self.path / "results.json"
+
+    @property
+    def postprocess_path(self) -> Path:
+        """Post-processing steps that the run keeps."""
+        return self.path / "postprocess.json"
+
+    @property
+    def cases_path(self) -> Path:
+        """Table of metrics per case and class."""
+        return self.path / "cases.csv"
+
+    @property
+    def curves_path(self) -> Path:
+        """Table of losses and metrics per epoch."""
+        return self.path / "metrics.csv"
+
+    @property
+    def config_path(self) -> Path:
+        """Resolved configuration."""
+        return self.path / "config.yaml"
+
+    @property
+    def overrides_path(self) -> Path:
+        """Overrides of the command line."""
+        return self.path / "overrides.yaml"
+
+    @property
+    def last_checkpoint(self) -> Path:
+        """Checkpoint of the last epoch, to resume from."""
+        return self.path / "checkpoints" / "last.ckpt"
+
+    @property
+    def best_checkpoint(self) -> Path:
+        """Checkpoint of the best epoch, to predict with."""
+        return self.path / "checkpoints" / "best.ckpt"
+
+    @property
+    def figures(self) -> Path:
+        """Folder of the pictures."""
+        return self.path / "figures"
+
+    @property
+    def lock_path(self) -> Path:
+        """Lock that a living job of a sweep holds."""
+        return self.path / ".lock"
+
+    @property
+    def log_path(self) -> Path:
+        """Output of a job of a sweep."""
+        return self.path / "log.txt"
+
+    @property
+    def events(self) -> list[Path]:
+        """TensorBoard's files."""
+        return list(self.path.glob("events.out.tfevents.*"))
+
+    @property
+    def is_resumable(self) -> bool:
+        """Whether a checkpoint and the overrides are there to resume from."""
+        return self.last_checkpoint.is_file() and self.overrides_path.is_file()
+
+    @classmethod
+    def holding(cls, path: Path) -> "RunFolder | None":
+        """Find the run, maybe somebody else's, that a folder or checkpoint is; None for a file elsewhere."""
+        folder = cls(path if path.is_dir() else path.absolute().parent.parent, foreign=True)
+        inside = path.is_dir() or folder.last_checkpoint.parent == path.absolute().parent
+        return folder if inside and folder.record_path.is_file() else None
+
+    @classmethod
+    def below(cls, path: Path) -> "Iterator[RunFolder]":
+        """Find a run folder itself, else all run folders below it at any depth."""
+        own = cls(path)
+        records = [own.record_path] if own.record_path.is_file() else path.rglob(RECORD)
+        return (cls(record.parent) for record in records)
+
+    def holds_others(self) -> bool:
+        """Whether other runs lie below this one."""
+        return any(path.parent != self.path for path in self.path.rglob(RECORD))
+
+    def record(self) -> Record:
+        """Read run.json; empty before the run has started.
+
+        Raises:
+            ValueError: It is no record of a run; names file, rule and remedy.
+        """
+        return cast(Record, self._mapping(self.record_path, "status"))
+
+    def results(self) -> Results:
+        """Read results.json; empty if the run has not ended well.
+
+        Raises:
+            ValueError: It holds no results of a run; names file, rule and remedy.
+        """
+        return cast(Results, self._mapping(self.results_path, "headline"))
+
+    def postprocess(self) -> dict[str, Any]:
+        """Read the post-processing steps that the run keeps; empty where it keeps none.
+
+        Raises:
+            ValueError: The file is no mapping.
+        """
+        path = self.postprocess_path
+        steps = self._read(path) if path.exists() else {}
+        if not isinstance(steps, dict):
+            raise ValueError(f"{path} must be a mapping of steps")
+        return steps
+
+    def cases(self) -> Rows:
+        """Read the table of metrics per case and class; empty before the end."""
+        return read_table(self.cases_path)
+
+    def curves(self) -> Rows:
+        """Read the table of losses and metrics per epoch; empty before the first has ended."""
+        return read_table(self.curves_path)
+
+    def config(self) -> dict[str, Any]:
+        """Read the resolved configuration."""
+        return _read_yaml(self.config_path)
+
+    def overrides(self) -> list[str]:
+        """Read the overrides of the command line."""
+        return _read_yaml(self.overrides_path) or []
+
+    def write_arguments(self, config: object, overrides: list[str]) -> None:
+        """Write resolved configuration and overrides."""
+        for path, content in ((self.config_path, config), (self.overrides_path, overrides)):
+            path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+
+    def _mapping(self, path: Path, key: str) -> Any:
+        if not path.exists():
+            return {}
+        try:
+            content = self._read(path)
+        except ValueError as error:
+            raise ValueError(f"{error}; {REMEDY}") from error
+        if not isinstance(content, dict) or key not in content:
+            raise ValueError(f"{path} lacks {key}: it is not of a run of segexp; {REMEDY}")
+        return content
+
+    def _read(self, path: Path) -> Any:
+        return read_json(path, self.path if self.foreign else None)
+
+
+def _read_yaml(path: Path) -> Any:
+    return yaml.safe_load(path.read_text(encoding="utf-8"))

@@ -1,0 +1,112 @@
+"""Writing run.json: code, packages and machine of this process, and what becomes of the run."""
+
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from importlib import metadata
+from pathlib import Path
+
+import torch
+
+import segexp
+from segexp.runs.files import write_json
+from segexp.runs.folder import RunFolder
+from segexp.runs.record import Environment, Git, Machine, Record
+
+PACKAGES = (
+    "torch",
+    "pytorch-lightning",
+    "hydra-core",
+    "omegaconf",
+    "torchmetrics",
+    "albumentations",
+    "numpy",
+    "scipy",
+    "scikit-image",
+    "opencv-python-headless",
+)
+
+
+class RunRecorder:
+    """Keeps run.json true to what happens; the file is rewritten whole at each change.
+
+    Args:
+        folder: Run folder.
+        overrides: Command-line overrides of the run.
+        seed: Seed of the run.
+    """
+
+    def __init__(self, folder: RunFolder, overrides: list[str], seed: int) -> None:
+        self.path = folder.record_path
+        earlier = folder.record()
+        self.content: Record = {
+            "status": "running",
+            "why": "",
+            "command": sys.argv,
+            "overrides": overrides,
+            "seed": seed,
+            "start": earlier.get("start", _now()),
+            "resumed": [*earlier.get("resumed", []), _now()] if earlier else [],
+            "end": None,
+            **present_facts(),
+        }
+        self.write({})
+
+    def write(self, facts: Record) -> None:
+        """Add facts and write the file, atomically."""
+        self.content |= facts
+        write_json(self.path, self.content)
+
+    def finish(self, status: str, why: str) -> None:
+        """Note the end: "done", "failed" or "interrupted", and why."""
+        self.write({"status": status, "why": why, "end": _now()})
+
+
+def present_facts() -> Environment:
+    """Code, packages and machine of this process."""
+    return {
+        "segexp_version": segexp.__version__,
+        "git": _git(),
+        "python": platform.python_version(),
+        "packages": {name: metadata.version(name) for name in PACKAGES},
+        "machine": _machine(),
+    }
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _git() -> Git | None:
+    """Commit and uncommitted changes of the checkout that segexp runs from; None outside one."""
+    root = Path(__file__).resolve().parents[3]
+    if not (root / ".git").exists():
+        return None
+
+    def git(*arguments: str) -> str:
+        words = ["git", "-C", str(root), *arguments]
+        return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
+
+    return {"commit": git("rev-parse", "HEAD"), "diff": git("diff", "HEAD")}
+
+
+def _machine() -> Machine:
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return {
+        "system": platform.platform(),
+        "processor": processor(),
+        "threads": torch.get_num_threads(),
+        "gpus": devices,
+        "cuda": torch.version.cuda if devices else None,
+    }
+
+
+def processor() -> str:
+    """Name of the processor, as the system tells it."""
+    info = Path("/proc/cpuinfo")
+    if info.is_file():
+        for line in info.read_text(encoding="utf-8").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor()
