@@ -10,7 +10,7 @@ from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 from rich.table import Table
 
-from segexp.commands.words import REQUIRED, parse
+from segexp.commands.arguments import REQUIRED, parse
 from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation

@@ -18,7 +18,7 @@ from segexp.checkpoints.export import Facts
 from segexp.checkpoints.export import export as write
 from segexp.checkpoints.graph_sizes import graph_sizes
 from segexp.checkpoints.package import SUFFIXES, json_beside, read_content
-from segexp.commands.words import REQUIRED, parse
+from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import compose, config_dir
 from segexp.data import Case
 from segexp.data.case import slices_first

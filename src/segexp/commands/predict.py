@@ -15,7 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segexp.checkpoints.description import ModelDescription
-from segexp.commands.words import REQUIRED, parse
+from segexp.commands.arguments import REQUIRED, parse
 from segexp.data.case import Case
 from segexp.data.files.hidden import hidden_folder, remove_folder
 from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_map

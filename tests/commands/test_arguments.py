@@ -1,6 +1,6 @@
 import pytest
 
-from segexp.commands.words import REQUIRED, parse
+from segexp.commands.arguments import REQUIRED, parse
 
 DEFAULTS = {"run": REQUIRED, "tta": "none", "overwrite": False, "tile": None, "overlap": 0.25}
 COMMENTS = {"run": "run folder", "tile": "px"}
