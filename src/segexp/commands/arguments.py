@@ -1,4 +1,4 @@
-"""The words of a command without Hydra's configuration: ``key=value``, each key with a default and a comment."""
+"""Arguments of a command without Hydra's configuration: ``key=value``, each key with a default and a comment."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -12,42 +12,43 @@ REQUIRED = "???"  # a key that has no default: the command line must give it, as
 
 
 def parse(
-    words: Sequence[str],
+    arguments: Sequence[str],
     defaults: Mapping[str, Any],
     comments: Mapping[str, str] | None = None,
     command: str = "",
 ) -> dict[str, Any]:
-    """Read what stands behind a command; of a key that comes twice the last value counts.
+    """Read the arguments of a command; of a key that comes twice the last value counts.
 
     Where the default is text, or ``REQUIRED``, the value is taken as it stands, so that paths and patterns such as
     ``*.png`` need no quotes of YAML. Where it is true or false, so must be the value. All else is read as YAML.
 
     Args:
-        words: Such as ["run=outputs/a", "tile=[128, 128]"]. ``--help`` or ``-h`` prints the keys and ends the program.
+        arguments: Arguments such as ["run=outputs/a", "tile=[128, 128]"]. ``--help`` or ``-h`` prints the keys and ends
+            the program.
         defaults: Value of every key that may be given.
-        comments: What ``--help`` says of a key: a text, unit and allowed values included.
-        command: Its name, for ``--help``.
+        comments: Text that ``--help`` shows for a key, unit and allowed values included.
+        command: Name of the command, for ``--help``.
 
     Returns:
         The defaults, with the given values in their places.
 
     Raises:
-        ValueError: A word is no ``key=value``, a key is unknown or lacking, or a value cannot be read.
+        ValueError: An argument is no ``key=value``, a key is unknown or lacking, or a value cannot be read.
     """
-    if "--help" in words or "-h" in words:
+    if "--help" in arguments or "-h" in arguments:
         print(help_text(defaults, comments or {}, command))
         raise SystemExit(0)
     given = dict(defaults)
-    for word in words:
-        key, equals, value = word.partition("=")
+    for argument in arguments:
+        key, equals, value = argument.partition("=")
         if key not in defaults:
             raise ValueError(f"{key}: no such key{did_you_mean(key, defaults)}; there are: {', '.join(defaults)}")
         if not equals:
-            raise ValueError(f"{word} lacks its value: write {word}=<value>")
+            raise ValueError(f"{argument} lacks its value: write {argument}=<value>")
         given[key] = _value(key, value, defaults[key])
     lacking = [key for key, value in given.items() if value == REQUIRED]
     if lacking:
-        raise ValueError(f"{', '.join(f'{key}=<value>' for key in lacking)} must be given: --help tells what it is")
+        raise ValueError(f"{', '.join(f'{key}=<value>' for key in lacking)} must be given: --help says what it is")
     return given
 
 
@@ -70,7 +71,7 @@ def _value(key: str, text: str, default: Any) -> Any:
         require_choice(key, text.lower(), ("true", "false"))
         return text.lower() == "true"
     if re.fullmatch(r"[-+]?\d+(\.\d*)?[eE][-+]?\d+", text):
-        return float(text)  # YAML 1.1 takes 1e-3 for a word
+        return float(text)  # YAML 1.1 reads 1e-3 as text
     try:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
@@ -79,4 +80,6 @@ def _value(key: str, text: str, default: Any) -> Any:
 
 def _shown(value: Any) -> str:
     """Write a value as it is given on the command line."""
-    return "null" if value is None else str(value).lower() if isinstance(value, bool) else str(value)
+    if value is None:
+        return "null"
+    return str(value).lower() if isinstance(value, bool) else str(value)
