@@ -7,7 +7,7 @@ ARGS ?=
 export NO_ALBUMENTATIONS_UPDATE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow lint format bench clean
+.PHONY: help setup train test test-slow lint format docs bench clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -38,6 +38,9 @@ format: $(READY) ## let ruff rewrite
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
+docs: $(READY) ## build the documentation into site/
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=src $(BIN)/mkdocs build --strict --quiet
+
 bench: $(READY) ## measure speed as ratios, side by side on this machine
 	$(BIN)/python -m benchmarks.train_step
 	$(BIN)/python -m benchmarks.data
@@ -47,4 +50,4 @@ bench: $(READY) ## measure speed as ratios, side by side on this machine
 	$(BIN)/python -m benchmarks.inference
 
 clean: ## remove the virtual environment and caches (never outputs/)
-	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist
+	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist site

@@ -2,6 +2,7 @@
 
 import inspect
 import json
+import shutil
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import MappingProxyType
@@ -11,7 +12,7 @@ from hydra.utils import get_class, get_method
 from omegaconf import OmegaConf
 
 from segexp.build import build_data, build_task
-from segexp.config import compose, config_dir, plain
+from segexp.config import chosen_options, compose, config_dir, plain
 from segexp.data.splits import make_split
 
 CONF = config_dir()
@@ -112,3 +113,23 @@ def test_every_loss_builds_with_its_data(loss):
 def test_configuration_is_found_beside_the_package_or_at_the_root():
     assert (config_dir() / "train.yaml").is_file()
     assert Path(config_dir()).name == "conf"
+
+
+def test_settings_of_the_machine_are_merged_last_where_there_are_any(tmp_path, monkeypatch):
+    """A copy of conf/, so that the file of another test or of the user plays no part."""
+    conf = tmp_path / "conf"
+    shutil.copytree(CONF, conf, ignore=shutil.ignore_patterns("local"))
+    monkeypatch.setattr("segexp.config.config_dir", lambda: conf)
+    recipe = ["experiment=isbi_cpu", "name=test"]
+    without = compose(recipe, run_dir="unused")
+    assert "local" not in chosen_options()
+    (conf / "local").mkdir()
+    (conf / "local" / "default.yaml").write_text(
+        "# @package _global_\ndefaults:\n  - override /logger: csv\n\nseed: 7\ndata:\n  batch_size: 3\n"
+    )
+    found = compose(recipe, run_dir="unused")
+    assert (without.data.batch_size, found.data.batch_size, found.seed) == (8, 3, 7)
+    assert chosen_options()["logger"] == "csv"
+    assert "local" not in chosen_options()
+    assert compose([*recipe, "seed=1"], run_dir="unused").seed == 1
+    assert compose(["name=test"], name="audit", run_dir="unused").seed == 7

@@ -1,21 +1,35 @@
 """The wheel, installed in an empty folder, trains."""
 
 import os
+import shutil
 import subprocess
 import sys
+import tomllib
 import venv
 import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from segexp import __version__
 
 ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("dist")
-    words = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    """Of a copy of the checkout in which the user has settings of the machine."""
+    folder, checkout = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("checkout")
+    for name in ("src", "conf"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "local"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    (checkout / "conf" / "local").mkdir()
+    (checkout / "conf" / "local" / "default.yaml").write_text("# @package _global_\nseed: 7\n")
+    words = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(checkout)]
     built = subprocess.run(words, capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr + built.stdout
     return next(folder.glob("*.whl"))
@@ -28,7 +42,45 @@ def test_wheel_holds_configuration_and_pinned_hashes(wheel):
     assert "segexp/data/sources/isbi2012.sha256" in names
     assert {"segexp/conf/hydra/launcher/local.yaml", "hydra_plugins/segexp_sweeps/launcher.py"} <= set(names)
     assert "segexp/comparison/page_assets/page.html" in names
-    assert not [name for name in names if name.startswith(("outputs", "tests"))]
+    assert "segexp/py.typed" in names
+    assert not [name for name in names if name.startswith(("outputs", "tests", "segexp/conf/local"))]
+
+
+def test_citation_has_what_the_format_requires():
+    """Citation File Format 1.2.0: https://doi.org/10.5281/zenodo.5171937."""
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["cff-version"] == "1.2.0"
+    assert citation["version"] == __version__
+    assert all("name" in author for author in citation["authors"])
+
+
+def test_changelog_begins_with_this_version():
+    lines = (ROOT / "CHANGELOG.md").read_text().splitlines()
+    versions = [line.removeprefix("## ") for line in lines if line.startswith("## ")]
+    assert versions[0] == __version__
+
+
+def test_workflow_and_pre_commit_run_what_the_makefile_runs():
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    steps = workflow["jobs"]["check"]["steps"]
+    assert steps[-1] == {"run": "bash .ci/run"}
+    assert (ROOT / ".ci" / "run").is_file()
+    hooks = yaml.safe_load((ROOT / ".pre-commit-config.yaml").read_text())["repos"][0]["hooks"]
+    assert [hook["entry"].split()[0] for hook in hooks] == [".venv/bin/ruff", ".venv/bin/ruff", ".venv/bin/mypy"]
+
+
+def test_every_pinned_version_fits_the_declared_one():
+    pinned = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text().split())
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    extras = project["optional-dependencies"]
+    texts = [*project["dependencies"], *extras["dev"], *extras["docs"], *extras["io"]]
+    requirements = [Requirement(text) for text in texts]
+    names = {canonicalize_name(name): version for name, version in pinned.items()}
+    for requirement in requirements:
+        if requirement.name != "segexp":
+            version = names[canonicalize_name(requirement.name)]
+            assert requirement.specifier.contains(version), f"{requirement} is pinned at {version}"
 
 
 def test_installed_wheel_trains_in_an_empty_folder(wheel, tmp_path):
@@ -48,7 +100,7 @@ def test_installed_wheel_trains_in_an_empty_folder(wheel, tmp_path):
     words = ["data.source.size=[48,48]", "data.source.count=5", "data.patch_size=[32,32]", "data.patches_per_epoch=8"]
     words += ["model.base_channels=2", "model.depth=1", "trainer=cpu", "trainer.max_epochs=1"]
     code = "import sys, segexp; from segexp.cli import main; assert 'environment' in segexp.__file__; main()"
-    environment = {key: value for key, value in os.environ.items() if not key.startswith("SEGEXP")}
+    environment = {key: value for key, value in os.environ.items() if not key.startswith(("SEGEXP", "PYTHON"))}
     done = subprocess.run(
         [python, "-c", code, "train", *words], cwd=empty, capture_output=True, text=True, env=environment, check=False
     )

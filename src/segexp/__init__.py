@@ -2,7 +2,7 @@
 
 import os
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # albumentations asks the network for a newer release at import; an experiment must not.
 os.environ.setdefault("NO_ALBUMENTATIONS_UPDATE", "1")

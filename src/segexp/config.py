@@ -46,6 +46,12 @@ def plain(cfg: DictConfig) -> dict[str, Any]:
     return {str(key): value for key, value in content.items()}
 
 
+def chosen_options() -> dict[str, Any]:
+    """Chosen option of every group; conf/local belongs to the machine, so it is not among them."""
+    choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
+    return {group: option for group, option in choices.items() if group != "local"}
+
+
 def require_no_code(words: Iterable[object], source: object, remedy: str) -> None:
     """Refuse overrides that a file brings along and that could name code: targets, search paths, Hydra's settings.
 

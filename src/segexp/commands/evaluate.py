@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
-from hydra.core.hydra_config import HydraConfig
 from rich.console import Console
 from rich.table import Table
 
 from segexp.commands.arguments import REQUIRED, parse
+from segexp.config import chosen_options
 from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
@@ -122,7 +122,7 @@ def _recorded(folder: Path, evaluation: Evaluation, config: dict[str, Any], side
     }
     record.write(
         {
-            "choices": dict(HydraConfig.get().runtime.choices),
+            "choices": chosen_options(),
             "config": config,
             "data_fingerprint": evaluation.data.fingerprint(),
             "split": vars(evaluation.data.split),

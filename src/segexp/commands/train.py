@@ -16,7 +16,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from segexp.build import build_data, build_task, build_trainer, describe
 from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
-from segexp.config import as_written, plain
+from segexp.config import as_written, chosen_options, plain
 from segexp.data import DataModule
 from segexp.errors import short_path
 from segexp.evaluation.report import figures_of, print_figures, print_folder
@@ -58,7 +58,7 @@ def train(cfg: DictConfig) -> float:
         resumed = load_checkpoint(folder.last_checkpoint) if config["resume"] else None
         trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
         if trainer.is_global_zero:
-            print(data.found.summary(more=f"segexp audit data={_choices().get('data', '')} shows them"))
+            print(data.found.summary(more=f"segexp audit data={chosen_options().get('data', '')} shows them"))
         record({"data_fingerprint": data.fingerprint(), "split": vars(data.split)})
         weights = task.fit_class_weights(data.class_counts)
         if trainer.is_global_zero:
@@ -125,7 +125,7 @@ def _leave(
     write_json(folder.results_path, content)
     write_table(folder.cases_path, rows_of_cases(sides, vars(data.split)))
     _draw_reliability(config, folder, trainer, content["curves"])
-    params = hyperparameters(config, _choices(), folder.overrides())
+    params = hyperparameters(config, chosen_options(), folder.overrides())
     figures = final_figures(content, data.regions or data.class_names[1:])
     for logger in trainer.loggers:
         log_end(logger, params, figures, trainer.global_step)
@@ -140,11 +140,6 @@ def _draw_reliability(config: dict[str, Any], folder: RunFolder, trainer: pl.Tra
             Image.fromarray(picture).save(folder.figures / f"reliability_{side}.png")
             for logger in trainer.loggers:
                 show(logger, f"{side}/reliability", picture, trainer.global_step)
-
-
-def _choices() -> dict[str, Any]:
-    """Options that were chosen, by group."""
-    return dict(HydraConfig.get().runtime.choices) if HydraConfig.initialized() else {}
 
 
 def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
@@ -214,5 +209,5 @@ def _start(config: dict[str, Any], folder: RunFolder) -> RunRecorder:
     overrides = [word for word in overrides if not word.startswith("resume=")]
     folder.write_arguments(config, overrides)
     record = RunRecorder(folder, overrides, config["seed"])
-    record.write({"choices": _choices(), "config": config})
+    record.write({"choices": chosen_options(), "config": config})
     return record

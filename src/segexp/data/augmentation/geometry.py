@@ -12,8 +12,7 @@ from scipy.interpolate import CubicSpline
 class QuarterTurns(A.RandomRotate90):
     """Turns by 0, 90, 180 or 270 degrees in the slice plane; by 0 or 180 where the patch is oblong, to keep its size.
 
-    Args:
-        p: Probability of use.
+    ``p`` is the probability of use.
     """
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
