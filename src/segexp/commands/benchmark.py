@@ -23,7 +23,7 @@ from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
 from segexp.runs.files import write_json
 from segexp.training.measure import StepClock, measure_step, random_patches
-from segexp.training.notices import quiet
+from segexp.training.warnings import quiet
 
 Cell = dict[str, Any]
 

@@ -29,7 +29,7 @@ from segexp.runs.record import Record, SplitName
 from segexp.runs.recorder import RunRecorder
 from segexp.runs.results import rows_of_cases
 from segexp.sweeps.jobs import key_of
-from segexp.training.notices import quiet
+from segexp.training.warnings import quiet
 
 SIDES = ("test", "val", "train")
 DEFAULTS = {"run": REQUIRED, "split": "auto", "output": "auto", "worst": 8, "postprocess": True, "tune": False}

@@ -29,7 +29,7 @@ from segexp.inference.slices import with_neighbours
 from segexp.pictures.figures import COLOURS
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
-from segexp.training.notices import quiet
+from segexp.training.warnings import quiet
 
 DEFAULTS = {"run": REQUIRED, "format": "safetensors", "output": "", "verify": True}
 COMMENTS = {

@@ -31,7 +31,7 @@ from segexp.runs.sameness import (
     record_facts,
 )
 from segexp.sweeps.jobs import quoted
-from segexp.training.notices import quiet
+from segexp.training.warnings import quiet
 
 SAME, DIFFERENT, IMPOSSIBLE = 0, 1, 2  # exit statuses
 SEARCH_OPTIONS = ("--config-dir", "-cd")  # of Hydra; they lead to configuration files

@@ -26,13 +26,13 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
 from segexp.runs.recorder import RunRecorder
 from segexp.runs.results import headline, rows_of_cases
-from segexp.training.cost import Meter
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
-from segexp.training.notices import quiet
+from segexp.training.resources import ResourceMeter
 from segexp.training.task import Task
 from segexp.training.tensorboard import final_figures, hyperparameters
+from segexp.training.warnings import quiet
 
 
 def train(cfg: DictConfig) -> float:
@@ -65,7 +65,7 @@ def train(cfg: DictConfig) -> float:
             record(_footprint(trainer, task, data))
             if weights:
                 record({"class_weights": weights})
-        meter = Meter()
+        meter = ResourceMeter()
         trainer.fit(task, datamodule=data, ckpt_path=folder.last_checkpoint if resumed else None, weights_only=True)
         best = load_checkpoint(folder.best_checkpoint)
         sides = _score(trainer, task, data, best)

@@ -12,7 +12,7 @@ from tensorboard.plugins.hparams import metadata
 
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.training.boards import PrecisionRecall, count_by_threshold, precision_recall
+from segexp.training.tensorboard_callbacks import PrecisionRecall, count_by_threshold, precision_recall
 from tests.small import SMALL
 
 TINY = [

@@ -10,7 +10,7 @@ import torch
 RAPL = Path("/sys/class/powercap")  # counters of Intel and AMD processors; mostly readable by root alone
 
 
-class Meter:
+class ResourceMeter:
     """Measures from its making to `read`.
 
     Args:
