@@ -16,7 +16,7 @@ def test_a_network_comes_back_with_its_weights_and_its_description(tmp_path):
         assert torch.equal(model.network(image), original(image))
     assert not model.network.training
     assert model.description == model_description()
-    assert model.config == original.config
+    assert model.network.config == original.config
     assert rule_from(model.description.intensity) == PercentileClip(0.5, 99.5)
 
 

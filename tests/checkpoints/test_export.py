@@ -10,7 +10,6 @@ from omegaconf import OmegaConf
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import Facts, deviation, export
-from segexp.checkpoints.graph_sizes import Sizes, graph_sizes
 from segexp.checkpoints.package import SUFFIXES
 from segexp.config import compose, config_dir
 from segexp.models import UNet
@@ -43,9 +42,9 @@ def make(option: str, **changes) -> Model:
 
 def other_image(model: Model) -> torch.Tensor:
     """An image of a size and batch that no comparison of the export has seen."""
-    sizes = graph_sizes(model)
-    sides = [sizes.at_least(n) for n in (41, 29, 23)][: model.config["spatial_dims"]]
-    return 2 + torch.randn(3, model.config["in_channels"], *sides)
+    sizes = model.network.even_sizes
+    sides = [sizes.at_least(n) for n in (41, 29, 23)][: model.description.spatial_dims]
+    return 2 + torch.randn(3, model.description.in_channels, *sides)
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -60,7 +59,8 @@ def test_every_network_comes_back_from_safetensors(tmp_path, option):
 @pytest.mark.parametrize("option", [option for option in OPTIONS if not option.endswith("_tiny")])
 def test_every_network_is_the_same_in_onnxruntime(tmp_path, option):
     model = make(option)
-    patch = torch.rand(model.config["in_channels"], *[graph_sizes(model).at_least(16)] * model.config["spatial_dims"])
+    sides = [model.network.even_sizes.at_least(16)] * model.description.spatial_dims
+    patch = torch.rand(model.description.in_channels, *sides)
     found = export(model, tmp_path / "a.onnx", "onnx", Facts([None]), [patch])
     assert (found["real_patches"], found["noise_images"]) == (1, 3)
     assert found["largest_deviation"] <= found["tolerance"] == 1e-4
@@ -71,7 +71,7 @@ def test_every_network_is_the_same_in_onnxruntime(tmp_path, option):
     with torch.no_grad():
         wanted = model.network(image).numpy()
     np.testing.assert_allclose(logits, wanted, atol=1e-4 * max(1, abs(wanted).max()))
-    if model.config["norm"] != "none" or option == "fcn8s":
+    if model.network.config["norm"] != "none" or option == "fcn8s":
         assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.999
 
 
@@ -86,32 +86,7 @@ def test_networks_are_the_same_in_torch_export(tmp_path, option):
             again(image[..., :-1])
     assert found["with"] == f"torch {torch.__version__}"
     assert tells_no_folder(tmp_path / "a.pt2")
-    assert json.loads((tmp_path / "a.pt2.json").read_text())["sizes"] == graph_sizes(model).plain
-
-
-@pytest.mark.parametrize(
-    ("option", "changes", "sizes"),
-    [
-        ("unet", {"depth": 4}, Sizes(32, 16)),
-        ("unet", {"depth": 1}, Sizes(4, 2)),
-        ("unet_2015", {"depth": 4}, Sizes(188, 16)),  # figure 1 of the paper: 572 = 188 + 24 · 16
-        ("fcn8s", {}, Sizes(64, 32)),
-    ],
-)
-def test_sizes_of_graphs(option, changes, sizes):
-    model = make(option, **changes) if option != "unet_2015" else deep_2015()
-    assert graph_sizes(model) == sizes
-    assert [sizes.at_least(n) for n in (1, sizes.least, sizes.least + 1)] == [
-        sizes.least,
-        sizes.least,
-        sizes.least + sizes.multiple_of,
-    ]
-    assert (572 - sizes.least) % sizes.multiple_of == 0 or option != "unet_2015"
-
-
-def deep_2015() -> Model:
-    network = UNet(base_channels=2, depth=4, padding="valid", alignment="crop", norm="none")
-    return Model(network, model_description(model=network.config))
+    assert json.loads((tmp_path / "a.pt2.json").read_text())["sizes"]["least"] == model.network.even_sizes.least
 
 
 def tells_no_folder(path: Path) -> bool:
@@ -152,13 +127,15 @@ def test_deviation_by_hand():
     assert deviation(one, torch.tensor([0.0, 1.0, float("nan")])) == float("inf")
 
 
-def test_sizes_in_words_of_the_json_file():
-    assert Sizes(188, 16).plain == {"least": 188, "multiple_of": 16, "plus": 12}
-    assert Sizes(32, 16).plain == {"least": 32, "multiple_of": 16, "plus": 0}
+def test_the_json_file_gives_the_sizes_of_a_graph(tmp_path):
+    """Figure 1 of the paper: 572 = 188 + 24 · 16."""
+    network = UNet(base_channels=2, depth=4, padding="valid", alignment="crop", norm="none").eval()
+    export(Model(network, model_description()), tmp_path / "a.pt2", "torch_export", Facts([None]), [], verify=False)
+    assert json.loads((tmp_path / "a.pt2.json").read_text())["sizes"] == {"least": 188, "multiple_of": 16, "plus": 12}
 
 
 def test_without_a_comparison_the_json_file_says_so(tmp_path):
-    assert export(make("unet"), tmp_path / "a.safetensors", "safetensors", Facts([None]), [], verify=False) == {}
+    assert export(make("unet"), tmp_path / "a.safetensors", "safetensors", Facts([None]), [], verify=False) is None
     assert json.loads((tmp_path / "a.safetensors.json").read_text())["verified"] is None
 
 

@@ -7,7 +7,7 @@ from safetensors import safe_open
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import Facts, export
-from segexp.checkpoints.package import json_beside, read_content
+from segexp.checkpoints.package import Package, json_beside, read_package
 from segexp.models import UNet
 from tests.safety.corpus import model_description
 
@@ -16,7 +16,7 @@ SCORES = {
     "metric": "dice",
     "value": 0.9,
     "note": "whole cases",
-    "figures": {"dice": 0.9, "hd95": None},
+    "metrics": {"dice": 0.9, "hd95": None},
 }
 
 
@@ -43,10 +43,10 @@ def test_the_json_file_tells_how_to_use_them(package):
     assert content["weights_sha256"] == hashlib.sha256(path.read_bytes()).hexdigest()
     assert content["description"] == model.description.to_plain()
     assert content["scores"] == SCORES
-    assert content["colours"] == [None, [86, 180, 233]]
+    assert content["colors"] == [None, [86, 180, 233]]
     assert content["parameters"] == sum(p.numel() for p in model.network.parameters())
     assert content["verified"]["largest_deviation"] == 0
-    assert content == read_content(path)
+    assert read_package(path) == Package.from_plain(content, "the package")
 
 
 def test_it_opens_elsewhere_as_it_was(package, tmp_path):

@@ -37,9 +37,9 @@ def test_a_run_becomes_a_package_with_its_scores(run, capsys):
     content = json.loads((run / "model.safetensors.json").read_text())
     results, record = (json.loads((run / f"{name}.json").read_text()) for name in ("results", "run"))
     assert content["scores"]["value"] == results["headline"]["value"]
-    assert content["scores"]["figures"] == results["test"]
+    assert content["scores"]["metrics"] == results["test"]
     assert content["data_fingerprint"] == record["data_fingerprint"]
-    assert content["colours"] == [None, [86, 180, 233]]
+    assert content["colors"] == [None, [86, 180, 233]]
     again, original = open_model(run / "model.safetensors"), open_model(run)
     assert again.description == original.description
     for name, tensor in original.network.state_dict().items():

@@ -14,8 +14,7 @@ from segexp.checkpoints.rules import (
     named,
     number,
     one_of,
-    require_keys,
-    require_rules,
+    require_fields,
     require_small,
     several,
     shown,
@@ -60,6 +59,8 @@ INFERENCE = {
     "batch_size": whole(1, 4096),
 }
 
+Steps = dict[str, dict[str, Plain | dict[str, Plain]]]  # post-processing, by name, with settings
+
 
 class Tiling(TypedDict):
     """Arguments of ``TiledPredictor`` that a network was validated with."""
@@ -90,7 +91,7 @@ class ModelDescription(DataDescription):
     activation: str
     inference: Tiling
     chosen: dict[str, float]
-    postprocess: dict[str, dict[str, Plain | dict[str, Plain]]] | None
+    postprocess: Steps | None
     segexp_version: str
 
     @classmethod
@@ -105,10 +106,8 @@ class ModelDescription(DataDescription):
             ValueError: A key is missing or unknown, or a value is not what it must be; names file, key, value and rule.
         """
         require_small(plain, where)
-        require_keys(plain, DESCRIPTION, where)
-        require_rules(plain, DESCRIPTION, where)
-        require_keys(plain["inference"], INFERENCE, f"{where}: inference")
-        require_rules(plain["inference"], INFERENCE, f"{where}: inference")
+        require_fields(plain, DESCRIPTION, where)
+        require_fields(plain["inference"], INFERENCE, f"{where}: inference")
         # From here on each value has its type; what is left is whether they go together.
         description = cls(**plain)
         description._require_tiles(where)

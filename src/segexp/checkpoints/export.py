@@ -2,21 +2,21 @@
 
 import logging
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save_file
 from torch import Tensor
 from torch.export import Dim, ExportedProgram
 
 import segexp
 from segexp.checkpoints.checkpoint import Model, open_model
-from segexp.checkpoints.graph_sizes import graph_sizes
-from segexp.checkpoints.package import SUFFIXES, json_beside, read_content, write_content, write_tensors
+from segexp.checkpoints.package import SUFFIXES, Facts, Package, Verification, json_beside, read_package, write_package
 from segexp.data.files.hidden import hidden_folder
 from segexp.errors import require_choice
 
@@ -24,36 +24,21 @@ TOLERANCE = 1e-4  # of the largest logit, or of 1 where all are smaller; float32
 Logits = Callable[[Tensor], Tensor]
 
 
-@dataclass(frozen=True)
-class Facts:
-    """What goes into the JSON file beside the description, as plain values.
-
-    Attributes:
-        colours: RGB per class or region, None for the background.
-        scores: Final figures of the run, None = unknown.
-        data_fingerprint: Of the data that the run saw, None = unknown.
-    """
-
-    colours: Sequence[Sequence[int] | None]
-    scores: Mapping[str, Any] | None = None
-    data_fingerprint: str | None = None
-
-
 def export(
     model: Model, path: Path, form: str, facts: Facts, patches: Sequence[Tensor], verify: bool = True
-) -> dict[str, Any]:
+) -> Verification | None:
     """Write a model and its JSON file; where it does not agree with the network, leave nothing.
 
     Args:
-        model: What is exported.
-        path: Of the file, with the suffix of its format; it appears, or is replaced, whole.
-        form: "safetensors", "onnx" or "torch_export".
-        facts: More for the JSON file.
+        model: Model to export.
+        path: Path to the file, with the suffix of its format; it appears, or is replaced, whole.
+        form: Format: "safetensors", "onnx" or "torch_export".
+        facts: Facts of its run, for the JSON file.
         patches: Real patches (C, *T), as the network takes them, to compare on; noise is taken beside them.
         verify: False = do not compare.
 
     Returns:
-        What the comparison found, as in the JSON file; empty if there was none.
+        The result of the comparison, as in the JSON file; None if there was none.
 
     Raises:
         ImportError: A package that the format needs is not there.
@@ -63,36 +48,36 @@ def export(
     if path.suffix != SUFFIXES[form]:
         raise ValueError(f"output={path} must end in {SUFFIXES[form]} for format={form}")
     path.parent.mkdir(parents=True, exist_ok=True)
+    sizes = model.network.even_sizes
+    plain_sizes = {**vars(sizes), "plus": sizes.least % sizes.multiple_of}
+    package = Package(
+        **vars(facts),
+        format=form,
+        parameters=sum(parameter.numel() for parameter in model.network.parameters()),
+        description=model.description,
+        sizes=None if form == "safetensors" else plain_sizes,
+        verified=None,
+        segexp_version=segexp.__version__,
+    )
     with hidden_folder(path.parent, "export") as folder:
         folder.mkdir()
         draft = folder / path.name
         WRITERS[form](model, draft)
-        content = _content(model, form, facts)
-        write_content(draft, content)
-        found = _verified(model, draft, form, patches) if verify else None
-        write_content(draft, content | {"verified": found})
+        write_package(draft, package)  # the comparison reads it, as whoever opens the file will
+        if verify:
+            package = replace(package, verified=_verify(model, draft, form, patches))
+            write_package(draft, package)
         draft.replace(path)
         json_beside(draft).replace(json_beside(path))
-    return found or {}
-
-
-def _content(model: Model, form: str, facts: Facts) -> dict[str, Any]:
-    return {
-        "format": form,
-        "parameters": sum(parameter.numel() for parameter in model.network.parameters()),
-        "description": model.description.to_plain(),
-        "sizes": None if form == "safetensors" else graph_sizes(model).plain,
-        **vars(facts),
-        "verified": None,
-        "segexp_version": segexp.__version__,
-    }
+    return package.verified
 
 
 # Writing
 
 
 def _write_safetensors(model: Model, path: Path) -> None:
-    write_tensors(path, model.network.state_dict())
+    tensors = model.network.state_dict()
+    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
 def _write_torch_export(model: Model, path: Path) -> None:
@@ -122,16 +107,20 @@ WRITERS: dict[str, Callable[[Model, Path], None]] = {
 
 
 def _graph(model: Model) -> ExportedProgram:
-    """Trace the network for any batch and any of its ``graph_sizes``."""
-    sizes = graph_sizes(model)
-    dims, step = model.config["spatial_dims"], sizes.multiple_of
-    plus, most = sizes.least % step, sizes.least // step
+    """Trace the network for any batch and any of its even sizes.
+
+    At other sizes the network pads, crops or rounds, which a graph has no branches for.
+    """
+    sizes, spatial_dims = model.network.even_sizes, model.description.spatial_dims
+    step = sizes.multiple_of
     axes: dict[int, Any] = {0: Dim("batch", min=1)}
-    for axis in range(dims):
-        steps = step * Dim(f"steps_{axis}", min=most)
+    for axis in range(spatial_dims):
+        steps = step * Dim(f"steps_{axis}", min=sizes.least // step)
+        plus = sizes.least % step
         axes[2 + axis] = steps + plus if plus else steps
     # Unequal sides, so that the trace takes no two of them for one.
-    example = torch.zeros(2, model.config["in_channels"], *(sizes.least + step * (axis + 1) for axis in range(dims)))
+    sides = [sizes.least + step * (axis + 1) for axis in range(spatial_dims)]
+    example = torch.zeros(2, model.description.in_channels, *sides)
     with _quiet():
         graph = torch.export.export(model.network, (example,), dynamic_shapes={"image": axes})
     for node in graph.graph.nodes:
@@ -141,7 +130,7 @@ def _graph(model: Model) -> ExportedProgram:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep what the exporters say of themselves from the terminal."""
+    """Keep the exporters' own messages from the terminal."""
     log = logging.getLogger("torch.onnx")
     level = log.level
     log.setLevel(logging.ERROR)
@@ -194,33 +183,33 @@ READERS: dict[str, Callable[[Path], tuple[Logits, str]]] = {
 }
 
 
-def _verified(model: Model, path: Path, form: str, patches: Sequence[Tensor]) -> dict[str, Any]:
+def _verify(model: Model, path: Path, form: str, patches: Sequence[Tensor]) -> Verification:
     """Compare a file with the network on real patches and on noise.
 
     Raises:
         ValueError: They do not agree.
     """
-    read_content(path)
-    again, reader = READERS[form](path)
+    read_package(path)
+    exported, reader = READERS[form](path)
     noise = noise_images(model)
-    far, tolerance = 0.0, TOLERANCE
+    largest = 0.0
     with torch.inference_mode():
         for image in [*(patch[None] for patch in patches), *noise]:
-            wanted = model.network(image)
-            scale = max(1.0, float(wanted.abs().max()))
-            difference = deviation(wanted, again(image)) / scale
-            if not difference <= tolerance:
+            expected = model.network(image)
+            scale = max(1.0, float(expected.abs().max()))
+            difference = deviation(expected, exported(image)) / scale
+            if not difference <= TOLERANCE:  # nan included
                 raise ValueError(
                     f"the {form} file differs from the network by {difference:.3g} of its largest logit on an image of "
-                    f"{list(image.shape)}, more than {tolerance:g}: nothing was left at its place"
+                    f"{list(image.shape)}, more than {TOLERANCE:g}: nothing was left at its place"
                 )
-            far = max(far, difference)
+            largest = max(largest, difference)
     return {
         "with": reader,
         "real_patches": len(patches),
         "noise_images": len(noise),
-        "largest_deviation": far,
-        "tolerance": tolerance,
+        "largest_deviation": largest,
+        "tolerance": TOLERANCE,
     }
 
 
@@ -233,9 +222,10 @@ def deviation(one: Tensor, two: Tensor) -> float:
 
 def noise_images(model: Model) -> list[Tensor]:
     """Noise (B, C, *S) of three sizes: the training patch (or the next size that a graph takes) and two others."""
-    sizes, generator = graph_sizes(model), torch.Generator().manual_seed(0)
+    sizes, channels = model.network.even_sizes, model.description.in_channels
     patch = [sizes.at_least(side) for side in model.description.patch_size]
     other = [side + sizes.multiple_of * (axis + 1) for axis, side in enumerate(patch)]
-    channels = model.config["in_channels"]
-    shapes = ((1, *patch), (1, *other), (2, *[sizes.least] * len(patch)))
-    return [torch.randn(batch, channels, *size, generator=generator) for batch, *size in shapes]
+    smallest = [sizes.least] * len(patch)
+    generator = torch.Generator().manual_seed(0)
+    shapes = ((1, channels, *patch), (1, channels, *other), (2, channels, *smallest))
+    return [torch.randn(shape, generator=generator) for shape in shapes]

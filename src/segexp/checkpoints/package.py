@@ -7,14 +7,13 @@ import hashlib
 import json
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self, TypedDict
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
-from torch import Tensor
 
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.rules import (
@@ -23,8 +22,7 @@ from segexp.checkpoints.rules import (
     named,
     number,
     one_of,
-    require_keys,
-    require_rules,
+    require_fields,
     require_small,
     several,
     shown,
@@ -40,15 +38,15 @@ MAPPING = Rule("a mapping", lambda value: type(value) is dict)
 SHA256 = Rule(
     "a SHA-256 in 64 hexadecimal digits", lambda value: type(value) is str and bool(re.fullmatch("[0-9a-f]{64}", value))
 )
-FIGURE = maybe(number(-1e30, 1e30))
-PACKAGE = {  # what stands in the JSON file
-    "package": one_of(1),  # of the form of this file
+SCORE = maybe(number(-1e30, 1e30))
+PACKAGE = {
+    "package": one_of(1),  # version of the JSON file
     "format": one_of(*SUFFIXES),
     "weights_sha256": SHA256,
     "parameters": whole(0, 2**50),
     "description": MAPPING,
     "sizes": maybe(named(whole(0, 2**31), 3)),
-    "colours": several(maybe(several(whole(0, 255), 3, 3)), 1, 1000),
+    "colors": several(maybe(several(whole(0, 255), 3, 3)), 1, 1000),
     "scores": maybe(MAPPING),
     "data_fingerprint": maybe(SHA256),
     "verified": maybe(MAPPING),
@@ -57,9 +55,9 @@ PACKAGE = {  # what stands in the JSON file
 SCORES = {
     "split": one_of("val", "test"),
     "metric": text(),
-    "value": FIGURE,
+    "value": SCORE,
     "note": text(1000),
-    "figures": named(FIGURE),
+    "metrics": named(SCORE),
 }
 VERIFIED = {
     "with": text(),
@@ -68,6 +66,80 @@ VERIFIED = {
     "largest_deviation": number(0, 1e30),
     "tolerance": number(0, 1e30),
 }
+
+
+class Scores(TypedDict):
+    """Final metrics of the run that a model comes from."""
+
+    split: str
+    metric: str
+    value: float | None
+    note: str
+    metrics: dict[str, float | None]
+
+
+Verification = TypedDict(
+    "Verification",
+    {"with": str, "real_patches": int, "noise_images": int, "largest_deviation": float, "tolerance": float},
+)
+"""How the weights were compared with the network: with which program, on how many images, how closely."""
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a JSON file says of the run behind a model.
+
+    Attributes:
+        colors: RGB per class or region, None for the background.
+        scores: Final metrics of the run, None = unknown.
+        data_fingerprint: Fingerprint of the data that the run saw, None = unknown.
+    """
+
+    colors: Sequence[Sequence[int] | None]
+    scores: Scores | None = None
+    data_fingerprint: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Package(Facts):
+    """Content of the JSON file beside a file of weights.
+
+    Attributes:
+        format: Format of the weights, a key of ``SUFFIXES``.
+        parameters: Number of parameters.
+        description: What predicting needs.
+        sizes: Image sizes that the graph takes: ``plus`` more than a multiple of ``multiple_of``, from ``least`` on;
+            None = any.
+        verified: How the weights were compared with the network; None = not at all.
+        segexp_version: Version that wrote the package.
+    """
+
+    format: str
+    parameters: int
+    description: ModelDescription
+    sizes: dict[str, int] | None
+    verified: Verification | None
+    segexp_version: str
+
+    @classmethod
+    def from_plain(cls, plain: Any, where: str) -> Self:
+        """Check what a JSON file says, key by key.
+
+        Args:
+            plain: Values as they were read.
+            where: File, for messages.
+
+        Raises:
+            ValueError: A key or value is not what it must be; names file, key, value and rule.
+        """
+        require_small(plain, where)
+        require_fields(plain, PACKAGE, where)
+        for key, rules in (("scores", SCORES), ("verified", VERIFIED)):
+            if plain[key] is not None:
+                require_fields(plain[key], rules, f"{where}: {key}")
+        description = ModelDescription.from_plain(plain["description"], f"{where}: description")
+        values = {key: value for key, value in plain.items() if key not in ("package", "weights_sha256")}
+        return cls(**(values | {"description": description}))
 
 
 class Shape(NamedTuple):
@@ -88,19 +160,26 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_content(weights: Path, content: Mapping[str, Any]) -> None:
-    """Write the JSON file of a file of weights, and the hash of those into it.
+def write_package(weights: Path, package: Package) -> None:
+    """Write the JSON file of a file of weights, with the hash of those.
 
     Raises:
         ValueError: It is not what the JSON file of a package must be.
     """
     path = json_beside(weights)
-    whole_content = {"package": 1, **content, "weights_sha256": sha256(weights)}
-    path.write_text(json.dumps(_checked(whole_content, path), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    values = {
+        **vars(package),
+        "package": 1,
+        "description": package.description.to_plain(),
+        "weights_sha256": sha256(weights),
+    }
+    plain = {key: values[key] for key in PACKAGE}
+    Package.from_plain(plain, str(path))
+    path.write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def read_content(weights: Path) -> dict[str, Any]:
-    """Read the JSON file of a file of weights, key by key, and compare the weights with the hash in it.
+def read_package(weights: Path) -> Package:
+    """Read the JSON file of a file of weights, and compare the weights with the hash in it.
 
     Raises:
         FileNotFoundError: One of the two files is missing.
@@ -108,31 +187,14 @@ def read_content(weights: Path) -> dict[str, Any]:
     """
     require_plain_file(weights)
     path = json_beside(weights)
-    content = _checked(read_json(path, weights.parent), path)
-    if SUFFIXES[content["format"]] != weights.suffix:
-        raise ValueError(f"{path}: format={content['format']} does not belong to {weights.name}")
-    found = sha256(weights)
-    if found != content["weights_sha256"]:
-        raise ValueError(f"{weights} has the SHA-256 {found}, but {path} asks for {content['weights_sha256']}")
-    return content
-
-
-def _checked(content: Any, path: Path) -> dict[str, Any]:
-    where = str(path)
-    require_small(content, where)
-    require_keys(content, PACKAGE, where)
-    require_rules(content, PACKAGE, where)
-    for key, rules in (("scores", SCORES), ("verified", VERIFIED)):
-        if content[key] is not None:
-            require_keys(content[key], rules, f"{where}: {key}")
-            require_rules(content[key], rules, f"{where}: {key}")
-    ModelDescription.from_plain(content["description"], f"{where}: description")
-    return content
-
-
-def write_tensors(path: Path, tensors: Mapping[str, Tensor]) -> None:
-    """Write tensors as safetensors."""
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
+    plain = read_json(path, weights.parent)
+    package = Package.from_plain(plain, str(path))
+    if SUFFIXES[package.format] != weights.suffix:
+        raise ValueError(f"{path}: format={package.format} does not belong to {weights.name}")
+    digest = sha256(weights)
+    if digest != plain["weights_sha256"]:
+        raise ValueError(f"{weights} has the SHA-256 {digest}, but {path} asks for {plain['weights_sha256']}")
+    return package
 
 
 def tensor_shapes(path: Path) -> dict[str, Shape]:
@@ -144,7 +206,7 @@ def tensor_shapes(path: Path) -> dict[str, Shape]:
     size = require_plain_file(path)
     with path.open("rb") as file:
         start = file.read(8)
-    header = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
+    header: int = struct.unpack("<Q", start)[0] if len(start) == 8 else 0
     if not 0 < header <= min(MOST_HEADER, size - 8):
         raise ValueError(f"{path} has a header of {header} bytes: it must fit the file and {MOST_HEADER} at most")
     try:
@@ -153,8 +215,3 @@ def tensor_shapes(path: Path) -> dict[str, Shape]:
             return {name: Shape(tuple(part.get_shape()), DTYPES.get(part.get_dtype())) for name, part in slices.items()}
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {shown(str(error))}") from error
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read all tensors of a safetensors file whose header was looked at."""
-    return load_file(path)

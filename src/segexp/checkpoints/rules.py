@@ -4,7 +4,7 @@ Files may come from strangers. Nothing here builds, imports or opens what a file
 """
 
 import reprlib
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from segexp.errors import did_you_mean
@@ -83,26 +83,27 @@ def either(*rules: Rule) -> Rule:
     return Rule(" or ".join(rule.words for rule in rules), lambda value: any(rule.holds(value) for rule in rules))
 
 
-def require_keys(plain: Any, known: Collection[str], where: str) -> None:
-    """Refuse what is no mapping, has an unknown key, or lacks one.
+def require_fields(plain: Any, rules: Mapping[str, Rule], where: str) -> None:
+    """Refuse what is no mapping with exactly the keys of ``rules``, or has a value that does not keep its rule.
 
     Raises:
-        ValueError: Names file and key.
+        ValueError: Names file, key, value and rule.
     """
     if type(plain) is not dict or not all(type(key) is str for key in plain):
-        raise ValueError(f"{where}: {shown(plain)} must be a mapping with the keys {sorted(known)}")
+        raise ValueError(f"{where}: {shown(plain)} must be a mapping with the keys {sorted(rules)}")
     for key in plain:
         if key == "_target_":
             raise ValueError(f"{where}: _target_={shown(plain[key])}: a file may not name what is to be called")
-        if key not in known:
-            raise ValueError(f"{where}: {shown(key)} is no key of this place{did_you_mean(key[:100], known)}")
-    missing = [key for key in known if key not in plain]
+        if key not in rules:
+            raise ValueError(f"{where}: {shown(key)} is no key of this place{did_you_mean(key[:100], rules)}")
+    missing = [key for key in rules if key not in plain]
     if missing:
         raise ValueError(f"{where}: {', '.join(missing)} must be there")
+    require_rules(plain, rules, where)
 
 
 def require_rules(plain: Mapping[str, Any], rules: Mapping[str, Rule], where: str) -> None:
-    """Refuse a value that does not keep the rule of its key.
+    """Refuse a value that does not keep the rule of its key; keys without a rule may have any.
 
     Raises:
         ValueError: Names file, key, value and rule.

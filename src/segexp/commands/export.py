@@ -1,7 +1,7 @@
 """``segexp export``: hand a trained network over as one file of weights and a JSON file that says how to use it."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,8 @@ from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
 from segexp.checkpoints.checkpoint import Model, open_model
-from segexp.checkpoints.export import Facts
 from segexp.checkpoints.export import export as write
-from segexp.checkpoints.graph_sizes import graph_sizes
-from segexp.checkpoints.package import SUFFIXES, json_beside, read_content
+from segexp.checkpoints.package import SUFFIXES, Facts, Scores, Verification, json_beside, read_package
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import compose, config_dir
 from segexp.data import Case
@@ -58,25 +56,25 @@ def export(words: list[str]) -> None:
     suffix = SUFFIXES.get(form, "")
     path = Path(given["output"] or (folder.path if folder else source.parent) / f"model{suffix}")
     patches, why = _real_patches(model, folder) if given["verify"] else ([], "")
-    found = write(model, path, form, _facts(source, folder, model), patches, given["verify"])
-    _report(path, found, why)
+    verified = write(model, path, form, _facts(source, folder, model), patches, given["verify"])
+    _report(path, verified, why)
     if model.description.postprocess:
         print(f"with it goes the post-processing that the run keeps: {in_words(model.description.postprocess)}")
     if form != "safetensors":
-        sizes = graph_sizes(model)
+        sizes = model.network.even_sizes
         shown = ", ".join(str(sizes.least + i * sizes.multiple_of) for i in range(3))
         print(f"image sizes: {shown}, … px per axis; others must be tiled or padded to one of these")
 
 
-def _report(path: Path, found: Mapping[str, Any], why: str) -> None:
+def _report(path: Path, verified: Verification | None, why: str) -> None:
     print(f"wrote {short_path(path)} and {json_beside(path).name}")
-    if not found:
+    if verified is None:
         print("not compared with the network: verify=false")
         return
     print(
-        f"{found['with']} gives what the network gives on {found['real_patches']} real patches and "
-        f"{found['noise_images']} images of noise: largest deviation {found['largest_deviation']:.2g} of the largest "
-        f"logit, tolerance {found['tolerance']:g}"
+        f"{verified['with']} gives what the network gives on {verified['real_patches']} real patches and "
+        f"{verified['noise_images']} images of noise: largest deviation {verified['largest_deviation']:.2g} of the "
+        f"largest logit, tolerance {verified['tolerance']:g}"
     )
     if why:
         print(f"no real patches: {why}")
@@ -85,28 +83,32 @@ def _report(path: Path, found: Mapping[str, Any], why: str) -> None:
 def _facts(source: Path, folder: RunFolder | None, model: Model) -> Facts:
     """Gather what the JSON file tells beside the description; the scores are those of the best epoch alone."""
     if source.suffix == SUFFIXES["safetensors"]:
-        content = read_content(source)
-        return Facts(content["colours"], content["scores"], content["data_fingerprint"])
-    regions = model.description.regions
-    background: list[list[int] | None] = [] if regions else [None]
+        package = read_package(source)
+        return Facts(package.colors, package.scores, package.data_fingerprint)
+    background: list[list[int] | None] = [] if model.description.regions else [None]
     count = len(model.description.output_names) - len(background)
-    colours = [*background, *itertools.islice(itertools.cycle(COLOURS.tolist()), count)]
+    colors = [*background, *itertools.islice(itertools.cycle(COLOURS.tolist()), count)]
     if folder is None:
-        return Facts(colours)
+        return Facts(colors)
     best = source.is_dir() or source.name == folder.best_checkpoint.name
     scores = _scores(folder, model) if best and folder.results_path.is_file() else None
-    return Facts(colours, scores, folder.record().get("data_fingerprint"))
+    return Facts(colors, scores, folder.record().get("data_fingerprint"))
 
 
-def _scores(folder: RunFolder, model: Model) -> dict[str, Any]:
-    results = folder.results()
+def _scores(folder: RunFolder, model: Model) -> Scores:
+    results: Any = folder.results()
     headline = results.get("headline")
     if not isinstance(headline, dict) or headline.get("split") not in ("val", "test"):
         raise ValueError(f"{folder.results_path}: headline must name a split, val or test")
-    told = {key: headline.get(key) for key in ("split", "metric", "value", "note")}
-    if model.description.postprocess:
-        told["note"] = f"{told['note']}; before post-processing"
-    return told | {"figures": results.get(headline["split"])}
+    note = headline.get("note")
+    scores: Any = {  # whether they are plain scores is checked where they are written
+        "split": headline["split"],
+        "metric": headline.get("metric"),
+        "value": headline.get("value"),
+        "note": f"{note}; before post-processing" if model.description.postprocess else note,
+        "metrics": results.get(headline["split"]),
+    }
+    return scores
 
 
 # Real patches
@@ -153,13 +155,13 @@ def _cases(record: Record) -> Iterator[Case]:
 
 def _patch(model: Model, case: Case) -> Tensor:
     """Make the middle of a case ready for the network: (C, *T), T the training patch or the next size of a graph."""
-    description, sizes = model.description, graph_sizes(model)
+    description, sizes = model.description, model.network.even_sizes
     case = slices_first(case, description.slice_axis) if case.image.ndim == 4 else case
     intensity = rule_from(description.intensity).of(case.image, case.valid)
     image = torch.from_numpy(np.ascontiguousarray(intensity.standardise(intensity.to_unit(case.image)), np.float32))
     if image.ndim == 4 and description.spatial_dims == 2:
         image = with_neighbours(image, torch.tensor([image.shape[1] // 2]), description.context)[0]
-    if image.ndim != description.spatial_dims + 1 or len(image) != model.config["in_channels"]:
+    if image.ndim != description.spatial_dims + 1 or len(image) != description.in_channels:
         raise ValueError(f"case {case.name} has shape {tuple(case.image.shape)}, which the network does not take")
     return _middle(image, [sizes.at_least(side) for side in description.patch_size])
 

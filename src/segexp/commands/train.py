@@ -15,7 +15,7 @@ from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
 from segexp.build import build_data, build_task, build_trainer, describe
-from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
+from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.config import as_written, chosen_options, plain
 from segexp.data import DataModule
 from segexp.errors import short_path
@@ -78,7 +78,7 @@ def train(cfg: DictConfig) -> float:
     return float(sides["val"]["figures"][config["monitor"].partition("/")[2]])
 
 
-def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: dict[str, Any]) -> dict[str, dict[str, Any]]:
+def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Checkpoint) -> dict[str, dict[str, Any]]:
     """Score the best epoch: validation cases choose the thresholds, test cases are scored with them."""
     load_weights(task.network, best)
     trainer.validate(task, datamodule=data, verbose=False)

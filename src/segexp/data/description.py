@@ -39,6 +39,11 @@ class DataDescription:
     field_of_view: str | None
 
     @property
+    def in_channels(self) -> int:
+        """Number of channels that the network sees: those of neighboring slices, too."""
+        return self.channels * (2 * self.context + 1)
+
+    @property
     def output_names(self) -> list[str]:
         """Name of each channel that the network predicts: the regions, or the classes."""
         return list(self.regions or self.class_names)

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from segexp.build import build_data, build_task
-from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
+from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.checkpoints.description import ModelDescription
 from segexp.config import compose, config_dir, plain
 from segexp.data import DataModule
@@ -45,7 +45,7 @@ class Trained:
     folder: Path
     record: Record
     results: Results
-    checkpoint: dict[str, Any]
+    checkpoint: Checkpoint
     description: ModelDescription
 
     @property

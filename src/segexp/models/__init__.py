@@ -1,7 +1,6 @@
 """Networks: image (B, C, *S) in, logits (B, num_classes, *S) out, in training and evaluation alike.
 
-Each has ``heads``, ``config`` (its arguments, enough to build it again), ``margin`` (pixels that its logits lack on
-each side of each axis, 0 unless its convolutions are unpadded), ``receptive_field()`` in pixels (None = unknown) and
+Each is a ``Network``, which says what it tells of itself, and has ``receptive_field()`` in pixels (None = unknown) and
 ``forward(image, every_head=False)``; with ``every_head`` a list of logits, the finest first.
 """
 
@@ -9,6 +8,7 @@ from segexp.models.attention import AttentionGate, SqueezeExcitation
 from segexp.models.blocks import DoubleConv, Down, OutConv, ResidualDoubleConv, Up
 from segexp.models.cost import Cost, cost
 from segexp.models.fcn import FCN8s
+from segexp.models.network import Network
 from segexp.models.pretrained import PretrainedUNet
 from segexp.models.unet import UNet
 
@@ -18,6 +18,7 @@ __all__ = [
     "DoubleConv",
     "Down",
     "FCN8s",
+    "Network",
     "OutConv",
     "PretrainedUNet",
     "ResidualDoubleConv",

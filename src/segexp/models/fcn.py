@@ -6,15 +6,16 @@ from torch import Tensor, nn
 
 from segexp.errors import require_at_least, require_choice
 from segexp.models.blocks import ACTIVATIONS, NORMS, POOLS, conv_norm
+from segexp.models.network import Network
 from segexp.models.receptive_field import Reach
-from segexp.models.sizes import crop_end, next_multiple, pad_end
+from segexp.models.sizes import EvenSizes, crop_end, next_multiple, pad_end
 from segexp.models.upsampling import CONVOLUTIONS, LINEAR, TRANSPOSED
 
 CONVOLUTIONS_PER_STAGE = (2, 2, 3, 3, 3)  # VGG-16
 WIDTH_FACTORS = (1, 2, 4, 8, 8)
 
 
-class FCN8s(nn.Module):
+class FCN8s(Network):
     """FCN-8s: VGG-16 with its last layers as convolutions; scores of three depths are up-sampled and summed.
 
     Coarse scores pass two learned up-samplings by two, which start as linear interpolation, and are then interpolated
@@ -33,6 +34,7 @@ class FCN8s(nn.Module):
     Attributes:
         heads: 1.
         margin: 0: logits have the size of the image.
+        even_sizes: Image sizes that every pooling halves evenly, with two pixels or more in the deepest stage.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -42,6 +44,7 @@ class FCN8s(nn.Module):
 
     heads = 1
     margin = 0
+    even_sizes = EvenSizes(64, 32)
 
     def __init__(
         self,

@@ -3,15 +3,16 @@
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
-from segexp.models.sizes import crop_end, next_multiple, pad_end
+from segexp.models.network import Network
+from segexp.models.sizes import crop_end, even_sizes, next_multiple, pad_end
 
 DECODERS = ("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "DeepLabV3Plus")
 
 
-class PretrainedUNet(nn.Module):
+class PretrainedUNet(Network):
     """A network of segmentation_models_pytorch, for images of any size.
 
     Needs ``pip install 'segexp[pretrained]'``. The image is padded at its end to a size that can be halved evenly, by
@@ -32,6 +33,7 @@ class PretrainedUNet(nn.Module):
     Attributes:
         heads: 1.
         margin: 0: logits have the size of the image.
+        even_sizes: Image sizes that every pooling halves evenly, with two pixels or more in the deepest level.
 
     Raises:
         ImportError: segmentation_models_pytorch is not installed.
@@ -57,6 +59,7 @@ class PretrainedUNet(nn.Module):
         self.config["weights"] = None
         super().__init__()
         self.depth = depth
+        self.even_sizes = even_sizes(depth, "same")
         device = torch.get_default_device()
         # SMP reads numbers of tensors while it builds some encoders, which tensors without memory do not have.
         with torch.random.fork_rng(devices=[], enabled=device.type == "meta"), torch.device("cpu"):

@@ -1,9 +1,29 @@
 """Sizes of maps: fitting one to another, padding an image and cropping its logits, unpadded convolutions."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import count
 
 import torch.nn.functional as F
 from torch import Tensor
+
+
+@dataclass(frozen=True)
+class EvenSizes:
+    """Image sizes that every pooling halves evenly: ``least + k * multiple_of`` pixels per axis, k = 0, 1, ...
+
+    Attributes:
+        least: Number of pixels of the smallest one.
+        multiple_of: Step to the next one.
+    """
+
+    least: int
+    multiple_of: int
+
+    def at_least(self, size: int) -> int:
+        """Smallest such size that is not below ``size``."""
+        steps = max(0, -(-(size - self.least) // self.multiple_of))
+        return self.least + steps * self.multiple_of
 
 
 def fit_centre(x: Tensor, size: Sequence[int]) -> Tensor:
@@ -73,3 +93,11 @@ def _halves_evenly(size: int, depth: int) -> bool:
             return False
         size //= 2
     return True
+
+
+def even_sizes(depth: int, padding: str) -> EvenSizes:
+    """Sizes that the poolings of a U-Net halve evenly, with two pixels or more in the deepest level."""
+    step = 2**depth
+    if padding == "same":
+        return EvenSizes(2 * step, step)
+    return EvenSizes(next(size for size in count(1) if _halves_evenly(size, depth)), step)

@@ -8,13 +8,14 @@ from torch import Tensor, nn
 
 from segexp.errors import require_at_least, require_choice
 from segexp.models.blocks import ACTIVATIONS, BLOCKS, NORMS, Down, OutConv, Up, make_block
+from segexp.models.network import Network
 from segexp.models.receptive_field import Reach
 from segexp.models.recompute import run_checkpointed
-from segexp.models.sizes import crop_end, pad_end, valid_margin, valid_output_size
+from segexp.models.sizes import crop_end, even_sizes, pad_end, valid_margin, valid_output_size
 from segexp.models.upsampling import LEARNED_UPSAMPLING, UPSAMPLING
 
 
-class UNet(nn.Module):
+class UNet(Network):
     """U-Net: a contracting and an expanding path of double convolutions, joined by skip connections at every level.
 
     Args:
@@ -49,6 +50,7 @@ class UNet(nn.Module):
     Attributes:
         heads: Number of outputs of ``forward(image, every_head=True)``.
         margin: Pixels that the logits lack on each side of each axis; 0 with "same" padding.
+        even_sizes: Image sizes that every pooling halves evenly.
 
     Raises:
         ValueError: An argument is out of its range, or two do not go together.
@@ -85,6 +87,7 @@ class UNet(nn.Module):
         self.depth, self.padding, self.ceil = depth, padding, alignment == "crop" and padding == "same"
         self.nested, self.heads, self.checkpointing = nested, 1 + deep_supervision, checkpointing
         self.margin = valid_margin(depth) if padding == "valid" else 0
+        self.even_sizes = even_sizes(depth, padding)
         self.linear = upsampling == "linear"
         widths = [min(base_channels * 2**level, max_channels or base_channels * 2**level) for level in range(depth + 1)]
         halve = 1 if upsampling in LEARNED_UPSAMPLING else 2

@@ -86,7 +86,7 @@ def joined(
         description = model.description
         if description.intensity not in rules:
             rules.append(description.intensity)
-        width = description.channels * (2 * description.context + 1)
+        width = description.in_channels
         network = lightened(model.network, device)
         networks.append(Part(network, rules.index(description.intensity) * width, width))
     tta = TTA[settings.tta]

@@ -1,0 +1,23 @@
+"""What each network tells of itself."""
+
+from typing import Any
+
+from torch import nn
+
+from segexp.models.sizes import EvenSizes
+
+
+class Network(nn.Module):
+    """A network that can be described, exported and built again from a checkpoint.
+
+    Attributes:
+        config: Its arguments, enough to build it again.
+        heads: Number of outputs of ``forward(image, every_head=True)``.
+        margin: Number of pixels that its logits lack on each side of each axis, 0 unless its convolutions are unpadded.
+        even_sizes: Image sizes that every pooling halves evenly.
+    """
+
+    config: dict[str, Any]
+    heads: int
+    margin: int
+    even_sizes: EvenSizes
