@@ -15,6 +15,7 @@ import platform
 import random
 import statistics
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -105,8 +106,12 @@ NEAREST_OF_MONAI: dict[str, Callable[[], list[Any]]] = {
 def loaders(preset: str, options: argparse.Namespace) -> dict[str, Loader]:
     """Prepare the rows of a preset: functions of the number of workers."""
     size, patch = (f"[{n},{n}]" for n in (options.size, options.patch))
-    words = [f"augment={preset}", "data=synthetic", f"data.source.size={size}", f"data.patch_size={patch}"]
-    words += [f"data.batch_size={options.batch}", f"data.patches_per_epoch={ENDLESS}", "name=benchmark"]
+    words = [f"augment={preset}", "data=synthetic", f"data.source.size={size}", f"data.sampling.patch_size={patch}"]
+    words += [
+        f"data.sampling.batch_size={options.batch}",
+        f"data.sampling.patches_per_epoch={ENDLESS}",
+        "name=benchmark",
+    ]
     config = plain(compose(words, run_dir="unused"))
     data = build_data(config)
     data.prepare_data()
@@ -114,7 +119,7 @@ def loaders(preset: str, options: argparse.Namespace) -> dict[str, Loader]:
     cases = [prepared.case for prepared in data.cases("train")]
 
     def ours(workers: int) -> Iterable[Any]:
-        data.num_workers = workers
+        data.sampling = replace(data.sampling, num_workers=workers)
         return data.train_dataloader()
 
     def shuffled(dataset: Dataset) -> Loader:

@@ -29,8 +29,19 @@ from segexp.runs.recorder import processor
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- benchmarks.sweeps -->\n", "<!-- end of benchmarks.sweeps -->"
 TINY = (
-    *("data.source.size=[48,48]", "data.source.count=5", "data.patch_size=[32,32]", "data.patches_per_epoch=8"),
-    *("data.batch_size=4", "model.base_channels=4", "model.depth=2", "trainer=cpu", "trainer.precision=32-true"),
+    *(
+        "data.source.size=[48,48]",
+        "data.source.count=5",
+        "data.sampling.patch_size=[32,32]",
+        "data.sampling.patches_per_epoch=8",
+    ),
+    *(
+        "data.sampling.batch_size=4",
+        "model.base_channels=4",
+        "model.depth=2",
+        "trainer=cpu",
+        "trainer.precision=32-true",
+    ),
     *("trainer.max_epochs=1", "callbacks.progress.enabled=false"),
 )
 LAUNCHERS = {  # row: words, jobs at a time

@@ -23,8 +23,8 @@ PAGE = ROOT / "docs" / "sweeps_ddp.md"
 BEGIN, END = "<!-- benchmarks.sweeps_ddp -->\n", "<!-- end of benchmarks.sweeps_ddp -->"
 COMMON = (
     *("trainer=ddp_cpu", "trainer.precision=32-true", "trainer.max_epochs=2", "data.source.size=[48,48]"),
-    *("data.source.count=9", "data.split.val=3-5", "data.split.test=6-8", "data.patch_size=[32,32]"),
-    *("data.patches_per_epoch=16", "data.batch_size=4", "model.base_channels=4", "model.depth=2"),
+    *("data.source.count=9", "data.split.val=3-5", "data.split.test=6-8", "data.sampling.patch_size=[32,32]"),
+    *("data.sampling.patches_per_epoch=16", "data.sampling.batch_size=4", "model.base_channels=4", "model.depth=2"),
     "callbacks.progress.enabled=false",
 )
 GRIDS = {

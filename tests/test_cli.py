@@ -20,6 +20,14 @@ from segexp.cli import main
 ROOT = Path(__file__).parents[1]
 
 
+GROUPS = [  # keys of data, each with its group
+    *((key, "labels") for key in ("num_classes", "class_names", "regions", "object_class")),
+    *((key, "geometry") for key in ("spatial_dims", "context", "slice_axis", "spacing", "distance_unit")),
+    *((key, "sampling") for key in ("patch_size", "patches_per_epoch", "batch_size", "mirror_margin", "num_workers")),
+    *((key, "split") for key in ("folds", "fold", "train_fraction")),
+]
+
+
 @pytest.fixture
 def answer(monkeypatch, capsys, tmp_path):
     """Run the command line in this process in an empty folder; return its exit status and what it printed."""
@@ -73,9 +81,11 @@ def test_unknown_command_is_guessed(answer):
         ("model.upsampling=bilinear", "upsampling='bilinear' is not one of ['transposed'"),
         ("hydra.ouput_subdir=x", "hydra has no setting 'ouput_subdir' (did you mean 'output_subdir'?)"),
         ("trainer.precision=bf16-mixd", "trainer.precision='bf16-mixd' is not one of"),
-        ("data.batch_size=0", "must be an integer of at least 1"),
-        ("data.patch_size=[500,500]", "training cases are smaller than data.patch_size=[500, 500]"),
+        ("data.sampling.batch_size=0", "must be an integer of at least 1"),
+        ("data.sampling.patch_size=[500,500]", "training cases are smaller than data.sampling.patch_size=[500, 500]"),
         ("resume=nowhere", "resume=nowhere: nothing to resume"),
+        *((f"data.{key}=1", f"data.{key}: no such key (did you mean 'data.{group}.{key}'?)") for key, group in GROUPS),
+        ("data.foreground_share=1", "no such key (did you mean 'data.sampling.foreground_fraction'?)"),
     ],
 )
 def test_a_wrong_word_gets_a_sentence(answer, word, words):
@@ -83,7 +93,7 @@ def test_a_wrong_word_gets_a_sentence(answer, word, words):
 
 
 def test_valid_network_with_an_impossible_patch(answer):
-    said = sentence(answer, "model=unet_2015", "data.patch_size=[570,572]")
+    said = sentence(answer, "model=unet_2015", "data.sampling.patch_size=[570,572]")
     assert "axis of 570 pixels cannot be halved evenly" in said
     assert "take 556 or 572" in said
 
@@ -147,8 +157,8 @@ def test_a_run_that_is_done_is_not_resumed(answer, tmp_path):
 SMALL = [
     "data.source.size=[48,48]",
     "data.source.count=5",
-    "data.patch_size=[32,32]",
-    "data.patches_per_epoch=8",
+    "data.sampling.patch_size=[32,32]",
+    "data.sampling.patches_per_epoch=8",
     "model.base_channels=2",
     "model.depth=1",
     "trainer=cpu",

@@ -25,8 +25,13 @@ sys.argv = ["segexp", "train", "-m", *OVERRIDES]
 main()
 """
 TINY = (
-    *("data.source.size=[48,48]", "data.source.count=5", "data.patch_size=[32,32]", "data.patches_per_epoch=8"),
-    *("data.batch_size=4", "model.base_channels=4", "model.depth=2", "trainer=cpu", "trainer.max_epochs=1"),
+    *(
+        "data.source.size=[48,48]",
+        "data.source.count=5",
+        "data.sampling.patch_size=[32,32]",
+        "data.sampling.patches_per_epoch=8",
+    ),
+    *("data.sampling.batch_size=4", "model.base_channels=4", "model.depth=2", "trainer=cpu", "trainer.max_epochs=1"),
 )
 
 

@@ -97,7 +97,12 @@ def test_installed_wheel_trains_in_an_empty_folder(wheel, tmp_path):
         (site / path.name).symlink_to(path)
     empty = tmp_path / "empty"
     empty.mkdir()
-    words = ["data.source.size=[48,48]", "data.source.count=5", "data.patch_size=[32,32]", "data.patches_per_epoch=8"]
+    words = [
+        "data.source.size=[48,48]",
+        "data.source.count=5",
+        "data.sampling.patch_size=[32,32]",
+        "data.sampling.patches_per_epoch=8",
+    ]
     words += ["model.base_channels=2", "model.depth=1", "trainer=cpu", "trainer.max_epochs=1"]
     code = "import sys, segexp; from segexp.cli import main; assert 'environment' in segexp.__file__; main()"
     environment = {key: value for key, value in os.environ.items() if not key.startswith(("SEGEXP", "PYTHON"))}

@@ -34,11 +34,11 @@ def build_task(config: dict[str, Any]) -> Task:
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     network = _make(config["model"])
     performance = _make(config["performance"])
-    dims = config["data"]["spatial_dims"]
+    dims = config["data"]["geometry"]["spatial_dims"]
     performance.apply(network, dims)
     predictor, scorer = _predictors(config)
     loss, metrics = _make(config["loss"]), {name: _make(node) for name, node in config["metrics"].items()}
-    regions = config["data"]["regions"] is not None
+    regions = config["data"]["labels"]["regions"] is not None
     _require_target(
         "loss",
         loss,
@@ -110,11 +110,11 @@ def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, re
     """
     what = f"{key} {type(part).__name__}"
     if regions and "regions" not in takes:
-        raise ValueError(f"{what} is for classes that exclude each other, not for data.regions: choose {remedy}")
+        raise ValueError(f"{what} is for classes that exclude each other, not for data.labels.regions: choose {remedy}")
     if not regions and "classes" not in takes:
         raise ValueError(
-            f"{what} is for overlapping regions, but data.regions is null: "
-            f"name some, such as data.regions={{object: [1]}}, or choose {remedy}"
+            f"{what} is for overlapping regions, but data.labels.regions is null: "
+            f"name some, such as data.labels.regions={{object: [1]}}, or choose {remedy}"
         )
 
 
@@ -123,8 +123,8 @@ def _predictors(config: dict[str, Any]) -> tuple[Any, Any]:
     predictor = _make(config["inference"]["predictor"])
     averaging = _make(config["inference"]["averaging"])
     scorer = averaging(predictor) if averaging else predictor
-    if config["data"]["spatial_dims"] == 2:
-        context = config["data"]["context"]
+    if config["data"]["geometry"]["spatial_dims"] == 2:
+        context = config["data"]["geometry"]["context"]
         return SlicePredictor(predictor, context), SlicePredictor(scorer, context)
     return predictor, scorer
 

@@ -180,7 +180,7 @@ def explain(error: BaseException, words: list[str]) -> str | None:
         found = re.search(r"Could not override '([^']+)'", str(error))
         if found:
             key = found[1].partition("@")[0]
-            return f"{key}: no such key{did_you_mean(key, _known_keys(words))}"
+            return f"{key}: no such key{_nearest(key, _known_keys(words))}"
     cause = error
     while cause.__cause__ is not None and isinstance(cause, HydraException):
         cause = cause.__cause__
@@ -190,20 +190,29 @@ def explain(error: BaseException, words: list[str]) -> str | None:
     return str(cause) if ours or isinstance(cause, HydraException) else None
 
 
-def _known_keys(words: list[str]) -> list[str]:
-    """All keys that the chosen groups have, and the groups themselves."""
+def _nearest(key: str, known: dict[str, object]) -> str:
+    """Name the keys of the group that end alike (data.sampling.batch_size for data.batch_size), else the nearest."""
+    start = key.partition(".")[0] + "."
+    end = "." + key.rpartition(".")[2]
+    alike = [name for name in known if name.startswith(start) and name.endswith(end)]
+    own = [name for name in alike if not str(known[name]).startswith("${")]  # not a copy of another key
+    return f" (did you mean {' or '.join(map(repr, own))}?)" if own else did_you_mean(key, known)
+
+
+def _known_keys(words: list[str]) -> dict[str, object]:
+    """All keys that the chosen groups have, with their values, and the groups themselves."""
     groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
     chosen = [word for word in words if word.partition("=")[0] in groups]
     try:
         cfg = compose(chosen)
     except HydraException:
         cfg = compose([])
-    return [*groups, *_keys(OmegaConf.to_container(cfg), "")]
+    return dict.fromkeys(groups) | dict(_keys(OmegaConf.to_container(cfg), ""))
 
 
-def _keys(node: Any, prefix: str) -> Iterator[str]:
+def _keys(node: Any, prefix: str) -> Iterator[tuple[str, object]]:
     for key, value in node.items() if isinstance(node, dict) else ():
-        yield f"{prefix}{key}"
+        yield f"{prefix}{key}", value
         yield from _keys(value, f"{prefix}{key}.")
 
 

@@ -26,7 +26,10 @@ def make(option: str, **changes) -> Model:
     """A variant of conf/model, tiny, its norms fitted to other values than they start with."""
     three = option == "unet_3d"
     node = OmegaConf.to_container(
-        compose([f"model={option}", *["data.spatial_dims=3", "data.patch_size=[8,8,8]"] * three]).model, resolve=True
+        compose(
+            [f"model={option}", *["data.geometry.spatial_dims=3", "data.sampling.patch_size=[8,8,8]"] * three]
+        ).model,
+        resolve=True,
     )
     small = {key: value for key, value in (TINY | DEEPER.get(option, {}) | changes).items() if key in node}
     torch.manual_seed(0)

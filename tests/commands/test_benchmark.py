@@ -28,7 +28,7 @@ def run(monkeypatch, tmp_path, *words: str) -> None:
 
 
 def test_every_preset_is_timed_or_says_why_not(monkeypatch, capsys, tmp_path):
-    words = ["data.source.count=5", "data.source.size=[48,48]", "data.patch_size=[32,32]", "data.channels=2"]
+    words = ["data.source.count=5", "data.source.size=[48,48]", "data.sampling.patch_size=[32,32]", "data.channels=2"]
     run(monkeypatch, tmp_path, "data", *words, "workers=[0]", "seconds=0.05")
     printed = capsys.readouterr().out
     presets = {path.stem for path in (config_dir() / "augment").glob("*.yaml")}
@@ -48,8 +48,19 @@ def test_an_unknown_subject_is_guessed(monkeypatch, capsys, tmp_path):
 
 
 TINY = (
-    *("data.source.size=[48,48]", "data.source.count=6", "data.patch_size=[32,32]", "data.patches_per_epoch=16"),
-    *("data.batch_size=4", "model.base_channels=8", "model.depth=2", "trainer=cpu", "trainer.precision=32-true"),
+    *(
+        "data.source.size=[48,48]",
+        "data.source.count=6",
+        "data.sampling.patch_size=[32,32]",
+        "data.sampling.patches_per_epoch=16",
+    ),
+    *(
+        "data.sampling.batch_size=4",
+        "model.base_channels=8",
+        "model.depth=2",
+        "trainer=cpu",
+        "trainer.precision=32-true",
+    ),
 )
 
 
@@ -80,7 +91,7 @@ def test_steps_follow_from_batches_epochs_and_limits(monkeypatch, tmp_path):
 
 
 def test_regions_and_weight_maps_are_imitated(monkeypatch, tmp_path):
-    regions = cost(monkeypatch, tmp_path, "loss=dice_bce", "data.regions={membrane: [1], all: [1]}")
+    regions = cost(monkeypatch, tmp_path, "loss=dice_bce", "data.labels.regions={membrane: [1], all: [1]}")
     weighted = cost(monkeypatch, tmp_path, "loss=weighted_ce_2015")
     assert regions["parameters"] == weighted["parameters"]
 
@@ -92,5 +103,5 @@ def test_larger_networks_make_larger_checkpoints(monkeypatch, tmp_path):
 
 def test_a_batch_that_is_larger_than_an_epoch_is_refused(monkeypatch, capsys, tmp_path):
     with pytest.raises(SystemExit):
-        run(monkeypatch, tmp_path, "step", *TINY, "data.batch_size=32")
-    assert "data.patches_per_epoch=16 must be at least data.batch_size=32" in capsys.readouterr().err
+        run(monkeypatch, tmp_path, "step", *TINY, "data.sampling.batch_size=32")
+    assert "data.sampling.patches_per_epoch=16 must be at least data.sampling.batch_size=32" in capsys.readouterr().err

@@ -36,7 +36,13 @@ QUICK = [*SMALL, "name=test", "trainer=cpu", "trainer.max_epochs=2", "callbacks.
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "first"
-    words = [*QUICK, "metrics=membrane", "inference=tiled_turns", "data.foreground_share=0.5", "optimizer.lr=1e-2"]
+    words = [
+        *QUICK,
+        "metrics=membrane",
+        "inference=tiled_turns",
+        "data.sampling.foreground_fraction=0.5",
+        "optimizer.lr=1e-2",
+    ]
     train(compose(words, run_dir=folder))
     return folder
 
@@ -212,10 +218,10 @@ def test_other_data_are_made_ready_as_the_networks_own_and_told(run, capsys):
     assert "these are not the data of the training" in printed
     assert "to the last bit" not in printed
     record = read(run.with_name("first-synthetic-test") / "run.json")
-    assert record["config"]["data"]["patch_size"] == [32, 32]  # the tiles are those of the run
+    assert record["config"]["data"]["sampling"]["patch_size"] == [32, 32]  # the tiles are those of the run
     assert record["data_fingerprint"] != read(run / "run.json")["data_fingerprint"]
     with pytest.raises(ValueError, match="choose data of the same classes"):
-        evaluate([*words, "data.class_names=[background,cell]"])
+        evaluate([*words, "data.labels.class_names=[background,cell]"])
     with pytest.raises(ValueError, match="tune=true chooses for the run"):
         evaluate([*words, "tune=true"])
 
@@ -227,8 +233,8 @@ def test_cases_that_were_trained_on_are_told(run, capsys):
 
 def test_regions_are_scored_again(tmp_path):
     folder = tmp_path / "first"
-    words = ["data.num_classes=3", "data.class_names=[interior,membrane,organelle]", "loss=bce"]
-    train(compose([*QUICK, *words, "data.regions={tissue: [1, 2], organelle: [2]}"], run_dir=folder))
+    words = ["data.labels.num_classes=3", "data.labels.class_names=[interior,membrane,organelle]", "loss=bce"]
+    train(compose([*QUICK, *words, "data.labels.regions={tissue: [1, 2], organelle: [2]}"], run_dir=folder))
     (folder / "postprocess.json").write_text('{"fill_holes": {"classes": [0]}}')
     same = ["data=synthetic", "data.source.size=[48,48]", "data.source.count=9", *SMALL[2:4], *words[:2]]
     evaluate([f"run={folder}", *same])
@@ -246,7 +252,7 @@ def test_regions_are_scored_again(tmp_path):
     ("word", "sentence"),
     [
         ("model.depth=3", "model.depth=3: that belongs to the trained network"),
-        ("data.spacing=[1,1]", "that belongs to the trained network"),
+        ("data.geometry.spacing=[1,1]", "that belongs to the trained network"),
         ("data/intensity=percentile", "that belongs to the trained network"),
         ("split=tset", "did you mean 'test'"),
         ("worst=-1", "worst=-1 must be an integer of at least 0"),

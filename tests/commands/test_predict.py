@@ -38,9 +38,19 @@ QUICK = [
 ]
 VOLUMES = [  # what follows stands in files, so that training and prediction read the same
     *QUICK,
-    *("data=folder", "data.batch_size=2", "data.patches_per_epoch=24", "model.base_channels=4", "model.depth=2"),
-    *("+data.source.values={7: 1, 40: 2}", "data.num_classes=3", "data.class_names=[ground, membrane, dark]"),
-    *("data.split.val=2", "data.split.test=1", "data.foreground_share=0.7", "optimizer.lr=0.01"),
+    *(
+        "data=folder",
+        "data.sampling.batch_size=2",
+        "data.sampling.patches_per_epoch=24",
+        "model.base_channels=4",
+        "model.depth=2",
+    ),
+    *(
+        "+data.source.values={7: 1, 40: 2}",
+        "data.labels.num_classes=3",
+        "data.labels.class_names=[ground, membrane, dark]",
+    ),
+    *("data.split.val=2", "data.split.test=1", "data.sampling.foreground_fraction=0.7", "optimizer.lr=0.01"),
 ]
 
 
@@ -94,8 +104,13 @@ def volumes(tmp_path_factory) -> Path:
 
 
 KINDS = {
-    "3-D, resampled": ["model=unet_3d", "data.spatial_dims=3", "data.patch_size=[8,16,16]", "data.spacing=[2.0,1.2,2]"],
-    "2.5-D, sagittal": ["data.patch_size=[16,16]", "data.slice_axis=2", "data.context=1"],
+    "3-D, resampled": [
+        "model=unet_3d",
+        "data.geometry.spatial_dims=3",
+        "data.sampling.patch_size=[8,16,16]",
+        "data.geometry.spacing=[2.0,1.2,2]",
+    ],
+    "2.5-D, sagittal": ["data.sampling.patch_size=[16,16]", "data.geometry.slice_axis=2", "data.geometry.context=1"],
 }
 
 
@@ -103,7 +118,7 @@ KINDS = {
 def volume_run(request, tmp_path_factory, volumes) -> Path:
     words = [f"data.source.{kind}={volumes / kind}" for kind in ("images", "masks")]
     folder = tmp_path_factory.mktemp("volume_run")
-    return trained(folder, *VOLUMES, *words, *KINDS[request.param], "data.mirror_margin=auto")
+    return trained(folder, *VOLUMES, *words, *KINDS[request.param], "data.sampling.mirror_margin=auto")
 
 
 def test_labels_of_held_out_images_give_the_scores_of_the_run(flat, images, tmp_path, capsys):
@@ -146,8 +161,10 @@ def test_a_field_of_view_counts_as_in_training_and_nothing_lies_beyond_it(tmp_pa
         Image.fromarray(np.stack([photo] * 3, -1)).save(photos / f"Image_{name}.jpg", quality=100, subsampling=0)
         for observer in OBSERVERS:
             Image.fromarray(case.target == 1).save(photos / f"Image_{name}_{observer}.png")
-    words = ["data=chase", f"data.source.root={photos}", "data.patch_size=[32,32]", "model.base_channels=4"]
-    run = trained(tmp_path / "run", *QUICK, *words, "model.depth=2", "data.patches_per_epoch=320", "optimizer.lr=0.01")
+    words = ["data=chase", f"data.source.root={photos}", "data.sampling.patch_size=[32,32]", "model.base_channels=4"]
+    run = trained(
+        tmp_path / "run", *QUICK, *words, "model.depth=2", "data.sampling.patches_per_epoch=320", "optimizer.lr=0.01"
+    )
     words = ["probabilities=true", "uncertainty=true"]
     predict([f"run={run}", f"input={photos}/*.jpg", f"output={tmp_path / 'out'}", *words])
     scored = rows(run)

@@ -10,7 +10,7 @@ from segexp.cli import main
 from segexp.config import compose, plain
 from segexp.pictures.figures import COLOURS, HEADER
 
-SMALL = ["data.source.size=[64,64]", "data.source.count=5", "data.patch_size=[48,48]"]
+SMALL = ["data.source.size=[64,64]", "data.source.count=5", "data.sampling.patch_size=[48,48]"]
 
 
 @pytest.fixture
@@ -48,7 +48,12 @@ def test_the_first_column_is_the_patch_of_training_and_none_leaves_it(preview):
 
 
 def test_volumes_show_a_slice(preview):
-    words = ["data.source.size=[16,48,48]", "data.source.count=5", "data.patch_size=[8,48,48]", "data.spatial_dims=3"]
+    words = [
+        "data.source.size=[16,48,48]",
+        "data.source.count=5",
+        "data.sampling.patch_size=[8,48,48]",
+        "data.geometry.spatial_dims=3",
+    ]
     sheet, _ = preview(*words, "model=unet_3d", "augment=mri", "patches=1", "draws=3", "path=sheets/mri.png")
     assert sheet.shape == (HEADER + 194, 4 * 194, 3)
 

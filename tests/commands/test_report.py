@@ -21,7 +21,12 @@ The end.
 def leave(folder: Path, loss: str, seed: int, dice: list[float]) -> None:
     """Write the files of a run, as `segexp train` leaves them."""
     folder.mkdir(parents=True)
-    config = {"seed": seed, "loss": {"_target_": loss}, "data": {"fold": None}, "trainer": {"precision": "32-true"}}
+    config = {
+        "seed": seed,
+        "loss": {"_target_": loss},
+        "data": {"split": {"fold": None}},
+        "trainer": {"precision": "32-true"},
+    }
     cases = [f"case_{place}" for place in range(len(dice))]
     record = {
         "status": "done",

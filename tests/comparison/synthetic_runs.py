@@ -127,7 +127,7 @@ def _record(folder: Path, settings: dict) -> dict:
     config = {
         "seed": settings["seed"],
         "monitor": "val/dice",
-        "data": {"_target_": "segexp.data.DataModule", "fold": settings["fold"], "batch_size": 8},
+        "data": {"_target_": "segexp.data.DataModule", "split": {"fold": settings["fold"]}},
         "model": {"_target_": "segexp.models.UNet", "depth": settings["depth"], "base_channels": 16},
         "loss": {"_target_": f"segexp.losses.{settings['loss']}"},
         "optimizer": {"_target_": "torch.optim.AdamW", "lr": settings["lr"]},

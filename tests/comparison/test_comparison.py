@@ -22,7 +22,7 @@ def leave(
     folder.mkdir(parents=True)
     config = {
         "seed": seed,
-        "data": {"fold": fold},
+        "data": {"split": {"fold": fold}},
         "loss": {"_target_": f"losses.{loss}", f"{loss}_knob": 1},
         "optimizer": {"lr": facts.pop("lr", 0.1)},
         "paths": {"run_dir": str(folder)},

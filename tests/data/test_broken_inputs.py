@@ -18,6 +18,7 @@ from PIL import Image
 from segexp.data import DataModule
 from segexp.data.cache import CaseCache
 from segexp.data.sources import ISBI, Folder
+from tests.data.made import data_module
 
 SQUARE = np.zeros((32, 40), np.uint8)
 SQUARE[4:20, 4:20] = 255
@@ -50,7 +51,7 @@ def started(source: Any, **changes: Any) -> DataModule:
     """Make the data module and let it read everything."""
     settings = {"channels": 1, "num_classes": 2, "class_names": ["ground", "cell"], "spatial_dims": 2}
     settings |= {"patch_size": [16, 16], "patches_per_epoch": 4, "batch_size": 4, "num_workers": 0}
-    data = DataModule(source, **(settings | {"split": {"val": 0.2, "test": 0.2}} | changes))
+    data = data_module(source=source, **(settings | {"val": 0.2, "test": 0.2} | changes))
     data.prepare_data()
     data.setup()
     next(iter(data.train_dataloader()))
@@ -151,7 +152,8 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "image smaller than the patch": (
         lambda f: (put(f / "images" / "s0.png", noise(0, (9, 12))), put(f / "masks" / "s0.png", SQUARE[:9, :12])),
-        r"1 of 4 training cases are smaller than data\.patch_size=\[16, 16\]: s0 \(9, 12\); take smaller patches, or",
+        r"1 of 4 training cases are smaller than data\.sampling\.patch_size=\[16, 16\]: s0 \(9, 12\); take smaller "
+        "patches, or",
     ),
     "equal images in train and test": (
         lambda f: put(f / "images" / "s5.png", noise(0)),

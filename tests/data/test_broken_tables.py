@@ -20,22 +20,30 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {  # of the so
     "images as volumes": (
         {},
         {"spatial_dims": 3, "patch_size": [8, 8, 8]},
-        r"case s0 .* has shape \(1, 32, 40\) .* data\.spatial_dims=3: correct",
+        r"case s0 .* has shape \(1, 32, 40\) .* data\.geometry\.spatial_dims=3: correct",
     ),
-    "images with context": ({}, {"context": 1}, r"case s0 .* is no volume: data\.context=1 needs slices, set it to 0"),
-    "class 3 of 2": ({"values": {0: 0, 255: 3}}, {}, r"case s0 \(.*s0\.png\) has class 3, but data\.num_classes=2"),
-    "position out of range": ({}, {"split": {"val": "3", "test": "4-6"}}, r"'4-6' does not lie in the 6 cases, .* 0-5"),
-    "sides that overlap": ({}, {"split": {"val": "3-4", "test": "4-5"}}, r"cases s4 stand on two sides of the split"),
-    "share above 1": ({}, {"split": {"val": 1.5}}, r"data\.split\.val=1\.5 .* share"),
-    "no case left": ({}, {"split": {"val": "0-2", "test": "3-5"}}, r"leaves none for train: change data\.split"),
+    "images with context": (
+        {},
+        {"context": 1},
+        r"case s0 .* is no volume: data\.geometry\.context=1 needs slices, set it to 0",
+    ),
+    "class 3 of 2": (
+        {"values": {0: 0, 255: 3}},
+        {},
+        r"case s0 \(.*s0\.png\) has class 3, but data\.labels\.num_classes=2",
+    ),
+    "position out of range": ({}, {"val": "3", "test": "4-6"}, r"'4-6' does not lie in the 6 cases, .* 0-5"),
+    "sides that overlap": ({}, {"val": "3-4", "test": "4-5"}, r"cases s4 stand on two sides of the split"),
+    "share above 1": ({}, {"val": 1.5}, r"data\.split\.val=1\.5 .* share"),
+    "no case left": ({}, {"val": "0-2", "test": "3-5"}, r"leaves none for train: change data\.split"),
     "unknown case in a list": (
         {},
-        {"split": {"method": "list", "lists": {"train": ["s0", "s9x"], "val": ["s1"]}}},
+        {"method": "list", "lists": {"train": ["s0", "s9x"], "val": ["s1"]}},
         r"data\.split\.lists: train has 's9x', no case",
     ),
     "list that is no file": (
         {},
-        {"split": {"method": "list", "lists": "nowhere.json"}},
+        {"method": "list", "lists": "nowhere.json"},
         r"data\.split\.lists=nowhere\.json is not a file: check the path",
     ),
 }
@@ -73,10 +81,10 @@ TABLES: dict[str, tuple[Callable[[str], str], str]] = {
 def test_tables(what, folder):
     change, words = TABLES[what]
     table = folder / "cases.csv"
-    started(Manifest(table), split=PRESCRIBED)
+    started(Manifest(table), **PRESCRIBED)
     table.write_text(change(table.read_text()))
     with pytest.raises((ValueError, FileNotFoundError), match=words):
-        started(Manifest(table), split=PRESCRIBED)
+        started(Manifest(table), **PRESCRIBED)
 
 
 def test_table_that_is_not_there_or_not_text(folder):
@@ -90,10 +98,10 @@ def test_table_that_is_not_there_or_not_text(folder):
 def test_patient_on_two_sides_of_a_list(folder):
     lists = {"train": ["s0", "s2", "s3"], "val": ["s1"], "test": ["s4", "s5"]}
     with pytest.raises(ValueError, match=r"p0"):
-        started(Manifest(folder / "cases.csv"), split={"method": "list", "lists": lists})
+        started(Manifest(folder / "cases.csv"), method="list", lists=lists)
 
 
 def test_list_that_cannot_be_read(folder):
     (folder / "folds.json").write_text('{"train": [')
     with pytest.raises(ValueError, match=r"folds\.json cannot be read \(.+\): save it as JSON or YAML"):
-        started(pairs(folder), split={"method": "list", "lists": folder / "folds.json"})
+        started(pairs(folder), method="list", lists=folder / "folds.json")

@@ -6,6 +6,7 @@ import pytest
 from segexp.data import Case, DataModule, Entry
 from segexp.data.cache import CaseCache
 from segexp.data.sources import Folder, Synthetic
+from tests.data.made import data_module
 
 
 def module(**changes) -> DataModule:
@@ -18,10 +19,11 @@ def module(**changes) -> DataModule:
         "patch_size": [32, 32],
         "patches_per_epoch": 8,
         "batch_size": 4,
-        "split": {"val": 0.2, "test": 0.2},
+        "val": 0.2,
+        "test": 0.2,
         "num_workers": 0,
     }
-    return DataModule(**(settings | changes))
+    return data_module(**(settings | changes))
 
 
 def ready(**changes) -> DataModule:
@@ -70,8 +72,8 @@ def test_volumes_of_three_classes_and_two_channels():
         ({"class_names": ["one"]}, "one name for each of 2 classes"),
         ({"patch_size": [32]}, "one length for each of 2 axes"),
         ({"batch_size": 0}, "integer of at least 1"),
-        ({"num_workers": -1}, "data.num_workers=-1"),
-        ({"mirror_margin": "yes"}, "data.mirror_margin='yes'"),
+        ({"num_workers": -1}, "data.sampling.num_workers=-1"),
+        ({"mirror_margin": "yes"}, "data.sampling.mirror_margin='yes'"),
     ],
 )
 def test_wrong_settings_are_refused_at_once(changes, words):
@@ -138,7 +140,7 @@ def test_cases_are_resampled_for_the_network_and_scored_as_they_are():
     assert tuple(whole["image"].shape) == (1, 1, 32, 12, 10)
     assert tuple(whole["target"].shape) == (1, 16, 24, 20)
     assert ready(**SLICED, spacing="median").description().spacing == [4.0, 1.0, 1.0]
-    with pytest.raises(ValueError, match="data.spacing='auto' must be one size per axis, median or null"):
+    with pytest.raises(ValueError, match="data.geometry.spacing='auto' must be one size per axis, median or null"):
         ready(**SLICED, spacing="auto")
 
 
@@ -157,9 +159,9 @@ def test_every_broken_case_is_named_at_once():
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"context": 1}, "is no volume: data.context=1"),
-        ({"foreground_share": 1.5}, "data.foreground_share=1.5"),
-        ({"slice_axis": 3}, "data.slice_axis=3"),
+        ({"context": 1}, "is no volume: data.geometry.context=1"),
+        ({"foreground_fraction": 1.5}, "data.sampling.foreground_fraction=1.5"),
+        ({"slice_axis": 3}, "data.geometry.slice_axis=3"),
         ({"spatial_dims": 3, "patch_size": [8, 8, 8], "context": 1}, "belong to slices"),
     ],
 )

@@ -3,7 +3,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from segexp.data import Augment, GridElastic
+from segexp.data import Augment, GridElastic, Sampling
 from segexp.data.case import Case
 from segexp.data.intensity.rules import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop
@@ -29,7 +29,7 @@ def epoch_of(dataset: PatchDataset, epoch: int, workers: int = 0, rank: int = 0,
 
 @pytest.fixture
 def dataset() -> PatchDataset:
-    return PatchDataset(cases(), (16, 16), Augment([GridElastic(sigma=2)]), seed=7)
+    return PatchDataset(cases(), Sampling((16, 16)), Augment([GridElastic(sigma=2)]), seed=7)
 
 
 def test_zero_and_two_workers_give_equal_batches(dataset):
@@ -51,14 +51,14 @@ def test_no_epoch_and_position_repeats_a_draw(dataset):
 
 
 def test_another_seed_draws_other_patches(dataset):
-    other = PatchDataset(cases(), (16, 16), Augment(), seed=8)
+    other = PatchDataset(cases(), Sampling((16, 16)), Augment(), seed=8)
     assert not torch.equal(dataset[0, 0]["image"], other[0, 0]["image"])
 
 
 def test_every_corner_can_be_drawn():
     """All positions of a patch in the case occur, the last one included."""
     case = Case("c", np.arange(20, dtype=np.uint8).reshape(1, 4, 5), np.zeros((4, 5), np.uint8), (1.0, 1.0))
-    dataset = PatchDataset([prepare(case, ZScore())], (3, 3), Augment())
+    dataset = PatchDataset([prepare(case, ZScore())], Sampling((3, 3)), Augment())
     corners = {round(float(dataset[0, i]["image"][0, 0, 0]), 4) for i in range(200)}
     assert len(corners) == 2 * 3
 
@@ -82,14 +82,16 @@ def test_constant_image_maps_to_zero_and_nan_is_refused_by_name():
 
 def test_patch_larger_than_case_is_refused_unless_mirrored():
     with pytest.raises(ValueError, match=r"3 of 3 training cases are smaller.*case_0 \(40, 48\).*mirror_margin=auto"):
-        PatchDataset(cases(), (64, 48), Augment())
-    item = PatchDataset(cases(), (64, 48), Augment(), mirror_margin="auto")[0, 0]
+        PatchDataset(cases(), Sampling((64, 48)), Augment())
+    item = PatchDataset(cases(), Sampling((64, 48), mirror_margin="auto"), Augment())[0, 0]
     assert item["image"].shape == (1, 64, 48)
 
 
 def test_mirror_margin_reaches_beyond_the_border():
     case = Case("c", np.arange(16, dtype=np.uint8).reshape(1, 4, 4), np.zeros((4, 4), np.uint8), (1.0, 1.0))
-    item = PatchDataset([prepare(case, ZScore())], (8, 8), Augment(), mirror_margin=2)[0, 0]  # fits in one way only
+    item = PatchDataset([prepare(case, ZScore())], Sampling((8, 8), mirror_margin=2), Augment())[
+        0, 0
+    ]  # fits in one way only
     gray = item["image"][0].numpy() * np.arange(16).std() + np.arange(16).mean()
     np.testing.assert_allclose(gray, np.pad(np.arange(16).reshape(4, 4), 2, mode="reflect"), atol=1e-4)
 
@@ -117,7 +119,7 @@ def coordinates(shape=(6, 8, 10), channels=1) -> Case:
 
 def test_slices_of_a_volume_come_with_their_neighbours():
     prepared = prepare(coordinates(channels=2), ZScore())
-    dataset = PatchDataset([prepared], (4, 4), Augment(), context=1)
+    dataset = PatchDataset([prepared], Sampling((4, 4)), Augment(), context=1)
     seen = set()
     for i in range(60):
         item = dataset[0, i]
@@ -131,11 +133,11 @@ def test_slices_of_a_volume_come_with_their_neighbours():
     assert seen == set(range(6))
 
 
-def test_foreground_share_draws_classes_evenly_and_reaches_the_rare_one():
+def test_foreground_fraction_draws_classes_evenly_and_reaches_the_rare_one():
     """Class 1 is a single voxel, class 2 a whole slice: by volume 1 : 80, by our draw 1 : 1."""
     prepared = prepare(coordinates(), ZScore(), find_spots=True)
-    anywhere = PatchDataset([prepared], (1, 2, 2), Augment())
-    centred = PatchDataset([prepared], (1, 2, 2), Augment(), foreground_share=1.0)
+    anywhere = PatchDataset([prepared], Sampling((1, 2, 2)), Augment())
+    centred = PatchDataset([prepared], Sampling((1, 2, 2), foreground_fraction=1.0), Augment())
     rare = [[int((d[0, i]["target"] == 1).any()) for i in range(200)] for d in (anywhere, centred)]
     assert np.mean(rare[0]) < 0.1
     assert 0.4 < np.mean(rare[1]) < 0.6
@@ -143,20 +145,23 @@ def test_foreground_share_draws_classes_evenly_and_reaches_the_rare_one():
 
 
 def test_volumes_are_cut_alike():
-    item = PatchDataset(cases(1, (8, 20, 20)), (4, 16, 16), Augment([GridElastic(sigma=1)]))[0, 0]
+    item = PatchDataset(cases(1, (8, 20, 20)), Sampling((4, 16, 16)), Augment([GridElastic(sigma=1)]))[0, 0]
     assert item["image"].shape == (1, 4, 16, 16)
     assert item["target"].shape == (4, 16, 16)
 
 
 def test_weight_map_travels_with_the_patch():
     made = [prepare(p.case, ZScore(), lambda mask: mask.astype(np.float32) * 3) for p in cases()]
-    item = PatchDataset(made, (16, 16), Augment([GridElastic(sigma=3)]))[0, 5]
+    item = PatchDataset(made, Sampling((16, 16)), Augment([GridElastic(sigma=3)]))[0, 5]
     assert torch.equal(item["weight"], item["target"].float() * 3)
 
 
 @pytest.mark.parametrize(
     ("arguments", "words"),
-    [((12, 5, 0, 2), "data.batch_size=5 is the batch over all 2"), ((3, 4), "must be at least data.batch_size=4")],
+    [
+        ((12, 5, 0, 2), "data.sampling.batch_size=5 is the batch over all 2"),
+        ((3, 4), "must be at least data.sampling.batch_size=4"),
+    ],
 )
 def test_sampler_refuses_what_cannot_be_dealt_out(arguments, words):
     with pytest.raises(ValueError, match=words):

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from segexp.data import Augment, GridElastic
+from segexp.data import Augment, GridElastic, Sampling
 from segexp.data.case import Case
 from segexp.data.intensity.rules import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset
@@ -36,8 +36,8 @@ def test_patches_of_a_single_class_equal_those_of_the_class_under_augmentation()
     case = Case("c", rng.integers(0, 255, (1, 40, 40), np.uint8), draw(40, 40), (1.0, 1.0))
     prepared = [prepare(case, ZScore())]
     augment = Augment([GridElastic(sigma=2)])
-    plain = PatchDataset(prepared, (16, 16), augment)[0, 0]
-    regional = PatchDataset(prepared, (16, 16), augment, regions=REGIONS)[0, 0]
+    plain = PatchDataset(prepared, Sampling((16, 16)), augment)[0, 0]
+    regional = PatchDataset(prepared, Sampling((16, 16)), augment, regions=REGIONS)[0, 0]
     assert torch.equal(plain["image"], regional["image"])
     assert regional["target"].shape == (2, 16, 16)
     labels = plain["target"]
@@ -50,7 +50,11 @@ def test_slices_of_volumes_and_whole_cases():
     labels = draw(5, 20, 20)
     case = Case("c", np.random.default_rng(0).random((1, 5, 20, 20), np.float32), labels, (1.0, 1.0, 1.0))
     prepared = [prepare(case, ZScore())]
-    assert PatchDataset(prepared, (16, 16), Augment(), context=1, regions=REGIONS)[0, 0]["target"].shape == (2, 16, 16)
+    assert PatchDataset(prepared, Sampling((16, 16)), Augment(), context=1, regions=REGIONS)[0, 0]["target"].shape == (
+        2,
+        16,
+        16,
+    )
     whole = CaseDataset(prepared, REGIONS)[0]["target"]
     np.testing.assert_array_equal(whole.numpy(), region_target(labels, REGIONS))
 
@@ -58,13 +62,13 @@ def test_slices_of_volumes_and_whole_cases():
 @pytest.mark.parametrize(
     ("regions", "words"),
     [
-        ({}, r"data.regions=\{\} must give names their classes"),
-        ([1, 2], r"data.regions=\[1, 2\] must give names"),
+        ({}, r"data.labels.regions=\{\} must give names their classes"),
+        ([1, 2], r"data.labels.regions=\[1, 2\] must give names"),
         ({"": [1]}, "a region called ''"),
         ({1: [1]}, "a region called 1"),
-        ({"tissue": []}, r"data.regions.tissue=\[\] must list the classes"),
-        ({"tissue": 1}, r"data.regions.tissue=1 must list"),
-        ({"tissue": "12"}, "data.regions.tissue='12' must list"),
+        ({"tissue": []}, r"data.labels.regions.tissue=\[\] must list the classes"),
+        ({"tissue": 1}, r"data.labels.regions.tissue=1 must list"),
+        ({"tissue": "12"}, "data.labels.regions.tissue='12' must list"),
         ({"tissue": [1, 3]}, "there is no class 3; give indices of 0 interior, 1 membrane, 2 organelle"),
         ({"tissue": [-1]}, "there is no class -1"),
         ({"tissue": ["membrane"]}, "there is no class 'membrane'"),

@@ -67,5 +67,5 @@ def test_unknown_spacing_is_refused_and_a_fitting_one_changes_nothing():
     case = volume()
     assert resample(case, (3.01, 1.0, 2.0)) is case
     plain = Case("p", case.image, case.target, (1.0, 1.0, 1.0))
-    with pytest.raises(ValueError, match=r"case p has a spacing of \[1.0, 1.0, 1.0\] px.*data.spacing=null"):
+    with pytest.raises(ValueError, match=r"case p has a spacing of \[1.0, 1.0, 1.0\] px.*data.geometry.spacing=null"):
         resample(plain, (2.0, 2.0, 2.0))

@@ -17,7 +17,13 @@ pytestmark = [
     pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA device"),
 ]
 
-SMALL = ["name=test", "data.source.size=[64,64]", "data.source.count=8", "data.patch_size=[32,32]", "data.batch_size=4"]
+SMALL = [
+    "name=test",
+    "data.source.size=[64,64]",
+    "data.source.count=8",
+    "data.sampling.patch_size=[32,32]",
+    "data.sampling.batch_size=4",
+]
 
 
 @pytest.mark.parametrize("precision", ["32-true", "bf16-mixed", "16-mixed"])

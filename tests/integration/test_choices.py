@@ -70,8 +70,8 @@ def test_weights_auto_are_balanced_by_the_training_cases_alone(tmp_path):
 
 
 def test_weights_auto_of_regions_and_a_compound_loss(tmp_path):
-    three = ["data.num_classes=3", "data.class_names=[interior,membrane,organelle]"]
-    regions = "data.regions={tissue: [1, 2], organelle: [2]}"
+    three = ["data.labels.num_classes=3", "data.labels.class_names=[interior,membrane,organelle]"]
+    regions = "data.labels.regions={tissue: [1, 2], organelle: [2]}"
     record, _, epochs = run(
         tmp_path, *three, regions, "loss=dice_bce", "loss.parts.bce.region_weights=auto", "trainer.max_epochs=1"
     )
@@ -98,5 +98,7 @@ def test_metrics_chosen_together_stand_in_one_table(tmp_path):
 
 
 def test_millimetres_are_refused_where_the_files_tell_none(tmp_path):
-    with pytest.raises(ValueError, match=r"tells no size of a pixel in mm, but data.distance_unit=mm: set it to px"):
-        run(tmp_path, "data.distance_unit=mm")
+    with pytest.raises(
+        ValueError, match=r"tells no size of a pixel in mm, but data.geometry.distance_unit=mm: set it to px"
+    ):
+        run(tmp_path, "data.geometry.distance_unit=mm")

@@ -16,17 +16,17 @@ from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.inference import TiledPredictor
 
-REGIONS = "data.regions={tissue: [1, 2], organelle: [2]}"
+REGIONS = "data.labels.regions={tissue: [1, 2], organelle: [2]}"
 SMALL = [
     "name=test",
     "data.source.size=[64,64]",
     "data.source.count=8",
-    "data.num_classes=3",
-    "data.class_names=[interior,membrane,organelle]",
-    "data.patch_size=[32,32]",
-    "data.patches_per_epoch=64",
-    "data.batch_size=4",
-    "data.foreground_share=0.5",
+    "data.labels.num_classes=3",
+    "data.labels.class_names=[interior,membrane,organelle]",
+    "data.sampling.patch_size=[32,32]",
+    "data.sampling.patches_per_epoch=64",
+    "data.sampling.batch_size=4",
+    "data.sampling.foreground_fraction=0.5",
     "model.depth=2",
     "trainer=cpu",
     "trainer.precision=32-true",
@@ -35,7 +35,7 @@ SMALL = [
     "callbacks.progress.enabled=false",
 ]
 
-SHORT = ["trainer.max_epochs=1", "data.patches_per_epoch=8", "model.base_channels=2"]
+SHORT = ["trainer.max_epochs=1", "data.sampling.patches_per_epoch=8", "model.base_channels=2"]
 
 
 def small(*overrides: str, folder: Path | str = "unused") -> dict:
@@ -95,9 +95,14 @@ def test_checkpoint_is_enough_to_predict_and_gives_the_validation_loss(finished)
     "overrides",
     [
         ["inference=tiled_turns", "loss.parts.bce.region_weights=[1,3]"],
-        ["model=unet_2015", "model.depth=1", "data.patch_size=[36,36]", "data.mirror_margin=8"],
-        ["data.source.size=[16,32,32]", "data.context=1", "data.patch_size=[16,16]"],
-        ["model=unet_3d", "data.spatial_dims=3", "data.source.size=[16,32,32]", "data.patch_size=[8,16,16]"],
+        ["model=unet_2015", "model.depth=1", "data.sampling.patch_size=[36,36]", "data.sampling.mirror_margin=8"],
+        ["data.source.size=[16,32,32]", "data.geometry.context=1", "data.sampling.patch_size=[16,16]"],
+        [
+            "model=unet_3d",
+            "data.geometry.spatial_dims=3",
+            "data.source.size=[16,32,32]",
+            "data.sampling.patch_size=[8,16,16]",
+        ],
     ],
     ids=["turns", "valid", "slices", "volumes"],
 )
@@ -111,14 +116,17 @@ def test_choices_train(tmp_path, overrides):
     ("overrides", "sentence"),
     [
         ([REGIONS], "loss Compound is for classes that exclude.*choose loss=bce or loss=dice_bce"),
-        (["loss=bce"], "loss BinaryCrossEntropy is for overlapping regions, but data.regions is null.*loss=dice_ce"),
+        (
+            ["loss=bce"],
+            "loss BinaryCrossEntropy is for overlapping regions, but data.labels.regions is null.*loss=dice_ce",
+        ),
         (
             [REGIONS, "loss=bce", "metrics=membrane"],
             "metrics.partition PartitionScores is for classes.*metrics=overlap",
         ),
-        (["data.regions={}", "loss=bce"], r"data.regions=\{\} must give"),
-        (["data.regions=5", "loss=bce"], "data.regions=5 must give"),
-        (["data.regions={tissue: [7]}", "loss=bce"], "there is no class 7"),
+        (["data.labels.regions={}", "loss=bce"], r"data.labels.regions=\{\} must give"),
+        (["data.labels.regions=5", "loss=bce"], "data.labels.regions=5 must give"),
+        (["data.labels.regions={tissue: [7]}", "loss=bce"], "there is no class 7"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_is_read(overrides, sentence):

@@ -275,7 +275,12 @@ def test_millimetres_need_a_spacing():
 
 
 def test_the_configuration_puts_it_beside_the_overlap_in_the_unit_of_the_data():
-    words = ["metrics=[overlap,surface]", "data.distance_unit=mm", "metrics.surface.tolerances=[1,2]", "name=test"]
+    words = [
+        "metrics=[overlap,surface]",
+        "data.geometry.distance_unit=mm",
+        "metrics.surface.tolerances=[1,2]",
+        "name=test",
+    ]
     config = plain(compose(words, run_dir="unused"))
     metrics = build_task(config).metrics
     assert any(isinstance(metric, OverlapScores) for metric in metrics)

@@ -57,7 +57,7 @@ def test_hyperparameters_are_flat_scalars():
     config = {
         "model": {"_target_": "x", "depth": 4, "max_channels": None},
         "optimizer": {"_target_": "x", "_partial_": True, "lr": 0.1},
-        "data": {"batch_size": 8, "patch_size": [64, 64], "fold": None},
+        "data": {"sampling": {"batch_size": 8, "patch_size": [64, 64]}, "split": {"fold": None}},
         "trainer": {"max_epochs": 3, "precision": "32-true"},
         "seed": 7,
     }

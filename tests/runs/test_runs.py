@@ -13,7 +13,7 @@ def leave(folder: Path, depth: int, dice: float | None, loss: str = "ce", seed: 
         "seed": seed,
         "model": {"depth": depth},
         "loss": {"_target_": loss},
-        "data": {"fold": None},
+        "data": {"split": {"fold": None}},
         "paths": {"run_dir": str(folder)},
         "callbacks": {"table": {"path": f"{folder}/metrics.csv"}},
     }

@@ -9,7 +9,12 @@ from segexp.sweeps.estimate import Estimate, makespan, measure, print_estimate
 from segexp.sweeps.jobs import Job
 
 TINY = (
-    *("data.source.size=[48,48]", "data.patch_size=[32,32]", "data.patches_per_epoch=16", "data.batch_size=4"),
+    *(
+        "data.source.size=[48,48]",
+        "data.sampling.patch_size=[32,32]",
+        "data.sampling.patches_per_epoch=16",
+        "data.sampling.batch_size=4",
+    ),
     *("model.base_channels=4", "model.depth=2", "trainer.precision=32-true", "trainer=cpu", "trainer.max_epochs=2"),
 )
 

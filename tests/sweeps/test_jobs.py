@@ -32,7 +32,7 @@ def test_what_speaks_to_the_driver_is_no_part_of_a_job():
     "words",
     [
         ["loss=ce"],
-        ["model=unet_bilinear", "data.patch_size=[32,32]", "optimizer.lr=0.001"],
+        ["model=unet_bilinear", "data.sampling.patch_size=[32,32]", "optimizer.lr=0.001"],
         ["name='a b/c=d'", "data.source.values={0:0,255:1}"],
         ["~callbacks.ema", "+extra.key=1"],
         [f"data.source.root=/a/very/long/path/{'x' * 200}"],
@@ -64,7 +64,7 @@ def test_names_show_what_varies_and_differ_where_jobs_differ():
 def test_seeds_and_folds_multiply_the_jobs_and_are_no_settings(tmp_path):
     made = with_replicates(("loss=ce",), seeds=[1, 2], folds=[0, 1, 2])
     assert [words for words, _ in made] == [
-        ("loss=ce", f"seed={seed}", f"data.fold={fold}") for seed, fold in itertools.product([1, 2], [0, 1, 2])
+        ("loss=ce", f"seed={seed}", f"data.split.fold={fold}") for seed, fold in itertools.product([1, 2], [0, 1, 2])
     ]
     assert {Job(words, tmp_path, replicate=replicate).settings for words, replicate in made} == {("loss=ce",)}
 

@@ -81,7 +81,7 @@ def test_jobs_end_as_they_should_and_stop_when_asked(tmp_path):
 
 def test_a_sweep_is_stopped_cleanly_and_goes_on(tmp_path):
     words = ("train", "-m", "hydra/launcher=ray", f"hydra.sweep.dir={tmp_path}", "seed=1,2", "trainer=cpu", *SMALL)
-    words = ("-m", "segexp", *words, "trainer.max_epochs=3", "data.patches_per_epoch=256")
+    words = ("-m", "segexp", *words, "trainer.max_epochs=3", "data.sampling.patches_per_epoch=256")
     # as a shell starts it in its background, where Ctrl-C is ignored
     first = driver(*words, preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_IGN), start_new_session=True)
     eventually(lambda: first.poll() is not None or list(tmp_path.glob("seed-*/checkpoints/last.ckpt")), 120)

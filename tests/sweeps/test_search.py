@@ -337,7 +337,12 @@ def test_the_plugin_scan_imports_no_optuna():
 def test_real_training_through_the_command_line(tmp_path):
     small = [
         *("data.source.size=[48,48]", "data.source.count=9", "data.split.val=3-5", "data.split.test=6-8"),
-        *("data.patch_size=[32,32]", "data.patches_per_epoch=8", "data.batch_size=4", "model.base_channels=4"),
+        *(
+            "data.sampling.patch_size=[32,32]",
+            "data.sampling.patches_per_epoch=8",
+            "data.sampling.batch_size=4",
+            "model.base_channels=4",
+        ),
         *("model.depth=1", "trainer=cpu", "trainer.precision=32-true", "trainer.max_epochs=2"),
     ]
     words = ["hydra/sweeper=optuna", "hydra.sweeper.trials=2", "optimizer.lr=tag(log,interval(1e-3,1e-2))"]

@@ -121,7 +121,7 @@ def test_a_task_that_dies_is_told_in_the_log(tmp_path):
 
 
 def test_a_preempted_training_goes_on_in_the_same_folder(tmp_path):
-    words = (*SMALL, "trainer=cpu", "trainer.max_epochs=4", "data.patches_per_epoch=256", "seed=1")
+    words = (*SMALL, "trainer=cpu", "trainer.max_epochs=4", "data.sampling.patches_per_epoch=256", "seed=1")
     job = Job(words, tmp_path / "job")
     running = local_engine().start(job)
     eventually(lambda: (job.folder / "metrics.csv").is_file() and len(epochs(job.folder)) > 0)

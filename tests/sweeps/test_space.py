@@ -47,7 +47,7 @@ def test_the_last_of_a_key_counts():
         ("a=interval(3,1)", "no such values"),
         ("a=range(3,3)", "no such values"),
         ("seed=1,2,3", "use sweep.seeds"),
-        ("data.fold=0,1", "use sweep.folds"),
+        ("data.split.fold=0,1", "use sweep.folds"),
     ],
 )
 def test_refused(word, sentence):

@@ -7,7 +7,7 @@ CONFIG = {
     "model": {"_target_": "x", "depth": 4},
     "optimizer": {"_target_": "x", "lr": 0.1},
     "loss": {"_target_": "x", "gamma": 2.0},
-    "data": {"batch_size": 8, "source": {"size": [48, 48]}},
+    "data": {"sampling": {"batch_size": 8}, "source": {"size": [48, 48]}},
     "trainer": {"max_epochs": 3},
     "callbacks": {"ema": {"enabled": True}, "progress": {"enabled": False}},
     "seed": 7,
@@ -15,7 +15,14 @@ CONFIG = {
 
 
 def test_what_the_command_line_sets_is_a_hyperparameter_once():
-    words = ["model=unet", "model.depth=4", "loss.gamma=2", "data.batch_size=8", "data.source.size=[48,48]", "seed=7"]
+    words = [
+        "model=unet",
+        "model.depth=4",
+        "loss.gamma=2",
+        "data.sampling.batch_size=8",
+        "data.source.size=[48,48]",
+        "seed=7",
+    ]
     more = ["+callbacks.ema.enabled=true", "callbacks.progress.enabled=false", "name=x", "metrics=membrane"]
     plain = hyperparameters(CONFIG, {"model": "unet", "metrics": "membrane"})
     params = hyperparameters(CONFIG, {"model": "unet", "metrics": "membrane"}, [*words, *more])

@@ -3,6 +3,7 @@
 import csv
 import time
 from collections.abc import Iterable
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -47,7 +48,7 @@ def _data(config: dict[str, Any]) -> None:
     data = build_data(config)
     data.prepare_data()
     data.setup()
-    data.patches_per_epoch = 10**9  # no cell meets the end of an epoch
+    data.sampling = replace(data.sampling, patches_per_epoch=10**9)  # no cell meets the end of an epoch
     cells = []
     for preset in _presets():
         for workers in config["workers"]:
@@ -73,9 +74,10 @@ def _measure(data: DataModule, preset: str, workers: int, seconds: float) -> Cel
     cell: Cell = {"augment": preset, "workers": workers, "patches_per_second": None, "note": ""}
     node = OmegaConf.to_container(compose("train", [f"augment={preset}"]).augment, resolve=True)
     try:
-        data.augment, data.num_workers = instantiate(node, _convert_="all"), workers
+        data.augment = instantiate(node, _convert_="all")
+        data.sampling = replace(data.sampling, num_workers=workers)
         batches = data.train_dataloader()
-        rate = batches_per_second(batches, seconds, skip=2 * workers) * data.batch_size
+        rate = batches_per_second(batches, seconds, skip=2 * workers) * data.sampling.batch_size
     except Exception as error:
         cell["note"] = str(error.__cause__ or error).strip().splitlines()[-1]
     else:
@@ -102,7 +104,7 @@ def batches_per_second(batches: Iterable[Any], seconds: float, skip: int = 0) ->
 
 
 def _print(cells: list[Cell], config: dict[str, Any]) -> None:
-    size = " × ".join(map(str, config["data"]["patch_size"]))
+    size = " × ".join(map(str, config["data"]["sampling"]["patch_size"]))
     words = [f"{n} worker" + "s" * (n != 1) for n in config["workers"]]
     table = Table("augment", *words, title=f"patches per second, {size} pixels")
     rates = {(cell["augment"], cell["workers"]): cell["patches_per_second"] for cell in cells}
@@ -139,12 +141,13 @@ def step_cost(config: dict[str, Any]) -> dict[str, Any]:
     """
     data, task = build_data(config), build_task(config)
     processes = build_trainer(config | {"callbacks": {}, "logger": None}).world_size
-    sampler = PatchSampler(data.patches_per_epoch, data.batch_size, world_size=processes)
-    task.fit_class_weights(lambda: torch.ones(len(data.regions or data.class_names), 2))  # no data are read
+    sampler = PatchSampler(data.sampling.patches_per_epoch, data.sampling.batch_size, world_size=processes)
+    outputs = len(data.labels.regions or data.labels.class_names)
+    task.fit_class_weights(lambda: torch.ones(outputs, 2))  # no data are read
     clock = StepClock(config["seconds"], config["trainer"]["accumulate_grad_batches"])
     trainer = build_trainer(_alone(config))
     trainer.callbacks.append(clock)  # type: ignore[attr-defined]
-    cost = measure_step(task, trainer, random_patches(data, data.batch_size // processes), clock)
+    cost = measure_step(task, trainer, random_patches(data, data.sampling.batch_size // processes), clock)
     steps, epochs = _limited(len(sampler), config["trainer"]["limit_train_batches"]), config["trainer"]["max_epochs"]
     return {
         "parameters": sum(p.numel() for p in task.network.parameters()),
@@ -157,7 +160,7 @@ def step_cost(config: dict[str, Any]) -> dict[str, Any]:
         "gpu_bytes": cost.gpu_bytes,
         "timed_steps": cost.batches,
         "measuring_seconds": cost.spent,
-        "batch_size": data.batch_size,
+        "batch_size": data.sampling.batch_size,
         "processes": processes,
         "device": str(trainer.strategy.root_device),
         "precision": config["trainer"]["precision"],

@@ -188,7 +188,7 @@ def _leave(
     found = worst_cases(result["rows"], figure, worst)
     if found:
         labels = scorer.processed(predictions.of(evaluation.cut), steps)
-        draw_worst(left.figures, side, figure, found, scorer, labels, data.regions)
+        draw_worst(left.figures, side, figure, found, scorer, labels, data.labels.regions)
     return content
 
 

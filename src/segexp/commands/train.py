@@ -126,7 +126,7 @@ def _leave(
     write_table(folder.cases_path, rows_of_cases(sides, vars(data.split)))
     _draw_reliability(config, folder, trainer, content["curves"])
     params = hyperparameters(config, chosen_options(), folder.overrides())
-    figures = final_figures(content, data.regions or data.class_names[1:])
+    figures = final_figures(content, data.labels.regions or data.labels.class_names[1:])
     for logger in trainer.loggers:
         log_end(logger, params, figures, trainer.global_step)
 
@@ -144,7 +144,7 @@ def _draw_reliability(config: dict[str, Any], folder: RunFolder, trainer: pl.Tra
 
 def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
     """Measure what the network takes and print it, before the first step."""
-    found = measure_footprint(task, trainer, random_patches(data, data.batch_size // trainer.world_size))
+    found = measure_footprint(task, trainer, random_patches(data, data.sampling.batch_size // trainer.world_size))
     print_footprint(found, type(task.network).__name__)
     return {
         "parameters": found.parameters,
@@ -158,7 +158,7 @@ def _check_patch(config: dict[str, Any], task: Task) -> None:
     """Let a network with unpadded convolutions refuse a patch before anything is read."""
     output_size = getattr(task.network, "output_size", None)
     if output_size is not None:
-        output_size(config["data"]["patch_size"])
+        output_size(config["data"]["sampling"]["patch_size"])
 
 
 def _refuse_processes_in_sweep(config: dict[str, Any]) -> None:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from segexp.data.augmentation.augment import Augment
 from segexp.data.case import Case, Entry
+from segexp.data.declared import Geometry, Labels, Sampling
 from segexp.data.weight_maps import BorderWeightMap
 
 if TYPE_CHECKING:
@@ -19,10 +20,13 @@ __all__ = [
     "Case",
     "DataModule",
     "Entry",
+    "Geometry",
     "GridElastic",
+    "Labels",
     "Motion",
     "Noise",
     "QuarterTurns",
+    "Sampling",
     "TorchIO",
 ]
 _LAZY = {  # imported when they are named: Lightning and albumentations take seconds

@@ -2,9 +2,9 @@
 
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
-from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -15,78 +15,46 @@ from segexp.data.audit import Audit, audit
 from segexp.data.augmentation.augment import Augment
 from segexp.data.cache import CaseCache, settings_of
 from segexp.data.case import Case, Entry, slices_first, unlabelled_outside
-from segexp.data.declared import require_as_declared, require_names, require_sizes, require_slices
+from segexp.data.declared import Geometry, Labels, Sampling, require_as_declared
 from segexp.data.description import DataDescription
 from segexp.data.intensity.rules import IntensityRule, ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
-from segexp.data.prepared import UNITS, Prepared, WeightMap, prepare, target_of
-from segexp.data.regions import Regions, pixel_counts, require_regions
+from segexp.data.prepared import Prepared, WeightMap, prepare, target_of
+from segexp.data.regions import pixel_counts
 from segexp.data.resample import has_spacing, resample
 from segexp.data.sources import Source, label_values
-from segexp.data.splits import Split, make_split
-from segexp.errors import require_at_least, require_choice
+from segexp.data.splits import Split, SplitSettings, make_split
 
 
 class DataModule(pl.LightningDataModule):
     """Patches of the training cases, whole validation and test cases.
 
     Args:
-        source: Where the cases come from.
-        channels: Channels of every image.
-        num_classes: Classes, background included.
-        spatial_dims: Of the network: 3 takes volumes, 2 takes images, and volumes slice by slice.
-        class_names: One name per class.
-        regions: Overlapping regions that the network learns in place of the classes, name -> classes; None = none.
-        patch_size: Pixels per spatial axis of a training patch.
-        object_class: Class whose connected components are the objects (cells), for border weight maps.
-        context: Neighbouring slices on each side as further channels (2.5-D): the network has
-            channels * (2 context + 1) input channels.
-        slice_axis: Axis of volumes along which slices lie: 0, 1 or 2 of (D, H, W).
-        spacing: Size of a pixel per axis to which images are brought for the network, in the cases' unit; "median" = of
-            the training cases; None = as they are. Scores are always those of the cases as they are.
-        distance_unit: Of distances and volumes among the scores: "mm" as the files tell, or "px", each pixel 1.
-        patches_per_epoch: Patches that make an epoch, over all processes.
-        batch_size: Patches per step, over all processes.
-        mirror_margin: See ``PatchDataset``.
-        foreground_share: See ``PatchDataset``.
-        split: {"method": .., "val": .., "test": .., "seed": .., "lists": ..}, see ``splits.make_split``.
-        folds: Number of folds.
-        fold: Which fold is tested; None = the hold-out of ``split``.
-        train_fraction: Share of the training cases that is used; smaller shares are parts of larger ones.
-        num_workers: Loader processes; "auto" = none on the CPU, else one per core up to 8.
-        intensity: From gray values to the network's; None = z-score per case.
+        source: Source of the cases.
+        channels: Number of channels of every image.
+        labels: Classes or regions that the masks hold.
+        geometry: Axes and pixel sizes of what the network sees.
+        sampling: How training patches are drawn and batched.
+        split: How cases are split; None = the defaults.
+        intensity: Rule from the files' intensities to the network's; None = z-score per case.
         augment: Augmentation of training patches; None = none.
-        weight_map: Computed once per case from its mask, moved along with it; None = none.
-        cache: Of decoded cases; None = decode anew each time, into memory.
-        seed: Of the run.
+        weight_map: Weight map, computed once per case from its mask and moved along with it; None = none.
+        cache: Cache of decoded cases; None = decode anew each time, into memory.
+        seed: Seed of the run.
 
     Raises:
-        ValueError: An argument is out of its range; in ``setup``: cases that cannot be used, all of them at once.
+        ValueError: The patch has another number of axes than the network; in ``setup``: cases that cannot be used, all
+            of them at once.
     """
 
     def __init__(
         self,
         source: Source,
         channels: int,
-        num_classes: int,
-        spatial_dims: int,
-        class_names: Sequence[str],
-        patch_size: Sequence[int],
-        regions: Regions | None = None,
-        object_class: int = 1,
-        context: int = 0,
-        slice_axis: int = 0,
-        spacing: Sequence[float] | str | None = None,
-        distance_unit: str = "px",
-        patches_per_epoch: int = 256,
-        batch_size: int = 8,
-        mirror_margin: int | str = 0,
-        foreground_share: float = 0.0,
-        split: Mapping[str, Any] | None = None,
-        folds: int = 5,
-        fold: int | None = None,
-        train_fraction: float = 1.0,
-        num_workers: int | str = "auto",
+        labels: Labels,
+        geometry: Geometry,
+        sampling: Sampling,
+        split: SplitSettings | None = None,
         intensity: IntensityRule | None = None,
         augment: Augment | None = None,
         weight_map: WeightMap | None = None,
@@ -94,29 +62,22 @@ class DataModule(pl.LightningDataModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        require_names(class_names, num_classes)
-        require_regions(regions, class_names)
-        require_sizes(patch_size, spatial_dims, batch_size, patches_per_epoch)
-        require_slices(spatial_dims, context, slice_axis)
-        require_choice("data.distance_unit", distance_unit, UNITS)
-        require_at_least("data.foreground_share", foreground_share, 0)
-        if foreground_share > 1:
-            raise ValueError(f"data.foreground_share={foreground_share} must be a share from 0 to 1")
-        if mirror_margin != "auto":
-            require_at_least("data.mirror_margin", mirror_margin, 0, integer=True)
-        if num_workers != "auto":
-            require_at_least("data.num_workers", num_workers, 0, integer=True)
-        self.source, self.class_names, self.regions = source, list(class_names), regions
-        self.channels, self.num_classes, self.spatial_dims = channels, num_classes, spatial_dims
-        self.object_class, self.patch_size, self.mirror_margin = object_class, tuple(patch_size), mirror_margin
-        self.context, self.slice_axis, self.spacing = context, slice_axis, spacing
-        self.distance_unit = distance_unit
-        self.patches_per_epoch, self.batch_size = patches_per_epoch, batch_size
-        self.foreground_share = foreground_share
-        self.split_settings = {**(split or {}), "folds": folds, "fold": fold, "train_fraction": train_fraction}
-        self.num_workers, self.seed = num_workers, seed
-        self.intensity, self.augment, self.weight_map = intensity or ZScore(), augment or Augment(), weight_map
+        if len(sampling.patch_size) != geometry.spatial_dims:
+            raise ValueError(
+                f"data.sampling.patch_size={list(sampling.patch_size)} must have one length for each of "
+                f"{geometry.spatial_dims} axes"
+            )
+        self.source = source
+        self.channels = channels
+        self.labels = labels
+        self.geometry = geometry
+        self.sampling = sampling
+        self.split_settings = split or SplitSettings()
+        self.intensity = intensity or ZScore()
+        self.augment = augment or Augment()
+        self.weight_map = weight_map
         self.cache = cache or CaseCache(None)
+        self.seed = seed
         self._prepared: dict[str, Prepared] = {}
         self._fingerprint = ""
 
@@ -142,9 +103,9 @@ class DataModule(pl.LightningDataModule):
         cases = {entry.name: self._resampled(entry, own[entry.name]) for entry in entries if entry.name in sides}
         self.intensity.fit([cases[name] for name in self.split.train])
         for name, case in cases.items():
-            turned = slices_first(case, self.slice_axis)
-            turned_own = turned if case is own[name] else slices_first(own[name], self.slice_axis)
-            spots = self.foreground_share > 0 and name in self.split.train
+            turned = slices_first(case, self.geometry.slice_axis)
+            turned_own = turned if case is own[name] else slices_first(own[name], self.geometry.slice_axis)
+            spots = self.sampling.foreground_fraction > 0 and name in self.split.train
             self._prepared[name] = prepare(turned, self.intensity, self.weight_map, turned_own, spots)
         self.cache.trim()
 
@@ -163,31 +124,30 @@ class DataModule(pl.LightningDataModule):
             digests.append(f"{entry.name} {digest}")
             return cases[entry.name]
 
-        split = partial(make_split, entries, **self.split_settings)
-        handled = ["class imbalance"] * (self.foreground_share > 0) + ["pixel sizes"] * (self.spacing is not None)
-        found = audit(entries, read, self._check, split, self.class_names, handled)
+        split = partial(make_split, entries, self.split_settings)
+        handled = ["class imbalance"] if self.sampling.foreground_fraction > 0 else []
+        if self.geometry.spacing is not None:
+            handled.append("pixel sizes")
+        found = audit(entries, read, self._check, split, self.labels.class_names, handled)
         self._fingerprint = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
         return found, cases
 
     def _resolve_spacing(self, cases: Sequence[Case]) -> None:
-        if isinstance(self.spacing, str):
-            if self.spacing != "median":
-                raise ValueError(f"data.spacing={self.spacing!r} must be one size per axis, median or null")
-            self.spacing = [float(s) for s in np.median([case.spacing for case in cases], axis=0)]
+        if self.geometry.spacing == "median":
+            median = np.median([case.spacing for case in cases], axis=0)
+            self.geometry = replace(self.geometry, spacing=[float(size) for size in median])
 
     def _resampled(self, entry: Entry, own: Case) -> Case:
         """Bring a case to the network's spacing, from the cache where it can."""
-        if self.spacing is None:
-            return own
-        spacing = [float(s) for s in self.spacing]
-        if has_spacing(own, spacing):
+        spacing = self.geometry.sizes
+        if spacing is None or has_spacing(own, spacing):
             return own
         settings = settings_of(self.source) | {"spacing": spacing}
         return self.cache.case(entry, settings, lambda: resample(own, spacing))[0]
 
     def _check(self, case: Case) -> None:
         """Refuse a case that is not as declared."""
-        require_as_declared(case, self.channels, self.num_classes, self.spatial_dims, self.context, self.distance_unit)
+        require_as_declared(case, self.channels, self.labels.num_classes, self.geometry)
 
     def cases(self, side: str) -> list[Prepared]:
         """Cases of a side of the split: "train", "val" or "test"."""
@@ -196,7 +156,9 @@ class DataModule(pl.LightningDataModule):
     def class_counts(self) -> torch.Tensor:
         """Pixels inside, and pixels labelled, of each class or region in the training cases: (K, 2) int64."""
         targets = [target_of(prepared.case) for prepared in self.cases("train")]
-        return torch.from_numpy(np.sum([pixel_counts(t, self.num_classes, self.regions) for t in targets], axis=0))
+        return torch.from_numpy(
+            np.sum([pixel_counts(t, self.labels.num_classes, self.labels.regions) for t in targets], axis=0)
+        )
 
     def fingerprint(self) -> str:
         """Hash of the names, images and masks of all cases: equal data, equal fingerprint."""
@@ -204,17 +166,18 @@ class DataModule(pl.LightningDataModule):
 
     def description(self) -> DataDescription:
         """Describe how images become what the network sees; part of the checkpoint."""
+        regions = self.labels.regions
         return DataDescription(
-            class_names=self.class_names,
-            label_values=list(label_values(self.source, self.num_classes)),
-            regions=None if self.regions is None else {name: list(part) for name, part in self.regions.items()},
+            class_names=list(self.labels.class_names),
+            label_values=list(label_values(self.source, self.labels.num_classes)),
+            regions=None if regions is None else {name: list(classes) for name, classes in regions.items()},
             channels=self.channels,
-            spatial_dims=self.spatial_dims,
-            context=self.context,
-            slice_axis=self.slice_axis,
-            spacing=None if self.spacing is None else [float(s) for s in self.spacing],
-            distance_unit=self.distance_unit,
-            patch_size=list(self.patch_size),
+            spatial_dims=self.geometry.spatial_dims,
+            context=self.geometry.context,
+            slice_axis=self.geometry.slice_axis,
+            spacing=self.geometry.sizes,
+            distance_unit=self.geometry.distance_unit,
+            patch_size=list(self.sampling.patch_size),
             intensity=self.intensity.description(),
             field_of_view=getattr(self.source, "field_of_view", None),
         )
@@ -223,23 +186,16 @@ class DataModule(pl.LightningDataModule):
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
     def _workers(self) -> int:
-        if self.num_workers != "auto":
-            return int(self.num_workers)
+        if self.sampling.num_workers != "auto":
+            return int(self.sampling.num_workers)
         return min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 0
 
     def train_dataloader(self) -> DataLoader:
-        """Batches of random patches; ``data.batch_size`` counts all processes."""
+        """Batches of random patches; ``data.sampling.batch_size`` counts all processes."""
         dataset = PatchDataset(
-            self.cases("train"),
-            self.patch_size,
-            self.augment,
-            self.seed,
-            self.mirror_margin,
-            self.foreground_share,
-            self.context,
-            self.regions,
+            self.cases("train"), self.sampling, self.augment, self.seed, self.geometry.context, self.labels.regions
         )
-        sampler = PatchSampler(self.patches_per_epoch, self.batch_size, *self._processes())
+        sampler = PatchSampler(self.sampling.patches_per_epoch, self.sampling.batch_size, *self._processes())
         workers = self._workers()
         return DataLoader(
             dataset,
@@ -258,7 +214,7 @@ class DataModule(pl.LightningDataModule):
         return self._whole("test")
 
     def _whole(self, side: str) -> DataLoader:
-        dataset = CaseDataset(self.cases(side), self.regions, self.distance_unit)
+        dataset = CaseDataset(self.cases(side), self.labels.regions, self.geometry.distance_unit)
         rank, world_size = self._processes()
         # No padding to equal lengths: each case is scored once, whatever the number of processes.
         return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world_size))

@@ -13,6 +13,7 @@ from torch.utils.data import Dataset, Sampler
 
 from segexp.data.augmentation.augment import Augment
 from segexp.data.case import Case
+from segexp.data.declared import Sampling
 from segexp.data.prepared import Prepared, spacing_of, target_of, target_tensor
 from segexp.data.regions import Regions
 from segexp.data.resample import resize_image
@@ -25,13 +26,10 @@ class PatchDataset(Dataset):
 
     Args:
         cases: Training cases.
-        patch_size: Pixels per axis.
-        augment: Applied to image, mask and weight map together.
-        seed: Of the run.
-        mirror_margin: Pixels by which a patch may reach beyond the case, mirrored; "auto" = as many as it needs to fit.
-        foreground_share: Chance that a patch is centred on a foreground pixel, of a class drawn evenly among those that
-            the case has, instead of anywhere.
-        context: Neighbouring slices on each side as further channels.
+        sampling: Size of a patch, and where it may lie.
+        augment: Augmentation, applied to image, mask and weight map together.
+        seed: Seed of the run.
+        context: Number of neighboring slices on each side as further channels.
         regions: Overlapping regions as targets, name -> classes; None = the classes.
 
     Raises:
@@ -41,17 +39,20 @@ class PatchDataset(Dataset):
     def __init__(
         self,
         cases: Sequence[Prepared],
-        patch_size: Sequence[int],
+        sampling: Sampling,
         augment: Augment,
         seed: int = 0,
-        mirror_margin: int | str = 0,
-        foreground_share: float = 0.0,
         context: int = 0,
         regions: Regions | None = None,
     ) -> None:
+        self.cases = list(cases)
+        self.patch_size = tuple(sampling.patch_size)
+        self.mirror_margin = sampling.mirror_margin
+        self.foreground_fraction = sampling.foreground_fraction
+        self.augment = augment
+        self.seed = seed
+        self.context = context
         self.regions = regions
-        self.cases, self.patch_size, self.augment, self.seed = list(cases), tuple(patch_size), augment, seed
-        self.mirror_margin, self.foreground_share, self.context = mirror_margin, foreground_share, context
         self._spans = [self._span(prepared.case) for prepared in self.cases]
         small = [
             p.case for p, span in zip(self.cases, self._spans, strict=True) if any(low > high for low, high in span)
@@ -59,8 +60,8 @@ class PatchDataset(Dataset):
         if small:
             sizes = ", ".join(f"{c.name} {c.image.shape[1:]}" for c in small[:10])
             raise ValueError(
-                f"{len(small)} of {len(self.cases)} training cases are smaller than data.patch_size="
-                f"{list(self.patch_size)}: {sizes}; take smaller patches, or data.mirror_margin=auto"
+                f"{len(small)} of {len(self.cases)} training cases are smaller than data.sampling.patch_size="
+                f"{list(self.patch_size)}: {sizes}; take smaller patches, or data.sampling.mirror_margin=auto"
             )
 
     def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
@@ -94,7 +95,7 @@ class PatchDataset(Dataset):
 
     def _corner(self, prepared: Prepared, span: list[tuple[int, int]], rng: np.random.Generator) -> list[int]:
         """Draw where the patch begins: anywhere, or centred on a foreground pixel as far as the span allows."""
-        if self.foreground_share and rng.random() < self.foreground_share and prepared.spots:
+        if self.foreground_fraction and rng.random() < self.foreground_fraction and prepared.spots:
             spots = prepared.spots[rng.integers(len(prepared.spots))]
             sides = (1,) * (len(span) - len(self.patch_size)) + self.patch_size
             begin = spots[rng.integers(len(spots))] - np.array(sides) // 2
@@ -176,10 +177,13 @@ class PatchSampler(Sampler[list[tuple[int, int]]]):
     def __init__(self, patches: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
         if batch_size % world_size:
             raise ValueError(
-                f"data.batch_size={batch_size} is the batch over all {world_size} processes: make it a multiple of that"
+                f"data.sampling.batch_size={batch_size} is the batch over all {world_size} processes: "
+                "make it a multiple of that"
             )
         if patches < batch_size:
-            raise ValueError(f"data.patches_per_epoch={patches} must be at least data.batch_size={batch_size}")
+            raise ValueError(
+                f"data.sampling.patches_per_epoch={patches} must be at least data.sampling.batch_size={batch_size}"
+            )
         self.patches, self.batch_size, self.rank, self.world_size = patches, batch_size, rank, world_size
         self.epoch = 0
 

@@ -11,7 +11,6 @@ from segexp.data.intensity.rules import Intensity, IntensityRule
 from segexp.data.regions import Regions, region_target
 
 WeightMap = Callable[[np.ndarray], np.ndarray]
-UNITS = ("px", "mm")
 SPOTS = 2000  # foreground positions remembered per case and class
 
 

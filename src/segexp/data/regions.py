@@ -43,8 +43,8 @@ def require_regions(regions: object, class_names: Sequence[str]) -> None:
         return
     if not isinstance(regions, Mapping) or not regions:
         raise ValueError(
-            f"data.regions={regions!r} must give names their classes, such as {{tissue: [1, 2], organelle: [2]}}, "
-            "or be null"
+            f"data.labels.regions={regions!r} must give names their classes, such as "
+            "{tissue: [1, 2], organelle: [2]}, or be null"
         )
     for name, classes in regions.items():
         _require_region(name, classes, class_names)
@@ -52,21 +52,22 @@ def require_regions(regions: object, class_names: Sequence[str]) -> None:
 
 def _require_region(name: object, classes: object, class_names: Sequence[str]) -> None:
     if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"data.regions has a region called {name!r}: give it a name of letters")
+        raise ValueError(f"data.labels.regions has a region called {name!r}: give it a name of letters")
     if not isinstance(classes, Sequence) or isinstance(classes, str) or not classes:
-        raise ValueError(f"data.regions.{name}={classes!r} must list the classes of the region, such as [1, 2]")
+        raise ValueError(f"data.labels.regions.{name}={classes!r} must list the classes of the region, such as [1, 2]")
     for label in classes:
         if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < len(class_names):
             named = ", ".join(f"{i} {known}" for i, known in enumerate(class_names))
             raise ValueError(
-                f"data.regions.{name}={list(classes)}: there is no class {label!r}; give indices of {named}"
+                f"data.labels.regions.{name}={list(classes)}: there is no class {label!r}; give indices of {named}"
             )
     if 0 in classes:
         raise ValueError(
-            f"data.regions.{name}={list(classes)} holds class 0, the background, which lies in no region: leave it out"
+            f"data.labels.regions.{name}={list(classes)} holds class 0, the background, which lies in no region: "
+            "leave it out"
         )
     if len(set(classes)) < len(classes):
-        raise ValueError(f"data.regions.{name}={list(classes)} names a class twice: once is enough")
+        raise ValueError(f"data.labels.regions.{name}={list(classes)} names a class twice: once is enough")
 
 
 def pixel_counts(labels: np.ndarray, num_classes: int, regions: Regions | None) -> np.ndarray:

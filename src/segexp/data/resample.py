@@ -37,7 +37,8 @@ def resample(case: Case, spacing: Sequence[float]) -> Case:
     if case.spacing_unit == "px" or len(case.spacing) != len(spacing):
         raise ValueError(
             f"case {case.name} has a spacing of {list(case.spacing)} {case.spacing_unit}, so it cannot be brought to "
-            f"data.spacing={list(spacing)}: give the source the true spacing, or leave data.spacing=null"
+            f"data.geometry.spacing={list(spacing)}: give the source the true spacing, or leave "
+            "data.geometry.spacing=null"
         )
     shape = case.image.shape[1:]
     size = tuple(max(1, round(n * s / t)) for n, s, t in zip(shape, case.spacing, spacing, strict=True))

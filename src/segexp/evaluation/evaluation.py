@@ -129,9 +129,9 @@ class Evaluation:
         What was chosen on validation cases holds; only the run's own validation cases choose once more, the same.
         """
         cuts = [cut_of(metric, self.chosen) for metric in self.task.metrics]
-        predictions = Predictions(self.data.regions is not None, cuts)
+        predictions = Predictions(self.data.labels.regions is not None, cuts)
         trainer = self._trainer(predictions)
-        dataset = CaseDataset(self.data.cases(side), self.data.regions, self.data.distance_unit)
+        dataset = CaseDataset(self.data.cases(side), self.data.labels.regions, self.data.geometry.distance_unit)
         loader = DataLoader(dataset, batch_size=1)
         if side == "val" and self.own_validation:
             trainer.validate(self.task, dataloaders=loader, verbose=False)

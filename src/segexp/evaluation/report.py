@@ -33,11 +33,11 @@ def observers(task: Task, data: DataModule, side: str) -> dict[str, dict[str, fl
     """Score further human observers, where all cases of a side have them, against the truth: the human reference."""
     cases = [prepared.own for prepared in data.cases(side)]
     names = set.intersection(*(set(case.others) for case in cases))
-    truths = [target_tensor(target_of(case), data.regions) for case in cases]
-    others = {name: [target_tensor(case.others[name], data.regions) for case in cases] for name in sorted(names)}
-    spacings = [spacing_of(case, data.distance_unit) for case in cases]
+    truths = [target_tensor(target_of(case), data.labels.regions) for case in cases]
+    others = {name: [target_tensor(case.others[name], data.labels.regions) for case in cases] for name in sorted(names)}
+    spacings = [spacing_of(case, data.geometry.distance_unit) for case in cases]
     return {
-        name: score_observer(task.metrics, truths, labels, spacings, data.num_classes)
+        name: score_observer(task.metrics, truths, labels, spacings, data.labels.num_classes)
         for name, labels in others.items()
     }
 

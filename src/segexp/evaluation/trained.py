@@ -25,7 +25,8 @@ from segexp.training.task import Task
 
 SEARCH_OPTIONS = ("--config-dir", "-cd")
 LEFT_OUT = ("hydra", "paths", "name", "resume", "callbacks", "logger", "sweep", "data.cache")  # of the run's overrides
-OF_THE_NETWORK = ("model", "data.intensity", "data/intensity", "data.context", "data.slice_axis", "data.spatial_dims")
+GEOMETRY = ("data.geometry.context", "data.geometry.slice_axis", "data.geometry.spatial_dims")
+OF_THE_NETWORK = ("model", "data.intensity", "data/intensity", *GEOMETRY)
 BUILT = ("data", "model", "loss", "metrics", "optimizer", "scheduler", "inference", "performance", "deep_supervision")
 TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([\w.]+)")
 
@@ -93,7 +94,7 @@ def compose_again(run: Trained, words: Sequence[str], folder: Path) -> dict[str,
     """
     search, overrides = _search_path(words)
     for word in overrides:
-        if any(_within(key_of(word), key) for key in (*OF_THE_NETWORK, "data.spacing")):
+        if any(_within(key_of(word), key) for key in (*OF_THE_NETWORK, "data.geometry.spacing")):
             raise ValueError(f"{word}: that belongs to the trained network and cannot be changed; leave it out")
     stored = [word for word in run.record["overrides"] if not any(_within(key_of(word), key) for key in LEFT_OUT)]
     if changes_data(overrides):
@@ -116,12 +117,10 @@ def changes_data(words: Sequence[str]) -> bool:
 
 def _facts(description: ModelDescription) -> list[str]:
     """What a network needs of its data, as overrides; spacing and intensity are set when the data are built."""
-    facts = [
-        f"data.{key}={getattr(description, key)}" for key in ("context", "slice_axis", "spatial_dims", "patch_size")
-    ]
+    facts = [f"{key}={getattr(description, key.rpartition('.')[2])}" for key in (*GEOMETRY, "data.sampling.patch_size")]
     if description.regions is not None:
         regions = ",".join(f"{name}: {classes}" for name, classes in description.regions.items())
-        facts.append(f"data.regions={{{regions}}}")
+        facts.append(f"data.labels.regions={{{regions}}}")
     return facts
 
 
@@ -177,14 +176,18 @@ def build_again(config: dict[str, Any], run: Trained) -> tuple[DataModule, Task]
         ValueError: Network, classes or channels are not those of the run.
     """
     description = run.description
-    data_node = config["data"] | {"spacing": description.spacing, "foreground_share": 0.0}
+    data_node = config["data"] | {
+        "geometry": config["data"]["geometry"] | {"spacing": description.spacing},
+        "sampling": config["data"]["sampling"] | {"foreground_fraction": 0.0},
+    }
     model = config["model"] | {key: value for key, value in description.model.items() if key in config["model"]}
     config = config | {"data": data_node, "model": model, "augment": None, "weight_map": None}
     data = build_data(config)
     data.intensity = rule_from(description.intensity)
-    for key in ("class_names", "channels", "regions"):
-        have = getattr(data.description(), key)
-        trained_with = getattr(description, key)
+    for key in ("labels.class_names", "channels", "labels.regions"):
+        fact = key.rpartition(".")[2]
+        have = getattr(data.description(), fact)
+        trained_with = getattr(description, fact)
         if have != trained_with:
             raise ValueError(
                 f"data.{key}={have}, but the network was trained with {trained_with}: choose data of the same classes, "

@@ -119,7 +119,7 @@ def _check(spatial_dims: int, decoder: str, depth: int, **given: object) -> None
     if spatial_dims != 2:
         raise ValueError(
             f"spatial_dims={spatial_dims!r}: pretrained encoders are for images alone: "
-            "take model=unet_3d, or slices of the volume (data.spatial_dims=2)"
+            "take model=unet_3d, or slices of the volume (data.geometry.spatial_dims=2)"
         )
     require_choice("decoder", decoder, DECODERS)
     for name in ("in_channels", "num_classes", "base_channels"):

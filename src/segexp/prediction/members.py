@@ -159,7 +159,7 @@ def require_same(descriptions: Sequence[ModelDescription]) -> None:
         if not _near(first.spacing, other.spacing):
             raise ValueError(
                 f"model {number} works at spacing={other.spacing} and model 1 at {first.spacing}: train them with the "
-                "same data.spacing to average them"
+                "same data.geometry.spacing to average them"
             )
 
 

@@ -16,9 +16,9 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record, SplitName
 from segexp.runs.results import Results
 
-REPLICATE_KEYS = ("seed", "data.fold")  # runs that differ in these alone repeat one experiment
+REPLICATE_KEYS = ("seed", "data.split.fold")  # runs that differ in these alone repeat one experiment
 BOOKKEEPING = (  # what changes no figure
-    *("paths", "name", "resume", "logger", "data.num_workers", "data.cache", "trainer.enable_progress_bar"),
+    *("paths", "name", "resume", "logger", "data.sampling.num_workers", "data.cache", "trainer.enable_progress_bar"),
     *("trainer.log_every_n_steps", "callbacks.table", "callbacks.panels", "callbacks.progress", "callbacks.curves"),
     *("callbacks.overview", "callbacks.learning_rate"),
 )
@@ -73,7 +73,7 @@ class Run:
     @property
     def replicate(self) -> tuple[Any, Any]:
         """Seed and fold."""
-        return self.config.get("seed"), self.config.get("data.fold")
+        return self.config.get("seed"), self.config.get("data.split.fold")
 
     @property
     def side(self) -> SplitName:

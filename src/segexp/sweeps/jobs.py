@@ -96,7 +96,7 @@ def with_replicates(
     Raises:
         ValueError: A seed or fold is not an integer, or stands both among the words and in ``seeds`` or ``folds``.
     """
-    axes = {"seed": seeds, "data.fold": folds}
+    axes = {"seed": seeds, "data.split.fold": folds}
     for key, values in axes.items():
         for value in values or ():
             require_at_least(f"sweep.{'seeds' if key == 'seed' else 'folds'}", value, 0, integer=True)

@@ -13,7 +13,7 @@ from optuna.trial import FrozenTrial, Trial
 from segexp.sweeps.jobs import job_overrides
 
 Space = dict[str, BaseDistribution]
-REPLICATES = {"seed": "sweep.seeds", "data.fold": "sweep.folds"}
+REPLICATES = {"seed": "sweep.seeds", "data.split.fold": "sweep.folds"}
 
 
 def read_space(words: Iterable[str]) -> tuple[Space, list[str]]:

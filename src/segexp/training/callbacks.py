@@ -32,7 +32,7 @@ class EpochTable(Callback):
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row of this epoch."""
         seconds = max(self._trained - self._started, 1e-9)
-        rate = trainer.num_training_batches * trainer.datamodule.batch_size / seconds  # type: ignore[attr-defined]
+        rate = trainer.num_training_batches * trainer.datamodule.sampling.batch_size / seconds  # type: ignore[attr-defined]
         pl_module.log("train/patches_per_second", rate, rank_zero_only=True)
         if not trainer.is_global_zero:
             return

@@ -47,7 +47,7 @@ class Footprint:
             return None
         return (
             f"the receptive field of {self.receptive_field} px exceeds the patch of {_times(self.patch)} px: what lies "
-            "farther off is padding in training; a larger data.patch_size lets the network use it, a smaller "
+            "farther off is padding in training; a larger data.sampling.patch_size lets the network use it, a smaller "
             "model.depth saves it"
         )
 

@@ -94,13 +94,13 @@ def random_patches(data: DataModule, count: int) -> Batch:
         image (B, C, *P), target (B, *P) or (B, R, *P) of regions, weight (B, *P) where the loss wants one.
     """
     rng = np.random.default_rng(0)
-    labels = [rng.integers(data.num_classes, size=data.patch_size) for _ in range(count)]
+    labels = [rng.integers(data.labels.num_classes, size=data.sampling.patch_size) for _ in range(count)]
     batch: Batch = {
-        "image": torch.randn(count, data.channels * (2 * data.context + 1), *data.patch_size),
-        "target": torch.stack([target_tensor(label, data.regions) for label in labels]),
+        "image": torch.randn(count, data.channels * (2 * data.geometry.context + 1), *data.sampling.patch_size),
+        "target": torch.stack([target_tensor(label, data.labels.regions) for label in labels]),
     }
     if data.weight_map is not None:
-        batch["weight"] = torch.ones(count, *data.patch_size)
+        batch["weight"] = torch.ones(count, *data.sampling.patch_size)
     return batch
 
 

@@ -13,14 +13,14 @@ GROUPS = ("augment", "data", "loss", "model", "optimizer", "scheduler")
 NODES = ("model", "optimizer")
 FURTHER_GROUPS = ("data/intensity", "inference")
 FURTHER_KEYS = (
-    "data.batch_size",
-    "data.patch_size",
-    "data.patches_per_epoch",
-    "data.foreground_share",
-    "data.context",
-    "data.spacing",
-    "data.fold",
-    "data.train_fraction",
+    "data.sampling.batch_size",
+    "data.sampling.patch_size",
+    "data.sampling.patches_per_epoch",
+    "data.sampling.foreground_fraction",
+    "data.geometry.context",
+    "data.geometry.spacing",
+    "data.split.fold",
+    "data.split.train_fraction",
     "trainer.max_epochs",
     "trainer.precision",
 )
@@ -56,8 +56,7 @@ def hyperparameters(
         params |= {f"{node}.{key}": value for key, value in (config.get(node) or {}).items() if key[0] != "_"}
     params |= {f"run.{name.rpartition('/')[2]}": choices[name] for name in FURTHER_GROUPS if choices.get(name)}
     for key in FURTHER_KEYS:
-        node, _, name = key.partition(".")
-        params[f"run.{name}"] = config[node].get(name)
+        params[f"run.{key.rpartition('.')[2]}"] = _value(config, key)
     params |= _overridden(config, choices, overrides)
     params["seed"] = config["seed"]
     return {key: _plain(value) for key, value in params.items() if value is not None}
@@ -71,11 +70,15 @@ def _overridden(config: dict[str, Any], choices: dict[str, str], overrides: Iter
         shown = key in (*GROUPS, *FURTHER_GROUPS, *FURTHER_KEYS) or node in NODES
         if shown or any(f"{key}.".startswith(f"{no}.") for no in NO_SETTINGS):
             continue
-        value: Any = config
-        for name in key.split("."):
-            value = value.get(name) if isinstance(value, dict) else None
-        found[f"run.{rest if node == 'data' and rest else key}"] = choices.get(key, value)
+        found[f"run.{rest if node == 'data' and rest else key}"] = choices.get(key, _value(config, key))
     return found
+
+
+def _value(config: dict[str, Any], key: str) -> Any:
+    value: Any = config
+    for name in key.split("."):
+        value = value.get(name) if isinstance(value, dict) else None
+    return value
 
 
 def _plain(value: Any) -> bool | int | float | str:

@@ -179,4 +179,4 @@ class Overview(Callback):
 def _foreground(trainer: pl.Trainer) -> list[str]:
     """Names of the regions that are learnt, else of the classes but the background."""
     data = trainer.datamodule  # type: ignore[attr-defined]
-    return list(data.class_names[1:] if data.regions is None else data.regions)
+    return list(data.labels.class_names[1:] if data.labels.regions is None else data.labels.regions)

@@ -143,7 +143,7 @@ def test_classes_that_training_does_not_have():
     assert [one.sentence for one in result.of("warning")] == [
         "no training case has spore (class 2), but case_2 have it: change data.split so that training sees it",
         "no training case has virus (class 3), nor any other: check the values of the masks, or take it out of "
-        "data.class_names",
+        "data.labels.class_names",
     ]
 
 

@@ -111,7 +111,7 @@ def test_a_turn_of_an_oblong_patch_is_refused():
     import albumentations as A
 
     image, mask = scene(32, 64)
-    with pytest.raises(ValueError, match="make the last two lengths of data.patch_size equal"):
+    with pytest.raises(ValueError, match="make the last two lengths of data.sampling.patch_size equal"):
         Augment([A.Transpose(p=1)])(image, mask, None, np.random.default_rng(0))
 
 

@@ -275,7 +275,7 @@ def test_labels_must_be_whole_and_have_one_channel(tmp_path):
     np.testing.assert_array_equal(labels.array[0], whole.T)
     for wrong in (0.5, np.nan):
         whole[0, 0, 0] = wrong
-        with pytest.raises(ValueError, match=r"half\.nii hold fractions: save class numbers as whole"):
+        with pytest.raises(ValueError, match=r"half\.nii hold fractions: save class numbers as integers"):
             read_labels(save_nifti(tmp_path / "half.nii", whole, np.eye(4)))
     with pytest.raises(ValueError, match=r"two\.nii have 2 channels"):
         read_labels(save_nifti(tmp_path / "two.nii", np.zeros((2, 2, 2, 2), np.uint8), np.eye(4)))

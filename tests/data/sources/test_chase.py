@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hydra.utils import instantiate
 from PIL import Image
 from scipy.spatial import distance
 from skimage.draw import disk
@@ -63,11 +64,11 @@ def test_group_is_the_child(root):
 
 def test_default_split_keeps_children_whole():
     config = plain(compose(["data=chase", "name=test"], run_dir="unused"))["data"]
-    split = make_split(Chase("nowhere").entries(), **config["split"])
+    split = make_split(Chase("nowhere").entries(), instantiate(config["split"]))
     assert split.train == tuple(NAMES[:16])
     assert split.val == tuple(NAMES[16:20])
     assert split.test == tuple(NAMES[20:])
-    assert len(config["class_names"]) == config["num_classes"]
+    assert len(config["labels"]["class_names"]) == config["labels"]["num_classes"]
 
 
 def test_field_of_view_is_the_largest_region_without_holes():

@@ -191,7 +191,7 @@ def test_facts_of_both_layouts(msd, nnunet):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"background": 0, "whole": [1, 2]}, r"gives 'whole' the region \[1, 2\]: .*set data\.regions"),
+        ({"background": 0, "whole": [1, 2]}, r"gives 'whole' the region \[1, 2\]: .*set data\.labels\.regions"),
         ({"0": "background", "2": "tumour"}, r"labels 0, 2 in .*dataset\.json are not 0, 1, 2, …: give data\.source"),
         ({"background": 0, "air": 0}, r"has 'air': 0 among its labels: each needs a name and a number of its own"),
         ({"background": "zero"}, r"has 'background': 'zero' among its labels"),
@@ -215,8 +215,8 @@ def test_facts_that_lack(nnunet):
 def test_facts_reach_the_configuration(option, nnunet):
     root = nnunet()
     config = plain(compose([f"data={option}", f"data.source.root={root}", "name=test"], run_dir="unused"))
-    assert (config["data"]["channels"], config["data"]["num_classes"]) == (2, 2)
-    assert config["data"]["class_names"] == ["background", "cord"]
+    assert (config["data"]["channels"], config["data"]["labels"]["num_classes"]) == (2, 2)
+    assert config["data"]["labels"]["class_names"] == ["background", "cord"]
     assert (config["model"]["in_channels"], config["model"]["num_classes"]) == (2, 2)
 
 
@@ -241,5 +241,5 @@ def test_the_real_hippocampi():
         assert (case.orientation, case.spacing, set(case.facts["mask_values"])) == ("RAS", (1.0,) * 3, {0, 1, 2})
     assert case.facts["mask_dtype"] == "float32"
     config = plain(compose(["data=hippocampus", "model=unet_3d", "name=test"], run_dir="unused"))
-    assert config["data"]["num_classes"] == dataset_fact(root, "num_classes")
-    assert config["data"]["class_names"] == [name.lower() for name in dataset_fact(root, "class_names")]
+    assert config["data"]["labels"]["num_classes"] == dataset_fact(root, "num_classes")
+    assert config["data"]["labels"]["class_names"] == [name.lower() for name in dataset_fact(root, "class_names")]

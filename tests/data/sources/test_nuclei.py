@@ -149,7 +149,7 @@ def test_what_is_refused(root):
 def test_classes_of_the_configuration_are_those_of_the_source(root, option):
     config = plain(compose([f"data={option}", "name=test"], run_dir="unused"))["data"]
     case = Nuclei(root, config["source"]["border_width"]).read("b2")
-    assert case.target.max() + 1 == config["num_classes"] == len(config["class_names"])
+    assert case.target.max() + 1 == config["labels"]["num_classes"] == len(config["labels"]["class_names"])
     assert config["channels"] == len(case.image)
 
 

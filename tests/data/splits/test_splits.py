@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from sklearn.model_selection import KFold
 
 from segexp.data.case import Entry
-from segexp.data.splits import Split, make_split
+from segexp.data.splits import Split, SplitSettings, make_split
 
 NAMES = [f"slice_{i:02d}" for i in range(30)]
 STACK = [Entry(name) for name in NAMES]
@@ -22,6 +22,10 @@ SHARES = st.floats(0.02, 0.3)
 
 def positions(side):
     return [NAMES.index(name) for name in side]
+
+
+def split_of(entries, *arguments, **keywords):
+    return make_split(entries, SplitSettings(*arguments, **keywords))
 
 
 def everyone(split):
@@ -51,21 +55,21 @@ def kinds(entries, names):
 
 
 def test_positions_give_the_challenge_split():
-    split = make_split(STACK, val="20-23", test="24-29")
+    split = split_of(STACK, val="20-23", test="24-29")
     assert positions(split.train) == list(range(20))
     assert positions(split.val) == [20, 21, 22, 23]
     assert positions(split.test) == [24, 25, 26, 27, 28, 29]
 
 
 def test_shares_are_contiguous_blocks_from_the_end():
-    split = make_split(STACK, val=0.2, test=0.1)
+    split = split_of(STACK, val=0.2, test=0.1)
     assert positions(split.test) == [27, 28, 29]
     assert positions(split.val) == [21, 22, 23, 24, 25, 26]
     assert positions(split.train) == list(range(21))
 
 
 def test_no_test_cases_and_single_positions():
-    split = make_split(STACK, val="3,7-8", test=0)
+    split = split_of(STACK, val="3,7-8", test=0)
     assert positions(split.val) == [3, 7, 8]
     assert split.test == ()
     assert len(split.train) == 27
@@ -73,7 +77,7 @@ def test_no_test_cases_and_single_positions():
 
 @pytest.mark.parametrize("fold", range(5))
 def test_contiguous_folds_partition_the_cases(fold):
-    split = make_split(STACK, val="20-23", fold=fold)
+    split = split_of(STACK, val="20-23", fold=fold)
     assert positions(split.test) == list(range(6 * fold, 6 * fold + 6))
     assert len(split.val) == 4
     assert everyone(split) == NAMES
@@ -81,13 +85,13 @@ def test_contiguous_folds_partition_the_cases(fold):
 
 
 def test_last_fold_is_the_holdout_of_isbi():
-    assert make_split(STACK, val="20-23", fold=4) == make_split(STACK, val="20-23", test="24-29")
+    assert split_of(STACK, val="20-23", fold=4) == split_of(STACK, val="20-23", test="24-29")
 
 
 @given(datasets(), SHARES, SHARES, st.integers(0, 3))
 @settings(max_examples=100, deadline=None)
 def test_random_shares_divide_no_group_and_keep_kinds_in_proportion(entries, val, test, seed):
-    split = make_split(entries, "random", val, test, seed)
+    split = split_of(entries, "random", val, test, seed)
     assert everyone(split) == sorted(entry.name for entry in entries)
     require_whole_groups(entries, split)
     sizes = Counter(entry.group or entry.name for entry in entries).values()
@@ -102,7 +106,7 @@ def test_random_shares_divide_no_group_and_keep_kinds_in_proportion(entries, val
 @given(datasets(), st.integers(2, 6), st.integers(0, 3))
 @settings(max_examples=100, deadline=None)
 def test_random_folds_test_every_case_once_in_proportion(entries, folds, seed):
-    splits = [make_split(entries, "random", 0.1, folds=folds, fold=fold, seed=seed) for fold in range(folds)]
+    splits = [split_of(entries, "random", 0.1, folds=folds, fold=fold, seed=seed) for fold in range(folds)]
     assert sorted(name for split in splits for name in split.test) == sorted(entry.name for entry in entries)
     for split in splits:
         assert everyone(split) == sorted(entry.name for entry in entries)
@@ -116,19 +120,19 @@ def test_random_folds_test_every_case_once_in_proportion(entries, folds, seed):
 def test_cases_without_groups_fill_folds_and_shares_exactly():
     entries = [Entry(f"{kind}{i}", stratum=kind) for kind in ("fluo", "colour") for i in range(25)]
     for fold in range(5):
-        assert kinds(entries, make_split(entries, "random", fold=fold).test) == {"fluo": 5, "colour": 5}
-    split = make_split(entries, "random", val=0.2, test=0.2)
+        assert kinds(entries, split_of(entries, "random", fold=fold).test) == {"fluo": 5, "colour": 5}
+    split = split_of(entries, "random", val=0.2, test=0.2)
     assert kinds(entries, split.test) == kinds(entries, split.val) == {"fluo": 5, "colour": 5}
 
 
 @given(datasets(), st.lists(st.floats(0.01, 1.0), min_size=2, max_size=4), st.integers(0, 3))
 @settings(max_examples=60, deadline=None)
 def test_training_fractions_are_nested(entries, fractions, seed):
-    whole = make_split(entries, "random", test=0.2, seed=seed)
+    whole = split_of(entries, "random", test=0.2, seed=seed)
     largest = max(Counter(entry.group or entry.name for entry in entries).values())
     smaller = set()
     for fraction in [*sorted(fractions), 1.0]:
-        split = make_split(entries, "random", test=0.2, seed=seed, train_fraction=fraction)
+        split = split_of(entries, "random", test=0.2, seed=seed, train_fraction=fraction)
         assert (split.val, split.test) == (whole.val, whole.test)
         assert split.train
         assert smaller <= set(split.train) <= set(whole.train)
@@ -142,25 +146,25 @@ def test_a_training_fraction_keeps_kinds_in_proportion():
     entries = [Entry(f"{kind}{i}", stratum=kind) for kind, n in (("a", 80), ("b", 20)) for i in range(n)]
     entries += [Entry("val", side="val")]
     entries = [Entry(entry.name, stratum=entry.stratum, side=entry.side or "train") for entry in entries]
-    split = make_split(entries, "prescribed", train_fraction=0.1)
+    split = split_of(entries, "prescribed", train_fraction=0.1)
     assert kinds(entries, split.train) == {"a": 8, "b": 2}
 
 
 def test_seeds_differ_and_the_order_of_entries_does_not_matter():
-    one, other = make_split(EYES, "random", test=0.3), make_split(EYES, "random", test=0.3, seed=1)
+    one, other = split_of(EYES, "random", test=0.3), split_of(EYES, "random", test=0.3, seed=1)
     assert one != other
-    turned = make_split(EYES[::-1], "random", test=0.3)
+    turned = split_of(EYES[::-1], "random", test=0.3)
     assert {side: sorted(names) for side, names in vars(turned).items()} == {
         side: sorted(names) for side, names in vars(one).items()
     }
 
 
 def test_a_draw_is_the_same_for_ever():
-    split = make_split(EYES, "random", val=0.15, test=0.3, seed=7, train_fraction=0.5)
+    split = split_of(EYES, "random", val=0.15, test=0.3, seed=7, train_fraction=0.5)
     children = {side: sorted({name[6:8] for name in names}) for side, names in vars(split).items()}
     assert children == {"train": ["01", "04", "05", "14"], "val": ["02", "10"], "test": ["03", "06", "09", "11"]}
     kinds = [Entry(f"c{i}", stratum="abc"[i % 3]) for i in range(12)]
-    assert make_split(kinds, "random", fold=1, folds=4).test == ("c7", "c9", "c11")
+    assert split_of(kinds, "random", fold=1, folds=4).test == ("c7", "c9", "c11")
 
 
 @pytest.mark.parametrize("fold", range(5))
@@ -171,20 +175,20 @@ def test_nnunet_folds_are_those_of_scikit_learn(fold, tmp_path):
         {side: [names[i] for i in part] for side, part in zip(("train", "val"), parts, strict=True)}
         for parts in KFold(n_splits=5, shuffle=True, random_state=12345).split(names)
     ]
-    split = make_split(entries, "nnunet", val=0.25, fold=fold)
+    split = split_of(entries, "nnunet", val=0.25, fold=fold)
     assert sorted(split.test) == folds[fold]["val"]
     assert sorted([*split.train, *split.val]) == folds[fold]["train"]
     assert abs(len(split.val) - 0.25 * len(folds[fold]["train"])) <= 0.5
     assert [entry.name for entry in entries if entry.name in split.test] == list(split.test)
     (tmp_path / "splits_final.json").write_text(json.dumps(folds))
-    assert make_split(entries, "list", val=0.25, fold=fold, lists=tmp_path / "splits_final.json") == split
+    assert split_of(entries, "list", val=0.25, fold=fold, lists=tmp_path / "splits_final.json") == split
 
 
 @pytest.mark.skipif("SEGEXP_DATA_DIR" not in os.environ, reason="SEGEXP_DATA_DIR is not set: no real data")
 def test_nnunet_folds_of_the_hippocampus():
     folder = Path(os.environ["SEGEXP_DATA_DIR"]) / "Task04_Hippocampus" / "labelsTr"
     entries = [Entry(path.name.removesuffix(".nii.gz")) for path in sorted(folder.glob("*.nii.gz"))]
-    splits = [make_split(entries, "nnunet", fold=fold) for fold in range(5)]
+    splits = [split_of(entries, "nnunet", fold=fold) for fold in range(5)]
     assert [len(split.test) for split in splits] == [52] * 5
     assert [len(split.val) for split in splits] == [42] * 5  # a fifth of the other 208
     # What people find in nnU-Net's own folder fold_0/validation of this data set.
@@ -193,12 +197,12 @@ def test_nnunet_folds_of_the_hippocampus():
 
 def test_prescribed_sides_are_followed_and_val_is_taken_from_train():
     entries = [Entry(f"c{i}", side="train" if i < 20 else "test") for i in range(28)]
-    split = make_split(entries, "prescribed", val=0.1)
+    split = split_of(entries, "prescribed", val=0.1)
     assert split.test == tuple(f"c{i}" for i in range(20, 28))
     assert len(split.val) == 2
     assert set(split.val) | set(split.train) == {f"c{i}" for i in range(20)}
     own = [Entry(f"c{i}", side=side) for i, side in enumerate(["train", "val", "train", "test"])]
-    assert make_split(own, "prescribed") == Split(("c0", "c2"), ("c1",), ("c3",))
+    assert split_of(own, "prescribed") == Split(("c0", "c2"), ("c1",), ("c3",))
 
 
 @pytest.mark.parametrize("form", ["mapping", "json", "yaml"])
@@ -206,13 +210,13 @@ def test_listed_sides(form, tmp_path):
     lists = {"train": NAMES[:10], "val": NAMES[12:14], "test": NAMES[20:]}
     path = tmp_path / f"lists.{form}"
     path.write_text(yaml.safe_dump(lists) if form == "yaml" else json.dumps(lists))
-    split = make_split(STACK, "list", lists=lists if form == "mapping" else str(path))
+    split = split_of(STACK, "list", lists=lists if form == "mapping" else str(path))
     assert split == Split(tuple(NAMES[:10]), tuple(NAMES[12:14]), tuple(NAMES[20:]))
 
 
 def test_listed_folds_with_three_sides_stay_as_they_are():
     folds = [{"train": NAMES[:5], "val": NAMES[5:6], "test": NAMES[6:]}, {"train": [], "val": []}]
-    assert make_split(STACK, "list", fold=0, lists=folds).val == (NAMES[5],)
+    assert split_of(STACK, "list", fold=0, lists=folds).val == (NAMES[5],)
 
 
 @pytest.mark.parametrize(
@@ -225,16 +229,16 @@ def test_listed_folds_with_three_sides_stay_as_they_are():
         ({"val": 0, "test": 0.2}, "leaves none for val"),
         ({"val": "0-29"}, "leaves none for train"),
         ({"val": 0.9, "test": 0.5}, "leaves none for train"),
-        ({"fold": 5}, "data.fold=5: 30 cases have folds 0 to 4"),
+        ({"fold": 5}, "data.split.fold=5: 30 cases have folds 0 to 4"),
         ({"fold": 0, "folds": 31}, "have folds 0 to 29"),
         ({"method": "randon"}, "data.split.method='randon' .*did you mean 'random'"),
         ({"method": "random", "val": "20-23"}, "data.split.val='20-23' must be a share"),
         ({"method": "random", "val": 0.6, "test": 0.5}, "leaves none for train"),
         ({"method": "random", "seed": -1}, "data.split.seed=-1"),
-        ({"method": "nnunet"}, "data.fold=None of data.folds=5 .* set data.fold to 0, 1, 2, 3 or 4"),
-        ({"method": "nnunet", "fold": 0, "folds": 10}, "data.folds=10"),
+        ({"method": "nnunet"}, "data.split.fold=None of data.split.folds=5 .* set data.split.fold to 0, 1, 2, 3 or 4"),
+        ({"method": "nnunet", "fold": 0, "folds": 10}, "data.split.folds=10"),
         ({"method": "prescribed"}, "prescribes no side .* for slice_00, slice_01, .* and 20 more"),
-        ({"method": "prescribed", "fold": 1}, "set data.fold=null"),
+        ({"method": "prescribed", "fold": 1}, "set data.split.fold=null"),
         ({"method": "list"}, "set both or neither"),
         ({"lists": {"train": NAMES}}, "data.split.method=list \\(now contiguous\\)"),
         ({"method": "list", "lists": {"train": ["slice_1"]}}, "train has 'slice_1', no case \\(did you mean 'slice_"),
@@ -242,27 +246,27 @@ def test_listed_folds_with_three_sides_stay_as_they_are():
         ({"method": "list", "lists": {"train": "slice_01"}}, "must be a list of cases"),
         ({"method": "list", "lists": {"trian": NAMES}}, "did you mean 'train'"),
         ({"method": "list", "lists": {"train": NAMES, "test": NAMES[:1]}}, "slice_00 stands in train and in test"),
-        ({"method": "list", "lists": {"train": NAMES}, "fold": 0}, "has no folds: set data.fold=null"),
-        ({"method": "list", "lists": [{"train": NAMES}]}, "data.fold, of the 1 folds in data.split.lists,=None"),
+        ({"method": "list", "lists": {"train": NAMES}, "fold": 0}, "has no folds: set data.split.fold=null"),
+        ({"method": "list", "lists": [{"train": NAMES}]}, "data.split.fold, of the 1 folds in data.split.lists,=None"),
         ({"method": "list", "lists": [7], "fold": 0}, "must be {train"),
         ({"method": "list", "lists": {"val": NAMES}}, "leaves none for train"),
-        ({"train_fraction": 0}, "data.train_fraction=0 must be a number above 0 and at most 1"),
-        ({"train_fraction": 1.1}, "data.train_fraction=1.1"),
-        ({"train_fraction": float("nan")}, "data.train_fraction=nan"),
+        ({"train_fraction": 0}, "data.split.train_fraction=0 must be a number above 0 and at most 1"),
+        ({"train_fraction": 1.1}, "data.split.train_fraction=1.1"),
+        ({"train_fraction": float("nan")}, "data.split.train_fraction=nan"),
     ],
 )
 def test_impossible_splits_name_the_key(arguments, words):
     with pytest.raises(ValueError, match=words):
-        make_split(STACK, **arguments)
+        split_of(STACK, **arguments)
 
 
 def test_a_file_of_lists_that_is_missing_or_broken_is_named(tmp_path):
     with pytest.raises(FileNotFoundError, match="data.split.lists=.*no.json is not a file"):
-        make_split(STACK, "list", lists=tmp_path / "no.json")
+        split_of(STACK, "list", lists=tmp_path / "no.json")
     for name in ("broken.json", "broken.yaml"):
         (tmp_path / name).write_text("{train: [")
         with pytest.raises(ValueError, match=f"{name} cannot be read"):
-            make_split(STACK, "list", lists=tmp_path / name)
+            split_of(STACK, "list", lists=tmp_path / name)
 
 
 @pytest.mark.parametrize(
@@ -276,18 +280,18 @@ def test_a_file_of_lists_that_is_missing_or_broken_is_named(tmp_path):
 )
 def test_a_group_on_two_sides_is_refused(arguments):
     with pytest.raises(ValueError, match=r"divide groups: \d\d \(Image_\d\d[LR] in .*, Image_\d\d[LR] in .*=random"):
-        make_split(EYES, **arguments)
+        split_of(EYES, **arguments)
 
 
 def test_prescribed_sides_may_not_divide_a_group_either():
     entries = [Entry("a", group="p", side="train"), Entry("b", group="p", side="test"), Entry("c", side="val")]
     with pytest.raises(ValueError, match="p \\(a in train, b in test\\)"):
-        make_split(entries, "prescribed")
+        split_of(entries, "prescribed")
 
 
 def test_too_few_groups_for_folds():
     with pytest.raises(ValueError, match="14 groups have folds 0 to 13"):
-        make_split(EYES, "random", folds=20, fold=0)
+        split_of(EYES, "random", folds=20, fold=0)
 
 
 def test_a_split_refuses_a_case_on_two_sides():

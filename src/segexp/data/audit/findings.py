@@ -103,7 +103,10 @@ def pixel_sizes(seen: Sequence[Measures]) -> Rule:
     if fold[axis] > SPACINGS:
         ends = [seen[int(index)] for index in (sizes[:, axis].argmin(), sizes[:, axis].argmax())]
         shown = " and ".join(f"{times(one.spacing)} {one.unit} in {one.name}" for one in ends)
-        said = f"pixels measure {shown}, {fold[axis]:.3g}-fold apart: bring them to one size with data.spacing=median"
+        said = (
+            f"pixels measure {shown}, {fold[axis]:.3g}-fold apart: "
+            "bring them to one size with data.geometry.spacing=median"
+        )
         yield Finding("warning", "pixel sizes", said, tuple(one.name for one in ends))
 
 

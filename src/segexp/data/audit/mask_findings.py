@@ -38,7 +38,7 @@ def missing_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
         remedy = (
             f"but {some(elsewhere)} have it: change data.split so that training sees it"
             if elsewhere
-            else "nor any other: check the values of the masks, or take it out of data.class_names"
+            else "nor any other: check the values of the masks, or take it out of data.labels.class_names"
         )
         said = f"no training case has {name} (class {label}), {remedy}"
         yield Finding("warning", "classes not in training", said, elsewhere)
@@ -50,7 +50,7 @@ def class_imbalance(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
     if 0 < share < RARE:
         said = (
             f"foreground makes {share:.2%} of the labelled pixels, patches seldom show it: "
-            "data.foreground_share=0.5 centres half of them on it"
+            "data.sampling.foreground_fraction=0.5 centres half of them on it"
         )
         yield Finding("warning", "class imbalance", said)
 

@@ -53,6 +53,6 @@ class Augment:
         if moved_mask.shape != mask.shape:
             raise ValueError(
                 f"an augmentation turned a patch of {mask.shape} into {moved_mask.shape}: "
-                "make the last two lengths of data.patch_size equal, or take another preset"
+                "make the last two lengths of data.sampling.patch_size equal, or take another preset"
             )
         return np.moveaxis(moved_image, -1, 0), moved_mask, moved_weight

@@ -173,7 +173,7 @@ def dataset_fact(root: str | Path, fact: str) -> Any:
     if sorted(names) != list(range(len(names))):
         raise ValueError(
             f"labels {some(sorted(names))} in {root / 'dataset.json'} are not 0, 1, 2, …: give data.source.values, "
-            "data.num_classes and data.class_names"
+            "data.labels.num_classes and data.labels.class_names"
         )
     return len(names) if fact == "num_classes" else [names[label] for label in sorted(names)]
 
@@ -184,7 +184,9 @@ def _labels(root: Path) -> dict[int, str]:
     labels = read_dataset_json(root).get("labels")
     for key, value in labels.items() if isinstance(labels, dict) else ():
         if isinstance(value, list):
-            raise ValueError(f"{path} gives {key!r} the region {value}: list single labels, and set data.regions")
+            raise ValueError(
+                f"{path} gives {key!r} the region {value}: list single labels, and set data.labels.regions"
+            )
         name, label = (key, value) if isinstance(value, int) else (value, key)
         if not str(label).isdecimal() or not isinstance(name, str) or int(label) in found:
             raise ValueError(

@@ -56,12 +56,12 @@ def _loaded(lists: Any) -> Any:
 def _one_split(lists: Any, fold: int | None) -> Mapping[str, Any]:
     """Take the fold of a list of folds."""
     if isinstance(lists, Sequence) and not isinstance(lists, str):
-        require_choice(f"data.fold, of the {len(lists)} folds in data.split.lists,", fold, range(len(lists)))
+        require_choice(f"data.split.fold, of the {len(lists)} folds in data.split.lists,", fold, range(len(lists)))
         lists, fold = lists[fold], None  # type: ignore[index]
         if isinstance(lists, Mapping) and set(lists) == {"train", "val"}:
             lists = {"train": lists["train"], "test": lists["val"]}
     if not isinstance(lists, Mapping):
         raise ValueError("data.split.lists must be {train: [..], val: [..], test: [..]}, or a list of such folds")
     if fold is not None:
-        raise ValueError(f"data.fold={fold}, but data.split.lists has no folds: set data.fold=null")
+        raise ValueError(f"data.split.fold={fold}, but data.split.lists has no folds: set data.split.fold=null")
     return lists

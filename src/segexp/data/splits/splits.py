@@ -12,7 +12,7 @@ from segexp.data.case import Entry
 from segexp.data.files.images import some
 from segexp.data.splits.groups import dealt, drawn, group_count, thinned
 from segexp.data.splits.lists import SIDES, Lists, read_lists
-from segexp.errors import require_at_least, require_choice
+from segexp.errors import require_at_least, require_between, require_choice
 
 
 @dataclass(frozen=True)
@@ -32,138 +32,134 @@ class Split:
             )
         for side in ("train", "val"):
             if not getattr(self, side):
-                raise ValueError(
-                    f"the split of {len(sides)} cases leaves none for {side}: change data.split or data.fold"
-                )
+                raise ValueError(f"the split of {len(sides)} cases leaves none for {side}: change data.split")
 
 
 @dataclass(frozen=True)
-class _Wish:
-    """The arguments of ``make_split`` that the methods read."""
-
-    val: float | int | str
-    test: float | int | str
-    seed: int
-    lists: Lists | None
-    folds: int
-    fold: int | None
-
-
-def make_split(
-    entries: Sequence[Entry],
-    method: str = "contiguous",
-    val: float | int | str = 0.2,
-    test: float | int | str = 0.0,
-    seed: int = 0,
-    lists: Lists | None = None,
-    folds: int = 5,
-    fold: int | None = None,
-    train_fraction: float = 1.0,
-) -> Split:
-    """Give each case its side; names keep the source's order.
+class SplitSettings:
+    """How cases are split.
 
     The methods:
 
     - contiguous: blocks in the source's order, test at the end, val right before it; a fold tests one of ``folds``
-      blocks. ``val`` and ``test`` are shares of all cases, or positions such as "20-23" or "3,7-9".
-    - random: shares of all cases, whole groups drawn by ``seed``; each stratum misses its share by at most its largest
-      group, the test cases together by half of the largest. A fold tests one of ``folds`` parts that are alike.
+      blocks. ``val`` and ``test`` are fractions of all cases, or positions such as "20-23" or "3,7-9".
+    - random: fractions of all cases, whole groups drawn by ``seed``; each stratum misses its fraction by at most its
+      largest group, the test cases together by half of the largest. A fold tests one of ``folds`` parts that are alike.
     - nnunet: fold 0 to 4 of nnU-Net, so that scores compare: what nnU-Net calls validation is tested here.
-    - prescribed: the sides that the data set prescribes.
-    - list: the sides in ``lists``; cases on none of them are left out.
+    - prescribed: the splits that the data set prescribes.
+    - list: the splits in ``lists``; cases in none of them are left out.
 
-    With nnunet, prescribed and list, ``val`` is a share of the cases that are not tested, drawn as by random; it is
-    ignored where sides for val are given.
+    With nnunet, prescribed and list, ``val`` is a fraction of the cases that are not tested, drawn as by random; it is
+    ignored where cases for val are prescribed or listed.
 
     Draws order groups by SHA-256 of seed and name: the same on every machine, whatever the order of the entries.
 
     Args:
-        entries: All cases in the source's order.
-        method: One of the above.
-        val: Cases that choose; a share in (0, 1), at least one group.
+        method: Method: one of the above.
+        val: Cases that choose epoch and thresholds; a fraction in (0, 1), at least one group.
         test: Cases that are only scored, likewise; 0 = none. Not read where a fold or the method says what is tested.
-        seed: Of the draws, at least 0.
-        lists: For method list: {"train": [names], "val": .., "test": ..} without val or test if not given, or a list of
-            such folds, or a JSON or YAML file of that. In a list of folds without "test", such as nnU-Net's
+        seed: Seed of the draws, at least 0; not that of the run.
+        lists: Cases for method list: {"train": [names], "val": .., "test": ..}, where val or test may be missing, or a
+            list of such folds, or a JSON or YAML file of that. In a list of folds without "test", such as nnU-Net's
             splits_final.json, "val" is tested, as with method nnunet.
         folds: Number of folds, at least 2.
-        fold: 0 to folds - 1; None = no cross-validation.
-        train_fraction: Share of the training cases that is kept, in (0, 1]; whole groups, at least one. A smaller share
-            is a part of a larger one; val and test stay.
+        fold: Fold that is tested, 0 to folds - 1; None = no cross-validation.
+        train_fraction: Fraction of the training cases that is kept, in (0, 1]; whole groups, at least one. A smaller
+            fraction is a part of a larger one; val and test stay.
 
     Raises:
-        ValueError: An argument is out of its range, does not fit the method, or would divide a group.
-        FileNotFoundError: There is no file ``lists``.
+        ValueError: An argument is out of its range or does not fit the method.
 
     Source: nnU-Net's folds: Isensee et al. 2021 (Nature Methods 18:203), nnunetv2/utilities/crossval_split.py.
     """
-    require_choice("data.split.method", method, _METHODS)
-    require_at_least("data.split.seed", seed, 0, integer=True)
-    if (lists is None) == (method == "list"):
-        raise ValueError(f"data.split.lists goes with data.split.method=list (now {method}): set both or neither")
-    split = _METHODS[method](entries, _Wish(val, test, seed, lists, folds, fold))
-    _require_whole_groups(entries, split, method)
-    require_at_least("data.train_fraction", train_fraction, 0)
-    if not 0 < train_fraction <= 1:
-        raise ValueError(f"data.train_fraction={train_fraction} must be a number above 0 and at most 1")
-    kept = thinned([entry for entry in entries if entry.name in set(split.train)], train_fraction, seed)
+
+    method: str = "contiguous"
+    val: float | int | str = 0.2
+    test: float | int | str = 0.0
+    seed: int = 0
+    lists: Lists | None = None
+    folds: int = 5
+    fold: int | None = None
+    train_fraction: float = 1.0
+
+    def __post_init__(self) -> None:
+        require_choice("data.split.method", self.method, _METHODS)
+        require_at_least("data.split.seed", self.seed, 0, integer=True)
+        if (self.lists is None) == (self.method == "list"):
+            raise ValueError(
+                f"data.split.lists goes with data.split.method=list (now {self.method}): set both or neither"
+            )
+        require_between("data.split.train_fraction", self.train_fraction, 0, 1, open_at="low")
+
+
+def make_split(entries: Sequence[Entry], settings: SplitSettings) -> Split:
+    """Split all cases; names keep the source's order.
+
+    Raises:
+        ValueError: The settings do not go with these cases, or would divide a group.
+        FileNotFoundError: There is no file ``lists``.
+    """
+    split = _METHODS[settings.method](entries, settings)
+    _require_whole_groups(entries, split, settings.method)
+    training = [entry for entry in entries if entry.name in set(split.train)]
+    kept = thinned(training, settings.train_fraction, settings.seed)
     return replace(split, train=tuple(name for name in split.train if name in kept))
 
 
-def _contiguous(entries: Sequence[Entry], wish: _Wish) -> Split:
+def _contiguous(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     count = len(entries)
-    if wish.fold is None:
-        tested = _positions("data.split.test", wish.test, list(range(count)), count)
-        chosen = _positions("data.split.val", wish.val, [i for i in range(count) if i not in set(tested)], count)
+    if settings.fold is None:
+        tested = _positions("data.split.test", settings.test, list(range(count)), count)
+        chosen = _positions("data.split.val", settings.val, [i for i in range(count) if i not in set(tested)], count)
     else:
-        _require_fold(wish.fold, wish.folds, count, "cases")
-        tested = list(range(wish.fold * count // wish.folds, (wish.fold + 1) * count // wish.folds))
-        held = len(_positions("data.split.val", wish.val, list(range(count)), count))
+        _require_fold(settings.fold, settings.folds, count, "cases")
+        tested = list(range(settings.fold * count // settings.folds, (settings.fold + 1) * count // settings.folds))
+        held = len(_positions("data.split.val", settings.val, list(range(count)), count))
         chosen = [(tested[0] - 1 - i) % count for i in range(min(held, count - len(tested)))]
     return _arranged(entries, [entries[i].name for i in chosen], [entries[i].name for i in tested])
 
 
-def _random(entries: Sequence[Entry], wish: _Wish) -> Split:
-    if wish.fold is None:
-        tested = drawn(entries, _share("data.split.test", wish.test), wish.seed)
+def _random(entries: Sequence[Entry], settings: SplitSettings) -> Split:
+    if settings.fold is None:
+        tested = drawn(entries, _share("data.split.test", settings.test), settings.seed)
     else:
-        _require_fold(wish.fold, wish.folds, group_count(entries), "groups")
-        tested = dealt(entries, wish.folds, wish.seed)[wish.fold]
+        _require_fold(settings.fold, settings.folds, group_count(entries), "groups")
+        tested = dealt(entries, settings.folds, settings.seed)[settings.fold]
     rest = [entry for entry in entries if entry.name not in tested]
-    share = _share("data.split.val", wish.val) * len(entries) / max(1, len(rest))
-    return _arranged(entries, drawn(rest, share, wish.seed), tested)
+    share = _share("data.split.val", settings.val) * len(entries) / max(1, len(rest))
+    return _arranged(entries, drawn(rest, share, settings.seed), tested)
 
 
-def _nnunet(entries: Sequence[Entry], wish: _Wish) -> Split:
+def _nnunet(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     from sklearn.model_selection import KFold  # slow to import
 
-    if wish.fold is None or wish.folds != 5:
+    if settings.fold is None or settings.folds != 5:
         raise ValueError(
-            f"data.fold={wish.fold} of data.folds={wish.folds} is no fold of nnU-Net, which has five: "
-            "set data.fold to 0, 1, 2, 3 or 4 and data.folds to 5"
+            f"data.split.fold={settings.fold} of data.split.folds={settings.folds} is no fold of nnU-Net, which has "
+            "five: set data.split.fold to 0, 1, 2, 3 or 4 and data.split.folds to 5"
         )
-    _require_fold(wish.fold, wish.folds, len(entries), "cases")
+    _require_fold(settings.fold, settings.folds, len(entries), "cases")
     names = sorted(entry.name for entry in entries)
     folds = KFold(n_splits=5, shuffle=True, random_state=12345).split(names)
-    tested = {names[i] for i in [test for _, test in folds][wish.fold]}
-    return _by_side([replace(entry, side="test" if entry.name in tested else "train") for entry in entries], wish)
+    tested = {names[i] for i in [test for _, test in folds][settings.fold]}
+    return _by_side([replace(entry, side="test" if entry.name in tested else "train") for entry in entries], settings)
 
 
-def _prescribed(entries: Sequence[Entry], wish: _Wish) -> Split:
-    if wish.fold is not None:
-        raise ValueError(f"data.fold={wish.fold}: the data set prescribes no folds; set data.fold=null")
+def _prescribed(entries: Sequence[Entry], settings: SplitSettings) -> Split:
+    if settings.fold is not None:
+        raise ValueError(f"data.split.fold={settings.fold}: the data set prescribes no folds; set data.split.fold=null")
     unknown = [entry.name for entry in entries if entry.side not in SIDES]
     if unknown:
         raise ValueError(
             f"the data set prescribes no side (train, val, test) for {some(unknown)}: "
             "set data.split.method to contiguous, random or list"
         )
-    return _by_side(entries, wish)
+    return _by_side(entries, settings)
 
 
-def _listed(entries: Sequence[Entry], wish: _Wish) -> Split:
-    sides = read_lists(wish.lists, wish.fold, {entry.name for entry in entries})
-    return _by_side([replace(entry, side=sides[entry.name]) for entry in entries if entry.name in sides], wish)
+def _listed(entries: Sequence[Entry], settings: SplitSettings) -> Split:
+    sides = read_lists(settings.lists, settings.fold, {entry.name for entry in entries})
+    return _by_side([replace(entry, side=sides[entry.name]) for entry in entries if entry.name in sides], settings)
 
 
 _METHODS = {
@@ -182,21 +178,21 @@ def _arranged(entries: Sequence[Entry], val: Collection[str], test: Collection[s
     return Split(tuple(entry.name for entry in entries if entry.name not in held), *map(tuple, sides))
 
 
-def _by_side(entries: Sequence[Entry], wish: _Wish) -> Split:
+def _by_side(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     """Follow the sides of the entries; where none is "val", draw it from those that train."""
     val, test = ({entry.name for entry in entries if entry.side == side} for side in ("val", "test"))
     if not val:
         trained = [entry for entry in entries if entry.side == "train"]
-        val = drawn(trained, _share("data.split.val", wish.val), wish.seed)
+        val = drawn(trained, _share("data.split.val", settings.val), settings.seed)
     return _arranged(entries, val, test)
 
 
 def _require_fold(fold: int, folds: int, count: int, what: str) -> None:
-    require_at_least("data.folds", folds, 2, integer=True)
-    require_at_least("data.fold", fold, 0, integer=True)
+    require_at_least("data.split.folds", folds, 2, integer=True)
+    require_at_least("data.split.fold", fold, 0, integer=True)
     if fold >= folds or count < folds:
         raise ValueError(
-            f"data.fold={fold}: {count} {what} have folds 0 to {min(folds, count) - 1} (data.folds={folds})"
+            f"data.split.fold={fold}: {count} {what} have folds 0 to {min(folds, count) - 1} (data.split.folds={folds})"
         )
 
 
