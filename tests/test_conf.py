@@ -124,7 +124,7 @@ def test_settings_of_the_machine_are_merged_last_where_there_are_any(tmp_path, m
     assert "local" not in chosen_options()
     (conf / "local").mkdir()
     (conf / "local" / "default.yaml").write_text(
-        "# @package _global_\ndefaults:\n  - override /logger: csv\n\nseed: 7\ndata:\n  batch_size: 3\n"
+        "# @package _global_\ndefaults:\n  - override /logger: csv\n\nseed: 7\ndata:\n  sampling:\n    batch_size: 3\n"
     )
     found = compose(recipe, run_dir="unused")
     assert (without.data.sampling.batch_size, found.data.sampling.batch_size, found.seed) == (8, 3, 7)
