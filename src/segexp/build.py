@@ -12,13 +12,14 @@ from segexp.data import DataModule
 from segexp.data.description import DataDescription
 from segexp.errors import require_choice
 from segexp.inference import SlicePredictor
+from segexp.runs.configuration import Config
 from segexp.training.task import Task
 
 TARGETS = ("classes", "regions")  # what a loss that does not say may take
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 
-def build_data(config: dict[str, Any]) -> DataModule:
+def build_data(config: Config) -> DataModule:
     """Build the data module of a resolved, plain configuration."""
     return instantiate(
         config["data"],
@@ -29,7 +30,7 @@ def build_data(config: dict[str, Any]) -> DataModule:
     )
 
 
-def build_task(config: dict[str, Any]) -> Task:
+def build_task(config: Config) -> Task:
     """Build network, loss, metrics, optimizer, schedule and predictors, and bring them together."""
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     network = _make(config["model"])
@@ -63,7 +64,7 @@ def build_task(config: dict[str, Any]) -> Task:
     )
 
 
-def build_trainer(config: dict[str, Any], purge_step: int | None = None) -> pl.Trainer:
+def build_trainer(config: Config, purge_step: int | None = None) -> pl.Trainer:
     """Build the trainer with callbacks and logger.
 
     Args:
@@ -86,7 +87,7 @@ def build_trainer(config: dict[str, Any], purge_step: int | None = None) -> pl.T
     return instantiate(config["trainer"], callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
 
 
-def describe(config: dict[str, Any], network: Any, data: DataDescription) -> ModelDescription:
+def describe(config: Config, network: Any, data: DataDescription) -> ModelDescription:
     """Describe a network for its checkpoints; post-processing and what metrics choose come later."""
     predictor = config["inference"]["predictor"]
     tiling: Any = {key: value for key, value in predictor.items() if key not in ("_target_", "activation")}
@@ -94,7 +95,7 @@ def describe(config: dict[str, Any], network: Any, data: DataDescription) -> Mod
         **vars(data),
         network=type(network).__name__,
         model=network.config,
-        activation=predictor.get("activation"),
+        activation=predictor.get("activation", "softmax"),
         inference=tiling,
         chosen={},
         postprocess=None,
@@ -118,7 +119,7 @@ def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, re
         )
 
 
-def _predictors(config: dict[str, Any]) -> tuple[Any, Any]:
+def _predictors(config: Config) -> tuple[Any, Any]:
     """Build the predictor for validation during training and the one for the final figures."""
     predictor = _make(config["inference"]["predictor"])
     averaging = _make(config["inference"]["averaging"])

@@ -3,12 +3,14 @@
 import re
 from collections.abc import Iterable, Sized
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
+
+from segexp.runs.configuration import Config
 
 NAMES_CODE = re.compile(r"_target_|_args_|searchpath|^-|^\+*hydra\b")
 
@@ -39,11 +41,11 @@ def compose(overrides: list[str] | None = None, name: str = "train", run_dir: Pa
     return cfg
 
 
-def plain(cfg: DictConfig) -> dict[str, Any]:
-    """Resolve every interpolation and turn the configuration into plain containers."""
-    content = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    assert isinstance(content, dict)
-    return {str(key): value for key, value in content.items()}
+def plain(cfg: DictConfig) -> Config:
+    """Resolve every interpolation and turn the configuration of a run into plain containers."""
+    content: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
+    del content["sweep"]  # for the driver of a sweep, not for its runs
+    return cast(Config, content)
 
 
 def chosen_options() -> dict[str, Any]:

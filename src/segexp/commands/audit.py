@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
+from typing import cast
 
 from omegaconf import DictConfig
 from rich.console import Console
@@ -16,9 +17,17 @@ from segexp.data.audit.measures import row
 from segexp.data.case import Case
 from segexp.errors import require_at_least
 from segexp.pictures.audit_report import Report, choose, thumbnail, write_report
+from segexp.runs.configuration import Config
 
 NAMED = 3  # cases per finding on the screen
 COLOURS = {"warning": "yellow", "note": "blue"}
+
+
+class AuditConfig(Config):
+    """Further keys of conf/audit.yaml."""
+
+    folder: str
+    pictures: int
 
 
 def audit(cfg: DictConfig) -> None:
@@ -27,7 +36,7 @@ def audit(cfg: DictConfig) -> None:
     Raises:
         ValueError: The data have errors; names all of them, after the report is written.
     """
-    config = plain(cfg)
+    config = cast(AuditConfig, plain(cfg))
     require_at_least("pictures", config["pictures"], 0, integer=True)
     data = build_data(config)
     data.prepare_data()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from hydra import compose
@@ -22,11 +22,21 @@ from segexp.config import plain
 from segexp.data import DataModule
 from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
+from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.files import write_json
 from segexp.training.measure import StepClock, measure_step, random_patches
 from segexp.training.warnings import quiet
 
 Cell = dict[str, Any]
+
+
+class BenchmarkConfig(Config):
+    """Further keys of conf/benchmark.yaml."""
+
+    subject: str
+    workers: list[int]
+    seconds: float
+    path: str
 
 
 def benchmark(cfg: DictConfig) -> None:
@@ -35,13 +45,13 @@ def benchmark(cfg: DictConfig) -> None:
     Raises:
         ValueError: The configuration or the data do not fit; the sentence names value, rule and remedy.
     """
-    config = plain(cfg)
+    config = cast(BenchmarkConfig, plain(cfg))
     require_choice("subject", config["subject"], SUBJECTS)
     quiet()
     SUBJECTS[config["subject"]](config)
 
 
-def _data(config: dict[str, Any]) -> None:
+def _data(config: BenchmarkConfig) -> None:
     for workers in config["workers"]:
         require_at_least("workers", workers, 0, integer=True)
     require_at_least("seconds", config["seconds"], 0.01)
@@ -103,7 +113,7 @@ def batches_per_second(batches: Iterable[Any], seconds: float, skip: int = 0) ->
     return count / (time.perf_counter() - start)
 
 
-def _print(cells: list[Cell], config: dict[str, Any]) -> None:
+def _print(cells: list[Cell], config: BenchmarkConfig) -> None:
     size = " × ".join(map(str, config["data"]["sampling"]["patch_size"]))
     words = [f"{n} worker" + "s" * (n != 1) for n in config["workers"]]
     table = Table("augment", *words, title=f"patches per second, {size} pixels")
@@ -117,7 +127,7 @@ def _print(cells: list[Cell], config: dict[str, Any]) -> None:
         console.print(f"{preset}: {note}", soft_wrap=True, highlight=False)
 
 
-def _step(config: dict[str, Any]) -> None:
+def _step(config: BenchmarkConfig) -> None:
     require_at_least("seconds", config["seconds"], 0.01)
     cost = step_cost(config)
     table = Table("training", "value", caption="left out: loading of patches, validation, scoring")
@@ -130,7 +140,7 @@ def _step(config: dict[str, Any]) -> None:
     print(path)
 
 
-def step_cost(config: dict[str, Any]) -> dict[str, Any]:
+def step_cost(config: BenchmarkConfig) -> dict[str, Any]:
     """Train a few steps on one batch of noise; no data are read.
 
     Args:
@@ -167,13 +177,13 @@ def step_cost(config: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _alone(config: dict[str, Any]) -> dict[str, Any]:
+def _alone(config: Config) -> Config:
     """Turn a configuration into that of one process that trains on and on and writes nothing."""
-    one = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
-    silent = {"enable_progress_bar": False, "enable_checkpointing": False, "limit_val_batches": 0}
-    endless = {"max_epochs": 1, "limit_train_batches": None}
+    alone: TrainerNode = {"devices": 1, "num_nodes": 1, "strategy": "auto"}
+    silent: TrainerNode = {"enable_progress_bar": False, "enable_checkpointing": False, "limit_val_batches": 0}
+    endless: TrainerNode = {"max_epochs": 1, "limit_train_batches": None}
     part_of_a_step = {name: node for name, node in config["callbacks"].items() if name == "ema"}
-    trainer = config["trainer"] | one | silent | endless
+    trainer = config["trainer"] | alone | silent | endless
     return config | {"trainer": trainer, "callbacks": part_of_a_step, "logger": None}
 
 
@@ -184,7 +194,7 @@ def _limited(steps: int, limit: float | None) -> int:
     return min(steps, limit) if isinstance(limit, int) else int(steps * limit)
 
 
-def _checkpoint_files(config: dict[str, Any]) -> int:
+def _checkpoint_files(config: BenchmarkConfig) -> int:
     """Count the checkpoints that a run keeps."""
     nodes = [node for node in config["callbacks"].values() if node["_target_"].endswith("ModelCheckpoint")]
     return sum(node.get("save_top_k", 1) for node in nodes if node.get("enabled", True))

@@ -23,6 +23,7 @@ from segexp.evaluation.trained import (
 )
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
 from segexp.prediction.members import paths_of
+from segexp.runs.configuration import Config, Scored
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record, SplitName
@@ -110,7 +111,7 @@ def _names(evaluation: Evaluation) -> str:
 
 
 @contextmanager
-def _recorded(folder: Path, evaluation: Evaluation, config: dict[str, Any], side: str) -> Iterator[RunRecorder]:
+def _recorded(folder: Path, evaluation: Evaluation, config: Config, side: str) -> Iterator[RunRecorder]:
     """Keep run.json true to what happens, in the shape of a run's."""
     run = evaluation.run
     folder.mkdir(parents=True, exist_ok=True)
@@ -138,15 +139,15 @@ def _recorded(folder: Path, evaluation: Evaluation, config: dict[str, Any], side
     record.finish("done", f"all {side} cases scored")
 
 
-def _with_evaluation(
-    config: dict[str, Any], evaluation: Evaluation, side: str, steps: Mapping[str, Any]
-) -> dict[str, Any]:
+def _with_evaluation(config: Config, evaluation: Evaluation, side: str, steps: Mapping[str, Any]) -> Config:
     """Let `compare` tell this from the run itself, where it differs from the end of the training."""
     scored = evaluation.run.results.get("headline", {}).get("split")
     if side == scored and not steps and not evaluation.several:
         return config
-    networks = {"networks": len(evaluation.runs)} if evaluation.several else {}
-    return config | {"evaluate": {"split": side, "postprocess": in_words(steps), **networks}}
+    scoring: Scored = {"split": side, "postprocess": in_words(steps)}
+    if evaluation.several:
+        scoring["networks"] = len(evaluation.runs)
+    return config | {"evaluate": scoring}
 
 
 def _leave(

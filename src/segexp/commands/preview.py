@@ -1,7 +1,7 @@
 """``segexp preview``: one sheet of training patches before and after augmentation."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from omegaconf import DictConfig
@@ -12,8 +12,17 @@ from segexp.config import plain
 from segexp.data import Augment
 from segexp.errors import require_at_least
 from segexp.pictures.sheets import draw_sheet
+from segexp.runs.configuration import Config
 
 Pair = tuple[np.ndarray, np.ndarray]
+
+
+class PreviewConfig(Config):
+    """Further keys of conf/preview.yaml."""
+
+    patches: int
+    draws: int
+    path: str
 
 
 def preview(cfg: DictConfig) -> None:
@@ -22,9 +31,9 @@ def preview(cfg: DictConfig) -> None:
     Raises:
         ValueError: The configuration or the data do not fit; the sentence names value, rule and remedy.
     """
-    config = plain(cfg)
-    for key in ("patches", "draws"):
-        require_at_least(key, config[key], 1, integer=True)
+    config = cast(PreviewConfig, plain(cfg))
+    require_at_least("patches", config["patches"], 1, integer=True)
+    require_at_least("draws", config["draws"], 1, integer=True)
     data = build_data(config)
     data.prepare_data()
     data.setup()

@@ -8,7 +8,6 @@ import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import yaml
 from rich.console import Console
@@ -19,6 +18,7 @@ from segexp.build import build_data
 from segexp.config import require_no_code
 from segexp.data import DataModule
 from segexp.errors import short_path
+from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.recorder import present_facts
 from segexp.runs.runs import Run, find_runs
@@ -134,7 +134,7 @@ def _compared(run: Run, folder: Path) -> list[Fact]:
     facts = record_facts(run.record, present_facts())
     try:
         config = _resolved(run, folder)
-        facts += config_facts(run.record.get("config", {}), config)
+        facts += config_facts(run.record.get("config"), config)
         recorded, present = run.record["seed"], config["seed"]
         facts.append(Fact("seed", str(recorded), str(present), recorded == present))
         data = _read_data(config)
@@ -144,7 +144,7 @@ def _compared(run: Run, folder: Path) -> list[Fact]:
     return facts
 
 
-def _resolved(run: Run, folder: Path) -> dict[str, Any]:
+def _resolved(run: Run, folder: Path) -> Config:
     """Configuration that the run would have now, from the configuration files as they are.
 
     Raises:
@@ -160,7 +160,7 @@ def _resolved(run: Run, folder: Path) -> dict[str, Any]:
     return config
 
 
-def _read_data(config: dict[str, Any]) -> DataModule:
+def _read_data(config: Config) -> DataModule:
     """Read the data as a run would, but without its leave to download.
 
     Raises:

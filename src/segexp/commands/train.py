@@ -21,6 +21,7 @@ from segexp.data import DataModule
 from segexp.errors import short_path
 from segexp.evaluation.report import figures_of, print_figures, print_folder
 from segexp.pictures.reliability import draw_reliability
+from segexp.runs.configuration import Config
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
@@ -46,7 +47,6 @@ def train(cfg: DictConfig) -> float:
     """
     quiet()
     config = plain(cfg)
-    config.pop("sweep")  # speaks to the driver, not to a run
     _refuse_processes_in_sweep(config)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with _recorded(config, folder) as record:
@@ -88,7 +88,7 @@ def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Checkpoint) 
 
 
 def _results(
-    config: dict[str, Any],
+    config: Config,
     folder: RunFolder,
     task: Task,
     data: DataModule,
@@ -114,7 +114,7 @@ def _results(
 
 
 def _leave(
-    config: dict[str, Any],
+    config: Config,
     folder: RunFolder,
     trainer: pl.Trainer,
     data: DataModule,
@@ -131,7 +131,7 @@ def _leave(
         log_end(logger, params, figures, trainer.global_step)
 
 
-def _draw_reliability(config: dict[str, Any], folder: RunFolder, trainer: pl.Trainer, curves: dict[str, Any]) -> None:
+def _draw_reliability(config: Config, folder: RunFolder, trainer: pl.Trainer, curves: dict[str, Any]) -> None:
     """Keep the reliability diagram of each side as a picture, and show it in the logger."""
     for side, of_side in curves.items():
         if "reliability" in of_side and config["callbacks"]["panels"]["enabled"]:
@@ -154,14 +154,14 @@ def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
     }
 
 
-def _check_patch(config: dict[str, Any], task: Task) -> None:
+def _check_patch(config: Config, task: Task) -> None:
     """Let a network with unpadded convolutions refuse a patch before anything is read."""
     output_size = getattr(task.network, "output_size", None)
     if output_size is not None:
         output_size(config["data"]["sampling"]["patch_size"])
 
 
-def _refuse_processes_in_sweep(config: dict[str, Any]) -> None:
+def _refuse_processes_in_sweep(config: Config) -> None:
     """Several processes inside ``-m`` would each run the whole sweep: refuse before anything is written.
 
     Raises:
@@ -177,7 +177,7 @@ def _refuse_processes_in_sweep(config: dict[str, Any]) -> None:
 
 
 @contextmanager
-def _recorded(config: dict[str, Any], folder: RunFolder) -> Iterator[Callable[[Record], None]]:
+def _recorded(config: Config, folder: RunFolder) -> Iterator[Callable[[Record], None]]:
     """Keep run.json true to what happens: running, then done, failed or interrupted with the reason."""
     if getattr(rank_zero_only, "rank", 0) != 0:
         yield lambda _: None
@@ -203,7 +203,7 @@ def _innermost(error: BaseException) -> BaseException:
     return error
 
 
-def _start(config: dict[str, Any], folder: RunFolder) -> RunRecorder:
+def _start(config: Config, folder: RunFolder) -> RunRecorder:
     """Write config.yaml, overrides.yaml and the first run.json."""
     overrides = [] if not HydraConfig.initialized() else as_written(HydraConfig.get().overrides.task)
     overrides = [word for word in overrides if not word.startswith("resume=")]

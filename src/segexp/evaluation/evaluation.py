@@ -14,6 +14,7 @@ from segexp.evaluation.ensemble import shared_choices, together
 from segexp.evaluation.rescoring import Cut, LabelScorer, Predictions, Result, cut_of
 from segexp.evaluation.trained import Trained, build_again, changes_data, compose_again
 from segexp.evaluation.tuning import Tuner
+from segexp.runs.configuration import TrainerNode
 
 
 class Evaluation:
@@ -143,8 +144,11 @@ class Evaluation:
 
     def _trainer(self, predictions: Predictions) -> pl.Trainer:
         """One device, nothing written, all cases; device and precision as configured."""
-        kept = ("accelerator", "precision", "deterministic")
-        settings = {key: self.config["trainer"][key] for key in kept} | {
+        configured = self.config["trainer"]
+        trainer_node: TrainerNode = {
+            "accelerator": configured["accelerator"],
+            "precision": configured["precision"],
+            "deterministic": configured["deterministic"],
             "_target_": "pytorch_lightning.Trainer",
             "devices": 1,
             "enable_checkpointing": False,
@@ -152,7 +156,7 @@ class Evaluation:
             "enable_progress_bar": Console().is_terminal,
             "use_distributed_sampler": False,
         }
-        trainer = build_trainer({"trainer": settings, "callbacks": {}, "logger": None})
+        trainer = build_trainer(self.config | {"trainer": trainer_node, "callbacks": {}, "logger": None})
         trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
         return trainer
 

@@ -8,7 +8,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from segexp.build import build_data, build_task
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
@@ -17,6 +17,7 @@ from segexp.config import compose, config_dir, plain
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import did_you_mean
+from segexp.runs.configuration import Config, Node
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
 from segexp.runs.results import Results
@@ -81,7 +82,7 @@ def open_trained(folder: Path) -> Trained:
     return Trained(folder, record, run.results(), checkpoint, description)
 
 
-def compose_again(run: Trained, words: Sequence[str], folder: Path) -> dict[str, Any]:
+def compose_again(run: Trained, words: Sequence[str], folder: Path) -> Config:
     """Compose the run's configuration with further overrides.
 
     Args:
@@ -102,7 +103,6 @@ def compose_again(run: Trained, words: Sequence[str], folder: Path) -> dict[str,
         stored += _facts(run.description)
     path = [f"hydra.searchpath=[{','.join(f'file://{place}' for place in search)}]"] if search else []
     config = plain(compose([*path, *stored, *overrides, f"paths.run_dir={quoted(folder.absolute())}"]))
-    config.pop("sweep")  # speaks to the driver, not to a run
     _require_ours(config, [*search, config_dir()], overrides)
     recorded = run.record.get("config", {}).get("trainer", {}).get("precision")
     if recorded and not any(key_of(word) == "trainer.precision" for word in overrides):
@@ -146,7 +146,7 @@ def _within(key: str, part: str) -> bool:
     return key == part or key.startswith((f"{part}.", f"{part}/", f"{part}@"))
 
 
-def _require_ours(config: dict[str, Any], folders: Sequence[Path], words: Sequence[str]) -> None:
+def _require_ours(config: Config, folders: Sequence[Path], words: Sequence[str]) -> None:
     """Refuse what would be built of a class that neither configuration files nor the command line name.
 
     Raises:
@@ -155,7 +155,7 @@ def _require_ours(config: dict[str, Any], folders: Sequence[Path], words: Sequen
     files = [path for folder in folders for path in folder.rglob("*.yaml")]
     known = {name for path in files for name in TARGET.findall(path.read_text(encoding="utf-8"))}
     known |= {name for word in words for name in TARGET.findall(word)}
-    for name in _targets([config[key] for key in BUILT]):
+    for name in _targets([node for key, node in config.items() if key in BUILT]):
         if name not in known or name.startswith("hydra."):
             raise ValueError(
                 f"the run names {name!r}, which none of the configuration files has: if it is your own, give "
@@ -169,7 +169,7 @@ def _targets(node: Any) -> list[str]:
     return [name for item in node for name in _targets(item)] if isinstance(node, list) else []
 
 
-def build_again(config: dict[str, Any], run: Trained) -> tuple[DataModule, Task]:
+def build_again(config: Config, run: Trained) -> tuple[DataModule, Task]:
     """Build data module and task with the weights of the best epoch; images are made ready as in training.
 
     Raises:
@@ -180,7 +180,8 @@ def build_again(config: dict[str, Any], run: Trained) -> tuple[DataModule, Task]
         "geometry": config["data"]["geometry"] | {"spacing": description.spacing},
         "sampling": config["data"]["sampling"] | {"foreground_fraction": 0.0},
     }
-    model = config["model"] | {key: value for key, value in description.model.items() if key in config["model"]}
+    trained_as = {key: value for key, value in description.model.items() if key in config["model"]}
+    model = cast(Node, {**config["model"], **trained_as})
     config = config | {"data": data_node, "model": model, "augment": None, "weight_map": None}
     data = build_data(config)
     data.intensity = rule_from(description.intensity)

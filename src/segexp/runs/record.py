@@ -2,6 +2,8 @@
 
 from typing import Any, Literal, TypedDict
 
+from segexp.runs.configuration import Config
+
 SplitName = Literal["train", "val", "test"]
 CaseNames = dict[str, list[str]]  # by split
 
@@ -63,7 +65,7 @@ class Record(Environment, total=False):
     end: str | None
     resumed: list[str]
     choices: dict[str, str]
-    config: dict[str, Any]
+    config: Config
     data_fingerprint: str
     split: CaseNames
     class_weights: list[float]

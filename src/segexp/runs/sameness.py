@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Environment, Git, Record
 from segexp.runs.results import Metrics
@@ -82,7 +83,7 @@ def _named_facts(prefix: str, one: Mapping[str, object], two: Mapping[str, objec
     return [_fact(f"{prefix}{name}", one.get(name), two.get(name)) for name in names]
 
 
-def config_facts(recorded: dict[str, Any], present: dict[str, Any]) -> list[Fact]:
+def config_facts(recorded: Config | None, present: Config) -> list[Fact]:
     """Name the keys of two resolved configurations that differ; paths of the runs do not count."""
     one, two = (_flat(side) for side in (recorded, present))
     keys = [key for key in dict.fromkeys([*one, *two]) if one.get(key, ...) != two.get(key, ...)]
@@ -168,9 +169,9 @@ def _counts(split: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(f"{side} {len(cases)}" for side, cases in split.items()) or "none"
 
 
-def _flat(config: dict[str, Any]) -> dict[str, Any]:
+def _flat(config: Config | None) -> dict[str, Any]:
     """Flatten a configuration as it is kept for comparison, in what JSON makes of it."""
-    return Run(Path(), {"config": json.loads(json.dumps(config))}).config
+    return Run(Path(), {"config": json.loads(json.dumps(config or {}))}).config
 
 
 def _setting(config: Mapping[str, Any], key: str) -> str:

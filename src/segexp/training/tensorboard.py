@@ -9,6 +9,8 @@ from typing import Any
 
 import yaml
 
+from segexp.runs.configuration import Config
+
 GROUPS = ("augment", "data", "loss", "model", "optimizer", "scheduler")
 NODES = ("model", "optimizer")
 FURTHER_GROUPS = ("data/intensity", "inference")
@@ -39,7 +41,7 @@ COSTS = ("minutes", "patches_per_second", "peak_memory_mib", "energy_wh")
 
 
 def hyperparameters(
-    config: dict[str, Any], choices: dict[str, str], overrides: Iterable[str] = ()
+    config: Config, choices: dict[str, str], overrides: Iterable[str] = ()
 ) -> dict[str, bool | int | float | str]:
     """Flatten what a researcher varies into plain scalars.
 
@@ -51,37 +53,37 @@ def hyperparameters(
         choices: Chosen option of each group, such as {"model": "unet_bilinear"}.
         overrides: Words of the command line; what they set is a hyper-parameter too.
     """
-    params: dict[str, Any] = {name: choices[name] for name in GROUPS if choices.get(name)}
-    for node in NODES:
-        params |= {f"{node}.{key}": value for key, value in (config.get(node) or {}).items() if key[0] != "_"}
+    params: dict[str, object] = {name: choices[name] for name in GROUPS if choices.get(name)}
+    for name, node in (("model", config["model"]), ("optimizer", config["optimizer"])):
+        params |= {f"{name}.{key}": value for key, value in node.items() if not key.startswith("_")}
     params |= {f"run.{name.rpartition('/')[2]}": choices[name] for name in FURTHER_GROUPS if choices.get(name)}
-    for key in FURTHER_KEYS:
-        params[f"run.{key.rpartition('.')[2]}"] = _value(config, key)
+    params |= {f"run.{key.rpartition('.')[2]}": _value(config, key) for key in FURTHER_KEYS}
     params |= _overridden(config, choices, overrides)
     params["seed"] = config["seed"]
     return {key: _plain(value) for key, value in params.items() if value is not None}
 
 
-def _overridden(config: dict[str, Any], choices: dict[str, str], overrides: Iterable[str]) -> dict[str, Any]:
+def _overridden(config: Config, choices: dict[str, str], overrides: Iterable[str]) -> dict[str, object]:
     """Values of the keys and groups on the command line that `hyperparameters` does not show anyway."""
-    found: dict[str, Any] = {}
+    found = {}
     for key in (word.partition("=")[0].lstrip("+~") for word in overrides):
         node, _, rest = key.partition(".")
         shown = key in (*GROUPS, *FURTHER_GROUPS, *FURTHER_KEYS) or node in NODES
         if shown or any(f"{key}.".startswith(f"{no}.") for no in NO_SETTINGS):
             continue
-        found[f"run.{rest if node == 'data' and rest else key}"] = choices.get(key, _value(config, key))
+        name = rest if node == "data" and rest else key
+        found[f"run.{name}"] = choices.get(key, _value(config, key))
     return found
 
 
-def _value(config: dict[str, Any], key: str) -> Any:
-    value: Any = config
+def _value(node: object, key: str) -> object:
+    """Value of a dotted key; None where there is no such key."""
     for name in key.split("."):
-        value = value.get(name) if isinstance(value, dict) else None
-    return value
+        node = node.get(name) if isinstance(node, dict) else None
+    return node
 
 
-def _plain(value: Any) -> bool | int | float | str:
+def _plain(value: object) -> bool | int | float | str:
     return value if isinstance(value, bool | int | float | str) else str(value)
 
 

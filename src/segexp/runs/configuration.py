@@ -1,0 +1,128 @@
+"""The resolved configuration of a run in plain containers, as config.yaml and run.json hold it."""
+
+from typing import Literal, NotRequired, TypedDict
+
+
+class Node(TypedDict, total=False):
+    """What Hydra builds an object from: the path of a class or function; its arguments are further keys."""
+
+    _target_: str
+    _partial_: bool
+
+
+class CallbackNode(Node, total=False):
+    """A callback that can be switched off; ``save_top_k`` is a checkpoint's."""
+
+    enabled: bool
+    save_top_k: int
+
+
+class LabelsNode(Node):
+    """Classes of the masks; ``regions`` are null or overlapping targets in place of the classes."""
+
+    regions: dict[str, list[int]] | None
+
+
+class GeometryNode(Node):
+    """Axes and pixel sizes of what the network sees."""
+
+    spatial_dims: int
+    context: int
+    spacing: str | list[float] | None
+
+
+class SamplingNode(Node):
+    """Drawing of training patches."""
+
+    patch_size: list[int]
+    foreground_fraction: float
+
+
+class DataNode(Node):
+    """The data module: the groups that other rooms read."""
+
+    source: Node
+    labels: LabelsNode
+    geometry: GeometryNode
+    sampling: SamplingNode
+
+
+class PredictorNode(Node, total=False):
+    """Prediction of whole images; its further keys are a ``Tiling``."""
+
+    activation: str
+
+
+class Inference(TypedDict):
+    """Prediction of whole images, and what is averaged for the final metrics."""
+
+    predictor: PredictorNode
+    averaging: Node | None
+
+
+class TrainerNode(Node, total=False):
+    """Lightning's trainer: the arguments that this package reads or replaces."""
+
+    accelerator: str
+    devices: int | str
+    num_nodes: int
+    strategy: str
+    precision: str
+    max_epochs: int
+    accumulate_grad_batches: int
+    limit_train_batches: int | float | None
+    limit_val_batches: int | float | None
+    deterministic: bool
+    enable_checkpointing: bool
+    enable_model_summary: bool
+    enable_progress_bar: bool
+    use_distributed_sampler: bool
+
+
+class LoggerNode(Node, total=False):
+    """A logger; ``purge_step`` is TensorBoard's."""
+
+    purge_step: int | None
+
+
+class Paths(TypedDict):
+    """Folders that a run reads and writes."""
+
+    output_dir: str
+    data_dir: str
+    cache_dir: str
+    run_dir: str
+
+
+class Scored(TypedDict):
+    """Scoring of a trained run: what sets its metrics apart from those of the end of the training."""
+
+    split: str
+    postprocess: str
+    networks: NotRequired[int]
+
+
+class Config(TypedDict):
+    """Configuration of a run; ``evaluate`` stands in that of `segexp evaluate` alone."""
+
+    name: str
+    seed: int
+    resume: str | None
+    monitor: str
+    monitor_mode: Literal["max", "min"]
+    data: DataNode
+    augment: Node | None
+    weight_map: Node | None
+    model: Node
+    loss: Node
+    deep_supervision: Node
+    metrics: dict[str, Node]
+    optimizer: Node
+    scheduler: Node
+    performance: Node
+    inference: Inference
+    trainer: TrainerNode
+    callbacks: dict[str, CallbackNode]
+    logger: LoggerNode | None
+    paths: Paths
+    evaluate: NotRequired[Scored]
