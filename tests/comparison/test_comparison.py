@@ -134,8 +134,8 @@ def test_the_mean_over_classes_is_the_figure_of_the_run(two):
     content = content_of(two)
     (table,) = [table for table in content["tables"] if table["class"] is None]
     for summary, experiment in zip(table["summaries"], content["experiments"], strict=True):
-        assert summary["interval"]["value"] == pytest.approx(experiment["runs"][0]["figures"]["dice"])
-    assert {row["figure"] for row in content["of_sets"]} == {"v_rand"}
+        assert summary["interval"]["value"] == pytest.approx(experiment["runs"][0]["metrics"]["dice"])
+    assert {row["metric"] for row in content["of_sets"]} == {"v_rand"}
 
 
 def test_an_undefined_score_is_left_out(tmp_path):

@@ -105,7 +105,7 @@ def test_long_curves_are_thinned_and_keep_their_end(tmp_path):
     assert len(curves["epochs"][0]) <= 101
     assert curves["epochs"][0][-1] == 999
     assert curves["runs"][0][3][2][-1] == pytest.approx(
-        content["experiments"][0]["curves"][0]["val/dice"][-1], rel=1e-4
+        content["experiments"][0]["curves"][0]["columns"]["val/dice"][-1], rel=1e-4
     )
 
 

@@ -2,12 +2,12 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
 
 from segexp.comparison import statistics
+from segexp.comparison.content import Better, Difference
 from segexp.runs.runs import Run
 
 LOWER_IS_BETTER = ("hd", "assd", "ece", "loss", "adapted_rand_error", "volume_difference")
@@ -19,9 +19,9 @@ class Experiment:
     """Runs that repeat one setting.
 
     Args:
-        name: Short, told by what differs among the experiments.
-        runs: That ended well, one per seed and fold.
-        unfinished: That did not.
+        name: Short name, made of what differs among the experiments.
+        runs: Runs that ended well, one per seed and fold.
+        unfinished: Runs that did not.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Experiment:
 
     @cached_property
     def classes(self) -> list[str]:
-        """Classes that cases.csv tells of."""
+        """Classes in cases.csv."""
         return list(dict.fromkeys(row["class"] for run in self.runs for row in run.cases))
 
     @cached_property
@@ -62,12 +62,10 @@ class Experiment:
         return {}
 
     def of_sets(self) -> dict[str, list[float]]:
-        """Figures that only whole sets of cases have, such as V_rand, by name: one per run."""
-        names = [name for name in self.first.figures if not self._per_case(name)]
-        return {name: [run.figures.get(name, math.nan) for run in self.runs] for name in names}
-
-    def _per_case(self, figure: str) -> bool:
-        return any(figure == name or figure in {f"{name}_{label}" for label in self.classes} for name in self.metrics)
+        """Metrics that only whole sets of cases have, such as V_rand, by name: one per run."""
+        per_case = {f"{name}_{label}" for name in self.metrics for label in self.classes} | set(self.metrics)
+        names = [name for name in self.first.metrics if name not in per_case]
+        return {name: [run.metrics.get(name, math.nan) for run in self.runs] for name in names}
 
 
 def _replicate(run: Run) -> tuple[int, int | None]:
@@ -102,114 +100,111 @@ def _experiment(name: str, runs: list[Run]) -> Experiment:
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
-    """Short names: the values of what differs; of a lone one its choices; the folder where that tells nothing."""
+    """Short names: the values of what differs; of a single run its choices; the folder where those are not unique."""
     if len(runs) == 1:
         chosen = [runs[0].choices.get(group) for group in ("experiment", "data", "model", "loss")]
         return [" ".join(str(option) for option in chosen if option) or runs[0].folder.name]
     rows = [row for row in differences(runs) if not row["follows"]]
-    told = [" ".join(_short(row, index) for row in rows[:6]) for index in range(len(runs))]
-    unique = len(set(told)) == len(told) and all(told)
-    return told if unique else [run.folder.name for run in runs]
+    names = [" ".join(_short(row, index) for row in rows[:6]) for index in range(len(runs))]
+    unique = len(set(names)) == len(names) and all(names)
+    return names if unique else [run.folder.name for run in runs]
 
 
-def _short(row: dict[str, Any], index: int) -> str:
+def _short(row: Difference, index: int) -> str:
     key, value = row["key"], row["values"][index]
     return str(value) if "." not in key else f"{key.rpartition('.')[2]}={value}"
 
 
-def differences(runs: Sequence[Run]) -> list[dict[str, Any]]:
+def differences(runs: Sequence[Run]) -> list[Difference]:
     """What differs among the settings of runs, choices of groups first.
 
-    Returns:
-        Rows {"key", "values", "follows"}, a value per run; None = the run does not have the key. ``follows`` is the
-        group whose choice alone sets the value, else None. Keys that only some options of a group have are left out.
+    Keys that only some options of a group have are left out.
     """
-    rows = [_row(name, [run.choices.get(name) for run in runs]) for name in _keys([run.choices for run in runs])]
-    rows = [row for row in rows if len(set(row["values"])) > 1 and "/" not in row["key"]]
-    chosen = {row["key"]: row["values"] for row in rows}
+    rows: list[Difference] = []
+    chosen: dict[str, list[str | None]] = {}  # by group, where runs chose different options
+    for name in _keys([run.choices for run in runs]):
+        options = [run.choices.get(name) for run in runs]
+        if len(set(options)) > 1 and "/" not in name:
+            chosen[name] = options
+            rows.append({"key": name, "values": options, "follows": None})
     for key in _keys([run.settings for run in runs]):
         values = [run.settings.get(key) for run in runs]
         group = key.partition(".")[0]
-        told = group in chosen and ("_target_" in key or any(key not in run.settings for run in runs))
-        if not told and len({str(value) for value in values}) > 1:
-            follows = group in chosen and len({str(pair) for pair in zip(chosen[group], values, strict=True)}) == len(
-                set(chosen[group])
-            )
-            rows.append(_row(key, values, group if follows else None))
+        # The row of the group already says so where its options have classes and keys of their own.
+        implied = group in chosen and ("_target_" in key or any(key not in run.settings for run in runs))
+        if not implied and len({str(value) for value in values}) > 1:
+            follows = group in chosen and _follows(chosen[group], values)
+            rows.append({"key": key, "values": values, "follows": group if follows else None})
     return rows
 
 
-def _row(key: str, values: list[Any], follows: str | None = None) -> dict[str, Any]:
-    return {"key": key, "values": values, "follows": follows}
+def _follows(options: Sequence[str | None], values: Sequence[object]) -> bool:
+    """Whether each option goes with one value."""
+    pairs = {str(pair) for pair in zip(options, values, strict=True)}
+    return len(pairs) == len(set(options))
 
 
-def _keys(nodes: Sequence[dict[str, Any]]) -> list[str]:
+def _keys(nodes: Iterable[Mapping[str, object]]) -> list[str]:
     return list(dict.fromkeys(key for node in nodes for key in node))
 
 
-def better(metric: str) -> str:
+def better(metric: str) -> Better:
     """Whether "higher" or "lower" is better."""
     return "lower" if metric.startswith(LOWER_IS_BETTER) else "higher"
 
 
 def warnings(experiments: Sequence[Experiment]) -> list[str]:
-    """What makes scores incomparable, in words."""
+    """Sentences that say what makes scores incomparable."""
     runs = [run for experiment in experiments for run in experiment.runs]
-    asked = {
-        "data": ("data fingerprints", lambda run: run.record.get("data_fingerprint")),
-        "cases": ("scored cases", _scored),
-        "code": ("code versions", _code),
-        "versions": ("versions of torch", lambda run: run.record.get("packages", {}).get("torch")),
-        "machine": ("machines", _hardware),
-        "precision": ("precisions", lambda run: run.config.get("trainer.precision")),
-    }
     found = []
-    for effect, (what, ask) in asked.items():
-        if len({str(ask(run)) for run in runs}) > 1 and not (effect == "cases" and _same_folds(experiments)):
-            found.append(f"the {what} differ{EFFECTS[effect]}")
-    for metric in _keys([run.results["protocol"][run.side] for run in runs]):
-        if len({run.results["protocol"][run.side].get(metric) for run in runs}) > 1:
-            found.append(f"{metric} is defined differently in some runs: its figures do not compare")
-    sides = {run.side for run in runs}
-    if "val" in sides:
-        found.append("the scored cases also chose the epoch (no test cases): figures are too kind")
+    for what, (ask, effect) in CONDITIONS.items():
+        excused = what == "scored cases" and _same_folds(experiments)
+        if len({str(ask(run)) for run in runs}) > 1 and not excused:
+            found.append(f"the {what} differ: {effect}")
+    for metric in _keys([run.results["protocol"][run.split] for run in runs]):
+        if len({run.results["protocol"][run.split].get(metric) for run in runs}) > 1:
+            found.append(f"{metric} is defined differently in some runs: its values do not compare")
+    if any(run.split == "val" for run in runs):
+        found.append("the scored cases also chose the epoch (no test cases): metrics are optimistically biased")
     unfinished = [run for experiment in experiments for run in experiment.unfinished]
     if unfinished:
         found.append(f"{len(unfinished)} runs have no results and are left out, such as {unfinished[0].folder}")
     return found
 
 
-EFFECTS = {
-    "data": ": their scores do not compare",
-    "cases": ": only the cases that both scored are compared",
-    "code": ": a difference may come from the code",
-    "versions": ": small differences may come from it",
-    "machine": ": times do not compare, scores only nearly",
-    "precision": ": part of the comparison, or an accident",
-}
-
-
 def _same_folds(experiments: Sequence[Experiment]) -> bool:
     """Whether runs of the same fold score the same cases throughout."""
-    by_fold: dict[str, set[str]] = {}
+    scored: dict[str, set[str]] = {}  # by fold
     for experiment in experiments:
         for run in experiment.runs:
-            by_fold.setdefault(str(run.replicate[1]), set()).add(_scored(run))
-    return (
-        all(len(found) == 1 for found in by_fold.values())
-        and len({frozenset(str(run.replicate[1]) for run in experiment.runs) for experiment in experiments}) == 1
-    )
+            scored.setdefault(str(run.replicate[1]), set()).add(_scored(run))
+    folds = {frozenset(str(run.replicate[1]) for run in experiment.runs) for experiment in experiments}
+    return len(folds) == 1 and all(len(cases) == 1 for cases in scored.values())
 
 
 def _scored(run: Run) -> str:
-    return ",".join(sorted(run.results["cases"][run.side]))
+    return ",".join(sorted(run.results["cases"][run.split]))
 
 
-def _code(run: Run) -> tuple[Any, Any]:
+def _code(run: Run) -> object:
     git = run.record.get("git")
     return run.record.get("segexp_version"), (git["commit"], git["diff"]) if git else None
 
 
-def _hardware(run: Run) -> tuple[Any, Any]:
+def _hardware(run: Run) -> object:
     machine = run.record.get("machine", {})
     return machine.get("processor"), str(machine.get("gpus"))
+
+
+# What must be equal among runs, how a run is asked for it, and what a difference does.
+CONDITIONS: dict[str, tuple[Callable[[Run], object], str]] = {
+    "data fingerprints": (lambda run: run.record.get("data_fingerprint"), "their scores do not compare"),
+    "scored cases": (_scored, "only the cases that both scored are compared"),
+    "code versions": (_code, "a difference may come from the code"),
+    "versions of torch": (
+        lambda run: run.record.get("packages", {}).get("torch"),
+        "small differences may come from it",
+    ),
+    "machines": (_hardware, "times do not compare, scores only nearly"),
+    "precisions": (lambda run: run.config.get("trainer.precision"), "part of the comparison, or an accident"),
+}

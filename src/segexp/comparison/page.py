@@ -6,14 +6,15 @@ import html
 import json
 import math
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from importlib.resources import files
-from typing import Any
+from typing import cast
 
 import numpy as np
 
-from segexp.comparison.comparison import Content, unit_of
+from segexp.comparison.comparison import unit_of
+from segexp.comparison.content import Better, Content, Curve, Diagram, ExperimentFacts, Interval, Json, Marginal, Table
 from segexp.comparison.page_pictures import pictures
 from segexp.runs.runs import Run
 
@@ -26,26 +27,25 @@ POINTS = 150_000  # of all learning curves
 MOST_EPOCHS = 100  # points of one curve
 SENTENCES = 60  # of a table, those of the best experiments
 MISSING = 65535  # stands for a case without a score
-PAIR = ("p_holm", "p_wilcoxon", "p_permutation", "d_z", "rank_biserial")
 
 
 def page(content: Content, runs: Sequence[Run]) -> str:
     """Write a comparison as a page.
 
     Args:
-        content: From `segexp.comparison.comparison.compare`; where it has "command", that is cited.
-        runs: Those that were compared, for their pictures.
+        content: Result of `segexp.comparison.comparison.compare`; where it has "command", that is cited.
+        runs: Runs that were compared, for their pictures.
 
     Returns:
-        HTML with style, script, figures and pictures in it; below 5 MB for some hundred runs.
+        HTML with style, script, data and pictures in it; below 5 MB for some hundred runs.
     """
     data = _data(content, runs)
     room = min(PICTURES, WHOLE - len(_json(data)))
-    data["pictures"] = pictures(content, runs, room)
+    data = {**data, "pictures": pictures(content, runs, room)}
     style = _asset("page.css")
     script = "\n".join(map(_asset, SCRIPTS))
     parts = {
-        "title": html.escape(f"Comparison of {_count(len(data['experiments']), 'experiment')}"),
+        "title": html.escape(f"Comparison of {_count(len(content['experiments']), 'experiment')}"),
         "policy": f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
         "style": style,
         "script": script,
@@ -59,11 +59,11 @@ def _asset(name: str) -> str:
 
 
 def _digest(text: str) -> str:
-    """What a content security policy calls the text by, so that no other script or style is obeyed."""
+    """Hash that a content security policy knows the text by, so that no other script or style is run."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
-def _json(data: Any) -> str:
+def _json(data: Json) -> str:
     """JSON that cannot end the element it stands in."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").encode(errors="replace").decode()
@@ -73,28 +73,40 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
-def _data(content: Content, runs: Sequence[Run]) -> Content:
-    """All that the script draws from, but for the pictures."""
+def _data(content: Content, runs: Sequence[Run]) -> Mapping[str, Json]:
+    """Data that the script draws from, but for the pictures."""
     letters = [item["letter"] for item in content["experiments"]]
+    # Tables that score the same cases share one list of their names.
     case_lists: list[list[str]] = []
-    room = SCORES
-    tables = []
     for table in content["tables"]:
-        tables.append(_table(table, letters, case_lists, room))
-        room -= len(tables[-1]["scores"] or "")
+        if table["cases"] not in case_lists:
+            case_lists.append(table["cases"])
+    # The scores of single cases are the largest part: later tables go without them once the room is used up.
+    room, tables = SCORES, []
+    for table in content["tables"]:
+        low, step, packed = _packed(table["scores"])
+        scores = packed if len(packed) <= room else None
+        room -= len(scores or "")
+        facts = {"cases": case_lists.index(table["cases"]), "low": low, "step": step, "scores": scores}
+        tables.append({**_table(table, letters), **facts})
     return {
         "made": f"{datetime.now().astimezone():%d %B %Y, %H:%M}".lstrip("0"),
-        "version": ", ".join(sorted({str(run.record.get("segexp_version", "unknown")) for run in runs})),
+        "version": ", ".join(sorted({run.record.get("segexp_version", "unknown") for run in runs})),
         "command": content.get("command"),
         "baseline": letters.index(content["baseline"]),
         "experiments": [_experiment(item, content["pareto"]) for item in content["experiments"]],
-        "differences": [{"key": r["key"], "values": [*map(_word, r["values"])]} for r in content["differences"]],
+        "differences": [{"key": row["key"], "values": [*map(_cell, row["values"])]} for row in content["differences"]],
         "warnings": content["warnings"],
         "tables": tables,
         "cases": case_lists,
         "sets": [
-            {"figure": row["figure"], "experiment": letters.index(row["letter"]), "runs": row["runs"]}
-            | {key: _round(row[key]) for key in ("mean", "sd")}
+            {
+                "metric": row["metric"],
+                "experiment": letters.index(row["letter"]),
+                "runs": row["runs"],
+                "mean": _round(row["mean"]),
+                "sd": _round(row["sd"]),
+            }
             for row in content["of_sets"]
         ],
         "marginals": [_marginal(item) for item in content["marginals"]],
@@ -103,52 +115,61 @@ def _data(content: Content, runs: Sequence[Run]) -> Content:
     }
 
 
-def _experiment(item: Content, pareto: Sequence[str]) -> Content:
+def _experiment(item: ExperimentFacts, pareto: Sequence[str]) -> Json:
     return {
         "letter": item["letter"],
         "name": item["name"],
         "runs": len(item["runs"]),
         "seeds": len({run["seed"] for run in item["runs"]}),
         "folds": len({run["fold"] for run in item["runs"]}),
-        "cost": {name: _round(value) for name, value in item["cost"].items()},
+        "cost": {name: _round(cast(float | None, value)) for name, value in item["cost"].items()},
         "pareto": item["letter"] in pareto,
     }
 
 
-def _table(table: Content, letters: Sequence[str], case_lists: list[list[str]], room: int) -> Content:
-    """One metric and class: rows of figures in the order of the experiments, scores of cases where there is room."""
-    if table["cases"] not in case_lists:
-        case_lists.append(table["cases"])
-    pairs = {pair["letter"]: pair for pair in table["pairs"]}
+def _table(table: Table, letters: Sequence[str]) -> Mapping[str, Json]:
+    """One metric and class: rows of numbers in the order of the experiments, sentences of the best ones."""
     means = {letter: one["interval"]["value"] for letter, one in zip(letters, table["summaries"], strict=True)}
-    told = sorted(table["pairs"], key=lambda pair: _rank(means[pair["letter"]], table["better"]))[:SENTENCES]
+    ranked = sorted(table["pairs"], key=lambda pair: _rank(means[pair["letter"]], table["better"]))
+    rows = {
+        pair["letter"]: _numbers(
+            [
+                *_ends(pair["interval"]),
+                pair["p_holm"],
+                pair["p_wilcoxon"],
+                pair["p_permutation"],
+                pair["d_z"],
+                pair["rank_biserial"],
+            ]
+        )
+        for pair in table["pairs"]
+    }
     unit, scale = unit_of(table["metric"])
-    low, step, packed = _packed(table["scores"])
-    spread = ("sd_cases", "sd_seeds", "sd_folds")
     return {
-        **{key: table[key] for key in ("metric", "class", "better", "protocol")},
+        "metric": table["metric"],
+        "class": table["class"],
+        "better": table["better"],
+        "protocol": table["protocol"],
         "unit": unit,
         "scale": scale,
-        "means": [_numbers([*_ends(one["interval"]), *map(one.get, spread)]) for one in table["summaries"]],
-        "pairs": [
-            _numbers([*_ends(pairs[letter]["interval"]), *map(pairs[letter].get, PAIR)]) if letter in pairs else None
-            for letter in letters
+        "means": [
+            _numbers([*_ends(one["interval"]), one["sd_cases"], one["sd_seeds"], one["sd_folds"]])
+            for one in table["summaries"]
         ],
-        "sentences": [[letters.index(pair["letter"]), pair["sentence"]] for pair in told],
-        "cases": case_lists.index(table["cases"]),
-        "low": low,
-        "step": step,
-        "scores": packed if len(packed) <= room else None,
+        "pairs": [rows.get(letter) for letter in letters],
+        "sentences": [[letters.index(pair["letter"]), pair["sentence"]] for pair in ranked[:SENTENCES]],
     }
 
 
-def _rank(mean: float | None, better: str) -> float:
+def _rank(mean: float | None, better: Better) -> float:
     """Key that puts the best mean first, and none last."""
-    return math.inf if mean is None else -mean if better == "higher" else mean
+    if mean is None:
+        return math.inf
+    return -mean if better == "higher" else mean
 
 
-def _ends(interval: Content) -> list[Any]:
-    return [interval[key] for key in ("value", "low", "high", "cases")]
+def _ends(interval: Interval) -> list[float | None]:
+    return [interval["value"], interval["low"], interval["high"], interval["cases"]]
 
 
 def _packed(rows: Sequence[Sequence[float | None]]) -> tuple[float, float, str]:
@@ -163,10 +184,10 @@ def _packed(rows: Sequence[Sequence[float | None]]) -> tuple[float, float, str]:
     return low, step, base64.b64encode(places.astype("<u2").tobytes()).decode()
 
 
-def _marginal(item: Content) -> Content:
-    rows = [
+def _marginal(item: Marginal) -> Json:
+    rows: list[Json] = [
         {
-            "value": _word(effect["value"]),
+            "value": _cell(effect["value"]),
             "mean": _numbers(_ends(effect["mean"])),
             "effect": _numbers(_ends(effect["effect"])),
             "experiments": effect["experiments"],
@@ -176,48 +197,51 @@ def _marginal(item: Content) -> Content:
     return {"key": item["key"], "matched": all(effect["matched"] for effect in item["effects"]), "rows": rows}
 
 
-def _curves(experiments: Sequence[Sequence[Content]]) -> Content:
+def _curves(experiments: Sequence[Sequence[Curve]]) -> Json:
     """Learning curves, thinned to the same epochs everywhere."""
-    runs = [(index, run) for index, curves in enumerate(experiments) for run in curves if run.get("epoch")]
-    names = list(dict.fromkeys(key for _, run in runs for key in run if key not in ("seed", "fold", "epoch")))
-    longest = max((len(run["epoch"]) for _, run in runs), default=0)
+    runs = [(index, run) for index, curves in enumerate(experiments) for run in curves if run["columns"].get("epoch")]
+    names = list(dict.fromkeys(name for _, run in runs for name in run["columns"] if name != "epoch"))
+    # A stride that keeps each curve below MOST_EPOCHS points, and all of them together below POINTS.
+    longest = max((len(run["columns"]["epoch"]) for _, run in runs), default=0)
     most = max(10, min(MOST_EPOCHS, POINTS // max(1, len(runs) * len(names))))
     stride = math.ceil(longest / most) or 1
-    epochs: list[list[Any]] = []
-    packed = []
+    epochs: list[list[float | None]] = []
+    packed: list[Json] = []
     for index, run in runs:
-        last = len(run["epoch"]) - 1
+        columns = run["columns"]
+        last = len(columns["epoch"]) - 1
         kept = sorted({*range(0, last + 1, stride), last})
-        own = _numbers(run["epoch"][place] for place in kept)
-        if own not in epochs:
-            epochs.append(own)
-        lines = [_numbers(run[name][place] for place in kept) if name in run else None for name in names]
-        packed.append([index, epochs.index(own), _replicate(run), lines])
+        thinned = {name: _numbers(values[place] for place in kept) for name, values in columns.items()}
+        # Runs of the same length share one list of epochs.
+        if thinned["epoch"] not in epochs:
+            epochs.append(thinned["epoch"])
+        lines = [thinned.get(name) for name in names]
+        packed.append([index, epochs.index(thinned["epoch"]), _replicate(run), lines])
     return {"names": names, "stride": stride, "epochs": epochs, "runs": packed}
 
 
-def _reliability(experiments: Sequence[Content]) -> Content:
+def _reliability(experiments: Sequence[Mapping[str, Diagram]]) -> Json:
     """Per class and experiment, [probability, share, pixels] of each filled bin."""
     names = list(dict.fromkeys(name for diagrams in experiments for name in diagrams))
     return {name: [_points(diagrams.get(name)) for diagrams in experiments] for name in names}
 
 
-def _points(diagram: Content | None) -> list[list[Any]] | None:
+def _points(diagram: Diagram | None) -> list[list[float | None]] | None:
     if diagram is None:
         return None
     bins = zip(diagram["probability"], diagram["share"], diagram["pixels"], strict=True)
     return [_numbers(point) for point in bins if point[2]]
 
 
-def _replicate(run: Content) -> str:
+def _replicate(run: Curve) -> str:
     return f"seed {run['seed']}" + ("" if run["fold"] is None else f", fold {run['fold']}")
 
 
-def _numbers(values: Iterable[Any]) -> list[Any]:
+def _numbers(values: Iterable[float | None]) -> list[float | None]:
     return [_round(value) for value in values]
 
 
-def _round(value: Any) -> Any:
+def _round(value: float | None) -> float | None:
     """Five digits of a number; None where there is none."""
     if not isinstance(value, float):
         return value
@@ -227,5 +251,7 @@ def _round(value: Any) -> Any:
     return int(short) if short.is_integer() else short
 
 
-def _word(value: Any) -> str:
-    return "" if value is None else f"{value:g}" if isinstance(value, float) else str(value)
+def _cell(value: object) -> str:
+    if value is None:
+        return ""
+    return f"{value:g}" if isinstance(value, float) else str(value)

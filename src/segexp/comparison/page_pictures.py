@@ -7,10 +7,10 @@ from collections.abc import Iterator, Sequence
 
 from PIL import Image
 
-from segexp.comparison.comparison import Content
+from segexp.comparison.content import Content
 from segexp.runs.runs import Run
 
-Pictures = dict[str, dict[int, list[str]]]
+Pictures = dict[str, dict[str, list[str]]]
 LONGEST = 640  # pixels: four panels side by side
 AS_IT_IS = 40_000  # bytes of a file that is taken unchanged
 EXPERIMENTS = 12  # baseline and best ones that have pictures
@@ -42,7 +42,7 @@ def pictures(content: Content, runs: Sequence[Run], room: int) -> Pictures:
             break
         seed, fold = run.replicate
         about = f"seed {seed}" + ("" if fold is None else f", fold {fold}")
-        found.setdefault(case, {})[index] = [address, about]
+        found.setdefault(case, {})[str(index)] = [address, about]
     return found
 
 
@@ -63,11 +63,12 @@ def _ordered(content: Content, shown: Sequence[int]) -> list[str]:
     """Cases, those first where the shown experiments differ most."""
     table = content["tables"][0]
 
-    def spread(place: int) -> float:
-        known = [table["scores"][index][place] for index in shown if table["scores"][index][place] is not None]
+    def difference(place: int) -> float:
+        scores = [table["scores"][index][place] for index in shown]
+        known = [score for score in scores if score is not None]
         return max(known) - min(known) if known else -1.0
 
-    return [table["cases"][place] for place in sorted(range(len(table["cases"])), key=spread, reverse=True)]
+    return [table["cases"][place] for place in sorted(range(len(table["cases"])), key=difference, reverse=True)]
 
 
 def _files(runs: Sequence[Run]) -> list[tuple[Run, set[str]]]:
@@ -77,7 +78,7 @@ def _files(runs: Sequence[Run]) -> list[tuple[Run, set[str]]]:
 
 
 def _name(run: Run, case: str) -> str:
-    return f"{run.side}_{case.replace('/', '_')}.png"
+    return f"{run.split}_{case.replace('/', '_')}.png"
 
 
 def _holder(folders: Sequence[tuple[Run, set[str]]], case: str) -> Run | None:

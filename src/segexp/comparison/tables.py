@@ -4,12 +4,12 @@ import csv
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Table as RichTable
 
-from segexp.comparison.comparison import Content, unit_of
+from segexp.comparison.comparison import unit_of
+from segexp.comparison.content import Content, Interval, Marginal, Pair, Table
 
 ROOMY = 150  # characters in a line of the terminal that show all columns
 LATEX_SPECIAL = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | {"\\": r"\textbackslash{}", "−": "$-$"})
@@ -17,14 +17,14 @@ LATEX_SPECIAL = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | {"\\":
 
 @dataclass(frozen=True)
 class Sheet:
-    """A table of words.
+    """A table of text.
 
     Args:
-        title: Above it.
-        columns: Heads.
-        rows: Cells.
-        notes: Sentences below it.
-        narrow: Places of the columns that stay where there is little room; empty = all.
+        title: Title above the table.
+        columns: Heads of the columns.
+        rows: Cells of each row.
+        notes: Sentences below the table.
+        narrow: Indices of the columns that stay where there is little room; empty = all.
     """
 
     title: str
@@ -38,21 +38,23 @@ def sheets(content: Content, every_class: bool = True) -> list[Sheet]:
     """All tables of a comparison.
 
     Args:
-        content: From `segexp.comparison.comparison.compare`.
-        every_class: Also the tables of single classes.
+        content: Result of `segexp.comparison.comparison.compare`.
+        every_class: Whether to add the tables of single classes.
     """
     experiments = content["experiments"]
     found = [_overview(content)]
     if content["differences"]:
         heads = ["what differs", *(item["letter"] for item in experiments)]
-        rows = [[row["key"], *map(_word, row["values"])] for row in content["differences"]]
+        rows = [[row["key"], *map(_cell, row["values"])] for row in content["differences"]]
         found.append(Sheet("Configuration", heads, rows))
     found += [_scores(content, table) for table in content["tables"] if every_class or table["class"] is None]
     if content["of_sets"]:
-        rows = [[_word(row[key]) for key in ("figure", "letter", "mean", "sd", "runs")] for row in content["of_sets"]]
-        found.append(
-            Sheet("Figures of whole sets of cases", ["figure", "experiment", "mean", "sd over runs", "runs"], rows)
-        )
+        rows = [
+            [row["metric"], row["letter"], _cell(row["mean"]), _cell(row["sd"]), str(row["runs"])]
+            for row in content["of_sets"]
+        ]
+        heads = ["metric", "experiment", "mean", "sd over runs", "runs"]
+        found.append(Sheet("Metrics of whole sets of cases", heads, rows))
     found += [_marginal(content, item) for item in content["marginals"]]
     return found
 
@@ -61,69 +63,86 @@ def _overview(content: Content) -> Sheet:
     rows = []
     for item in content["experiments"]:
         cost = item["cost"]
-        seeds, folds = ({run[key] for run in item["runs"]} for key in ("seed", "fold"))
-        minutes, memory = (_word(cost[key], 1) for key in ("minutes", "peak_memory_mib"))
-        parameters = "" if cost["parameters"] is None else f"{cost['parameters']:,}"
-        front = "yes" if item["letter"] in content["pareto"] else ""
-        counts = [str(len(item["runs"])), str(len(seeds)), str(len(folds))]
         rows.append(
-            [item["letter"], item["name"], *counts, parameters, minutes, memory, _word(cost["energy_wh"]), front]
+            [
+                item["letter"],
+                item["name"],
+                str(len(item["runs"])),
+                str(len({run["seed"] for run in item["runs"]})),
+                str(len({run["fold"] for run in item["runs"]})),
+                "" if cost["parameters"] is None else f"{cost['parameters']:,}",
+                _cell(cost["minutes"], 1),
+                _cell(cost["peak_memory_mib"], 1),
+                _cell(cost["energy_wh"]),
+                "yes" if item["letter"] in content["pareto"] else "",
+            ]
         )
     heads = ["", "experiment", "runs", "seeds", "folds", "parameters", "minutes", "MiB", "Wh", "Pareto"]
     notes = ("Pareto: no other is better in score, minutes and parameters at once.", *content["warnings"])
     return Sheet("Experiments", heads, rows, notes, (0, 1, 2, 5, 6, 9))
 
 
-def _scores(content: Content, table: Content) -> Sheet:
+def _scores(content: Content, table: Table) -> Sheet:
     pairs = {pair["letter"]: pair for pair in table["pairs"]}
     rows = []
     for item, summary in zip(content["experiments"], table["summaries"], strict=True):
         interval = summary["interval"]
-        own = [_word(interval["value"]), _range(interval, 1.0), _word(summary["sd_seeds"]), _word(summary["sd_folds"])]
         rows.append(
-            [item["letter"], item["name"], str(interval["cases"]), *own, *_pair(pairs.get(item["letter"]), table)]
+            [
+                item["letter"],
+                item["name"],
+                str(interval["cases"]),
+                _cell(interval["value"]),
+                _range(interval, 1.0),
+                _cell(summary["sd_seeds"]),
+                _cell(summary["sd_folds"]),
+                *_pair(pairs.get(item["letter"]), table),
+            ]
         )
     unit, _ = unit_of(table["metric"])
     of = f" of {table['class']}" if table["class"] else ""
+    difference = f"− {content['baseline']}{f' ({unit})' if unit else ''}"
     heads = ["", "experiment", "cases", "mean", "95 % interval", "sd seeds", "sd folds"]
-    heads += [
-        f"− {content['baseline']}{f' ({unit})' if unit else ''}",
-        "95 % interval",
-        "p (Holm)",
-        "p signed-rank",
-        "d_z",
-    ]
+    heads += [difference, "95 % interval", "p (Holm)", "p signed-rank", "d_z"]
     notes = (*(pair["sentence"] + "." for pair in table["pairs"]), f"{table['metric']}: {table['protocol']}.")
     return Sheet(f"{table['metric']}{of}, {table['better']} is better", heads, rows, notes, (0, 3, 4, 7, 8, 9))
 
 
-def _pair(pair: Content | None, table: Content) -> list[str]:
+def _pair(pair: Pair | None, table: Table) -> list[str]:
+    """Cells of a difference to the baseline; empty for the baseline itself."""
     if pair is None:
         return [""] * 5
     scale = unit_of(table["metric"])[1]
     interval = pair["interval"]
     value = None if interval["value"] is None else scale * interval["value"]
     return [
-        _word(value, 2 if scale > 1 else 4),
+        _cell(value, 2 if scale > 1 else 4),
         _range(interval, scale),
-        *(_p(pair[key]) for key in ("p_holm", "p_wilcoxon")),
-        _word(pair["d_z"], 2),
+        _p(pair["p_holm"]),
+        _p(pair["p_wilcoxon"]),
+        _cell(pair["d_z"], 2),
     ]
 
 
-def _marginal(content: Content, item: Content) -> Sheet:
-    rows = []
-    for effect in item["effects"]:
-        mean, change = effect["mean"], effect["effect"]
-        rows.append([_word(effect["value"]), str(effect["experiments"]), _word(mean["value"]), _range(mean, 1.0)])
-        rows[-1] += [_word(change["value"]), _range(change, 1.0)]
+def _marginal(content: Content, item: Marginal) -> Sheet:
+    rows = [
+        [
+            _cell(effect["value"]),
+            str(effect["experiments"]),
+            _cell(effect["mean"]["value"]),
+            _range(effect["mean"], 1.0),
+            _cell(effect["effect"]["value"]),
+            _range(effect["effect"], 1.0),
+        ]
+        for effect in item["effects"]
+    ]
     matched = all(effect["matched"] for effect in item["effects"])
     note = () if matched else ("not all values were tried with the same other settings: they do not compare alone.",)
     heads = [item["key"], "experiments", "mean", "95 % interval", "− mean of all", "95 % interval"]
     return Sheet(f"Marginal effect of {item['key']} on {content['tables'][0]['metric']}", heads, rows, note)
 
 
-def _range(interval: Content, scale: float) -> str:
+def _range(interval: Interval, scale: float) -> str:
     if interval["low"] is None or interval["high"] is None:
         return ""
     digits = 2 if scale > 1 else 4
@@ -131,21 +150,23 @@ def _range(interval: Content, scale: float) -> str:
 
 
 def _p(value: float | None) -> str:
-    return "" if value is None else "< 0.0001" if value < 0.0001 else f"{value:.4f}"
+    if value is None:
+        return ""
+    return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
-def _word(value: Any, digits: int = 4) -> str:
+def _cell(value: object, digits: int = 4) -> str:
     if value is None:
         return ""
     return f"{value:.{digits}f}".replace("-", "−") if isinstance(value, float) else str(value)
 
 
 def terminal(found: Sequence[Sheet]) -> str:
-    """Tables for a terminal, coloured where it has colours."""
+    """Tables for a terminal, colored where it has colors."""
     console = Console()
     with console.capture() as capture:
         for sheet in found:
-            table = Table(title=sheet.title, title_justify="left")
+            table = RichTable(title=sheet.title, title_justify="left")
             shown = sheet.narrow if sheet.narrow and console.width < ROOMY else range(len(sheet.columns))
             for place in shown:
                 table.add_column(sheet.columns[place], no_wrap=place != 1)

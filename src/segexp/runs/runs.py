@@ -17,7 +17,7 @@ from segexp.runs.record import Record, SplitName
 from segexp.runs.results import Results
 
 REPLICATE_KEYS = ("seed", "data.split.fold")  # runs that differ in these alone repeat one experiment
-BOOKKEEPING = (  # what changes no figure
+BOOKKEEPING = (  # settings that change no metric
     *("paths", "name", "resume", "logger", "data.sampling.num_workers", "data.cache", "trainer.enable_progress_bar"),
     *("trainer.log_every_n_steps", "callbacks.table", "callbacks.panels", "callbacks.progress", "callbacks.curves"),
     *("callbacks.overview", "callbacks.learning_rate"),
@@ -76,21 +76,21 @@ class Run:
         return self.config.get("seed"), self.config.get("data.split.fold")
 
     @property
-    def side(self) -> SplitName:
-        """Side of the split whose figures count: test where there is one, else val."""
+    def split(self) -> SplitName:
+        """Split whose metrics count: test where there is one, else val."""
         return self.results["headline"]["split"]
 
     @property
-    def figures(self) -> dict[str, float]:
-        """Final figures of that side; an undefined one is nan."""
+    def metrics(self) -> dict[str, float]:
+        """Final metrics of that split; an undefined one is nan."""
         if not self.results:
             return {}
-        return {name: math.nan if value is None else value for name, value in self.results[self.side].items()}
+        return {name: math.nan if value is None else value for name, value in self.results[self.split].items()}
 
     @cached_property
     def cases(self) -> Rows:
-        """Rows of cases.csv of that side: split, case, class, and one column per metric."""
-        return [row for row in self.files.cases() if row["split"] == self.side]
+        """Rows of cases.csv of that split: split, case, class, and one column per metric."""
+        return [row for row in self.files.cases() if row["split"] == self.split]
 
     @cached_property
     def curves(self) -> Rows:
@@ -98,23 +98,23 @@ class Run:
         return self.files.curves()
 
 
-def find_runs(words: Iterable[str]) -> list[Run]:
+def find_runs(patterns: Iterable[str]) -> list[Run]:
     """Find runs.
 
     Args:
-        words: Run folders, folders that hold runs at any depth (sweeps), or glob patterns of either.
+        patterns: Run folders, folders that hold runs at any depth (sweeps), or glob patterns of either.
 
     Raises:
-        FileNotFoundError: A word leads to no run; names the nearest folder.
+        FileNotFoundError: A pattern leads to no run; names the nearest folder.
         ValueError: A run.json cannot be read.
     """
     found: dict[Path, Run] = {}
-    for word in words:
-        folders = [Path(name) for name in sorted(glob.glob(word))] or [Path(word)]
+    for pattern in patterns:
+        folders = [Path(name) for name in sorted(glob.glob(pattern))] or [Path(pattern)]
         holding = sorted((run for folder in folders for run in RunFolder.below(folder)), key=lambda run: run.path)
         if not holding:
-            near = did_you_mean(word, [str(path) for path in Path(word).parent.glob("*")])
-            raise FileNotFoundError(f"{word}: no run there, no run.json in it or below{near}")
+            near = did_you_mean(pattern, [str(path) for path in Path(pattern).parent.glob("*")])
+            raise FileNotFoundError(f"{pattern}: no run there, no run.json in it or below{near}")
         for run in holding:
             found.setdefault(run.path.resolve(), Run(run.path, run.record()))
     return list(found.values())
@@ -123,7 +123,7 @@ def find_runs(words: Iterable[str]) -> list[Run]:
 def select(runs: Sequence[Run], query: str) -> list[Run]:
     """Choose runs by a condition such as ``model.depth>=4 and dice>0.8 and loss=="ce"``.
 
-    Names are configuration keys, groups (their chosen option), final figures, ``status``, ``parameters``, ``minutes``.
+    Names are configuration keys, groups (their chosen option), final metrics, ``status``, ``parameters``, ``minutes``.
     A run that has no such value is left out.
 
     Raises:
@@ -142,10 +142,10 @@ def select(runs: Sequence[Run], query: str) -> list[Run]:
 
 
 def known_facts(run: Run) -> dict[str, Any]:
-    """All that a condition may ask of a run."""
+    """Values that a condition may name, by name."""
     training = run.results.get("training", {})
     more = {"status": run.status, "parameters": run.record.get("parameters"), "minutes": training.get("minutes")}
-    return {**run.config, **run.choices, **run.figures, **more}
+    return {**run.config, **run.choices, **run.metrics, **more}
 
 
 COMPARISONS: dict[type, Any] = {

@@ -1,5 +1,5 @@
 "use strict";
-// What all parts share: the figures, the choices of the reader, elements, numbers in words.
+// What all parts share: the data, the choices of the reader, elements, numbers in words.
 const DATA = JSON.parse(document.getElementById("data").textContent);
 const EXPERIMENTS = DATA.experiments;
 const FIRST = 12; // experiments that a plot shows unless all are asked for
@@ -29,7 +29,7 @@ function put(id, ...children) {
   return node;
 }
 
-const badge = (index) => el("span", { class: `key ${colour(index)}` }, EXPERIMENTS[index].letter);
+const badge = (index) => el("span", { class: `key ${color(index)}` }, EXPERIMENTS[index].letter);
 const full = (index) => `${EXPERIMENTS[index].letter} (${EXPERIMENTS[index].name})`;
 const several = (count, noun) => `${count.toLocaleString("en")} ${noun}${count === 1 ? "" : "s"}`;
 const sentence = (text) => text.charAt(0).toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
@@ -43,7 +43,7 @@ const amount = (value) => {
   const digits = value < 10 ? 2 : value < 100 ? 1 : 0;
   return value.toLocaleString("en", { minimumFractionDigits: digits, maximumFractionDigits: digits });
 };
-const figure = (value) => (known(value) ? minus(Math.abs(value) < 1e5 ? value.toFixed(4) : value.toPrecision(5)) : "");
+const decimal = (value) => (known(value) ? minus(Math.abs(value) < 1e5 ? value.toFixed(4) : value.toPrecision(5)) : "");
 const scoreDigits = (table) => (table.scale === 100 ? 4 : 3);
 const score = (value, table) => (known(value) ? minus(value.toFixed(scoreDigits(table))) : "");
 const change = (value, table) => {
@@ -66,7 +66,7 @@ function scores(table) {
     const text = atob(table.scores);
     const many = DATA.cases[table.cases].length;
     const value = (i) => {
-      const number = text.charCodeAt(2 * i) + 256 * text.charCodeAt(2 * i + 1);
+      const decimal = text.charCodeAt(2 * i) + 256 * text.charCodeAt(2 * i + 1);
       return number === 65535 ? null : table.low + table.step * number;
     };
     unpacked.set(table, EXPERIMENTS.map((_, row) => Array.from({ length: many }, (_, i) => value(row * many + i))));
@@ -96,10 +96,10 @@ function ranked(indices, table = state.table) {
   return [...indices].sort((one, two) => (worth(one) === worth(two) ? one - two : worth(one) < worth(two) ? -1 : 1));
 }
 
-// Colours are eight: the baseline and the best have their own, the others share them.
+// There are eight colors: the baseline and the best have their own, the others share them.
 const rank = new Map([DATA.baseline, ...ranked(EXPERIMENTS.keys()).filter((index) => index !== DATA.baseline)]
   .map((index, at) => [index, at]));
-const colour = (index) => `c${(EXPERIMENTS.length > 8 ? rank.get(index) : index) % 8}`;
+const color = (index) => `c${(EXPERIMENTS.length > 8 ? rank.get(index) : index) % 8}`;
 
 // The best ones, and the baseline with them, in order of their scores.
 function shown() {

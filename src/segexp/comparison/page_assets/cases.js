@@ -85,7 +85,7 @@ function caseCard() {
     const k = DATA.cases[table.cases].indexOf(name);
     return { table, values: both.map((i) => scores(table)[i][k]) };
   });
-  const columns = [{ head: "figure", get: (row) => title(row.table), name: true }, ...both.map((i, at) => ({
+  const columns = [{ head: "metric", get: (row) => title(row.table), name: true }, ...both.map((i, at) => ({
     head: EXPERIMENTS[i].letter, number: true, get: (row) => row.values[at], show: (row) => score(row.values[at], row.table) }))];
   const differs = (row) => (row.values.every(known) ? row.values[1] - row.values[0] : null);
   if (both.length > 1) columns.push({ head: "difference", number: true, get: differs,

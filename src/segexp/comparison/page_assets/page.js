@@ -33,7 +33,7 @@ function curvePlot(holder, heading, columns, log) {
   const picture = draw("svg", { width, height: bottom + 40, role: "img", "aria-label": heading },
     axisBelow(x, 0, last, 8, bottom, left, width, "epoch"), axisLeft(y, low, high, left, width - 10, log ? (v) => short(10 ** v, 2) : null));
   const dashed = (one) => (names[one.column].startsWith("train/") ? " dashed" : "");
-  for (const one of series) picture.append(draw("g", { class: colour(one.i), "data-tip": `${full(one.i)}\n${names[one.column]}` },
+  for (const one of series) picture.append(draw("g", { class: color(one.i), "data-tip": `${full(one.i)}\n${names[one.column]}` },
     ...one.thin.map((line) => draw("path", { class: `thin${dashed(one)}`, d: path(line) })),
     draw("path", { class: `mean${dashed(one)}`, d: path(one.mean) }), draw("path", { class: "catch", d: path(one.mean) })));
   holder.append(picture);
@@ -77,8 +77,8 @@ function marginals() {
     const ordered = numbers ? [...item.rows].sort((one, two) => one.value - two.value) : item.rows;
     const rows = ordered.slice(0, most).map((row) => {
       const [value, low, high] = row.effect.map((v) => (known(v) ? v * table.scale : v));
-      const told = `${row.value || "(none)"}: mean ${score(row.mean[0], table)}, ${several(row.experiments, "experiment")}`;
-      return { label: `${row.value || "(none)"}  ${score(row.mean[0], table)}`, tip: told, colour: "c0", value, low, high,
+      const tip = `${row.value || "(none)"}: mean ${score(row.mean[0], table)}, ${several(row.experiments, "experiment")}`;
+      return { label: `${row.value || "(none)"}  ${score(row.mean[0], table)}`, tip, color: "c0", value, low, high,
         sure: known(low) && (low > 0 || high < 0) };
     });
     intervals(holders[at], item.key, rows, `effect on ${title(table)}${unit(table)}`, true);
@@ -110,7 +110,7 @@ function cost() {
     axisBelow(x, low, high, 8, bottom, left, width, COSTS[key] + (log ? ", powers of 10" : "")),
     axisLeft(y, least, most, left, width - 10),
     draw("path", { class: "front", d: front.map((i, at) => (at ? `H${x(to(i))}V` : `M${x(to(i))} `) + y(table.means[i][0])).join("") }));
-  for (const i of list) picture.append(draw("g", { class: colour(i), "data-tip": `${full(i)}\n${title(table)} ${score(table.means[i][0], table)}, ` +
+  for (const i of list) picture.append(draw("g", { class: color(i), "data-tip": `${full(i)}\n${title(table)} ${score(table.means[i][0], table)}, ` +
     `${COSTS[key]} ${of(i).toLocaleString("en", { maximumSignificantDigits: 4 })}` },
   draw("circle", { class: front.includes(i) ? "solid" : "hollow", cx: x(to(i)), cy: y(table.means[i][0]), r: 6 }),
   list.length <= 30 || front.includes(i)
@@ -119,14 +119,14 @@ function cost() {
 }
 
 function verdict() {
-  const table = DATA.tables[0], told = table.sentences, best = ranked(EXPERIMENTS.keys())[0];
+  const table = DATA.tables[0], sentences = table.sentences, best = ranked(EXPERIMENTS.keys())[0];
   const [value, low, high, cases] = table.means[best], own = (v) => score(v, table), interval = range(low, high, own);
   const top = `${EXPERIMENTS.length > 2 ? `${higher(table) ? "Highest" : "Lowest"} mean` : "Mean"} ${title(table)}: ${full(best)} with ${own(value)}` +
     `${interval ? `, 95 % interval ${interval}` : ""}, on ${several(cases, "case")}.`;
   const list = (some) => el("ul", { class: "plain" }, ...some.map(([i, text]) => el("li", null, badge(i), el("span", null, sentence(text)))));
-  if (told.length < 2) return void put("verdict", el("p", null, told.length ? sentence(told[0][1]) : top));
-  const most = told.length > 8 ? 5 : 8, rest = told.slice(most);
-  put("verdict", el("p", null, top), el("p", null, `Each against the baseline ${full(DATA.baseline)}, the best mean first:`), list(told.slice(0, most)),
+  if (sentences.length < 2) return void put("verdict", el("p", null, sentences.length ? sentence(sentences[0][1]) : top));
+  const most = sentences.length > 8 ? 5 : 8, rest = sentences.slice(most);
+  put("verdict", el("p", null, top), el("p", null, `Each against the baseline ${full(DATA.baseline)}, the best mean first:`), list(sentences.slice(0, most)),
     rest.length ? el("details", null, el("summary", null, `${several(rest.length, "more sentence")}`), list(rest)) : null);
 }
 
@@ -137,7 +137,7 @@ function heading() {
   place("warnings").hidden = !DATA.warnings.length;
   put("warnings", el("strong", null, "Before you believe it"), el("ul", null, ...DATA.warnings.map((text) => el("li", null, sentence(text)))));
   const words = new Map(DATA.tables.map((table) => [table.metric, table.protocol]));
-  put("protocol", el("dl", null, ...[...words].flatMap(([name, text]) => [el("dt", null, name), el("dd", null, text || "not told")])));
+  put("protocol", el("dl", null, ...[...words].flatMap(([name, text]) => [el("dt", null, name), el("dd", null, text || "not given")])));
   put("foot", `Made by segexp ${DATA.version}`, DATA.command ? el("span", null, " with ", el("code", null, DATA.command)) : "", ".");
 }
 

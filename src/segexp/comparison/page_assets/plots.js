@@ -42,7 +42,7 @@ function axisLeft(y, low, high, left, right, show) {
     draw("text", { class: "tick", x: left - 6, y: y(value) + 4, "text-anchor": "end" }, (show || given.show)(value))]));
 }
 
-// Rows of an estimate with its interval: {label, tip, colour, value, low, high, sure}.
+// Rows of an estimate with its interval: {label, tip, color, value, low, high, sure}.
 function intervals(holder, heading, rows, name, zero) {
   const width = room(holder), left = Math.min(230, width * 0.36), bottom = rows.length * ROW + 6;
   const [low, high] = limits(rows.flatMap((row) => [row.value, row.low, row.high]), zero ? [0] : []);
@@ -54,7 +54,7 @@ function intervals(holder, heading, rows, name, zero) {
     const y = i * ROW + ROW / 2 + 2;
     picture.append(draw("text", { class: "label", x: 0, y: y + 4, "data-tip": row.tip }, clip(row.label, left - 6)));
     if (!known(row.value)) return;
-    picture.append(draw("g", { class: row.colour, "data-tip": row.tip },
+    picture.append(draw("g", { class: row.color, "data-tip": row.tip },
       known(row.low) && known(row.high) ? draw("path", { class: "bar", d: `M${x(row.low)} ${y}H${x(row.high)}M${x(row.low)}` +
         ` ${y - 4}v8M${x(row.high)} ${y - 4}v8` }) : null,
       draw("circle", { class: row.sure ? "solid" : "hollow", cx: x(row.value), cy: y, r: 5 }),
@@ -72,14 +72,14 @@ function forest() {
   const label = (i) => `${EXPERIMENTS[i].letter} ${EXPERIMENTS[i].name}`;
   intervals(means, "Mean, 95 % interval", list.map((i) => {
     const [value, low, high] = table.means[i];
-    return { label: label(i), colour: colour(i), value, low, high, sure: true,
+    return { label: label(i), color: color(i), value, low, high, sure: true,
       tip: `${full(i)}\n${own(value)} (${range(low, high, own)})` };
   }), title(table), false);
   const others = list.filter((i) => table.pairs[i]);
   if (!others.length) return;
   intervals(pairs, `Difference to ${full(DATA.baseline)}, 95 % interval`, others.map((i) => {
     const [value, low, high, , p] = table.pairs[i].map((v, k) => (k < 3 && known(v) ? v * table.scale : v));
-    return { label: label(i), colour: colour(i), value, low, high, sure: known(p) && p <= 0.05,
+    return { label: label(i), color: color(i), value, low, high, sure: known(p) && p <= 0.05,
       tip: `${full(i)} \u2212 ${EXPERIMENTS[DATA.baseline].letter}\n${differs(table.pairs[i][0])}${unit(table)}, p (Holm) ${chance(p)}` };
   }), `${title(table)}${unit(table)}, ${table.better} is better`, true);
   pairs.append(el("p", { class: "dim" }, "Filled: p after Holm's correction is at most 0.05."));
@@ -106,7 +106,7 @@ function diagonal(name, list, size) {
   for (const i of list) {
     const points = DATA.reliability[name][i], most = Math.max(...points.map((point) => point[2]));
     const radius = (pixels) => 2 + 4 * Math.log10(1 + (9 * pixels) / most);
-    picture.append(draw("g", { class: colour(i) },
+    picture.append(draw("g", { class: color(i) },
       draw("path", { class: "mean", d: points.map(([p, share], k) => `${k ? "L" : "M"}${x(p)} ${y(share)}`).join("") }),
       ...points.map(([p, share, pixels]) => draw("circle", { class: "solid", cx: x(p), cy: y(share), r: radius(pixels),
         "data-tip": `${full(i)}\nprobability ${short(p, 3)}, share ${short(share, 3)}, ${several(pixels, "pixel")}` }))));
@@ -120,7 +120,7 @@ const quantile = (sorted, share) => {
 };
 
 const absent = () => el("p", { class: "dim" },
-  "Scores of single cases of this figure were left out to keep the page small: compare with --metric to have them.");
+  "Scores of single cases of this metric were left out to keep the page small: compare with --metric to have them.");
 
 function boxes() {
   const table = state.table, values = scores(table), list = shown();
@@ -139,7 +139,7 @@ function boxes() {
 
 function box(i, values, names, x, y, left, every) {
   const sorted = values.filter(known).sort((one, two) => one - two);
-  const group = draw("g", { class: colour(i) },
+  const group = draw("g", { class: color(i) },
     draw("text", { class: "label", x: 0, y: y + 4, "data-tip": full(i) }, clip(`${EXPERIMENTS[i].letter} ${EXPERIMENTS[i].name}`, left - 6)));
   if (!sorted.length) return group;
   const [q1, q2, q3] = [0.25, 0.5, 0.75].map((share) => quantile(sorted, share));

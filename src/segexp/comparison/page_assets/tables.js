@@ -49,7 +49,7 @@ const nameColumn = { head: "experiment", get: (index) => EXPERIMENTS[index].name
 const base = (index) => (index === DATA.baseline ? "base" : null);
 
 // Without columns that have nothing to say about any experiment.
-const told = (columns) => columns.filter((column) => !column.number || EXPERIMENTS.some((_, i) => known(column.get(i))));
+const withValues = (columns) => columns.filter((column) => !column.number || EXPERIMENTS.some((_, i) => known(column.get(i))));
 
 function experimentsTable() {
   const cost = (key, head, hint, show) => ({ head, hint, number: true, get: (i) => EXPERIMENTS[i].cost[key],
@@ -66,7 +66,7 @@ function experimentsTable() {
     cost("energy_wh", "Wh", "energy, mean over runs, where the driver tells it", amount),
     { head: "Pareto", hint: "no other is better in score, minutes and parameters at once",
       get: (i) => (EXPERIMENTS[i].pareto ? "yes" : "") }];
-  put("experiments", sortable("Experiments", told(columns), filtered(), base));
+  put("experiments", sortable("Experiments", withValues(columns), filtered(), base));
 }
 
 function differencesTable() {
@@ -101,7 +101,7 @@ function scoresTable() {
     plain("p sign-flip", "permutation test over cases, for the trained networks at hand", pair(6), chance),
     plain("d_z", "mean difference in standard deviations of the cases' differences", pair(7), (v) => short(v, 3)));
   put("scores", el("p", { class: "dim" }, `${sentence(`${table.better} is better`)} ${table.protocol ? sentence(table.protocol) : ""}`),
-    sortable("Scores", told(columns), filtered(), base));
+    sortable("Scores", withValues(columns), filtered(), base));
   const words = table.sentences.filter(([index]) => matches(index));
   const list = el("ul", { class: "plain" }, ...words.map(([index, text]) => el("li", null, badge(index), el("span", null, sentence(text)))));
   put("sentences", words.length
@@ -111,10 +111,10 @@ function scoresTable() {
 function setsTable() {
   const rows = DATA.sets.filter((row) => matches(row.experiment));
   place("s-sets").hidden = !rows.length;
-  put("sets", sortable("Figures of whole sets of cases", [{ head: "figure", get: (row) => row.figure, name: true },
+  put("sets", sortable("Metrics of whole sets of cases", [{ head: "metric", get: (row) => row.metric, name: true },
     { head: "", hint: "letter", get: (row) => row.experiment, show: (row) => badge(row.experiment) },
     { head: "experiment", get: (row) => EXPERIMENTS[row.experiment].name, name: true },
-    { head: "mean", number: true, get: (row) => row.mean, show: (row) => figure(row.mean) },
-    { head: "sd over runs", number: true, get: (row) => row.sd, show: (row) => figure(row.sd) },
+    { head: "mean", number: true, get: (row) => row.mean, show: (row) => decimal(row.mean) },
+    { head: "sd over runs", number: true, get: (row) => row.sd, show: (row) => decimal(row.sd) },
     { head: "runs", number: true, get: (row) => row.runs }], rows));
 }
