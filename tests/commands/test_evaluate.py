@@ -143,7 +143,7 @@ def test_compare_takes_an_evaluation_for_the_run_where_nothing_differs_and_tells
     other = compare(find_runs([str(run), str(run.with_name("first-train"))]), ["dice"])
     assert [row["key"] for row in other["differences"]] == ["evaluate.split", "evaluate.postprocess"]
     results = read(run.with_name("first-train") / "results.json")
-    assert "no test figure" in results["headline"]["note"]
+    assert "no test score" in results["headline"]["note"]
     assert (
         list(dict.fromkeys(row["case"] for row in rows(run.with_name("first-train"), "train")))
         == results["cases"]["train"]

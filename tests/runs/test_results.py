@@ -8,24 +8,22 @@ from segexp.runs.recorder import RunRecorder
 from segexp.runs.results import headline, rows_of_cases
 from segexp.training.tensorboard import hyperparameters
 
-SIDES = {
-    "val": {"figures": {"dice": 0.9}, "rows": [{"case": 0, "class": "cell", "dice": 0.9}]},
-    "test": {
-        "figures": {"dice": 0.8},
-        "rows": [{"case": 1, "class": "cell", "dice": math.nan}, {"case": 1, "class": "regions", "v_rand": 0.7}],
-    },
+METRICS = {"val": {"dice": 0.9}, "test": {"dice": 0.8}}
+ROWS = {
+    "val": [{"case": 0, "class": "cell", "dice": 0.9}],
+    "test": [{"case": 1, "class": "cell", "dice": math.nan}, {"case": 1, "class": "regions", "v_rand": 0.7}],
 }
 
 
 def test_headline_is_the_test_figure_and_says_when_there_is_none():
-    assert headline(SIDES, "val/dice")["value"] == 0.8
-    alone = headline({"val": SIDES["val"]}, "val/dice")
+    assert headline(METRICS, "val/dice")["value"] == 0.8
+    alone = headline({"val": METRICS["val"]}, "val/dice")
     assert alone["value"] == 0.9
-    assert "no test figure" in alone["note"]
+    assert "no test score" in alone["note"]
 
 
 def test_cases_have_names_and_all_columns(tmp_path):
-    write_table(tmp_path / "cases.csv", rows_of_cases(SIDES, {"val": ["a"], "test": ["b", "c"]}))
+    write_table(tmp_path / "cases.csv", rows_of_cases(ROWS, {"val": ["a"], "test": ["b", "c"]}))
     with (tmp_path / "cases.csv").open(newline="") as file:
         rows = list(csv.DictReader(file))
     assert [(row["split"], row["case"], row["class"]) for row in rows] == [

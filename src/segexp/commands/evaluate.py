@@ -185,7 +185,7 @@ def _leave(
     }
     left = RunFolder(folder)
     write_json(left.results_path, content)
-    write_table(left.cases_path, rows_of_cases({side: result}, vars(data.split)))
+    write_table(left.cases_path, rows_of_cases({side: result["rows"]}, vars(data.split)))
     found = worst_cases(result["rows"], figure, worst)
     if found:
         labels = scorer.processed(predictions.of(evaluation.cut), steps)
@@ -200,8 +200,8 @@ def _epoch(evaluation: Evaluation) -> dict[str, Any]:
 
 def _note(side: str, own_validation: bool, steps: Mapping[str, Any]) -> str:
     kind = {
-        "train": "; the network has learnt from these cases, so this is no test figure",
-        "val": "; these cases also chose the epoch, so this is no test figure" if own_validation else "",
+        "train": "; the network has learnt from these cases, so this is no test score",
+        "val": "; these cases also chose the epoch, so this is no test score" if own_validation else "",
     }
     after = f"; after post-processing: {in_words(steps)}" if steps else ""
     return f"scored on whole {side} cases{kind.get(side, '')}{after}"

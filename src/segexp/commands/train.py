@@ -101,7 +101,7 @@ def _results(
     rates = [float(row["train/patches_per_second"]) for row in epochs]
     seconds = sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in epochs)
     return {
-        "headline": headline(sides, config["monitor"]),
+        "headline": headline({side: result["figures"] for side, result in sides.items()}, config["monitor"]),
         **figures_of(sides, task, data),
         "chosen_on_val": {"epoch": epoch, "by": config["monitor"], **sides["val"]["chosen"]},
         "training": {
@@ -123,7 +123,9 @@ def _leave(
 ) -> None:
     """Write results.json and cases.csv; give hyper-parameters and final figures to the logger."""
     write_json(folder.results_path, content)
-    write_table(folder.cases_path, rows_of_cases(sides, vars(data.split)))
+    write_table(
+        folder.cases_path, rows_of_cases({side: result["rows"] for side, result in sides.items()}, vars(data.split))
+    )
     _draw_reliability(config, folder, trainer, content["curves"])
     params = hyperparameters(config, chosen_options(), folder.overrides())
     figures = final_figures(content, data.labels.regions or data.labels.class_names[1:])

@@ -1,9 +1,10 @@
 """What a comparison holds: plain values for JSON, as `segexp compare --format json` gives them."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, Literal, NotRequired, TypedDict
+from collections.abc import Sequence
+from typing import Literal, NotRequired, TypedDict
 
-Json = str | float | None | Sequence["Json"] | Mapping[str, "Json"]
+from segexp.runs.files import Json
+
 Better = Literal["higher", "lower"]
 Diagram = dict[str, list[float | None]]
 
@@ -74,7 +75,7 @@ class Difference(TypedDict):
     """
 
     key: str
-    values: list[Any]
+    values: Sequence[Json]
     follows: str | None
 
 

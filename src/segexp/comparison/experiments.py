@@ -53,7 +53,7 @@ class Experiment:
             label: Class; None = mean over the classes that are defined in a case.
         """
         if (metric, label) not in self._gathered:
-            runs = [statistics.Run(*_replicate(run), _scores(run, metric, label)) for run in self.runs]
+            runs = [statistics.Run(*run.replicate, _scores(run, metric, label)) for run in self.runs]
             self._gathered[metric, label] = statistics.gather(runs)
         return self._gathered[metric, label]
 
@@ -66,11 +66,6 @@ class Experiment:
         per_case = {f"{name}_{label}" for name in self.metrics for label in self.classes} | set(self.metrics)
         names = [name for name in self.first.metrics if name not in per_case]
         return {name: [run.metrics.get(name, math.nan) for run in self.runs] for name in names}
-
-
-def _replicate(run: Run) -> tuple[int, int | None]:
-    seed, fold = run.replicate
-    return int(seed), None if fold is None else int(fold)
 
 
 def _scores(run: Run, metric: str, label: str | None) -> dict[str, float]:

@@ -14,8 +14,9 @@ from typing import cast
 import numpy as np
 
 from segexp.comparison.comparison import unit_of
-from segexp.comparison.content import Better, Content, Curve, Diagram, ExperimentFacts, Interval, Json, Marginal, Table
+from segexp.comparison.content import Better, Content, Curve, Diagram, ExperimentFacts, Interval, Marginal, Table
 from segexp.comparison.page_pictures import pictures
+from segexp.runs.files import Json
 from segexp.runs.runs import Run
 
 ASSETS = files("segexp.comparison") / "page_assets"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 MOST_JSON = 8 << 20  # bytes of a file that somebody else may have written
+Json = str | float | None | Sequence["Json"] | Mapping[str, "Json"]
 Rows = list[dict[str, str]]
 
 
@@ -81,8 +82,8 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     part.replace(path)
 
 
-def _unique(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    content: dict[str, Any] = {}
+def _unique(pairs: Iterable[tuple[str, Json]]) -> dict[str, Json]:
+    content: dict[str, Json] = {}
     for key, value in pairs:
         if key in content:
             raise ValueError("a key stands there twice")

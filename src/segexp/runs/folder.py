@@ -7,6 +7,7 @@ from typing import Any, cast
 
 import yaml
 
+from segexp.runs.configuration import Config
 from segexp.runs.files import Rows, read_json, read_table
 from segexp.runs.record import Record
 from segexp.runs.results import Results
@@ -151,13 +152,13 @@ class RunFolder:
         """Read the table of losses and metrics per epoch; empty before the first has ended."""
         return read_table(self.curves_path)
 
-    def config(self) -> dict[str, Any]:
+    def config(self) -> Config:
         """Read the resolved configuration."""
-        return _read_yaml(self.config_path)
+        return cast(Config, yaml.safe_load(self.config_path.read_text(encoding="utf-8")))
 
     def overrides(self) -> list[str]:
         """Read the overrides of the command line."""
-        return _read_yaml(self.overrides_path) or []
+        return yaml.safe_load(self.overrides_path.read_text(encoding="utf-8")) or []
 
     def write_arguments(self, config: object, overrides: list[str]) -> None:
         """Write resolved configuration and overrides."""
@@ -177,7 +178,3 @@ class RunFolder:
 
     def _read(self, path: Path) -> Any:
         return read_json(path, self.path if self.foreign else None)
-
-
-def _read_yaml(path: Path) -> Any:
-    return yaml.safe_load(path.read_text(encoding="utf-8"))

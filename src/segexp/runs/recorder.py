@@ -6,6 +6,7 @@ import sys
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
+from typing import cast
 
 import torch
 
@@ -49,9 +50,8 @@ class RunRecorder:
             "start": earlier.get("start", _now()),
             "resumed": [*earlier.get("resumed", []), _now()] if earlier else [],
             "end": None,
-            **present_facts(),
         }
-        self.write({})
+        self.write(cast(Record, present_facts()))
 
     def write(self, facts: Record) -> None:
         """Add facts and write the file, atomically."""

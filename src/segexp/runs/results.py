@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 from segexp.runs.record import CaseNames, Headline, SplitName
 
 Metrics = dict[str, float | None]  # by name; None = undefined
+Row = dict[str, str | float]  # of one case and class: split, case, class, and one column per metric
 Diagram = dict[str, list[float | None]]  # bins of a reliability diagram: probability, share, pixels
 
 
@@ -37,28 +38,26 @@ class Results(TypedDict, total=False):
     without_postprocess: dict[str, Metrics]
 
 
-def rows_of_cases(sides: Mapping[str, Mapping[str, Any]], names: Mapping[str, Sequence[str]]) -> list[dict[str, Any]]:
+def rows_of_cases(rows: Mapping[str, Sequence[Row]], names: Mapping[str, Sequence[str]]) -> list[Row]:
     """Gather the rows of cases.csv, one per case and class.
 
     Args:
-        sides: Rows of each split, as the metrics gave them.
+        rows: Rows of each split, as the metrics gave them: the column "case" is the index of the case.
         names: Names of the cases of each split, in order.
     """
     return [
-        {"split": side, **row, "case": names[side][row["case"]]}
-        for side, result in sides.items()
-        for row in result["rows"]
+        {"split": split, **row, "case": names[split][int(row["case"])]} for split, own in rows.items() for row in own
     ]
 
 
-def headline(sides: Mapping[str, Mapping[str, Any]], monitor: str) -> Headline:
+def headline(metrics: Mapping[str, Mapping[str, float | None]], monitor: str) -> Headline:
     """Pick the metric that stands for the run: the monitored one, on the test cases where there are any."""
-    split: SplitName = "test" if "test" in sides else "val"
+    split: SplitName = "test" if "test" in metrics else "val"
     name = monitor.partition("/")[2]
-    chosen = "" if split == "test" else "; these cases also chose the epoch, so this is no test figure"
+    chosen = "" if split == "test" else "; these cases also chose the epoch, so this is no test score"
     return {
         "split": split,
         "metric": name,
-        "value": sides[split]["figures"][name],
+        "value": metrics[split][name],
         "note": f"scored on whole {split} cases{chosen}",
     }

@@ -8,10 +8,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from segexp.errors import did_you_mean
-from segexp.runs.files import Rows
+from segexp.runs.configuration import Config
+from segexp.runs.files import Json, Rows
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record, SplitName
 from segexp.runs.results import Results
@@ -22,6 +23,9 @@ BOOKKEEPING = (  # settings that change no metric
     *("trainer.log_every_n_steps", "callbacks.table", "callbacks.panels", "callbacks.progress", "callbacks.curves"),
     *("callbacks.overview", "callbacks.learning_rate"),
 )
+
+
+Settings = dict[str, Json]  # by dotted key, such as model.depth
 
 
 @dataclass(frozen=True)
@@ -57,23 +61,19 @@ class Run:
         return self.record.get("choices", {})
 
     @cached_property
-    def config(self) -> dict[str, Any]:
-        """Resolved configuration, one dotted key per value, without paths and the like."""
-        whole = self.record.get("config", {})
-        own = str(whole.get("paths", {}).get("run_dir", "\0"))
-        flat = _flat(whole, "")
-        kept = {key: value for key, value in flat.items() if not any(_within(key, part) for part in BOOKKEEPING)}
-        return {key: value for key, value in kept.items() if not (isinstance(value, str) and value.startswith(own))}
+    def config(self) -> Settings:
+        """Resolved configuration, as `flat_settings` gives it."""
+        return flat_settings(self.record["config"]) if "config" in self.record else {}
 
     @property
-    def settings(self) -> dict[str, Any]:
+    def settings(self) -> Settings:
         """The configuration but for seed and fold."""
         return {key: value for key, value in self.config.items() if key not in REPLICATE_KEYS}
 
     @property
-    def replicate(self) -> tuple[Any, Any]:
+    def replicate(self) -> tuple[int, int | None]:
         """Seed and fold."""
-        return self.config.get("seed"), self.config.get("data.split.fold")
+        return cast(int, self.config.get("seed")), cast(int | None, self.config.get("data.split.fold"))
 
     @property
     def split(self) -> SplitName:
@@ -135,13 +135,13 @@ def select(runs: Sequence[Run], query: str) -> list[Run]:
         raise ValueError(f"--where {query!r} cannot be read: {error.msg}; write model.depth>=4 and dice>0.8") from error
     facts = [known_facts(run) for run in runs]
     everything = {name for known in facts for name in known}
-    for name in (_dotted(node) for node in _names(tree)):
+    for name in (ast.unparse(node) for node in _names(tree)):
         if name not in everything:
             raise ValueError(f"--where {query!r}: no run has {name!r}{did_you_mean(name, everything)}")
     return [run for run, known in zip(runs, facts, strict=True) if _value(tree, known) is True]
 
 
-def known_facts(run: Run) -> dict[str, Any]:
+def known_facts(run: Run) -> Settings:
     """Values that a condition may name, by name."""
     training = run.results.get("training", {})
     more = {"status": run.status, "parameters": run.record.get("parameters"), "minutes": training.get("minutes")}
@@ -160,13 +160,13 @@ COMPARISONS: dict[type, Any] = {
 }
 
 
-def _value(node: ast.expr, known: dict[str, Any]) -> Any:
+def _value(node: ast.expr, known: Settings) -> Any:
     """Evaluate comparisons of plain values, and nothing else."""
     match node:
         case ast.Constant():
             return node.value
         case ast.Name() | ast.Attribute():
-            return known.get(_dotted(node))
+            return known.get(ast.unparse(node))
         case ast.List() | ast.Tuple():
             return [_value(item, known) for item in node.elts]
         case ast.UnaryOp(op=ast.USub()):
@@ -183,7 +183,7 @@ def _value(node: ast.expr, known: dict[str, Any]) -> Any:
     )
 
 
-def _compare(node: ast.Compare, known: dict[str, Any]) -> bool:
+def _compare(node: ast.Compare, known: Settings) -> bool:
     terms = [_value(term, known) for term in (node.left, *node.comparators)]
     try:
         pairs = zip(node.ops, terms, terms[1:], strict=False)
@@ -192,20 +192,26 @@ def _compare(node: ast.Compare, known: dict[str, Any]) -> bool:
         return False
 
 
-def _names(tree: ast.expr) -> Iterable[ast.expr]:
+def _names(tree: ast.expr) -> list[ast.expr]:
+    """Names in a condition, dotted ones whole."""
     inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    return [n for n in ast.walk(tree) if isinstance(n, ast.Name | ast.Attribute) and id(n) not in inner]
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)]
+    return [node for node in names if id(node) not in inner]
 
 
-def _dotted(node: ast.expr) -> str:
-    return ast.unparse(node)
+def flat_settings(config: Config) -> Settings:
+    """Flatten a resolved configuration to one dotted key per value, without paths and what changes no metric."""
+    own = config.get("paths", {}).get("run_dir", "\0")
+    kept = {}
+    for key, value in _flat(cast(Json, config), "").items():
+        bookkeeping = any(key == part or key.startswith(f"{part}.") for part in BOOKKEEPING)
+        inside = isinstance(value, str) and value.startswith(own)
+        if not bookkeeping and not inside:
+            kept[key] = value
+    return kept
 
 
-def _flat(node: Any, prefix: str) -> dict[str, Any]:
+def _flat(node: Json, prefix: str) -> Settings:
     if not isinstance(node, dict) or not node:
         return {prefix[:-1]: node}
     return {key: value for name, item in node.items() for key, value in _flat(item, f"{prefix}{name}.").items()}
-
-
-def _within(key: str, part: str) -> bool:
-    return key == part or key.startswith(f"{part}.")

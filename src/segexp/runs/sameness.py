@@ -11,7 +11,7 @@ from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Environment, Git, Record
 from segexp.runs.results import Metrics
-from segexp.runs.runs import Run
+from segexp.runs.runs import flat_settings
 
 SHOWN = 4  # files that are named where more differ
 HASH = 10  # digits of a commit or fingerprint that are shown
@@ -85,7 +85,7 @@ def _named_facts(prefix: str, one: Mapping[str, object], two: Mapping[str, objec
 
 def config_facts(recorded: Config | None, present: Config) -> list[Fact]:
     """Name the keys of two resolved configurations that differ; paths of the runs do not count."""
-    one, two = (_flat(side) for side in (recorded, present))
+    one, two = (flat_settings(json.loads(json.dumps(config or {}))) for config in (recorded, present))
     keys = [key for key in dict.fromkeys([*one, *two]) if one.get(key, ...) != two.get(key, ...)]
     differing = [Fact(f"config: {key}", _setting(one, key), _setting(two, key), same=False) for key in keys]
     return differing or [Fact("config", f"{len(one)} keys", f"{len(two)} keys", same=True)]
@@ -167,11 +167,6 @@ def _digits(value: str | None) -> str:
 
 def _counts(split: Mapping[str, Sequence[str]]) -> str:
     return ", ".join(f"{side} {len(cases)}" for side, cases in split.items()) or "none"
-
-
-def _flat(config: Config | None) -> dict[str, Any]:
-    """Flatten a configuration as it is kept for comparison, in what JSON makes of it."""
-    return Run(Path(), {"config": json.loads(json.dumps(config or {}))}).config
 
 
 def _setting(config: Mapping[str, Any], key: str) -> str:

@@ -7,8 +7,8 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Any
 
+from segexp.runs.files import Json
 from segexp.runs.folder import RunFolder
 from segexp.runs.runs import Run
 
@@ -51,7 +51,7 @@ class RunState:
         """Whether a training could go on from a checkpoint."""
         return self.run.files.last_checkpoint.is_file()
 
-    def plain(self) -> dict[str, Any]:
+    def plain(self) -> dict[str, Json]:
         """Plain values for JSON."""
         name, value = self.figure or (None, None)
         return {

@@ -2,8 +2,8 @@
 
 import math
 from dataclasses import dataclass, field
-from typing import Any
 
+from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 
 
@@ -18,7 +18,7 @@ class Progress:
     folder: RunFolder
     epochs: int = 0
     rows: list[dict[str, str]] = field(default_factory=list)
-    _config: dict[str, Any] | None = None
+    _config: Config | None = None
     _read: tuple[int, int] = (0, 0)
 
     def refresh(self) -> list[dict[str, str]]:

@@ -66,7 +66,7 @@ function scores(table) {
     const text = atob(table.scores);
     const many = DATA.cases[table.cases].length;
     const value = (i) => {
-      const decimal = text.charCodeAt(2 * i) + 256 * text.charCodeAt(2 * i + 1);
+      const number = text.charCodeAt(2 * i) + 256 * text.charCodeAt(2 * i + 1);
       return number === 65535 ? null : table.low + table.step * number;
     };
     unpacked.set(table, EXPERIMENTS.map((_, row) => Array.from({ length: many }, (_, i) => value(row * many + i))));

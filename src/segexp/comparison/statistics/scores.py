@@ -122,4 +122,6 @@ def _mean_of_defined(values: Array, axis: int) -> Array:
     defined = ~np.isnan(values)
     count = defined.sum(axis)
     total = np.where(defined, values, 0.0).sum(axis)
-    return np.divide(total, count, out=np.full(count.shape, np.nan), where=count > 0)
+    means = np.full(count.shape, np.nan)
+    np.divide(total, count, out=means, where=count > 0)
+    return means
