@@ -58,7 +58,7 @@ def test_good_data(run, folder):
     assert [(row["case"], row["px_object"], row["mask_values"]) for row in rows][:1] == [
         ("scan_0", "400", "0:1600 255:400")
     ]
-    assert [row["side"] for row in rows] == ["train"] * 4 + ["val", "test"]
+    assert [row["split"] for row in rows] == ["train"] * 4 + ["val", "test"]
     assert (written / "audit.html").read_text(encoding="utf-8").count("<figure>") == 6
 
 

@@ -8,7 +8,7 @@ from PIL import Image
 from segexp.build import build_data
 from segexp.cli import main
 from segexp.config import compose, plain
-from segexp.pictures.figures import COLOURS, HEADER
+from segexp.pictures.figures import COLORS, HEADER
 
 SMALL = ["data.source.size=[64,64]", "data.source.count=5", "data.sampling.patch_size=[48,48]"]
 
@@ -44,7 +44,7 @@ def test_the_first_column_is_the_patch_of_training_and_none_leaves_it(preview):
     np.testing.assert_array_equal(panel, again)
     gray = (panel[::4, ::4] == panel[::4, ::4, :1]).all(-1) & (panel[::4, ::4, 0] > 0) & (panel[::4, ::4, 0] < 255)
     assert np.corrcoef(panel[::4, ::4, 0][gray], patch[gray])[0, 1] > 0.999
-    assert (panel == COLOURS[0]).all(-1).any()
+    assert (panel == COLORS[0]).all(-1).any()
 
 
 def test_volumes_show_a_slice(preview):

@@ -121,9 +121,9 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: put(mask(f), SQUARE[:, :30]),
         r"image .*s2\.png is 32×40 pixels high and wide, its mask .*s2\.png is 32×30: crop or resample",
     ),
-    "mask in colour": (
+    "mask in color": (
         lambda f: put(mask(f), np.dstack([SQUARE, SQUARE // 2, SQUARE])),
-        r"mask .*s2\.png is in colour .*: save class numbers in one channel",
+        r"mask .*s2\.png is in color .*: save class numbers in one channel",
     ),
     "value 128 in a mask": (
         lambda f: put(mask(f), np.where(noise(0) > 200, 128, SQUARE).astype(np.uint8)),
@@ -157,7 +157,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "equal images in train and test": (
         lambda f: put(f / "images" / "s5.png", noise(0)),
-        r"equal images lie on two sides of the split \(s0 \(train\) = s5 \(test\)\).*: remove all but one of each",
+        r"equal images lie in two splits \(s0 \(train\) = s5 \(test\)\).*: remove all but one of each",
     ),
 }
 
@@ -230,7 +230,7 @@ def test_constant_image_becomes_zero(folder):
     data = started(pairs(folder))
     item = data.cases("train")[0]
     assert item.case.name == "s0"
-    assert not item.intensity.standardise(item.intensity.to_unit(item.case.image)).any()
+    assert not item.intensity.standardize(item.intensity.to_unit(item.case.image)).any()
 
 
 def test_blurred_masks_with_tolerance(folder):

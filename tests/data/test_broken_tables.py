@@ -12,7 +12,7 @@ __all__ = ["folder"]  # a fixture
 
 
 SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {  # of the source, of the data module
-    "colour read as one channel": (
+    "color read as one channel": (
         {"channels": 3},
         {},
         r"case s0 \(.*s0\.png\) has shape \(3, 32, 40\) .* data\.channels=1 .*: correct these two",
@@ -33,8 +33,8 @@ SETTINGS: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {  # of the so
         r"case s0 \(.*s0\.png\) has class 3, but data\.labels\.num_classes=2",
     ),
     "position out of range": ({}, {"val": "3", "test": "4-6"}, r"'4-6' does not lie in the 6 cases, .* 0-5"),
-    "sides that overlap": ({}, {"val": "3-4", "test": "4-5"}, r"cases s4 stand on two sides of the split"),
-    "share above 1": ({}, {"val": 1.5}, r"data\.split\.val=1\.5 .* share"),
+    "sides that overlap": ({}, {"val": "3-4", "test": "4-5"}, r"cases s4 are in two splits"),
+    "share above 1": ({}, {"val": 1.5}, r"data\.split\.val=1\.5 .* at least 0 and below 1: write 0\.2 for a fifth"),
     "no case left": ({}, {"val": "0-2", "test": "3-5"}, r"leaves none for train: change data\.split"),
     "unknown case in a list": (
         {},

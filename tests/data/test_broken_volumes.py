@@ -30,7 +30,7 @@ def noise(number: int) -> np.ndarray:
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """Make five labelled volumes v0 to v4 with a dataset.json, as the Decathlon has them."""
+    """Make five labeled volumes v0 to v4 with a dataset.json, as the Decathlon has them."""
     for part in ("imagesTr", "labelsTr"):
         (tmp_path / part).mkdir()
     for i in range(5):
@@ -111,7 +111,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: save(label(f), LABELS[:, :9]),
         r"v3\.nii\.gz has 10×14×12 voxels \(D×H×W\), but .*labelsTr/v3\.nii\.gz has 10×9×12: resample",
     ),
-    "affine without inverse": (flat_affine, r"v3\.nii has an affine without inverse, .*: mend the orientation in"),
+    "affine without inverse": (flat_affine, r"v3\.nii has an affine without inverse, .*: fix the orientation in"),
     "class 7 of 3": (
         lambda f: save(label(f), labels_with(7)),
         r"labelsTr/v3\.nii\.gz has values without a class: 7 \(declared are 0, 1, 2\): declare a class",
@@ -138,11 +138,11 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "dataset.json cut": (
         lambda f: cut(f / "dataset.json"),
-        r"dataset\.json is no JSON \(.+\): mend it, or get it again",
+        r"dataset\.json is no JSON \(.+\): fix it, or get it again",
     ),
     "dataset.json without training": (
         lambda f: edit(f, lambda d: d.pop("training")),
-        r'dataset\.json must list {"image": \.\., "label": \.\.} under "training": mend it',
+        r'dataset\.json must list {"image": \.\., "label": \.\.} under "training": fix it',
     ),
     "dataset.json without labels": (
         lambda f: edit(f, lambda d: d.pop("labels")),
@@ -158,7 +158,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "equal volumes in train and test": (
         lambda f: save(f / "imagesTr" / "v4.nii.gz", noise(0)),
-        r"equal images lie on two sides of the split \(v0 \(train\) = v4 \(test\)\)",
+        r"equal images lie in two splits \(v0 \(train\) = v4 \(test\)\)",
     ),
 }
 

@@ -144,8 +144,8 @@ def test_cases_are_resampled_for_the_network_and_scored_as_they_are():
         ready(**SLICED, spacing="auto")
 
 
-def test_pixels_outside_the_field_of_view_are_not_labelled():
-    case = ready(**SLICED).cases("test")[0].own
+def test_pixels_outside_the_field_of_view_are_not_labeled():
+    case = ready(**SLICED).cases("test")[0].original
     for labels in (case.target, case.others["second"]):
         assert (labels[:, :3] == 255).all()
         assert (labels[:, 3:] < 2).all()

@@ -5,8 +5,9 @@ from torch.utils.data import DataLoader
 
 from segexp.data import Augment, GridElastic, Sampling
 from segexp.data.case import Case
+from segexp.data.crop import crop
 from segexp.data.intensity.rules import ZScore
-from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop
+from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
 from segexp.data.prepared import prepare
 
 
@@ -63,7 +64,7 @@ def test_every_corner_can_be_drawn():
     assert len(corners) == 2 * 3
 
 
-def test_intensities_are_standardised_per_case_and_masks_untouched():
+def test_intensities_are_standardized_per_case_and_masks_untouched():
     prepared = cases(1)[0]
     item = CaseDataset([prepared])[0]
     assert float(item["image"].mean()) == pytest.approx(0, abs=1e-4)
@@ -108,7 +109,7 @@ def test_crop_equals_numpy_pad(shape):
 
 
 def coordinates(shape=(6, 8, 10), channels=1) -> Case:
-    """A volume whose gray value tells its slice, for channel c raised by 100 c."""
+    """A volume whose intensity tells its slice, for channel c raised by 100 c."""
     image = np.broadcast_to(np.arange(shape[0], dtype=np.float32)[:, None, None], shape)
     image = np.stack([image + 100 * c for c in range(channels)])
     mask = np.zeros(shape, np.uint8)
@@ -117,7 +118,7 @@ def coordinates(shape=(6, 8, 10), channels=1) -> Case:
     return Case("v", image, mask, (1.0,) * 3)
 
 
-def test_slices_of_a_volume_come_with_their_neighbours():
+def test_slices_of_a_volume_come_with_their_neighbors():
     prepared = prepare(coordinates(channels=2), ZScore())
     dataset = PatchDataset([prepared], Sampling((4, 4)), Augment(), context=1)
     seen = set()
@@ -127,7 +128,7 @@ def test_slices_of_a_volume_come_with_their_neighbours():
         gray = item["image"].numpy().reshape(2, 3, 4, 4) * np.arange(6).std() + np.arange(6).mean()
         before, here, after = np.rint(gray[0, :, 0, 0]).astype(int)
         assert (before, after) == (max(here - 1, 0), min(here + 1, 5))
-        np.testing.assert_allclose(gray[0], gray[1], atol=1e-4)  # each channel is standardised by itself
+        np.testing.assert_allclose(gray[0], gray[1], atol=1e-4)  # each channel is standardized by itself
         assert (item["target"] == 2).all() == (here == 1)
         seen.add(here)
     assert seen == set(range(6))
@@ -135,13 +136,13 @@ def test_slices_of_a_volume_come_with_their_neighbours():
 
 def test_foreground_fraction_draws_classes_evenly_and_reaches_the_rare_one():
     """Class 1 is a single voxel, class 2 a whole slice: by volume 1 : 80, by our draw 1 : 1."""
-    prepared = prepare(coordinates(), ZScore(), find_spots=True)
+    prepared = prepare(coordinates(), ZScore(), find_foreground=True)
     anywhere = PatchDataset([prepared], Sampling((1, 2, 2)), Augment())
-    centred = PatchDataset([prepared], Sampling((1, 2, 2), foreground_fraction=1.0), Augment())
-    rare = [[int((d[0, i]["target"] == 1).any()) for i in range(200)] for d in (anywhere, centred)]
+    centered = PatchDataset([prepared], Sampling((1, 2, 2), foreground_fraction=1.0), Augment())
+    rare = [[int((d[0, i]["target"] == 1).any()) for i in range(200)] for d in (anywhere, centered)]
     assert np.mean(rare[0]) < 0.1
     assert 0.4 < np.mean(rare[1]) < 0.6
-    assert all((centred[0, i]["target"] > 0).any() for i in range(200))
+    assert all((centered[0, i]["target"] > 0).any() for i in range(200))
 
 
 def test_volumes_are_cut_alike():

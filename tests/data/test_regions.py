@@ -21,7 +21,7 @@ def draw(*size: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("size", [(9, 7), (4, 5, 6)])
-def test_each_region_is_where_its_classes_are_and_unlabelled_pixels_stay_so(size):
+def test_each_region_is_where_its_classes_are_and_unlabeled_pixels_stay_so(size):
     labels = draw(*size)
     target = region_target(labels, REGIONS)
     assert target.dtype == np.int64
@@ -77,7 +77,7 @@ def test_slices_of_volumes_and_whole_cases():
         ({"tissue": [1, 1]}, "names a class twice"),
     ],
 )
-def test_regions_that_cannot_be_learnt_are_refused(regions, words):
+def test_regions_that_cannot_be_learned_are_refused(regions, words):
     with pytest.raises(ValueError, match=words):
         require_regions(regions, NAMES)
 

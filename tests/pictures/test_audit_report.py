@@ -10,13 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from segexp.data.audit.findings import Finding
 from segexp.pictures.audit_report import SIZE, Report, choose, thumbnail, write_report
-from segexp.pictures.figures import COLOURS
+from segexp.pictures.figures import COLORS
 
 
 def report(**changes) -> Report:
-    findings = [{"level": "warning", "rule": "mixed types", "sentence": "a < b | c & d", "cases": ("<x>", "y")}]
-    rows = [{"case": name, "side": "train", "min": 0.5} for name in ("<x>", "y")]
+    findings = [Finding("warning", "mixed types", "a < b | c & d", ("<x>", "y"))]
+    rows = [{"case": name, "split": "train", "min": 0.5} for name in ("<x>", "y")]
     pictures = {"<x>": np.full((20, 30, 3), 7, np.uint8)}
     facts = {"size": "3|4"}
     return Report(
@@ -81,7 +82,7 @@ def test_nothing_found_and_nothing_readable(tmp_path):
 
 def test_choice_takes_from_every_finding_in_turn_then_evenly():
     names = [f"c{i}" for i in range(10)]
-    findings = [{"cases": ("c9", "c8", "c7")}, {"cases": ()}, {"cases": ("gone", "c2", "c9")}]
+    findings = [Finding("warning", "", "", cases) for cases in (("c9", "c8", "c7"), (), ("gone", "c2", "c9"))]
     assert choose(names, findings, 3) == ["c9", "c2", "c8"]
     assert choose(names, findings, 6) == ["c9", "c2", "c8", "c7", "c0", "c6"]
     assert choose(names, [], 3) == ["c0", "c4", "c9"]
@@ -97,18 +98,18 @@ def test_thumbnail_keeps_the_proportions(size):
     assert picture.shape[0] * size[1] == pytest.approx(picture.shape[1] * size[0], abs=SIZE * max(size) / 200)
 
 
-def test_thumbnail_outlines_classes_and_not_what_is_unlabelled():
+def test_thumbnail_outlines_classes_and_not_what_is_unlabeled():
     target = np.zeros((SIZE, SIZE), np.uint8)
     target[50:100, 50:100], target[150:170, 20:40], target[200:, 200:] = 1, 2, 255
     picture = thumbnail(np.zeros((1, SIZE, SIZE)), target)
     outlined = picture.any(axis=2)
-    assert (picture[50:52, 50:100] == COLOURS[0]).all()
-    assert (picture[150:152, 20:40] == COLOURS[1]).all()
+    assert (picture[50:52, 50:100] == COLORS[0]).all()
+    assert (picture[150:152, 20:40] == COLORS[1]).all()
     assert outlined[:50].sum() == outlined[:, 180:].sum() == 0
     assert not outlined[52:98, 52:98].any()
 
 
-def test_thumbnail_of_a_volume_shows_its_middle_slice_in_colour():
+def test_thumbnail_of_a_volume_shows_its_middle_slice_in_color():
     image = np.zeros((3, 5, 8, 8), np.uint16)
     image[0, 2, 2:6, 2:6] = 60000
     picture = thumbnail(image, np.zeros((5, 8, 8), np.uint8))

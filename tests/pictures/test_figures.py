@@ -1,6 +1,6 @@
 import numpy as np
 
-from segexp.pictures.figures import COLOURS, CONFUSED, HEADER, INVENTED, MISSED, draw_case
+from segexp.pictures.figures import COLORS, CONFUSED, HEADER, INVENTED, MISSED, draw_case
 
 
 def drawn(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> list[np.ndarray]:
@@ -22,7 +22,7 @@ def test_small_cases_are_enlarged_by_a_whole_factor_and_large_ones_are_not():
         assert sheet.shape == (20 * wanted // width + HEADER, 4 * wanted + 6, 3)
 
 
-def test_each_kind_of_error_has_its_colour_and_unlabelled_pixels_have_none():
+def test_each_kind_of_error_has_its_color_and_unlabeled_pixels_have_none():
     target = np.array([[0, 1, 0, 1, 2, 255]]).repeat(6, 0)
     pred = np.array([[0, 1, 1, 0, 1, 1]]).repeat(6, 0)
     error = panels(np.zeros((1, 6, 6)), target, pred, classes=3)[3][0]
@@ -39,11 +39,11 @@ def test_truth_and_prediction_are_tinted_and_the_input_is_gray():
     gray, truth, prediction, _ = panels(image, target, pred)
     assert (gray[..., 0] == gray[..., 2]).all()
     np.testing.assert_array_equal(truth, gray)
-    expected = (0.45 * gray + 0.55 * COLOURS[0]).astype(np.uint8)
+    expected = (0.45 * gray + 0.55 * COLORS[0]).astype(np.uint8)
     np.testing.assert_array_equal(prediction, expected)
 
 
-def test_volumes_show_their_middle_slice_and_colour_stays_colour():
+def test_volumes_show_their_middle_slice_and_color_stays_color():
     image = np.zeros((3, 5, 8, 8))
     image[0, 2] = np.linspace(0, 1, 64).reshape(8, 8)
     target = np.zeros((5, 8, 8), int)
@@ -56,7 +56,7 @@ def test_volumes_show_their_middle_slice_and_colour_stays_colour():
     np.testing.assert_array_equal(truth[4:], gray[4:])
 
 
-def test_each_channel_of_a_colour_image_is_stretched_by_itself():
+def test_each_channel_of_a_color_image_is_stretched_by_itself():
     image = np.stack([np.linspace(0, top, 64).reshape(8, 8) - top for top in (1, 10, 100)])
     gray, *_ = panels(image, np.zeros((8, 8), int), np.zeros((8, 8), int))
     np.testing.assert_array_equal(gray[..., 0], gray[..., 2])
@@ -74,7 +74,7 @@ def test_later_regions_are_drawn_above_earlier_ones_and_errors_are_those_of_any_
     truth = np.array([[[1, 1, 0, 1, 0, 255]], [[0, 1, 0, 0, 0, 255]]]).repeat(6, 1)
     probs = np.array([[[0.9, 0.9, 0.6, 0.5, 0.1, 0.9]], [[0.1, 0.9, 0.1, 0.9, 0.1, 0.9]]]).repeat(6, 1)
     gray, true, predicted, error = (panel[0] for panel in drawn(image, truth, probs))
-    whole, part = ((0.45 * gray[0] + 0.55 * colour).astype(np.uint8) for colour in COLOURS[:2])
+    whole, part = ((0.45 * gray[0] + 0.55 * color).astype(np.uint8) for color in COLORS[:2])
     np.testing.assert_array_equal(true, [whole, part, gray[2], whole, gray[4], gray[5]])
     np.testing.assert_array_equal(predicted, [whole, part, whole, part, gray[4], part])
     np.testing.assert_array_equal(error[2], INVENTED)

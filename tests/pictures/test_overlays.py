@@ -1,6 +1,6 @@
 import numpy as np
 
-from segexp.pictures.figures import COLOURS
+from segexp.pictures.figures import COLORS
 from segexp.pictures.overlays import GAP, draw_overlay
 
 
@@ -15,8 +15,8 @@ def test_image_and_overlay_stand_side_by_side_enlarged():
     assert (left[:, :64] == 0).all()
     assert (left[:, 64:] == 255).all()
     assert (left[32:] == right[32:]).all()
-    for row, colour in ((0, COLOURS[1]), (16, COLOURS[0])):  # the later layer covers the earlier one
-        assert np.abs(right[row, 0] - 0.55 * colour).max() <= 1
+    for row, color in ((0, COLORS[1]), (16, COLORS[0])):  # the later layer covers the earlier one
+        assert np.abs(right[row, 0] - 0.55 * color).max() <= 1
 
 
 def test_of_a_volume_the_fullest_slice_is_shown_anterior_up():

@@ -1,6 +1,6 @@
 import numpy as np
 
-from segexp.pictures.figures import COLOURS, HEADER
+from segexp.pictures.figures import COLORS, HEADER
 from segexp.pictures.sheets import UNLABELLED, draw_sheet
 
 
@@ -8,15 +8,15 @@ def test_outlines_lie_on_the_border_pixels_of_each_class():
     mask = np.zeros((200, 200), np.uint8)
     mask[20:60, 20:60], mask[100:140, 30:90], mask[150:170, 150:170] = 1, 2, 255
     sheet = draw_sheet([[(np.zeros((1, 200, 200)), mask)]], ["before"])[HEADER : HEADER + 200, :200]
-    for rows, columns, colour in [
-        ((20, 60), (20, 60), COLOURS[0]),
-        ((100, 140), (30, 90), COLOURS[1]),
+    for rows, columns, color in [
+        ((20, 60), (20, 60), COLORS[0]),
+        ((100, 140), (30, 90), COLORS[1]),
         ((150, 170), (150, 170), UNLABELLED),
     ]:
         expected = np.zeros((200, 200), bool)
         expected[slice(*rows), slice(*columns)] = True
         expected[rows[0] + 1 : rows[1] - 1, columns[0] + 1 : columns[1] - 1] = False
-        np.testing.assert_array_equal((sheet == colour).all(-1), expected)
+        np.testing.assert_array_equal((sheet == color).all(-1), expected)
 
 
 def test_a_row_has_one_gray_scale_and_small_patches_are_enlarged():

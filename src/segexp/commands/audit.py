@@ -1,7 +1,6 @@
 """``segexp audit``: look at a data set before the first step, and leave a report."""
 
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
@@ -20,7 +19,7 @@ from segexp.pictures.audit_report import Report, choose, thumbnail, write_report
 from segexp.runs.configuration import Config
 
 NAMED = 3  # cases per finding on the screen
-COLOURS = {"warning": "yellow", "note": "blue"}
+COLORS = {"warning": "yellow", "note": "blue"}
 
 
 class AuditConfig(Config):
@@ -40,38 +39,37 @@ def audit(cfg: DictConfig) -> None:
     require_at_least("pictures", config["pictures"], 0, integer=True)
     data = build_data(config)
     data.prepare_data()
-    found, cases = data.audit()
+    report, cases = data.audit()
     folder = Path(config["folder"])
-    write_report(folder, _report(folder.name, found, cases, config["pictures"]))
-    _print(found, folder)
-    found.raise_errors()
+    write_report(folder, _report(folder.name, report, cases, config["pictures"]))
+    _print(report, folder)
+    report.raise_errors()
 
 
-def _report(title: str, found: Audit, cases: Mapping[str, Case], pictures: int) -> Report:
-    findings = [asdict(finding) for finding in found.findings]
-    flagged = [finding for finding in findings if finding["level"] != "note"]
-    shown = choose([one.name for one in found.measures], flagged, pictures)
+def _report(title: str, report: Audit, cases: Mapping[str, Case], pictures: int) -> Report:
+    flagged = [finding for finding in report.findings if finding.level != "note"]
+    shown = choose([one.name for one in report.measures], flagged, pictures)
     return Report(
         title=title,
-        summary=found.summary(),
-        findings=findings,
-        overview=found.overview(),
-        rows=[row(one, found.class_names, found.rules(one.name)) for one in found.measures],
+        summary=report.summary(),
+        findings=report.findings,
+        overview=report.overview(),
+        rows=[row(one, report.class_names, report.rules(one.name)) for one in report.measures],
         pictures={name: thumbnail(cases[name].image, cases[name].target) for name in shown},
-        class_names=found.class_names,
+        class_names=report.class_names,
     )
 
 
-def _print(found: Audit, folder: Path) -> None:
+def _print(report: Audit, folder: Path) -> None:
     console = Console()
     table = Table("fact", "value")
-    for name, value in found.overview().items():
+    for name, value in report.overview().items():
         table.add_row(name, value)
     console.print(table)
-    for finding in (*found.of("warning"), *found.of("note")):  # errors are raised
-        console.print(f"[{COLOURS[finding.level]}]{finding.level}[/]", end=" ")
+    for finding in (*report.of("warning"), *report.of("note")):  # errors are raised
+        console.print(f"[{COLORS[finding.level]}]{finding.level}[/]", end=" ")
         console.print(finding.sentence + _examples(finding), markup=False, highlight=False, soft_wrap=True)
-    console.print(found.summary(), highlight=False, soft_wrap=True)
+    console.print(report.summary(), highlight=False, soft_wrap=True)
     console.print(f"report   {folder / 'audit.html'}", highlight=False, soft_wrap=True)
 
 

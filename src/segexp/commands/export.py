@@ -24,7 +24,7 @@ from segexp.data.intensity.rules import rule_from
 from segexp.errors import short_path
 from segexp.evaluation.rescoring import in_words
 from segexp.inference.slices import with_neighbours
-from segexp.pictures.figures import COLOURS
+from segexp.pictures.figures import COLORS
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
 from segexp.training.warnings import quiet
@@ -87,7 +87,7 @@ def _facts(source: Path, folder: RunFolder | None, model: Model) -> Facts:
         return Facts(package.colors, package.scores, package.data_fingerprint)
     background: list[list[int] | None] = [] if model.description.regions else [None]
     count = len(model.description.output_names) - len(background)
-    colors = [*background, *itertools.islice(itertools.cycle(COLOURS.tolist()), count)]
+    colors = [*background, *itertools.islice(itertools.cycle(COLORS.tolist()), count)]
     if folder is None:
         return Facts(colors)
     best = source.is_dir() or source.name == folder.best_checkpoint.name
@@ -158,7 +158,7 @@ def _patch(model: Model, case: Case) -> Tensor:
     description, sizes = model.description, model.network.even_sizes
     case = slices_first(case, description.slice_axis) if case.image.ndim == 4 else case
     intensity = rule_from(description.intensity).of(case.image, case.valid)
-    image = torch.from_numpy(np.ascontiguousarray(intensity.standardise(intensity.to_unit(case.image)), np.float32))
+    image = torch.from_numpy(np.ascontiguousarray(intensity.standardize(intensity.to_unit(case.image)), np.float32))
     if image.ndim == 4 and description.spatial_dims == 2:
         image = with_neighbours(image, torch.tensor([image.shape[1] // 2]), description.context)[0]
     if image.ndim != description.spatial_dims + 1 or len(image) != description.in_channels:

@@ -22,7 +22,7 @@ from segexp.runs.runs import find_runs, select
 from segexp.runs.states import RUNNING, STALE, RunState, measured, with_state
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
 
-COLOURS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}
+COLORS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}
 UNITS = (("s", 60), ("min", 60), ("h", 24), ("d", 365))  # of an age, and how many make the next
 
 
@@ -36,7 +36,7 @@ def _best_first(row: RunState) -> tuple[str, float]:
 SORTS: dict[str, Callable[[RunState], Any]] = {
     "age": lambda row: row.age,
     "run": lambda row: str(row.run.folder),
-    "state": lambda row: (list(COLOURS).index(row.state), row.age),
+    "state": lambda row: (list(COLORS).index(row.state), row.age),
     "figure": _best_first,
     "size": lambda row: -row.size,
     "minutes": lambda row: -(row.minutes or 0.0),
@@ -110,7 +110,7 @@ def _print(rows: Sequence[RunState]) -> None:
         name, value = row.figure or ("", None)
         minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
         score = "" if value is None else f"{value:.4f}"
-        state = f"[{COLOURS[row.state]}]{row.state}[/]"
+        state = f"[{COLORS[row.state]}]{row.state}[/]"
         table.add_row(
             escape(str(short_path(row.run.folder))), state, name, score, _age(row.age), _size(row.size), minutes
         )
@@ -122,7 +122,7 @@ def _print(rows: Sequence[RunState]) -> None:
 
 def _totals(rows: Sequence[RunState]) -> str:
     counts = Counter(row.state for row in rows)
-    states = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
+    states = ", ".join(f"{counts[state]} {state}" for state in COLORS if counts[state])
     minutes = sum(row.minutes or 0.0 for row in rows)
     return f"{_counted(len(rows))}: {states}; {_size(sum(row.size for row in rows))}; {minutes:.1f} minutes of training"
 

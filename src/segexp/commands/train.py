@@ -58,7 +58,7 @@ def train(cfg: DictConfig) -> float:
         resumed = load_checkpoint(folder.last_checkpoint) if config["resume"] else None
         trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
         if trainer.is_global_zero:
-            print(data.found.summary(more=f"segexp audit data={chosen_options().get('data', '')} shows them"))
+            print(data.report.summary(more=f"segexp audit data={chosen_options().get('data', '')} shows them"))
         record({"data_fingerprint": data.fingerprint(), "split": vars(data.split)})
         weights = task.fit_class_weights(data.class_counts)
         if trainer.is_global_zero:

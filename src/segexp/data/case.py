@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TypedDict
 
 import numpy as np
 
-IGNORED = 255  # in targets: not labelled, counts nowhere
+IGNORED = 255  # in targets: not labeled, counts nowhere
 
 
 @dataclass(frozen=True)
@@ -17,16 +17,30 @@ class Entry:
     Attributes:
         name: Unique within the source; names rows of tables and files of figures.
         files: All files that reading the case opens.
-        group: Patient or other unit that must stay on one side of a split; "" = the case is its own group.
+        group: Patient or other unit that must stay in one split; "" = the case is its own group.
         stratum: Kind of case, for splits that keep kinds in proportion; "" = all are of one kind.
-        side: "train", "val" or "test" where the data set prescribes it, else "".
+        split: "train", "val" or "test" where the data set prescribes it, else "".
     """
 
     name: str
     files: tuple[Path, ...] = ()
     group: str = ""
     stratum: str = ""
-    side: str = ""
+    split: str = ""
+
+
+class FileFacts(TypedDict, total=False):
+    """What the files of a case hold, for the audit.
+
+    Attributes:
+        image_dtype: Type of the image's values.
+        mask_dtype: Type of the mask's values.
+        mask_values: Number of pixels per value of the mask, before classes are made of them.
+    """
+
+    image_dtype: str
+    mask_dtype: str
+    mask_values: dict[int, int]
 
 
 @dataclass(frozen=True)
@@ -34,18 +48,18 @@ class Case:
     """One case as its source read it.
 
     Attributes:
-        name: That of its ``Entry``.
+        name: Name of its ``Entry``.
         image: (C, *S) in the dtype of the file; axis order (C, H, W) or (C, D, H, W).
-        target: (*S) uint8 class indices, 255 = not labelled; None where no truth is known.
+        target: (*S) uint8 class indices, 255 = not labeled; None where no truth is known.
         spacing: Size of a pixel per spatial axis of ``image``, in ``spacing_unit``.
         spacing_unit: "mm", or "px" where the files do not tell.
-        files: What was read, for messages.
+        files: Files that were read, for messages.
         valid: (*S) bool, the pixels that count (field of view); None = all.
         others: Truths by further observers, like ``target``, under their names.
         affine: (4, 4), from index (x, y, z, 1), the axes of a volume reversed, to mm (right, anterior, superior);
             None for images that have none.
         orientation: Axes of the file, such as "LPS", before the volume was turned to right, anterior, superior.
-        facts: Plain values for the audit, such as {"image_dtype": "uint8", "mask_values": {0: 812, 255: 23}}.
+        facts: What its files hold, such as {"image_dtype": "uint8", "mask_values": {0: 812, 255: 23}}.
     """
 
     name: str
@@ -58,11 +72,11 @@ class Case:
     others: Mapping[str, np.ndarray] = field(default_factory=dict)
     affine: np.ndarray | None = None
     orientation: str = ""
-    facts: Mapping[str, Any] = field(default_factory=dict)
+    facts: FileFacts = field(default_factory=FileFacts)
 
 
-def unlabelled_outside(case: Case) -> Case:
-    """Mark pixels outside the field of view as not labelled, so that they count nowhere."""
+def unlabeled_outside(case: Case) -> Case:
+    """Mark pixels outside the field of view as not labeled, so that they count nowhere."""
     if case.valid is None:
         return case
     target = None if case.target is None else np.where(case.valid, case.target, np.uint8(IGNORED))

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from segexp.data.audit import Audit, audit
 from segexp.data.augmentation.augment import Augment
 from segexp.data.cache import CaseCache, settings_of
-from segexp.data.case import Case, Entry, slices_first, unlabelled_outside
+from segexp.data.case import Case, Entry, slices_first, unlabeled_outside
 from segexp.data.declared import Geometry, Labels, Sampling, require_as_declared
 from segexp.data.description import DataDescription
 from segexp.data.intensity.rules import IntensityRule, ZScore
@@ -86,7 +86,7 @@ class DataModule(pl.LightningDataModule):
         self.source.prepare()
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002
-        """Audit and split all cases once, and measure them; ``found`` is what the audit found.
+        """Audit and split all cases once, and measure them; ``report`` is what the audit found.
 
         Raises:
             ValueError: The audit found errors; names all of them.
@@ -94,19 +94,21 @@ class DataModule(pl.LightningDataModule):
         if self._prepared:
             return
         entries = self.source.entries()
-        self.found, own = self._audited(entries)
-        self.found.raise_errors()
-        assert self.found.split is not None
-        self.split: Split = self.found.split
-        self._resolve_spacing([own[name] for name in self.split.train])
-        sides = {*self.split.train, *self.split.val, *self.split.test}
-        cases = {entry.name: self._resampled(entry, own[entry.name]) for entry in entries if entry.name in sides}
+        self.report, originals = self._audited(entries)
+        self.report.raise_errors()
+        assert self.report.split is not None
+        self.split: Split = self.report.split
+        # Spacing and intensities may depend on the training cases.
+        self._resolve_spacing([originals[name] for name in self.split.train])
+        used = {*self.split.train, *self.split.val, *self.split.test}
+        cases = {entry.name: self._resampled(entry, originals[entry.name]) for entry in entries if entry.name in used}
         self.intensity.fit([cases[name] for name in self.split.train])
         for name, case in cases.items():
+            original = originals[name]
             turned = slices_first(case, self.geometry.slice_axis)
-            turned_own = turned if case is own[name] else slices_first(own[name], self.geometry.slice_axis)
-            spots = self.sampling.foreground_fraction > 0 and name in self.split.train
-            self._prepared[name] = prepare(turned, self.intensity, self.weight_map, turned_own, spots)
+            turned_original = turned if case is original else slices_first(original, self.geometry.slice_axis)
+            coords = self.sampling.foreground_fraction > 0 and name in self.split.train
+            self._prepared[name] = prepare(turned, self.intensity, self.weight_map, turned_original, coords)
         self.cache.trim()
 
     def audit(self) -> tuple[Audit, dict[str, Case]]:
@@ -128,33 +130,33 @@ class DataModule(pl.LightningDataModule):
         handled = ["class imbalance"] if self.sampling.foreground_fraction > 0 else []
         if self.geometry.spacing is not None:
             handled.append("pixel sizes")
-        found = audit(entries, read, self._check, split, self.labels.class_names, handled)
+        report = audit(entries, read, self._check, split, self.labels.class_names, handled)
         self._fingerprint = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
-        return found, cases
+        return report, cases
 
     def _resolve_spacing(self, cases: Sequence[Case]) -> None:
         if self.geometry.spacing == "median":
             median = np.median([case.spacing for case in cases], axis=0)
             self.geometry = replace(self.geometry, spacing=[float(size) for size in median])
 
-    def _resampled(self, entry: Entry, own: Case) -> Case:
+    def _resampled(self, entry: Entry, original: Case) -> Case:
         """Bring a case to the network's spacing, from the cache where it can."""
         spacing = self.geometry.sizes
-        if spacing is None or has_spacing(own, spacing):
-            return own
+        if spacing is None or has_spacing(original, spacing):
+            return original
         settings = settings_of(self.source) | {"spacing": spacing}
-        return self.cache.case(entry, settings, lambda: resample(own, spacing))[0]
+        return self.cache.case(entry, settings, lambda: resample(original, spacing))[0]
 
     def _check(self, case: Case) -> None:
         """Refuse a case that is not as declared."""
         require_as_declared(case, self.channels, self.labels.num_classes, self.geometry)
 
-    def cases(self, side: str) -> list[Prepared]:
-        """Cases of a side of the split: "train", "val" or "test"."""
-        return [self._prepared[name] for name in getattr(self.split, side)]
+    def cases(self, split: str) -> list[Prepared]:
+        """Cases of a split: "train", "val" or "test"."""
+        return [self._prepared[name] for name in getattr(self.split, split)]
 
     def class_counts(self) -> torch.Tensor:
-        """Pixels inside, and pixels labelled, of each class or region in the training cases: (K, 2) int64."""
+        """Pixels inside, and pixels labeled, of each class or region in the training cases: (K, 2) int64."""
         targets = [target_of(prepared.case) for prepared in self.cases("train")]
         return torch.from_numpy(
             np.sum([pixel_counts(t, self.labels.num_classes, self.labels.regions) for t in targets], axis=0)
@@ -213,12 +215,12 @@ class DataModule(pl.LightningDataModule):
         """Test cases, one at a time, each on one process."""
         return self._whole("test")
 
-    def _whole(self, side: str) -> DataLoader:
-        dataset = CaseDataset(self.cases(side), self.labels.regions, self.geometry.distance_unit)
+    def _whole(self, split: str) -> DataLoader:
+        dataset = CaseDataset(self.cases(split), self.labels.regions, self.geometry.distance_unit)
         rank, world_size = self._processes()
         # No padding to equal lengths: each case is scored once, whatever the number of processes.
         return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world_size))
 
 
 def _decode(source: Source, name: str) -> Case:
-    return unlabelled_outside(source.read(name))
+    return unlabeled_outside(source.read(name))

@@ -21,7 +21,7 @@ class Labels:
         object_class: Class whose connected components are the objects (cells), for border weight maps.
 
     Raises:
-        ValueError: The names are not as many as the classes, or a region cannot be learnt.
+        ValueError: The names are not as many as the classes, or a region cannot be learned.
     """
 
     num_classes: int

@@ -10,7 +10,7 @@ def fundus(image: np.ndarray) -> np.ndarray:
     """Find what a fundus photograph shows within its dark surround.
 
     Args:
-        image: (C, H, W), gray values from 0 to 255.
+        image: (C, H, W), intensities from 0 to 255.
 
     Returns:
         (H, W) bool: the largest connected region (by edges) of pixels whose brightest channel exceeds 10, holes filled;

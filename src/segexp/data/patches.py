@@ -5,7 +5,7 @@ with any number of workers and processes, and after a resume.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import NotRequired, TypedDict
 
 import numpy as np
 import torch
@@ -13,10 +13,39 @@ from torch.utils.data import Dataset, Sampler
 
 from segexp.data.augmentation.augment import Augment
 from segexp.data.case import Case
+from segexp.data.crop import crop
 from segexp.data.declared import Sampling
 from segexp.data.prepared import Prepared, spacing_of, target_of, target_tensor
 from segexp.data.regions import Regions
 from segexp.data.resample import resize_image
+
+
+class Patch(TypedDict):
+    """A training patch.
+
+    Attributes:
+        image: (C, *P) float32.
+        target: (*P) int64 of classes, or (R, *P) of regions.
+        weight: (*P) float32, where there is a weight map.
+    """
+
+    image: torch.Tensor
+    target: torch.Tensor
+    weight: NotRequired[torch.Tensor]
+
+
+class WholeCase(Patch):
+    """A whole case for scoring; image, target and weight may differ in size where it was resampled.
+
+    Attributes:
+        case_index: Position among the cases of its split.
+        name: Name of the case.
+        spacing: (axes) float64, size of a pixel of the original case.
+    """
+
+    case_index: int
+    name: str
+    spacing: torch.Tensor
 
 
 class PatchDataset(Dataset):
@@ -55,7 +84,9 @@ class PatchDataset(Dataset):
         self.regions = regions
         self._spans = [self._span(prepared.case) for prepared in self.cases]
         small = [
-            p.case for p, span in zip(self.cases, self._spans, strict=True) if any(low > high for low, high in span)
+            prepared.case
+            for prepared, span in zip(self.cases, self._spans, strict=True)
+            if any(low > high for low, high in span)
         ]
         if small:
             sizes = ", ".join(f"{c.name} {c.image.shape[1:]}" for c in small[:10])
@@ -64,74 +95,63 @@ class PatchDataset(Dataset):
                 f"{list(self.patch_size)}: {sizes}; take smaller patches, or data.sampling.mirror_margin=auto"
             )
 
-    def __getitem__(self, key: tuple[int, int]) -> dict[str, torch.Tensor]:
-        """Draw the patch.
-
-        Returns:
-            image (C, *P) float32, target (*P) int64 or (R, *P) of regions, weight (*P) float32 where there is a map.
-        """
+    def __getitem__(self, key: tuple[int, int]) -> Patch:
+        """Draw the patch of (epoch, position)."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, *key]))
+        # Which case, and where in it.
         chosen = rng.integers(len(self.cases))
         prepared = self.cases[chosen]
         corner = self._corner(prepared, self._spans[chosen], rng)
         image, mask, weight = self._cut(prepared, corner)
+        # Augmentation takes slices of context as channels, in [0, 1]; statistics are those of each channel.
         unit = prepared.intensity.to_unit(image)
         channels = unit.reshape(-1, *self.patch_size)
         channels, mask, weight = self.augment(channels, mask, weight, rng)
-        image = prepared.intensity.standardise(channels.reshape(unit.shape)).reshape(channels.shape)
+        image = prepared.intensity.standardize(channels.reshape(unit.shape)).reshape(channels.shape)
         return _tensors(image, target_tensor(mask, self.regions), weight)
 
     def _span(self, case: Case) -> list[tuple[int, int]]:
         """First and last corner of a patch along each axis of the case; none where it does not fit."""
         size = case.image.shape[1:]
-        sliced = [1] * (len(size) - len(self.patch_size))
-        spans = [(0, n - 1) for n in size[: len(sliced)]]
-        for n, p in zip(size[len(sliced) :], self.patch_size, strict=True):
-            lack = max(0, p - n)
-            auto = self.mirror_margin == "auto"
-            before, after = (lack // 2, lack - lack // 2) if auto else (int(self.mirror_margin),) * 2
+        sliced = len(size) - len(self.patch_size)
+        spans = [(0, n - 1) for n in size[:sliced]]
+        for n, p in zip(size[sliced:], self.patch_size, strict=True):
+            if self.mirror_margin == "auto":
+                lack = max(0, p - n)
+                before = lack // 2
+                after = lack - before
+            else:
+                before = after = int(self.mirror_margin)
             spans.append((-before, n + after - p))
         return spans
 
     def _corner(self, prepared: Prepared, span: list[tuple[int, int]], rng: np.random.Generator) -> list[int]:
-        """Draw where the patch begins: anywhere, or centred on a foreground pixel as far as the span allows."""
-        if self.foreground_fraction and rng.random() < self.foreground_fraction and prepared.spots:
-            spots = prepared.spots[rng.integers(len(prepared.spots))]
-            sides = (1,) * (len(span) - len(self.patch_size)) + self.patch_size
-            begin = spots[rng.integers(len(spots))] - np.array(sides) // 2
+        """Draw where the patch begins: anywhere, or centered on a foreground pixel as far as the span allows."""
+        if self.foreground_fraction and rng.random() < self.foreground_fraction and prepared.foreground_coords:
+            coords = prepared.foreground_coords[rng.integers(len(prepared.foreground_coords))]
+            size = (1,) * (len(span) - len(self.patch_size)) + self.patch_size
+            begin = coords[rng.integers(len(coords))] - np.array(size) // 2
             return [int(min(max(b, low), high)) for b, (low, high) in zip(begin, span, strict=True)]
         return [int(low + rng.integers(high - low + 1)) for low, high in span]
 
     def _cut(self, prepared: Prepared, corner: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Cut image (C, *P) or, of slices, (C, 2 context + 1, *P); mask (*P) and weight (*P)."""
-        sliced = len(corner) - len(self.patch_size)
-        mask, weight = target_of(prepared.case), prepared.weight
         image = prepared.case.image
+        mask = target_of(prepared.case)
+        weight = prepared.weight
+        sliced = len(corner) - len(self.patch_size)
         if sliced:
+            # The outermost slices stand for neighbors that the volume lacks.
             near = np.arange(corner[0] - self.context, corner[0] + self.context + 1)
             image = image[:, near.clip(0, image.shape[1] - 1)]
-            mask, weight = mask[corner[0]], None if weight is None else weight[corner[0]]
+            mask = mask[corner[0]]
+            weight = None if weight is None else weight[corner[0]]
         begin = corner[sliced:]
-        cut = [None if a is None else crop(a, begin, self.patch_size) for a in (image, mask, weight)]
-        return cut[0], cut[1], cut[2]  # type: ignore[return-value]
-
-
-def crop(array: np.ndarray, begin: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """Cut (..., *size) from the last axes of (..., *S), mirrored beyond its borders (which are not repeated)."""
-    extent = array.shape[-len(size) :]
-    if all(b >= 0 and b + p <= n for b, p, n in zip(begin, size, extent, strict=True)):
-        window: tuple[Any, ...] = tuple(slice(b, b + p) for b, p in zip(begin, size, strict=True))
-    else:
-        window = np.ix_(*(mirrored(np.arange(b, b + p), n) for b, p, n in zip(begin, size, extent, strict=True)))
-    return array[(..., *window)]
-
-
-def mirrored(index: np.ndarray, extent: int) -> np.ndarray:
-    """Fold indices beyond an axis of ``extent`` pixels back into it, as numpy.pad's "reflect"."""
-    if extent == 1:
-        return np.zeros_like(index)
-    index = np.abs(index) % (2 * extent - 2)
-    return np.where(index < extent, index, 2 * extent - 2 - index)
+        return (
+            crop(image, begin, self.patch_size),
+            crop(mask, begin, self.patch_size),
+            None if weight is None else crop(weight, begin, self.patch_size),
+        )
 
 
 class CaseDataset(Dataset):
@@ -144,34 +164,40 @@ class CaseDataset(Dataset):
     """
 
     def __init__(self, cases: Sequence[Prepared], regions: Regions | None = None, distance_unit: str = "px") -> None:
-        self.cases, self.regions, self.distance_unit = list(cases), regions, distance_unit
+        self.cases = list(cases)
+        self.regions = regions
+        self.distance_unit = distance_unit
 
     def __len__(self) -> int:
         return len(self.cases)
 
-    def __getitem__(self, index: int) -> dict[str, Any]:
-        """Return image (C, *S) as the network sees it; target, weight and spacing of the case itself; number, name."""
+    def __getitem__(self, index: int) -> WholeCase:
+        """Return image (C, *S) as the network sees it; target, weight and spacing of the original case."""
         prepared = self.cases[index]
-        image = prepared.intensity.standardise(prepared.intensity.to_unit(prepared.case.image))
-        target, weight = target_of(prepared.own), prepared.weight
+        image = prepared.intensity.standardize(prepared.intensity.to_unit(prepared.case.image))
+        target = target_of(prepared.original)
+        weight = prepared.weight
         if weight is not None and weight.shape != target.shape:
             weight = resize_image(weight[None], target.shape)[0]
-        item: dict[str, Any] = _tensors(image, target_tensor(target, self.regions), weight)
-        spacing = spacing_of(prepared.own, self.distance_unit)
-        return item | {"case_index": index, "name": prepared.case.name, "spacing": spacing}
+        return {
+            **_tensors(image, target_tensor(target, self.regions), weight),
+            "case_index": index,
+            "name": prepared.case.name,
+            "spacing": spacing_of(prepared.original, self.distance_unit),
+        }
 
 
 class PatchSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, position); with several processes each takes its part of every global batch.
 
     Args:
-        patches: Patches per epoch over all processes; a last incomplete batch is left out.
-        batch_size: Patches per step over all processes.
-        rank: This process.
+        patches: Number of patches per epoch over all processes; a last incomplete batch is left out.
+        batch_size: Number of patches per step over all processes.
+        rank: Number of this process.
         world_size: Number of processes.
 
     Raises:
-        ValueError: The batch cannot be dealt out evenly, or an epoch has no batch.
+        ValueError: The batch cannot be divided evenly, or an epoch has no batch.
     """
 
     def __init__(self, patches: int, batch_size: int, rank: int = 0, world_size: int = 1) -> None:
@@ -184,7 +210,10 @@ class PatchSampler(Sampler[list[tuple[int, int]]]):
             raise ValueError(
                 f"data.sampling.patches_per_epoch={patches} must be at least data.sampling.batch_size={batch_size}"
             )
-        self.patches, self.batch_size, self.rank, self.world_size = patches, batch_size, rank, world_size
+        self.patches = patches
+        self.batch_size = batch_size
+        self.rank = rank
+        self.world_size = world_size
         self.epoch = 0
 
     def set_epoch(self, epoch: int) -> None:
@@ -195,17 +224,14 @@ class PatchSampler(Sampler[list[tuple[int, int]]]):
         return self.patches // self.batch_size
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
-        share = self.batch_size // self.world_size
+        per_process = self.batch_size // self.world_size
         for batch in range(len(self)):
-            first = batch * self.batch_size + self.rank * share
-            yield [(self.epoch, position) for position in range(first, first + share)]
+            first = batch * self.batch_size + self.rank * per_process
+            yield [(self.epoch, position) for position in range(first, first + per_process)]
 
 
-def _tensors(image: np.ndarray, target: torch.Tensor, weight: np.ndarray | None) -> dict[str, torch.Tensor]:
-    tensors = {
-        "image": torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)),
-        "target": target,
-    }
+def _tensors(image: np.ndarray, target: torch.Tensor, weight: np.ndarray | None) -> Patch:
+    tensors = Patch(image=torch.from_numpy(np.ascontiguousarray(image, dtype=np.float32)), target=target)
     if weight is not None:
         tensors["weight"] = torch.from_numpy(np.ascontiguousarray(weight, dtype=np.float32))
     return tensors

@@ -11,7 +11,7 @@ from segexp.data.intensity.rules import Intensity, IntensityRule
 from segexp.data.regions import Regions, region_target
 
 WeightMap = Callable[[np.ndarray], np.ndarray]
-SPOTS = 2000  # foreground positions remembered per case and class
+MOST_COORDS = 2000  # foreground pixels remembered per case and class
 
 
 @dataclass(frozen=True)
@@ -19,28 +19,35 @@ class Prepared:
     """A case made ready: arrays as the network sees them, and what was measured on them.
 
     Attributes:
-        case: At the spacing of the network.
-        own: The case in its own geometry, in which it is scored; the same object where nothing was resampled.
-        intensity: From gray values to the network's.
+        case: Case at the spacing of the network.
+        original: Case before resampling, in which it is scored; the same object where nothing was resampled.
+        intensity: Scaling of its intensities.
         weight: Weight map (*S) float32 of ``case``, or None.
-        spots: Per class that the case has, background left out: (n, axes) positions of some of its pixels.
+        foreground_coords: Coordinates (n, axes) of some pixels of each foreground class that the case has.
     """
 
     case: Case
-    own: Case
+    original: Case
     intensity: Intensity
     weight: np.ndarray | None = None
-    spots: tuple[np.ndarray, ...] = ()
+    foreground_coords: tuple[np.ndarray, ...] = ()
 
 
 def prepare(
     case: Case,
     rule: IntensityRule,
     weight_map: WeightMap | None = None,
-    own: Case | None = None,
-    find_spots: bool = False,
+    original: Case | None = None,
+    find_foreground: bool = False,
 ) -> Prepared:
-    """Measure a case once, before training; ``own`` is the case before it was resampled.
+    """Measure a case once, before training.
+
+    Args:
+        case: Case at the spacing of the network.
+        rule: Rule of its intensities.
+        weight_map: Weight map of a mask; None = none.
+        original: Case before resampling; None = nothing was resampled.
+        find_foreground: Whether coordinates of foreground pixels are collected.
 
     Raises:
         ValueError: The image is not finite; names the case and its files.
@@ -51,14 +58,15 @@ def prepare(
         files = ", ".join(str(f) for f in case.files)
         raise ValueError(f"case {case.name} ({files}): {error}") from error
     weight = None if weight_map is None else weight_map(target_of(case))
-    return Prepared(case, own or case, intensity, weight, foreground_spots(target_of(case)) if find_spots else ())
+    coords = foreground_coords(target_of(case)) if find_foreground else ()
+    return Prepared(case, original or case, intensity, weight, coords)
 
 
 def target_of(case: Case) -> np.ndarray:
     """Truth of a case that must have one.
 
     Raises:
-        ValueError: The case is unlabelled.
+        ValueError: The case is unlabeled.
     """
     if case.target is None:
         raise ValueError(f"case {case.name} has no truth: it can be predicted, but neither trained on nor scored")
@@ -71,14 +79,14 @@ def spacing_of(case: Case, unit: str) -> torch.Tensor:
     return torch.ones_like(spacing) if unit == "px" else spacing
 
 
-def foreground_spots(target: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Collect per foreground class of (*S) at most ``SPOTS`` evenly strided positions (n, axes)."""
-    spots = []
+def foreground_coords(target: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Collect per foreground class of (*S) at most ``MOST_COORDS`` evenly strided coordinates (n, axes)."""
+    coords = []
     for label in np.unique(target[(target > 0) & (target < IGNORED)]):
-        found = np.flatnonzero(target == label)
-        some = found[np.linspace(0, len(found) - 1, min(len(found), SPOTS)).astype(int)]
-        spots.append(np.stack(np.unravel_index(some, target.shape), axis=1))
-    return tuple(spots)
+        positions = np.flatnonzero(target == label)
+        strided = np.linspace(0, len(positions) - 1, min(len(positions), MOST_COORDS)).astype(int)
+        coords.append(np.stack(np.unravel_index(positions[strided], target.shape), axis=1))
+    return tuple(coords)
 
 
 def target_tensor(labels: np.ndarray, regions: Regions | None) -> torch.Tensor:

@@ -1,6 +1,6 @@
 """Overlapping regions: what the network learns where one pixel may belong to several targets.
 
-Source: the regions of BraTS (whole tumour ⊇ tumour core ⊇ enhancing tumour), Menze et al. 2015.
+Source: the regions of BraTS (whole tumor ⊇ tumor core ⊇ enhancing tumor), Menze et al. 2015.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,11 +16,11 @@ def region_target(labels: np.ndarray, regions: Regions) -> np.ndarray:
     """Turn class indices into one target per region.
 
     Args:
-        labels: (*S) unsigned 8-bit class indices, 255 = not labelled.
+        labels: (*S) unsigned 8-bit class indices, 255 = not labeled.
         regions: Name -> classes that belong to it.
 
     Returns:
-        (R, *S) int64: 1 in the region, 0 outside, 255 where not labelled.
+        (R, *S) int64: 1 in the region, 0 outside, 255 where not labeled.
     """
     table = np.zeros((len(regions), IGNORED + 1), np.int64)
     for row, classes in zip(table, regions.values(), strict=True):
@@ -30,7 +30,7 @@ def region_target(labels: np.ndarray, regions: Regions) -> np.ndarray:
 
 
 def require_regions(regions: object, class_names: Sequence[str]) -> None:
-    """Refuse regions that cannot be learnt.
+    """Refuse regions that cannot be learned.
 
     Args:
         regions: What stands in the configuration; None = no regions.
@@ -71,7 +71,7 @@ def _require_region(name: object, classes: object, class_names: Sequence[str]) -
 
 
 def pixel_counts(labels: np.ndarray, num_classes: int, regions: Regions | None) -> np.ndarray:
-    """Count the pixels of class indices (*S): (K, 2) int64, inside each class or region and labelled for it."""
+    """Count the pixels of class indices (*S): (K, 2) int64, inside each class or region and labeled for it."""
     if regions is None:
         inside = np.bincount(labels[labels != IGNORED].ravel(), minlength=num_classes)
         return np.stack([inside, np.full(num_classes, inside.sum())], axis=1)

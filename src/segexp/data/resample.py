@@ -22,7 +22,7 @@ def resample(case: Case, spacing: Sequence[float]) -> Case:
 
     Pixels are cells: the outer edges of the first and last pixel stay where they are, and each axis gets the number of
     pixels nearest to extent / spacing (at least 1). The image is interpolated linearly, in float32; labels by
-    nearest neighbour.
+    nearest neighbor.
 
     Args:
         case: With a known spacing.
@@ -63,9 +63,9 @@ def resize_image(image: np.ndarray, size: Sequence[int]) -> np.ndarray:
 
 
 def resize_labels(labels: np.ndarray, size: Sequence[int]) -> np.ndarray:
-    """Take for each pixel of (*size) the label of (*S) in which its centre lies; the dtype stays."""
-    centres = [((np.arange(m) + 0.5) * n / m).astype(int) for n, m in zip(labels.shape, size, strict=True)]
-    return labels[np.ix_(*centres)]
+    """Take for each pixel of (*size) the label of (*S) in which its center lies; the dtype stays."""
+    centers = [((np.arange(m) + 0.5) * n / m).astype(int) for n, m in zip(labels.shape, size, strict=True)]
+    return labels[np.ix_(*centers)]
 
 
 def _resized(labels: Mapping[str, np.ndarray], size: Sequence[int]) -> dict[str, np.ndarray]:
@@ -73,7 +73,7 @@ def _resized(labels: Mapping[str, np.ndarray], size: Sequence[int]) -> dict[str,
 
 
 def _scaled(affine: np.ndarray, shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """Affine (4, 4) of the resized array: the centre of its first pixel lies elsewhere."""
+    """Affine (4, 4) of the resized array: the center of its first pixel lies elsewhere."""
     factor = np.array([n / m for n, m in zip(shape, size, strict=True)])[::-1]  # to (x, y, z)
     change = np.diag([*factor, 1.0])
     change[:3, 3] = (factor - 1) / 2

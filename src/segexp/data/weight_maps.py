@@ -13,7 +13,7 @@ class BorderWeightMap:
     """Class balance plus high weights in the narrow gaps between cells.
 
     w(x) = w_c(x) + w0 * exp(-(d1(x) + d2(x))^2 / (2 sigma^2)), where d1 and d2 are the distances in px from x to the
-    nearest and to the second-nearest cell. Cells are the connected regions of ``object_class`` (neighbours share a
+    nearest and to the second-nearest cell. Cells are the connected regions of ``object_class`` (neighbors share a
     side: 4-connected in 2-D, 6-connected in 3-D). A pixel that touches a cell has distance 1 from it. The border term
     is 0 inside cells and everywhere if there are fewer than two cells. w_c gives every class that occurs the same
     total weight, and has mean 1 over the counted pixels.

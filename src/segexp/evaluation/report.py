@@ -31,7 +31,7 @@ def figures_of(sides: Sides, task: Task, data: DataModule) -> dict[str, Any]:
 
 def observers(task: Task, data: DataModule, side: str) -> dict[str, dict[str, float]]:
     """Score further human observers, where all cases of a side have them, against the truth: the human reference."""
-    cases = [prepared.own for prepared in data.cases(side)]
+    cases = [prepared.original for prepared in data.cases(side)]
     names = set.intersection(*(set(case.others) for case in cases))
     truths = [target_tensor(target_of(case), data.labels.regions) for case in cases]
     others = {name: [target_tensor(case.others[name], data.labels.regions) for case in cases] for name in sorted(names)}

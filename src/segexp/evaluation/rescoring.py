@@ -90,7 +90,7 @@ class LabelScorer:
     """
 
     def __init__(self, data: DataModule, side: str) -> None:
-        self.cases: list[Case] = [prepared.own for prepared in data.cases(side)]
+        self.cases: list[Case] = [prepared.original for prepared in data.cases(side)]
         self.num_classes = None if data.labels.regions else data.labels.num_classes
         self._targets = [target_tensor(target_of(case), data.labels.regions) for case in self.cases]
         self._spacings = [spacing_of(case, data.geometry.distance_unit) for case in self.cases]

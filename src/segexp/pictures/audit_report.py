@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from segexp.pictures.figures import COLOURS
+from segexp.data.audit.findings import Finding
+from segexp.data.audit.measures import Row
+from segexp.pictures.figures import COLORS, PERCENTILES, three_channels, to_uint8
 
 SIZE = 224  # pixels, longer side of a picture
 SHOWN = 4  # cases that a finding names in the HTML; more are folded away
@@ -24,20 +25,20 @@ class Report:
     """What is written, in plain values.
 
     Attributes:
-        title: Such as "hippocampus".
-        summary: One line.
-        findings: {"level", "rule", "sentence", "cases"} each; level is "error", "warning" or "note".
+        title: Title, such as "hippocampus".
+        summary: Summary in one line.
+        findings: Findings, errors first.
         overview: Facts about all cases, in words.
-        rows: Of cases.csv; each has "case" and "side".
-        pictures: (h, w, 3) uint8 of some cases, by name.
-        class_names: One per class, background first.
+        rows: Rows of cases.csv; each has "case" and "split".
+        pictures: Pictures (h, w, 3) uint8 of some cases, by name.
+        class_names: Names of the classes, background first.
     """
 
     title: str
     summary: str
-    findings: Sequence[Mapping[str, Any]]
+    findings: Sequence[Finding]
     overview: Mapping[str, str]
-    rows: Sequence[Mapping[str, Any]]
+    rows: Sequence[Row]
     pictures: Mapping[str, np.ndarray]
     class_names: Sequence[str]
 
@@ -53,15 +54,15 @@ def write_report(folder: Path, report: Report) -> None:
         writer.writerows(report.rows)
 
 
-def choose(names: Sequence[str], findings: Sequence[Mapping[str, Any]], count: int) -> list[str]:
+def choose(names: Sequence[str], findings: Sequence[Finding], count: int) -> list[str]:
     """Choose cases to show: from each finding in turn, errors first, then evenly from the others.
 
     Args:
         names: All cases that can be shown, in order.
-        findings: {"cases"} each, in order.
-        count: At most as many.
+        findings: Findings, in order.
+        count: Largest number of cases.
     """
-    queues = [[name for name in finding["cases"] if name in set(names)] for finding in findings]
+    queues = [[name for name in finding.cases if name in set(names)] for finding in findings]
     turns = [queue[turn] for turn in range(max(map(len, queues), default=0)) for queue in queues if turn < len(queue)]
     chosen = list(dict.fromkeys(turns))[:count]
     others = [name for name in names if name not in set(chosen)]
@@ -74,7 +75,7 @@ def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
 
     Args:
         image: (C, *S) in any scale; three channels are taken as RGB, else the first is shown.
-        target: (*S) class indices, 255 = not labelled; or None.
+        target: (*S) class indices, 255 = not labeled; or None.
 
     Returns:
         (h, w, 3) uint8, the longer side 224.
@@ -82,19 +83,18 @@ def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
     if image.ndim == 4:
         middle = image.shape[1] // 2
         image, target = image[:, middle, ::-1], None if target is None else target[middle, ::-1]
-    shown = image[:3] if image.shape[0] == 3 else np.repeat(image[:1], 3, axis=0)
-    low, high = np.percentile(shown, (0.5, 99.5))
-    scaled = np.clip((shown - low) / max(high - low, 1e-6), 0, 1) if high > low else np.zeros(shown.shape)
+    shown = three_channels(image)
+    scaled = to_uint8(shown, np.percentile(shown, PERCENTILES))  # one scale for all channels keeps their color
     height, width = shown.shape[1:]
     zoom = SIZE / max(height, width)
     size = max(1, round(width * zoom)), max(1, round(height * zoom))
-    way = Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.BOX
-    picture = np.array(Image.fromarray((np.moveaxis(scaled, 0, -1) * 255).astype(np.uint8)).resize(size, way))
+    resampling = Image.Resampling.NEAREST if zoom > 1 else Image.Resampling.BOX
+    picture = np.array(Image.fromarray(scaled).resize(size, resampling))
     if target is None:
         return picture
     labels = np.array(Image.fromarray(target.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
     outlined = _outlined(labels)
-    picture[outlined] = COLOURS[(labels[outlined] - 1) % len(COLOURS)]
+    picture[outlined] = COLORS[(labels[outlined] - 1) % len(COLORS)]
     return picture
 
 
@@ -107,7 +107,7 @@ def _outlined(labels: np.ndarray) -> np.ndarray:
 
 def _markdown(report: Report) -> str:
     lines = [f"# Audit of {report.title}", "", report.summary, ""]
-    lines += [f"- **{finding['level']}, {finding['rule']}**: {finding['sentence']}" for finding in report.findings]
+    lines += [f"- **{finding.level}, {finding.rule}**: {finding.sentence}" for finding in report.findings]
     lines += ["", "| fact | value |", "| --- | --- |"]
     lines += [f"| {_cell(name)} | {_cell(value)} |" for name, value in report.overview.items()]
     lines += ["", "Every case has its row in cases.csv; audit.html shows pictures."]
@@ -132,20 +132,20 @@ def _html(report: Report) -> str:
     )
 
 
-def _finding(finding: Mapping[str, Any]) -> str:
-    names = ", ".join(map(str, finding["cases"]))
-    many = f"<details><summary>{len(finding['cases'])} cases</summary>{escape(names)}</details>"
-    about = f"<div class=cases>{escape(names) if len(finding['cases']) <= SHOWN else many}</div>"
-    head = f"<b>{escape(finding['level'])}</b> {escape(finding['rule'])}"
-    text = f"<h3>{head}</h3><p>{escape(finding['sentence'])}</p>{about}"
-    return f"<article class={escape(finding['level'])}>{text}</article>"
+def _finding(finding: Finding) -> str:
+    names = escape(", ".join(finding.cases))
+    if len(finding.cases) > SHOWN:
+        names = f"<details><summary>{len(finding.cases)} cases</summary>{names}</details>"
+    head = f"<h3><b>{escape(finding.level)}</b> {escape(finding.rule)}</h3>"
+    body = f"<p>{escape(finding.sentence)}</p><div class=cases>{names}</div>"
+    return f"<article class={escape(finding.level)}>{head}{body}</article>"
 
 
 def _legend(class_names: Sequence[str]) -> str:
-    colours = [COLOURS[label % len(COLOURS)] for label in range(len(class_names) - 1)]
+    colors = [COLORS[label % len(COLORS)] for label in range(len(class_names) - 1)]
     return " ".join(
-        f"<span class=key style='background:rgb({','.join(map(str, colour))})'></span>{escape(name)}"
-        for colour, name in zip(colours, class_names[1:], strict=True)
+        f"<span class=key style='background:rgb({','.join(map(str, color))})'></span>{escape(name)}"
+        for color, name in zip(colors, class_names[1:], strict=True)
     )
 
 
@@ -154,13 +154,13 @@ def _picture(report: Report, name: str) -> str:
     Image.fromarray(report.pictures[name]).save(buffer, "PNG")
     data = base64.b64encode(buffer.getvalue()).decode()
     row = next(row for row in report.rows if row["case"] == name)
-    rules = [finding["rule"] for finding in report.findings if finding["level"] != "note" and name in finding["cases"]]
+    rules = [finding.rule for finding in report.findings if finding.level != "note" and name in finding.cases]
     about = "".join(f"<span class=rule>{escape(rule)}</span>" for rule in rules)
     image = f"<img alt='{escape(name, quote=True)}' src='data:image/png;base64,{data}'>"
-    return f"<figure>{image}<figcaption>{escape(name)} <i>{escape(row['side'])}</i>{about}</figcaption></figure>"
+    return f"<figure>{image}<figcaption>{escape(name)} <i>{escape(str(row['split']))}</i>{about}</figcaption></figure>"
 
 
-def _table(rows: Sequence[Mapping[str, Any]]) -> str:
+def _table(rows: Sequence[Row]) -> str:
     if not rows:
         return ""
     head = "".join(f"<th>{escape(str(column))}" for column in rows[0])

@@ -3,10 +3,11 @@
 import numpy as np
 from PIL import Image, ImageDraw
 
-# Okabe and Ito 2008: told apart with any colour vision; class 0 stays gray.
-COLOURS = np.array([(86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0)])
+# Okabe and Ito 2008: told apart with any color vision; class 0 stays gray.
+COLORS = np.array([(86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0)])
 MISSED, INVENTED, CONFUSED = np.array([0, 114, 178]), np.array([213, 94, 0]), np.array([204, 121, 167])
 TITLES = ("input", "truth", "prediction", "error: blue missed, orange invented, pink confused")
+PERCENTILES = (0.5, 99.5)  # of an image, that become black and white
 HEADER = 16  # pixels
 LEAST = 128  # pixels: narrower cases are enlarged by a whole factor
 
@@ -17,7 +18,7 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
     Args:
         image: (C, *S) in any scale; three channels are taken as RGB, else the first is shown.
         target: (*S) class indices, or (K, *S) overlapping regions, which are drawn one on top of the other; 255 = not
-            labelled.
+            labeled.
         probs: (K, *S) probabilities; a region is drawn where its own is above 0.5.
 
     Returns:
@@ -29,8 +30,9 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
     truth, pred, known = _layers(target, probs)
     gray = grays(image)
     panels = [gray, tinted(gray, truth), tinted(gray, pred), _error(gray, truth & known, pred & known)]
+    # Narrow cases are enlarged, then the panels stand side by side under their titles.
     factor = -(-LEAST // probs.shape[2])
-    panels = [panel.repeat(factor, axis=0).repeat(factor, axis=1) for panel in panels]
+    panels = [enlarged(panel, factor) for panel in panels]
     height, width = panels[0].shape[:2]
     sheet = np.full((height + HEADER, 4 * width + 6, 3), 255, np.uint8)
     for i, panel in enumerate(panels):
@@ -41,33 +43,49 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
 
 
 def _layers(target: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth and prediction of each foreground class or region, and what is labelled: (R, H, W) bool."""
+    """Truth and prediction of each foreground class or region, and what is labeled: (R, H, W) bool."""
     if target.ndim == probs.ndim:
         return target == 1, probs > 0.5, target != 255
     classes = np.arange(1, len(probs))[:, None, None]
     return target == classes, probs.argmax(0) == classes, target[None] != 255
 
 
-def grays(image: np.ndarray) -> np.ndarray:
-    """Scale each channel of image (C, H, W) between its 0.5 and 99.5 percentiles: (H, W, 3) uint8."""
-    shown = image[:3] if image.shape[0] == 3 else np.repeat(image[:1], 3, axis=0)
-    low, high = np.percentile(shown, (0.5, 99.5), axis=(1, 2), keepdims=True)
-    scaled = np.clip((shown - low) / np.maximum(high - low, 1e-6), 0, 1)
+def three_channels(image: np.ndarray, channel: int = 0) -> np.ndarray:
+    """Take image (C, *S) as RGB if it has three channels, else show one of them: (3, *S)."""
+    return image if len(image) == 3 else np.repeat(image[channel][None], 3, axis=0)
+
+
+def to_uint8(image: np.ndarray, bounds: np.ndarray) -> np.ndarray:
+    """Scale image (3, H, W) between a lower and an upper bound, or those of each channel: (H, W, 3) uint8."""
+    low, high = bounds
+    scaled = np.clip((image - low) / np.maximum(high - low, 1e-6), 0, 1)
     return (np.moveaxis(scaled, 0, -1) * 255).astype(np.uint8)
 
 
+def grays(image: np.ndarray) -> np.ndarray:
+    """Scale each channel of image (C, H, W) between its percentiles: (H, W, 3) uint8."""
+    shown = three_channels(image)
+    return to_uint8(shown, np.percentile(shown, PERCENTILES, axis=(1, 2), keepdims=True))
+
+
+def enlarged(picture: np.ndarray, factor: int) -> np.ndarray:
+    """Repeat each pixel of (H, W, ...) along both axes."""
+    return picture.repeat(factor, axis=0).repeat(factor, axis=1)
+
+
 def tinted(gray: np.ndarray, layers: np.ndarray) -> np.ndarray:
-    """Colour layers (R, H, W) bool over (H, W, 3) uint8; a later one covers an earlier one."""
-    coloured = gray.astype(np.float32)
+    """Color layers (R, H, W) bool over (H, W, 3) uint8; a later one covers an earlier one."""
+    colored = gray.astype(np.float32)
     for i, here in enumerate(layers):
-        coloured[here] = 0.45 * gray[here] + 0.55 * COLOURS[i % len(COLOURS)]
-    return coloured.astype(np.uint8)
+        colored[here] = 0.45 * gray[here] + 0.55 * COLORS[i % len(COLORS)]
+    return colored.astype(np.uint8)
 
 
 def _error(gray: np.ndarray, truth: np.ndarray, pred: np.ndarray) -> np.ndarray:
     shown = 0.4 * gray.astype(np.float32) + 120
     missed, invented = (truth & ~pred).any(0), (pred & ~truth).any(0)
-    shown[missed], shown[invented] = MISSED, INVENTED
+    shown[missed] = MISSED
+    shown[invented] = INVENTED
     shown[missed & invented] = CONFUSED
     return np.clip(shown, 0, 255).astype(np.uint8)
 

@@ -1,10 +1,10 @@
-"""Pictures of a prediction without truth: the image, and the image with classes or regions in colour."""
+"""Pictures of a prediction without truth: the image, and the image with classes or regions in color."""
 
 from collections.abc import Sequence
 
 import numpy as np
 
-from segexp.pictures.figures import grays, tinted
+from segexp.pictures.figures import enlarged, grays, tinted
 
 GAP = 2  # pixels between the panels
 LEAST, MOST = 256, 1600  # pixels of the longer side: others are enlarged or thinned out by a whole factor
@@ -24,16 +24,16 @@ def draw_overlay(image: np.ndarray, labels: np.ndarray, classes: Sequence[int] =
         (h, 2 w + 2, 3) uint8; of a volume the second axis (anterior, of axial slices) upwards.
     """
     if image.ndim == 4:
-        found = [int(_layers(labels[..., index, :, :], classes).sum()) for index in range(image.shape[1])]
-        chosen = int(np.argmax(found)) if any(found) else len(found) // 2
+        counts = [int(_layers(labels[..., index, :, :], classes).sum()) for index in range(image.shape[1])]
+        chosen = int(np.argmax(counts)) if any(counts) else len(counts) // 2
         image, labels = image[:, chosen, ::-1], labels[..., chosen, ::-1, :]
     longer = max(image.shape[1:])
-    thin, enlarged = -(-longer // MOST), max(1, LEAST // longer)
+    thin = -(-longer // MOST)
     gray = grays(np.asarray(image[:, ::thin, ::thin], np.float32))
-    both = (gray, tinted(gray, _layers(labels[..., ::thin, ::thin], classes)))
-    panels = [panel.repeat(enlarged, axis=0).repeat(enlarged, axis=1) for panel in both]
-    gap = np.full((len(panels[0]), GAP, 3), 255, np.uint8)
-    return np.concatenate([panels[0], gap, panels[1]], axis=1)
+    overlay = tinted(gray, _layers(labels[..., ::thin, ::thin], classes))
+    left, right = (enlarged(panel, max(1, LEAST // longer)) for panel in (gray, overlay))
+    gap = np.full((len(left), GAP, 3), 255, np.uint8)
+    return np.concatenate([left, gap, right], axis=1)
 
 
 def _layers(labels: np.ndarray, classes: Sequence[int]) -> np.ndarray:

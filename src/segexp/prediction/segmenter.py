@@ -149,7 +149,7 @@ class Segmenter:
             raise ValueError(f"{_where(case)}: {error}") from error
 
         def ready(tile: np.ndarray) -> np.ndarray:
-            return np.concatenate([each.standardise(each.to_unit(tile)) for each in maps])
+            return np.concatenate([each.standardize(each.to_unit(tile)) for each in maps])
 
         blocks = predict_blocks(
             self.members,

@@ -12,7 +12,7 @@ from rich.text import Text
 from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING
 from segexp.sweeps.pool import Tracked
 
-COLOURS = {DONE: "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", PRUNED: "magenta", QUEUED: "dim"}
+COLORS = {DONE: "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", PRUNED: "magenta", QUEUED: "dim"}
 ORDER = [RUNNING, FAILED, INTERRUPTED, QUEUED, PRUNED, DONE]
 AROUND = 5  # lines of the table that are no jobs, and one for the cursor
 BETWEEN = 42  # columns of state, epoch, best and time left, with their gaps
@@ -88,7 +88,7 @@ def _table(jobs: list[Tracked], width: int, height: int) -> Table:
     for item in shown:
         cells = [shortened(labels[item.job.name], name), item.state, *_course(item)]
         note = [_note(item)[: max(room - name - 3, 0)]] if noted else []
-        table.add_row(*(Text(cell) for cell in cells + note), style=COLOURS[item.state])
+        table.add_row(*(Text(cell) for cell in cells + note), style=COLORS[item.state])
     if len(jobs) > len(shown):
         table.add_row(f"and {len(jobs) - len(shown)} more")
     return table
@@ -104,7 +104,7 @@ def _labels(jobs: list[Tracked]) -> dict[str, str]:
 def _title(jobs: list[Tracked]) -> str:
     counts = Counter(item.state for item in jobs)
     figure = next((item.progress.monitor for item in jobs if item.progress.monitor), "")
-    told = ", ".join(f"{counts[state]} {state}" for state in COLOURS if counts[state])
+    told = ", ".join(f"{counts[state]} {state}" for state in COLORS if counts[state])
     return f"{told}; best {figure}" if figure else told
 
 

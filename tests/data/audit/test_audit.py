@@ -40,7 +40,7 @@ def found(result: Audit) -> dict[str, tuple[str, ...]]:
     return {f"{one.level}: {one.rule}": one.cases for one in result.findings}
 
 
-def labelled(number: int, target: np.ndarray) -> Case:
+def labeled(number: int, target: np.ndarray) -> Case:
     made = case(number)
     return replace(made, target=target, facts=file_facts(made.image, 255 * target))
 
@@ -81,7 +81,7 @@ def test_a_split_that_fails_does_not_hide_the_cases():
     assert found(result) == {"error: split": ()}
     assert "leaves none for val" in result.findings[0].sentence
     assert result.split is None
-    assert [one.side for one in result.measures] == ["", ""]
+    assert [one.split for one in result.measures] == ["", ""]
 
 
 def test_values_that_are_not_finite_are_counted():
@@ -104,12 +104,12 @@ def test_equal_images():
     quiet = [case(i) for i in range(2, 5)]
     assert found(look(case(0), copy, *quiet)) == {"warning: duplicates": ("case_0", "case_1")}
     result = look(case(0), *quiet, copy)
-    assert found(result) == {"error: equal images on two sides": ("case_0", "case_1")}
+    assert found(result) == {"error: equal images in two splits": ("case_0", "case_1")}
     assert "(case_0 (t) = case_1 (v))".replace("t)", "train)").replace("v)", "val)") in result.findings[0].sentence
     unlike = replace(copy, target=masks[1])
     assert found(look(case(0), unlike, *quiet)) == {"warning: contradicting masks": ("case_0", "case_1")}
     assert set(found(look(case(0), *quiet, unlike))) == {
-        "error: equal images on two sides",
+        "error: equal images in two splits",
         "warning: contradicting masks",
     }
     other_type = case(1, image=same.astype(np.float32), facts={})
@@ -123,11 +123,11 @@ def test_blank_images_are_no_duplicates():
 
 
 def test_masks_of_one_class():
-    empty, full = labelled(0, np.zeros(SIZE, np.uint8)), labelled(1, np.ones(SIZE, np.uint8))
+    empty, full = labeled(0, np.zeros(SIZE, np.uint8)), labeled(1, np.ones(SIZE, np.uint8))
     nothing = case(2, target=np.full(SIZE, 255, np.uint8))
     result = look(empty, full, nothing, *[case(i) for i in range(3, 9)])
     assert found(result) == {
-        "warning: unlabelled masks": ("case_2",),
+        "warning: unlabeled masks": ("case_2",),
         "warning: empty masks": ("case_0",),
         "warning: full masks": ("case_1",),
         "warning: swapped classes": ("case_1",),
@@ -168,15 +168,15 @@ def test_pixel_sizes_and_what_the_configuration_handles():
 def test_class_imbalance():
     tiny = np.zeros(SIZE, np.uint8)
     tiny[3, 3:5] = 1
-    result = look(*[labelled(i, tiny) for i in range(3)])
-    assert "foreground makes 0.50% of the labelled pixels" in result.findings[0].sentence
+    result = look(*[labeled(i, tiny) for i in range(3)])
+    assert "foreground makes 0.50% of the labeled pixels" in result.findings[0].sentence
     assert set(found(result)) == {"warning: class imbalance"}
 
 
 def test_swapped_classes():
     cases = [case(i) for i in range(5)]
-    swapped = [labelled(i, 1 - cases[i].target) for i in range(5)]
-    assert "cell makes 91.0% of the labelled pixels" in look(*swapped).of("warning")[0].sentence
+    swapped = [labeled(i, 1 - cases[i].target) for i in range(5)]
+    assert "cell makes 91.0% of the labeled pixels" in look(*swapped).of("warning")[0].sentence
     assert found(look(*cases[:4], swapped[4])) == {"warning: swapped classes": ("case_4",)}
     assert "warning: swapped classes" not in found(look(*swapped, names=("a", "b", "c"), handled=[]))
 
@@ -209,13 +209,13 @@ def test_blurred_masks_are_told_from_many_classes():
     assert found(look(*partly)) == {}
 
 
-def test_gray_in_colour_sizes_and_orientations_are_notes():
+def test_gray_in_color_sizes_and_orientations_are_notes():
     gray = case(0, image=np.repeat(case(0).image, 3, axis=0))
-    colour = case(1, image=np.random.default_rng(1).integers(0, 255, (3, *SIZE), dtype=np.uint8), orientation="LPS")
-    small = case(2, image=colour.image[:, :10, 2:], target=colour.target[:10, 2:], orientation="RAS")
-    result = look(gray, colour, small)
+    color = case(1, image=np.random.default_rng(1).integers(0, 255, (3, *SIZE), dtype=np.uint8), orientation="LPS")
+    small = case(2, image=color.image[:, :10, 2:], target=color.target[:10, 2:], orientation="RAS")
+    result = look(gray, color, small)
     assert found(result) == {
-        "note: gray in colour": ("case_0",),
+        "note: gray in color": ("case_0",),
         "note: sizes": (),
         "note: orientations": ("case_1",),
     }
@@ -226,9 +226,9 @@ def test_overview_says_what_is_there():
     cases = [case(0), case(1), case(2, image=case(2).image.astype(np.float32), facts={})]
     facts = look(*cases).overview()
     assert facts["cases"] == "3"
-    assert facts["sides"] == "train 2, val 1"
+    assert facts["splits"] == "train 2, val 1"
     assert facts["type"] == "uint8 (2), float32 (1)"
-    assert facts["class 1, cell"] == "9.00% of the labelled pixels, in 3 cases"
+    assert facts["class 1, cell"] == "9.00% of the labeled pixels, in 3 cases"
     assert facts["values in mask files"] == "0 (91.00%), 255 (9.00%)"
 
 
@@ -236,7 +236,7 @@ REAL = {  # what fires on the data sets as they are configured
     "isbi": {"note: polarity"},
     "hippocampus": {"warning: intensity scales", "warning: mixed types", "note: sizes"},
     "chase": set(),
-    "nuclei": {"note: gray in colour", "note: alpha channels", "note: sizes"},
+    "nuclei": {"note: gray in color", "note: alpha channels", "note: sizes"},
     "polyps": {"warning: blurred masks", "note: sizes"},
     "synthetic": set(),
 }

@@ -27,7 +27,7 @@ def test_noise_is_as_strong_as_told_and_differs_between_slices_and_channels():
 
 
 def test_thick_slices_are_means_along_one_axis():
-    """Doubled pixels of the coarse line, by hand: means of pairs, then linear interpolation between their centres."""
+    """Doubled pixels of the coarse line, by hand: means of pairs, then linear interpolation between their centers."""
     line = np.array([0, 1, 0.2, 0.4, 0.6, 0.2], np.float32)
     image = np.broadcast_to(line, (1, 4, 5, 6))
     means = np.array([0.5, 0.3, 0.4])

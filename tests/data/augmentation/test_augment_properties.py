@@ -26,7 +26,7 @@ def transforms() -> list:
 
 
 def scene(size: tuple[int, ...], channels: int = 1) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Blocks of three classes and of unlabelled pixels; image and weight map are functions of the mask."""
+    """Blocks of three classes and of unlabeled pixels; image and weight map are functions of the mask."""
     blocks = sum(axis // 16 * (2 if i else 1) for i, axis in enumerate(reversed(np.indices(size))))
     mask = np.array([0, 1, 2, 255], np.uint8)[blocks % 4]
     image = np.vectorize(GRAY.get)(mask).astype(np.float32)
@@ -103,10 +103,10 @@ RESAMPLING = [p for p in transforms() if p.id.endswith(("Blur", "Downscale", "An
 
 @pytest.mark.parametrize("node", RESAMPLING)
 def test_lost_resolution_does_not_shift_the_image(node):
-    """The centre of gravity of a bright disc stays where the mask says it is, on average over draws."""
+    """The center of gravity of a bright disc stays where the mask says it is, on average over draws."""
     grid = np.indices((64, 64)) - 31.5
     disc = np.hypot(*grid) < 9
     augment = Augment([instantiate(node, _convert_="all")])
     draws = [augment(disc[None].astype(np.float32), disc, None, np.random.default_rng(s))[0][0] for s in range(30)]
-    centres = [ndimage.center_of_mass(np.where(draw > 0.25, draw, 0)) for draw in draws]
-    assert np.abs(np.mean(centres, axis=0) - 31.5).max() < 0.25
+    centers = [ndimage.center_of_mass(np.where(draw > 0.25, draw, 0)) for draw in draws]
+    assert np.abs(np.mean(centers, axis=0) - 31.5).max() < 0.25

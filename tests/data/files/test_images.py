@@ -31,13 +31,13 @@ def rgb(rng):
     return rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)
 
 
-def save_png(path: Path, bits: int, colour: int, rows: list[bytes], width: int) -> None:
+def save_png(path: Path, bits: int, color: int, rows: list[bytes], width: int) -> None:
     """Write a PNG by the letter of its specification."""
 
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    header = struct.pack(">IIBBBBB", width, len(rows), bits, colour, 0, 0, 0)
+    header = struct.pack(">IIBBBBB", width, len(rows), bits, color, 0, 0, 0)
     pixels = zlib.compress(b"".join(b"\0" + row for row in rows))
     path.write_bytes(b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", pixels) + chunk(b"IEND", b""))
 
@@ -169,9 +169,9 @@ def test_float_tiff_stays_float_as_image_and_must_be_whole_as_mask(tmp_path):
         read_mask(tmp_path / "half.tif")
 
 
-def test_coloured_mask_is_refused(tmp_path, rgb):
+def test_colored_mask_is_refused(tmp_path, rgb):
     Image.fromarray(rgb).save(tmp_path / "m.png")
-    with pytest.raises(ValueError, match=r"m\.png is in colour .* one channel"):
+    with pytest.raises(ValueError, match=r"m\.png is in color .* one channel"):
         read_mask(tmp_path / "m.png")
 
 
@@ -247,12 +247,12 @@ def test_one_page_is_a_stack_of_one(tmp_path, gray):
     np.testing.assert_array_equal(read_stack(tmp_path / "a.tif"), gray[None])
 
 
-def test_stacks_of_colour_or_mixed_sizes_are_refused(tmp_path, gray, rgb):
-    tifffile.imwrite(tmp_path / "colour.tif", rgb, photometric="rgb")
+def test_stacks_of_color_or_mixed_sizes_are_refused(tmp_path, gray, rgb):
+    tifffile.imwrite(tmp_path / "color.tif", rgb, photometric="rgb")
     with tifffile.TiffWriter(tmp_path / "mixed.tif") as writer:
         writer.write(gray)
         writer.write(gray[:10])
-    for name in ["colour.tif", "mixed.tif"]:
+    for name in ["color.tif", "mixed.tif"]:
         with pytest.raises(ValueError, match=rf"{name} cannot be read \(its pages are not gray images of one size"):
             read_stack(tmp_path / name)
 

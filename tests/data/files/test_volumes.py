@@ -202,7 +202,7 @@ def test_affine_without_inverse_is_refused(tmp_path, values, wrong):
     with (tmp_path / "a.nii").open("wb") as file:
         file.write(image.header.binaryblock + b"\0" * 4 + values.tobytes(order="F"))
     with pytest.raises(
-        ValueError, match=r"a\.nii has an affine without inverse, \[\[1\.0, 0\.0, .*mend the orientation"
+        ValueError, match=r"a\.nii has an affine without inverse, \[\[1\.0, 0\.0, .*fix the orientation"
     ):
         read_volume(tmp_path / "a.nii")
 

@@ -1,4 +1,4 @@
-"""Rules of gray values against scikit-learn, scipy and numpy; their descriptions; real cases where there are some."""
+"""Rules of intensities against scikit-learn, scipy and numpy; their descriptions; real cases where there are some."""
 
 import inspect
 import json
@@ -31,7 +31,7 @@ REAL = arrays(st.sampled_from([np.float32, np.float64]), SHAPES, elements=st.flo
 
 def network_values(rule, image, valid=None):
     intensity = rule.of(image, valid)
-    return intensity.standardise(intensity.to_unit(image))
+    return intensity.standardize(intensity.to_unit(image))
 
 
 def columns(image: np.ndarray) -> np.ndarray:

@@ -116,7 +116,7 @@ def test_lists_that_cannot_be_used(msd, listed, message):
 
 
 @pytest.mark.parametrize(
-    ("text", "message"), [("{", r"dataset\.json is no JSON \(.*\): mend it"), ("[]", "holds no JSON object")]
+    ("text", "message"), [("{", r"dataset\.json is no JSON \(.*\): fix it"), ("[]", "holds no JSON object")]
 )
 def test_broken_json(tmp_path, text, message):
     (tmp_path / "dataset.json").write_text(text)
@@ -192,7 +192,7 @@ def test_facts_of_both_layouts(msd, nnunet):
     ("labels", "message"),
     [
         ({"background": 0, "whole": [1, 2]}, r"gives 'whole' the region \[1, 2\]: .*set data\.labels\.regions"),
-        ({"0": "background", "2": "tumour"}, r"labels 0, 2 in .*dataset\.json are not 0, 1, 2, …: give data\.source"),
+        ({"0": "background", "2": "tumor"}, r"labels 0, 2 in .*dataset\.json are not 0, 1, 2, …: give data\.source"),
         ({"background": 0, "air": 0}, r"has 'air': 0 among its labels: each needs a name and a number of its own"),
         ({"background": "zero"}, r"has 'background': 'zero' among its labels"),
         ({}, 'has no "labels" such as'),

@@ -20,7 +20,7 @@ from tests.data.sources import names
 TOUCHING = np.array([[0, 1, 1, 1, 2, 2, 2, 0]] * 3 + [[0] * 8] * 2)
 LABELS = {"b2": TOUCHING, "a10": np.full((4, 6), 300)}
 HEAD = "image_id,stratum,height,width,nuclei,foreground_fraction\n"
-ROWS = {"b2": "b2,fluo,5,8,2,0.45\n", "a10": "a10,colour,4,6,1,1.0\n"}
+ROWS = {"b2": "b2,fluo,5,8,2,0.45\n", "a10": "a10,color,4,6,1,1.0\n"}
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def root(tmp_path):
 def test_cases_come_in_the_order_of_the_index_with_their_kind(root):
     source = Nuclei(root)
     source.prepare()
-    assert [(entry.name, entry.stratum) for entry in source.entries()] == [("b2", "fluo"), ("a10", "colour")]
+    assert [(entry.name, entry.stratum) for entry in source.entries()] == [("b2", "fluo"), ("a10", "color")]
     case = source.read("b2")
     np.testing.assert_array_equal(case.image[:, 0, 0], [1, 2, 3])  # alpha is dropped
     assert case.image.shape == (3, 5, 8)

@@ -132,9 +132,9 @@ def test_filters_do_tell_the_membrane(plain):
         rcond=None,
     )[0]
     level = 0.4
-    learnt = np.mean([dice(features(case) @ weights > level, case.target.ravel() == 1) for case in plain[8:]])
+    learned = np.mean([dice(features(case) @ weights > level, case.target.ravel() == 1) for case in plain[8:]])
     best = np.mean([max(dice(c.image[0] < at, c.target == 1) for at in range(20, 220, 4)) for c in plain[8:]])
-    assert learnt > best + 0.06
+    assert learned > best + 0.06
 
 
 @pytest.mark.parametrize(

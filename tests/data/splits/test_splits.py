@@ -17,7 +17,7 @@ from segexp.data.splits import Split, SplitSettings, make_split
 NAMES = [f"slice_{i:02d}" for i in range(30)]
 STACK = [Entry(name) for name in NAMES]
 EYES = [Entry(f"Image_{child:02d}{side}", group=f"{child:02d}") for child in range(1, 15) for side in "LR"]
-SHARES = st.floats(0.02, 0.3)
+FRACTIONS = st.floats(0.02, 0.3)
 
 
 def positions(side):
@@ -88,7 +88,7 @@ def test_last_fold_is_the_holdout_of_isbi():
     assert split_of(STACK, val="20-23", fold=4) == split_of(STACK, val="20-23", test="24-29")
 
 
-@given(datasets(), SHARES, SHARES, st.integers(0, 3))
+@given(datasets(), FRACTIONS, FRACTIONS, st.integers(0, 3))
 @settings(max_examples=100, deadline=None)
 def test_random_shares_divide_no_group_and_keep_kinds_in_proportion(entries, val, test, seed):
     split = split_of(entries, "random", val, test, seed)
@@ -118,11 +118,11 @@ def test_random_folds_test_every_case_once_in_proportion(entries, folds, seed):
 
 
 def test_cases_without_groups_fill_folds_and_shares_exactly():
-    entries = [Entry(f"{kind}{i}", stratum=kind) for kind in ("fluo", "colour") for i in range(25)]
+    entries = [Entry(f"{kind}{i}", stratum=kind) for kind in ("fluo", "color") for i in range(25)]
     for fold in range(5):
-        assert kinds(entries, split_of(entries, "random", fold=fold).test) == {"fluo": 5, "colour": 5}
+        assert kinds(entries, split_of(entries, "random", fold=fold).test) == {"fluo": 5, "color": 5}
     split = split_of(entries, "random", val=0.2, test=0.2)
-    assert kinds(entries, split.test) == kinds(entries, split.val) == {"fluo": 5, "colour": 5}
+    assert kinds(entries, split.test) == kinds(entries, split.val) == {"fluo": 5, "color": 5}
 
 
 @given(datasets(), st.lists(st.floats(0.01, 1.0), min_size=2, max_size=4), st.integers(0, 3))
@@ -144,8 +144,8 @@ def test_training_fractions_are_nested(entries, fractions, seed):
 
 def test_a_training_fraction_keeps_kinds_in_proportion():
     entries = [Entry(f"{kind}{i}", stratum=kind) for kind, n in (("a", 80), ("b", 20)) for i in range(n)]
-    entries += [Entry("val", side="val")]
-    entries = [Entry(entry.name, stratum=entry.stratum, side=entry.side or "train") for entry in entries]
+    entries += [Entry("val", split="val")]
+    entries = [Entry(entry.name, stratum=entry.stratum, split=entry.split or "train") for entry in entries]
     split = split_of(entries, "prescribed", train_fraction=0.1)
     assert kinds(entries, split.train) == {"a": 8, "b": 2}
 
@@ -196,12 +196,12 @@ def test_nnunet_folds_of_the_hippocampus():
 
 
 def test_prescribed_sides_are_followed_and_val_is_taken_from_train():
-    entries = [Entry(f"c{i}", side="train" if i < 20 else "test") for i in range(28)]
+    entries = [Entry(f"c{i}", split="train" if i < 20 else "test") for i in range(28)]
     split = split_of(entries, "prescribed", val=0.1)
     assert split.test == tuple(f"c{i}" for i in range(20, 28))
     assert len(split.val) == 2
     assert set(split.val) | set(split.train) == {f"c{i}" for i in range(20)}
-    own = [Entry(f"c{i}", side=side) for i, side in enumerate(["train", "val", "train", "test"])]
+    own = [Entry(f"c{i}", split=split) for i, split in enumerate(["train", "val", "train", "test"])]
     assert split_of(own, "prescribed") == Split(("c0", "c2"), ("c1",), ("c3",))
 
 
@@ -222,22 +222,22 @@ def test_listed_folds_with_three_sides_stay_as_they_are():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"val": "20-23", "test": "23-29"}, "slice_23 stand on two sides"),
+        ({"val": "20-23", "test": "23-29"}, "slice_23 are in two splits"),
         ({"val": "28-31"}, "does not lie in the 30 cases, numbered 0-29"),
         ({"val": "a-b"}, "data.split.val: 'a-b' is neither a position nor a range"),
-        ({"val": 1.5}, "data.split.val=1.5 is no share below 1"),
+        ({"val": 1.5}, "data.split.val=1.5 must be a number of at least 0 and below 1: write 0.2 for a fifth"),
         ({"val": 0, "test": 0.2}, "leaves none for val"),
         ({"val": "0-29"}, "leaves none for train"),
         ({"val": 0.9, "test": 0.5}, "leaves none for train"),
         ({"fold": 5}, "data.split.fold=5: 30 cases have folds 0 to 4"),
         ({"fold": 0, "folds": 31}, "have folds 0 to 29"),
         ({"method": "randon"}, "data.split.method='randon' .*did you mean 'random'"),
-        ({"method": "random", "val": "20-23"}, "data.split.val='20-23' must be a share"),
+        ({"method": "random", "val": "20-23"}, "data.split.val='20-23' must be a fraction"),
         ({"method": "random", "val": 0.6, "test": 0.5}, "leaves none for train"),
         ({"method": "random", "seed": -1}, "data.split.seed=-1"),
         ({"method": "nnunet"}, "data.split.fold=None of data.split.folds=5 .* set data.split.fold to 0, 1, 2, 3 or 4"),
         ({"method": "nnunet", "fold": 0, "folds": 10}, "data.split.folds=10"),
-        ({"method": "prescribed"}, "prescribes no side .* for slice_00, slice_01, .* and 20 more"),
+        ({"method": "prescribed"}, "prescribes no split .* for slice_00, slice_01, .* and 20 more"),
         ({"method": "prescribed", "fold": 1}, "set data.split.fold=null"),
         ({"method": "list"}, "set both or neither"),
         ({"lists": {"train": NAMES}}, "data.split.method=list \\(now contiguous\\)"),
@@ -284,7 +284,7 @@ def test_a_group_on_two_sides_is_refused(arguments):
 
 
 def test_prescribed_sides_may_not_divide_a_group_either():
-    entries = [Entry("a", group="p", side="train"), Entry("b", group="p", side="test"), Entry("c", side="val")]
+    entries = [Entry("a", group="p", split="train"), Entry("b", group="p", split="test"), Entry("c", split="val")]
     with pytest.raises(ValueError, match="p \\(a in train, b in test\\)"):
         split_of(entries, "prescribed")
 
@@ -295,5 +295,5 @@ def test_too_few_groups_for_folds():
 
 
 def test_a_split_refuses_a_case_on_two_sides():
-    with pytest.raises(ValueError, match="two sides"):
+    with pytest.raises(ValueError, match="two splits"):
         Split(("a", "b"), ("b",), ())

@@ -12,7 +12,7 @@ from segexp.data.files.images import some
 from segexp.data.splits import Split
 
 KINDS = 4  # that the overview lists
-SIDES = ("train", "val", "test", "left out")
+SPLITS = ("train", "val", "test", "left out")
 
 
 @dataclass(frozen=True)
@@ -70,10 +70,10 @@ class Audit:
         if not seen:
             return {"cases": f"{self.count}, none of which can be used"}
         groups = {one.group for one in seen} - {""}
-        sides = Counter(one.side or "left out" for one in seen)
+        splits = Counter(one.split or "left out" for one in seen)
         facts = {
             "cases": f"{self.count}" + (f" of {len(groups)} groups" if groups else ""),
-            "sides": ", ".join(f"{side} {sides[side]}" for side in SIDES if sides[side]),
+            "splits": ", ".join(f"{split} {splits[split]}" for split in SPLITS if splits[split]),
             "size": _kinds(times(one.size) for one in seen),
             "channels": _kinds(one.channels for one in seen),
             "type": _kinds(one.dtype for one in seen),
@@ -108,14 +108,14 @@ def audit(
         parts = split()
     except (ValueError, OSError) as error:
         findings.append(Finding("error", "split", str(error)))
-    sides = {name: side for side, names in vars(parts).items() for name in names} if parts else {}
+    splits = {name: split for split, names in vars(parts).items() for name in names} if parts else {}
     measures = []
     broken: dict[str, tuple[str, ...]] = {}
     for entry in entries:
         try:
             case = read(entry)
             check(case)
-            measures.append(measure(entry, case, sides.get(entry.name, ""), len(class_names)))
+            measures.append(measure(entry, case, splits.get(entry.name, ""), len(class_names)))
         except (ValueError, OSError) as error:
             broken[str(error)] = (*broken.get(str(error), ()), entry.name)
     findings += [Finding("error", "cannot be used", sentence, names) for sentence, names in broken.items()]
@@ -148,12 +148,12 @@ def _kinds(values: Iterable[object]) -> str:
 
 def _classes(seen: Sequence[Measures], class_names: Sequence[str]) -> dict[str, str]:
     """Share of each class in all pixels, and the values in the mask files."""
-    labelled = max(1, sum(one.labelled for one in seen))
+    labeled = max(1, sum(one.labeled for one in seen))
     facts = {}
     for label, name in enumerate(class_names):
         counts = [one.counts[label] for one in seen if one.counts]
         having = sum(count > 0 for count in counts)
-        facts[f"class {label}, {name}"] = f"{sum(counts) / labelled:.2%} of the labelled pixels, in {having} cases"
+        facts[f"class {label}, {name}"] = f"{sum(counts) / labeled:.2%} of the labeled pixels, in {having} cases"
     values: dict[int, int] = defaultdict(int)
     for one in seen:
         for value, count in one.mask_values.items():

@@ -13,7 +13,7 @@ import numpy as np
 from segexp.data.audit.measures import Measures, times
 from segexp.data.files.images import some
 
-SCALES = 100  # fold of the median range of gray values
+SCALES = 100  # fold of the median range of intensities
 SPACINGS = 2  # fold, largest to smallest pixel
 
 
@@ -38,21 +38,21 @@ Rule = Iterator[Finding]  # a rule takes the measures of all cases, those on mas
 
 
 def equal_images(seen: Sequence[Measures]) -> Rule:
-    """Equal images: on two sides of the split, with different masks, or simply twice; constant images aside."""
+    """Equal images: in two splits, with different masks, or simply twice; constant images aside."""
     groups = defaultdict(list)
     for one in seen:
         if one.low < one.high:
             groups[one.image_hash].append(one)
     equal = [group for group in groups.values() if len(group) > 1]
-    leaking = [group for group in equal if len({one.side for one in group} - {""}) > 1]
+    leaking = [group for group in equal if len({one.split for one in group} - {""}) > 1]
     unlike = [group for group in equal if len({one.mask_hash for one in group}) > 1]
     harmless = [group for group in equal if group not in leaking and group not in unlike]
     if leaking:
         said = (
-            f"equal images lie on two sides of the split ({_pairs(leaking)}), scores on them would be worthless: "
+            f"equal images lie in two splits ({_pairs(leaking)}), scores on them would be worthless: "
             "remove all but one of each"
         )
-        yield Finding("error", "equal images on two sides", said, _names(leaking))
+        yield Finding("error", "equal images in two splits", said, _names(leaking))
     if unlike:
         said = f"equal images have different masks ({_pairs(unlike)}): keep the right one of each"
         yield Finding("warning", "contradicting masks", said, _names(unlike))
@@ -70,15 +70,15 @@ def constant_images(seen: Sequence[Measures]) -> Rule:
 
 
 def intensity_scales(seen: Sequence[Measures]) -> Rule:
-    """Ranges of gray values far from the usual one."""
+    """Ranges of intensities far from the usual one."""
     ranges = {one.name: one.high - one.low for one in seen if one.high > one.low}
     usual = float(np.median(list(ranges.values()))) if ranges else 0
     far = tuple(name for name, span in ranges.items() if not usual / SCALES <= span <= usual * SCALES)
     if far:
         widest, narrowest = max(ranges, key=ranges.__getitem__), min(ranges, key=ranges.__getitem__)
         said = (
-            f"gray values span {ranges[narrowest]:g} in {narrowest} and {ranges[widest]:g} in {widest}, {usual:g} in "
-            "the median: normalise each case by itself, data/intensity=zscore or percentile"
+            f"intensities span {ranges[narrowest]:g} in {narrowest} and {ranges[widest]:g} in {widest}, {usual:g} in "
+            "the median: normalize each case by itself, data/intensity=zscore or percentile"
         )
         yield Finding("warning", "intensity scales", said, far)
 
@@ -89,7 +89,7 @@ def mixed_types(seen: Sequence[Measures]) -> Rule:
     if len(types) > 1:
         usual = types.most_common(1)[0][0]
         shown = ", ".join(f"{name} in {count}" for name, count in types.most_common())
-        said = f"images have different types ({shown}): check that their gray values mean the same"
+        said = f"images have different types ({shown}): check that their intensities mean the same"
         yield Finding("warning", "mixed types", said, tuple(one.name for one in seen if one.dtype != usual))
 
 
@@ -110,13 +110,13 @@ def pixel_sizes(seen: Sequence[Measures]) -> Rule:
         yield Finding("warning", "pixel sizes", said, tuple(one.name for one in ends))
 
 
-def gray_in_colour(seen: Sequence[Measures]) -> Rule:
+def gray_in_color(seen: Sequence[Measures]) -> Rule:
     """Three channels that hold the same."""
     names = tuple(one.name for one in seen if one.gray)
     if names:
         remedy = ": data.channels=1 is enough" if len(names) == len(seen) else ""
         said = f"{len(names)} of {len(seen)} images are gray, stored in three equal channels{remedy}"
-        yield Finding("note", "gray in colour", said, names)
+        yield Finding("note", "gray in color", said, names)
 
 
 def alpha_channels(seen: Sequence[Measures]) -> Rule:
@@ -150,7 +150,7 @@ IMAGE_RULES = (
     intensity_scales,
     mixed_types,
     pixel_sizes,
-    gray_in_colour,
+    gray_in_color,
     alpha_channels,
     sizes,
     orientations,
@@ -162,4 +162,4 @@ def _names(groups: Iterable[Sequence[Measures]]) -> tuple[str, ...]:
 
 
 def _pairs(groups: Iterable[Sequence[Measures]]) -> str:
-    return some(" = ".join(f"{one.name} ({one.side})" if one.side else one.name for one in group) for group in groups)
+    return some(" = ".join(f"{one.name} ({one.split})" if one.split else one.name for one in group) for group in groups)

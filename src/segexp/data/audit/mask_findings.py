@@ -16,8 +16,8 @@ def one_class(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
     """Masks without foreground, without background, or without any class."""
     masked = [one for one in seen if one.counts]
     kinds = (
-        ("unlabelled masks", "no labelled pixel at all", [one for one in masked if not one.labelled]),
-        ("empty masks", "no foreground", [one for one in masked if one.labelled and not one.share]),
+        ("unlabeled masks", "no labeled pixel at all", [one for one in masked if not one.labeled]),
+        ("empty masks", "no foreground", [one for one in masked if one.labeled and not one.share]),
         ("full masks", f"nothing but {some(class_names[1:])}", [one for one in masked if one.share == 1]),
     )
     for rule, what, found in kinds:
@@ -29,12 +29,12 @@ def one_class(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
 
 def missing_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
     """Classes that no training case has."""
-    split = any(one.side for one in seen)
-    training = [one for one in seen if one.counts and (one.side == "train" or not split)]
+    split = any(one.split for one in seen)
+    training = [one for one in seen if one.counts and (one.split == "train" or not split)]
     for label, name in enumerate(class_names):
         if any(one.counts[label] for one in training) or not training:
             continue
-        elsewhere = tuple(one.name for one in seen if one.side and one.counts and one.counts[label])
+        elsewhere = tuple(one.name for one in seen if one.split and one.counts and one.counts[label])
         remedy = (
             f"but {some(elsewhere)} have it: change data.split so that training sees it"
             if elsewhere
@@ -49,8 +49,8 @@ def class_imbalance(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
     share = _foreground(seen)
     if 0 < share < RARE:
         said = (
-            f"foreground makes {share:.2%} of the labelled pixels, patches seldom show it: "
-            "data.sampling.foreground_fraction=0.5 centres half of them on it"
+            f"foreground makes {share:.2%} of the labeled pixels, patches seldom show it: "
+            "data.sampling.foreground_fraction=0.5 centers half of them on it"
         )
         yield Finding("warning", "class imbalance", said)
 
@@ -59,12 +59,12 @@ def swapped_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
     """More foreground than background, in all cases together or in a few that stand out."""
     if len(class_names) != 2:
         return
-    shares = {one.name: one.share for one in seen if one.labelled}
+    shares = {one.name: one.share for one in seen if one.labeled}
     most = tuple(name for name, share in shares.items() if share > MAJORITY)
     usual = float(np.median(list(shares.values()))) if shares else 0
     if _foreground(seen) > MAJORITY:
         said = (
-            f"{class_names[1]} makes {_foreground(seen):.1%} of the labelled pixels: if background and foreground are "
+            f"{class_names[1]} makes {_foreground(seen):.1%} of the labeled pixels: if background and foreground are "
             "swapped, swap the classes in data.source.values"
         )
         yield Finding("warning", "swapped classes", said, most)
@@ -101,14 +101,14 @@ MASK_RULES = (one_class, missing_classes, class_imbalance, swapped_classes, blur
 
 
 def _foreground(seen: Sequence[Measures]) -> float:
-    labelled = sum(one.labelled for one in seen)
-    return 1 - sum(one.counts[0] for one in seen if one.counts) / labelled if labelled else 0.0
+    labeled = sum(one.labeled for one in seen)
+    return 1 - sum(one.counts[0] for one in seen if one.counts) / labeled if labeled else 0.0
 
 
 def _blur(one: Measures) -> bool:
     """Whether the values of a mask crowd around as many values as it has classes, far from each other."""
     values = np.array(sorted(one.mask_values))
-    kinds = sum(count > 0 for count in one.counts) + (one.labelled < np.prod(one.size))
+    kinds = sum(count > 0 for count in one.counts) + (one.labeled < np.prod(one.size))
     if kinds < 2 or len(values) <= kinds:
         return False
     gaps = np.diff(values)

@@ -4,11 +4,12 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from segexp.data.case import Case, Entry
+
+Row = dict[str, str | int | float]  # of cases.csv: cells under the names of their columns
 
 
 @dataclass(frozen=True)
@@ -19,7 +20,7 @@ class Measures:
         name: Of the case.
         file: Its first file, or "".
         group: Patient or other unit, or "".
-        side: "train", "val", "test", or "" where the split leaves the case out.
+        split: "train", "val", "test", or "" where the split leaves the case out.
         size: Pixels per axis.
         channels: Of the image.
         dtype: Of the image's file.
@@ -39,7 +40,7 @@ class Measures:
     name: str
     file: str
     group: str
-    side: str
+    split: str
     size: tuple[int, ...]
     channels: int
     dtype: str
@@ -56,17 +57,17 @@ class Measures:
     alpha: bool
 
     @property
-    def labelled(self) -> int:
+    def labeled(self) -> int:
         """Pixels that have a class."""
         return sum(self.counts)
 
     @property
     def share(self) -> float:
-        """Share of foreground among the labelled pixels; nan without any."""
-        return 1 - self.counts[0] / self.labelled if self.labelled else float("nan")
+        """Share of foreground among the labeled pixels; nan without any."""
+        return 1 - self.counts[0] / self.labeled if self.labeled else float("nan")
 
 
-def measure(entry: Entry, case: Case, side: str, num_classes: int) -> Measures:
+def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
     """Measure one case.
 
     Raises:
@@ -80,7 +81,7 @@ def measure(entry: Entry, case: Case, side: str, num_classes: int) -> Measures:
         name=case.name,
         file=file,
         group=entry.group,
-        side=side,
+        split=split,
         size=image.shape[1:],
         channels=image.shape[0],
         dtype=str(case.facts.get("image_dtype", image.dtype)),
@@ -98,12 +99,12 @@ def measure(entry: Entry, case: Case, side: str, num_classes: int) -> Measures:
     )
 
 
-def row(measures: Measures, class_names: Sequence[str], rules: Sequence[str]) -> dict[str, Any]:
+def row(measures: Measures, class_names: Sequence[str], rules: Sequence[str]) -> Row:
     """One row of cases.csv: plain values under the names of columns; ``rules`` are those that found the case."""
     counts = dict(zip((f"px_{name}" for name in class_names), measures.counts, strict=False))
     return {
         "case": measures.name,
-        "side": measures.side,
+        "split": measures.split,
         "group": measures.group,
         "findings": "; ".join(rules),
         "size": times(measures.size),
@@ -114,9 +115,9 @@ def row(measures: Measures, class_names: Sequence[str], rules: Sequence[str]) ->
         "spacing": times(measures.spacing),
         "unit": measures.unit,
         "orientation": measures.orientation,
-        "foreground": round(measures.share, 6) if measures.labelled else "",
+        "foreground": round(measures.share, 6) if measures.labeled else "",
         **counts,
-        "px_unlabelled": int(np.prod(measures.size)) - measures.labelled,
+        "px_unlabeled": int(np.prod(measures.size)) - measures.labeled,
         "mask_values": " ".join(f"{value}:{count}" for value, count in sorted(measures.mask_values.items())),
         "file": measures.file,
     }
@@ -144,7 +145,7 @@ def _hash(array: np.ndarray) -> str:
 
 
 def _is_gray(image: np.ndarray) -> bool:
-    """Whether three channels are equal; most colour images are told by a few of their pixels."""
+    """Whether three channels are equal; most color images are told by a few of their pixels."""
     if image.shape[0] != 3:
         return False
     few = image.reshape(3, -1)[:, ::97]
@@ -156,4 +157,4 @@ def _has_alpha(path: Path) -> bool:
     if path.suffix.lower() != ".png":
         return False
     with path.open("rb") as file:
-        return file.read(26)[25:] in (b"\x04", b"\x06")  # gray or colour with alpha
+        return file.read(26)[25:] in (b"\x04", b"\x06")  # gray or color with alpha

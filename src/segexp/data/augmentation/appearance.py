@@ -1,4 +1,4 @@
-"""Augmentation of appearance beyond albumentations: noise that differs between slices, artefacts of MRI.
+"""Augmentation of appearance beyond albumentations: noise that differs between slices, artifacts of MRI.
 
 All are albumentations transforms, so that they stand in the list of ``Augment`` and draw from the patch's generator.
 """
@@ -15,7 +15,7 @@ from scipy import fft
 from segexp.errors import require_at_least, require_choice
 
 GRAY_OR_RGB = (A.CLAHE, A.ColorJitter, A.HueSaturationValue)  # albumentations refuses other numbers of channels
-ARTEFACTS = ("RandomBiasField", "RandomBlur", "RandomGamma", "RandomGhosting", "RandomSpike")
+ARTIFACTS = ("RandomBiasField", "RandomBlur", "RandomGamma", "RandomGhosting", "RandomSpike")
 
 
 class Noise(A.ImageOnlyTransform):
@@ -132,12 +132,12 @@ def _warp(img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
 
 
 class TorchIO(A.ImageOnlyTransform):
-    """A TorchIO transform of the gray values, such as an artefact of MRI, on the volume as a whole.
+    """A TorchIO transform of the intensities, such as an artifact of MRI, on the volume as a whole.
 
     An image is handed over as a volume of one slice; axes 0, 1, 2 of TorchIO are x, y, z. Values are cut to [0, 1].
 
     Args:
-        transform: One of ``ARTEFACTS``. Not among them: RandomNoise, which seeds the GPU too (take ``Noise``),
+        transform: One of ``ARTIFACTS``. Not among them: RandomNoise, which seeds the GPU too (take ``Noise``),
             RandomMotion, which moves a single slice as a whole, off its mask (take ``Motion``), and RandomAnisotropy.
         arguments: Its arguments; lengths are in pixels, since the spacing is not handed over.
         p: Probability of use.
@@ -181,5 +181,5 @@ def _find(name: str) -> type:
         import torchio
     except ImportError as error:
         raise ValueError(f"augmentation by TorchIO's {name}: install it with pip install 'segexp[mri]'") from error
-    require_choice("transform of segexp.data.TorchIO", name, ARTEFACTS)
+    require_choice("transform of segexp.data.TorchIO", name, ARTIFACTS)
     return getattr(torchio, name)

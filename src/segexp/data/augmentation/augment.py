@@ -15,7 +15,7 @@ class Augment:
 
     Args:
         transforms: albumentations transforms, ours among them, applied in order; images are float32 in [0, 1], masks
-            are interpolated by nearest neighbour so that no label is invented.
+            are interpolated by nearest neighbor so that no label is invented.
     """
 
     def __init__(self, transforms: list[Any] | None = None) -> None:
@@ -26,7 +26,7 @@ class Augment:
 
             from segexp.data.augmentation.appearance import GRAY_OR_RGB
 
-            self._colour = [type(t).__name__ for t in transforms if isinstance(t, GRAY_OR_RGB)]
+            self._color = [type(t).__name__ for t in transforms if isinstance(t, GRAY_OR_RGB)]
             self._compose = A.Compose(transforms, additional_targets={"weight": "mask", "weights": "masks"})
 
     def __call__(
@@ -39,9 +39,9 @@ class Augment:
         """
         if self._compose is None:
             return image, mask, weight
-        if self._colour and len(image) not in (1, 3):
+        if self._color and len(image) not in (1, 3):
             raise ValueError(
-                f"augmentation {', '.join(self._colour)} is for images of 1 or 3 channels, these have {len(image)}: "
+                f"augmentation {', '.join(self._color)} is for images of 1 or 3 channels, these have {len(image)}: "
                 "take another preset, such as augment=light"
             )
         keys = ("images", "masks", "weights") if mask.ndim == 3 else ("image", "mask", "weight")

@@ -58,7 +58,7 @@ class GridElastic(A.DualTransform):
         return np.clip(np.dstack(moved).reshape(img.shape), img.min(), img.max())  # bicubic overshoots at edges
 
     def apply_to_mask(self, mask: np.ndarray, map_x: np.ndarray, map_y: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
-        """Deform a mask (H, W) by nearest neighbour."""
+        """Deform a mask (H, W) by nearest neighbor."""
         return cv2.remap(mask, map_x, map_y, cv2.INTER_NEAREST, borderMode=cv2.BORDER_REFLECT_101)
 
 

@@ -2,19 +2,19 @@
 
 Pixels come as the file stores them: no rescaling, and a rotation noted in EXIF is not applied (masks have none).
 Tifffile reads TIFF, Pillow the rest and the TIFFs that tifffile needs codecs for (LZW, JPEG); OpenCV takes what Pillow
-would cut to 8 bits (16-bit colour). Compressed files of more than 2^30 pixels are refused as decompression bombs.
+would cut to 8 bits (16-bit color). Compressed files of more than 2^30 pixels are refused as decompression bombs.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
 import tifffile
 from PIL import Image, ImageFile, ImageSequence
 
+from segexp.data.case import FileFacts
 from segexp.errors import require_choice
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -62,12 +62,12 @@ def read_mask(path: Path) -> np.ndarray:
         (H, W) integers, not yet classes: see ``map_values``.
 
     Raises:
-        ValueError: The file cannot be read, is in colour, or holds fractions.
+        ValueError: The file cannot be read, is in color, or holds fractions.
     """
     pixels = _decode(path, indices=True)
     if pixels.ndim == 3:
         if (pixels != pixels[..., :1]).any():
-            raise ValueError(f"mask {path} is in colour (red, green, blue differ): save class numbers in one channel")
+            raise ValueError(f"mask {path} is in color (red, green, blue differ): save class numbers in one channel")
         pixels = np.ascontiguousarray(pixels[..., 0])
     if pixels.dtype.kind == "f":
         if not np.array_equal(pixels, np.rint(pixels)):
@@ -83,7 +83,7 @@ def read_stack(path: Path) -> np.ndarray:
         (N, H, W) in the dtype of the file.
 
     Raises:
-        ValueError: The file cannot be read, is in colour, or its pages differ in size.
+        ValueError: The file cannot be read, is in color, or its pages differ in size.
     """
     with _naming(path), tifffile.TiffFile(path) as file:
         if len(file.series) != 1 or "S" in file.series[0].axes:
@@ -178,7 +178,7 @@ def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mas
         )
 
 
-def file_facts(image: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
+def file_facts(image: np.ndarray, mask: np.ndarray | None) -> FileFacts:
     """What the audit wants to know of the files of a case, before classes are made of the mask.
 
     Args:
@@ -188,11 +188,11 @@ def file_facts(image: np.ndarray, mask: np.ndarray | None) -> dict[str, Any]:
     Returns:
         ``image_dtype`` and, with a mask, ``mask_dtype`` and ``mask_values`` (pixels per value); plain values.
     """
-    facts: dict[str, Any] = {"image_dtype": str(image.dtype)}
+    facts = FileFacts(image_dtype=str(image.dtype))
     if mask is not None:
         values, counts = np.unique(mask, return_counts=True)
-        histogram = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
-        facts |= {"mask_dtype": str(mask.dtype), "mask_values": histogram}
+        facts["mask_dtype"] = str(mask.dtype)
+        facts["mask_values"] = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
     return facts
 
 
@@ -215,7 +215,7 @@ def _naming(path: Path) -> Iterator[None]:
 
 
 def _decode(path: Path, indices: bool) -> np.ndarray:
-    """Read one image: (H, W), or (H, W, 3) for colour; ``indices`` leaves the indices of a palette."""
+    """Read one image: (H, W), or (H, W, 3) for color; ``indices`` leaves the indices of a palette."""
     with _naming(path):
         is_tiff = path.suffix.lower() in TIFF_SUFFIXES
         pixels = _decode_tiff(path, indices) if is_tiff else _decode_pillow(path, indices)
@@ -279,7 +279,7 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
 def _decode_opencv(path: Path) -> np.ndarray:
     pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
     if pixels is None:
-        raise ValueError("OpenCV cannot decode its 16-bit colours")
+        raise ValueError("OpenCV cannot decode its 16-bit colors")
     return pixels[..., 2::-1]  # blue, green, red
 
 

@@ -90,7 +90,7 @@ def _write_nifti(array: np.ndarray, case: Case, source: Path, path: Path) -> Non
         original: Any = nibabel.load(source)
         image = type(original)(array, original.affine, original.header, dtype=array.dtype)
         image.header.extensions.clear()
-        image.header["cal_min"] = image.header["cal_max"] = 0  # the window of the source's gray values
+        image.header["cal_min"] = image.header["cal_max"] = 0  # the window of the source's intensities
         image.header.set_intent("none")
     nibabel.save(image, path)
 

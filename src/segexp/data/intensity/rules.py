@@ -1,4 +1,4 @@
-"""From the file's gray values to the network's: scale to [0, 1] for augmentation, then to about mean 0, deviation 1.
+"""From the file's intensities to the network's: scale to [0, 1] for augmentation, then to about mean 0, deviation 1.
 
 A rule (``data/intensity=zscore``, percentile, window, training) measures a case; what it found is that case's
 ``Intensity``.
@@ -17,7 +17,7 @@ from segexp.errors import require_at_least, require_choice
 
 
 class IntensityRule(Protocol):
-    """How gray values become the network's; a checkpoint keeps its description, to apply the same rule again."""
+    """How intensities become the network's; a checkpoint keeps its description, to apply the same rule again."""
 
     def fit(self, cases: Sequence[Case]) -> None:
         """Learn from the training cases, where the rule does; called once, before any ``of``."""
@@ -62,7 +62,7 @@ class ZScore(_Unlearned):
 class PercentileClip(_Unlearned):
     """Per case and channel: clip to two percentiles, then (x - mean) / standard deviation of the clipped values.
 
-    Where both percentiles are the same gray value (a few bright spots on an empty ground), minimum and maximum take
+    Where both percentiles are the same intensity (a few bright spots on an empty ground), minimum and maximum take
     their place.
 
     Args:
@@ -90,14 +90,14 @@ class PercentileClip(_Unlearned):
 
 @dataclass(frozen=True)
 class Window(_Unlearned):
-    """Clip to a fixed window of gray values and map it to [-1, 1], the same for all cases and channels.
+    """Clip to a fixed window of intensities and map it to [-1, 1], the same for all cases and channels.
 
     No z-score follows (the mean is that of the window, the deviation half its width): equal values, such as Hounsfield
     units of CT, stay equal in all cases.
 
     Args:
-        low: Gray value, in the unit of the files, that becomes -1.
-        high: Gray value that becomes 1, above ``low``. The defaults are CT's usual window for the abdomen's soft
+        low: Intensity, in the unit of the files, that becomes -1.
+        high: Intensity that becomes 1, above ``low``. The defaults are CT's usual window for the abdomen's soft
             tissue: level 40, width 400 Hounsfield units.
 
     Raises:
@@ -119,7 +119,7 @@ class Window(_Unlearned):
 
 
 class TrainingStatistics:
-    """Clip and standardise all cases alike, by the foreground of the training cases: nnU-Net's rule for CT.
+    """Clip and standardize all cases alike, by the foreground of the training cases: nnU-Net's rule for CT.
 
     Clip bounds are percentiles, mean and standard deviation those of the values before clipping, per channel, over the
     foreground pixels of all training cases together: at most ``SAMPLE`` of them, evenly strided, and from no case more
@@ -128,13 +128,13 @@ class TrainingStatistics:
     Args:
         low: Percentile that becomes 0 before augmentation; from 0 to ``high``.
         high: Percentile that becomes 1; at most 100.
-        measured: {"low": .., "high": .., "mean": .., "std": ..}, each a list with one gray value per channel, from an
+        measured: {"low": .., "high": .., "mean": .., "std": ..}, each a list with one intensity per channel, from an
             earlier ``fit``, to be used as they are; None = measure.
 
     Raises:
         ValueError: The percentiles are out of range or order, or ``measured`` does not have these lists.
 
-    Source: Isensee et al. 2021 (nnU-Net), Nature Methods 18:203-211, intensity normalisation of CT.
+    Source: Isensee et al. 2021 (nnU-Net), Nature Methods 18:203-211, intensity normalization of CT.
     """
 
     def __init__(
@@ -216,7 +216,7 @@ def _foreground(case: Case, count: int) -> np.ndarray:
     chosen: Any = np.unravel_index(strided(np.flatnonzero(counts), count), counts.shape)
     values = case.image[:, *chosen].astype(np.float64)
     if not np.isfinite(values).all():
-        raise ValueError(f"case {case.name} has foreground that is not finite (nan or inf): mend or remove the file")
+        raise ValueError(f"case {case.name} has foreground that is not finite (nan or inf): fix or remove the file")
     return values
 
 

@@ -1,4 +1,4 @@
-"""The maps from a case's gray values to the network's, and the measuring of their numbers.
+"""The maps from a case's intensities to the network's, and the measuring of their numbers.
 
 Sums run in float64 over pieces of a channel, whatever its order in memory, so that a large volume (a mapped file, say)
 is never copied; percentiles come from at most ``SAMPLE`` evenly strided pixels.
@@ -21,8 +21,8 @@ class Intensity:
     """The affine maps of one case; each array is (C, 1, ..) to broadcast over (C, *S).
 
     Attributes:
-        low: Gray value that becomes 0.
-        high: Gray value that becomes 1.
+        low: Intensity that becomes 0.
+        high: Intensity that becomes 1.
         mean: Of the case, on the scale from 0 to 1.
         std: Standard deviation of the case, on that scale.
         clips: Whether values beyond ``low`` and ``high`` become 0 and 1.
@@ -43,7 +43,7 @@ class Intensity:
             np.clip(unit, 0, 1, out=unit)
         return unit.astype(np.float32, copy=False)
 
-    def standardise(self, unit: np.ndarray) -> np.ndarray:
+    def standardize(self, unit: np.ndarray) -> np.ndarray:
         """Turn (C, *S) in [0, 1] into the network's input, with mean and deviation from before the augmentation."""
         return (unit - self.mean) / self.std
 
@@ -85,7 +85,7 @@ def _pieces(values: np.ndarray, low: float, high: float) -> Iterator[np.ndarray]
 
 
 def intensity_of(rows: Sequence[tuple[float, ...]], ndim: int, clips: bool) -> Intensity:
-    """Bring low, high, mean and std of each channel, in gray values, into shapes for an image of ``ndim`` axes."""
+    """Bring low, high, mean and std of each channel, in intensities, into shapes for an image of ``ndim`` axes."""
     low, high, mean, std = np.array(rows, dtype=np.float64).T.reshape(4, -1, *[1] * (ndim - 1))
     width = np.where(high > low, high - low, np.maximum(1, np.abs(low)))  # not lost in rounding beside low
     mean, std = (mean - low) / width, np.where(std > 0, std / width, 1)
@@ -104,7 +104,7 @@ def require_finite(image: np.ndarray) -> None:
         ValueError: It has some.
     """
     if not np.isfinite([(channel.min(), channel.max()) for channel in image]).all():
-        raise ValueError("the image holds values that are not finite (nan or inf): mend or remove the file")
+        raise ValueError("the image holds values that are not finite (nan or inf): fix or remove the file")
 
 
 def _require_valid(image: np.ndarray, valid: np.ndarray | None) -> None:

@@ -1,4 +1,4 @@
-"""Sources of labelled cases."""
+"""Sources of labeled cases."""
 
 from segexp.data.sources.chase import Chase
 from segexp.data.sources.folder import Folder

@@ -16,7 +16,7 @@ class Chase:
     """Both eyes of 14 children: 28 RGB photographs of 999 × 960 pixels, vessels outlined by two observers.
 
     Class 0 is the background, class 1 the vessels. Cases are named 01L, 01R, … 14R; both eyes of a child are one group
-    and must stay on one side of a split. The literature mostly trains on the first 20 images and tests on the last 8.
+    and must stay in one split. The literature mostly trains on the first 20 images and tests on the last 8.
 
     The data set has no masks of the field of view. Here it is found in the photograph, see ``fundus``. What an observer
     drew beyond it does not count: 0.08 % of the first one's vessel pixels, 0.02 % of the second one's.
@@ -29,7 +29,7 @@ class Chase:
     Raises:
         ValueError: There is no such observer.
 
-    Terms: made public by Kingston University, London, for training and testing of vessel segmentation; no licence deed
+    Terms: made public by Kingston University, London, for training and testing of vessel segmentation; no license deed
     is known. Publications cite Owen et al. 2009 and Fraz et al. 2012.
 
     Source: Owen et al. 2009 (Investigative Ophthalmology & Visual Science 50(5):2004-2010); Fraz et al. 2012 (IEEE

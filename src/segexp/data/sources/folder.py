@@ -22,7 +22,7 @@ class Folder(PairReader):
     Args:
         images: Folder of the images.
         masks: Folder of the masks; may be ``images`` if ``mask_suffix`` tells them apart.
-        values: Class of each value that may occur in the masks; 255 = not labelled.
+        values: Class of each value that may occur in the masks; 255 = not labeled.
         channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
         mask_suffix: What the stem of a mask has after the stem of its image, such as "_mask".
         mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.

@@ -19,10 +19,10 @@ SPACING = (4.0, 4.0)
 
 
 class ISBI:
-    """The 30 labelled slices of the ISBI 2012 challenge: 512 × 512, 4 nm per pixel, 50 nm apart.
+    """The 30 labeled slices of the ISBI 2012 challenge: 512 × 512, 4 nm per pixel, 50 nm apart.
 
     Class 0 is the interior of cells (255 in the files), class 1 the membrane (0 in the files). Cases are named
-    slice_00 … slice_29, from the top of the stack; neighbours resemble each other, so hold out contiguous blocks.
+    slice_00 … slice_29, from the top of the stack; neighbors resemble each other, so hold out contiguous blocks.
 
     Args:
         root: Folder with either the challenge's stacks train-volume.tif and train-labels.tif, or single slices

@@ -16,19 +16,19 @@ from segexp.errors import did_you_mean
 
 REQUIRED = ("image", "mask")
 COLUMNS = (*REQUIRED, "group", "split", "stratum", "name")
-SIDES = ("", "train", "val", "test")
+SPLITS = ("", "train", "val", "test")
 
 
 class Manifest(PairReader):
     """One case per row of a CSV file with a header; UTF-8, separated by commas, semicolons or tabs.
 
     Columns: ``image`` and ``mask``, paths relative to the CSV file (of a DICOM series its folder), and if wanted
-    ``group`` (patient: stays on one side of a split), ``split`` (train, val or test), ``stratum`` (kind of case, which
+    ``group`` (patient: stays in one split), ``split`` (train, val or test), ``stratum`` (kind of case, which
     splits keep in proportion) and ``name`` (else the stem of the image). Blanks around values are dropped.
 
     Args:
         csv: The file.
-        values: Class of each value that may occur in the masks; 255 = not labelled.
+        values: Class of each value that may occur in the masks; 255 = not labeled.
         channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
         mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
         spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.
@@ -69,7 +69,7 @@ class Manifest(PairReader):
                 opened_files(self._paths(self._rows[name])),
                 group=self._rows[name]["group"],
                 stratum=self._rows[name]["stratum"],
-                side=self._rows[name]["split"],
+                split=self._rows[name]["split"],
             )
             for name in sorted(self._rows, key=natural_order)
         ]
@@ -109,7 +109,7 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is not UTF-8, lacks columns or values, or has columns or sides that are not known.
+        ValueError: It is not UTF-8, lacks columns or values, or has columns or splits that are not known.
     """
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: set data.source.csv to a CSV file")
@@ -138,7 +138,7 @@ def _split_lines(text: str) -> list[list[str]]:
 
 
 def _require_columns(path: Path, columns: Sequence[str]) -> None:
-    """Refuse unknown columns too, since a misspelt group would let a patient leak from one side to another."""
+    """Refuse unknown columns too, since a misspelt group would let a patient leak from one split to another."""
     lacking = [column for column in REQUIRED if column not in columns]
     strange = [f"{column!r}{did_you_mean(column, COLUMNS)}" for column in columns if column not in COLUMNS]
     twice = [column for column, count in Counter(columns).items() if count > 1]
@@ -152,6 +152,6 @@ def _require_filled(path: Path, rows: Mapping[int, Mapping[str, str]]) -> None:
     empty = [number for number, row in rows.items() if not row["image"] or not row["mask"]]
     if empty:
         raise ValueError(f"{path} has lines without image or mask ({some(empty)}): fill them in, or remove them")
-    sides = sorted({row["split"] for row in rows.values()} - set(SIDES))
-    if sides:
-        raise ValueError(f"{path} has split {some(sides)}: it must be train, val or test, or empty")
+    splits = sorted({row["split"] for row in rows.values()} - set(SPLITS))
+    if splits:
+        raise ValueError(f"{path} has split {some(splits)}: it must be train, val or test, or empty")

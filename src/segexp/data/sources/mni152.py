@@ -19,7 +19,7 @@ class MNI152:
 
     Class 0 is background and all other tissue, 1 gray matter, 2 white matter: whichever of the three is most probable
     by the template's own maps. There is one volume only, cropped to the box around classes 1 and 2. So that it can be
-    split, it is cut into ``blocks`` of neighbouring slices, each a case, block_00 first in the direction of the axis.
+    split, it is cut into ``blocks`` of neighboring slices, each a case, block_00 first in the direction of the axis.
     Blocks that touch resemble each other at the cut, and all are one brain, smoothed by averaging: good to try things
     out, not to tell how a network does on patients.
 
@@ -33,7 +33,7 @@ class MNI152:
         ValueError: An argument is out of its range.
 
     Terms: free to use, copy, change and hand on for any purpose with the copyright notice of Louis Collins, McConnell
-    Brain Imaging Centre, Montreal Neurological Institute.
+    Brain Imaging Center, Montreal Neurological Institute.
 
     Source: Fonov et al. 2011 (NeuroImage 54(1):313-327); nilearn.datasets.load_mni152_template.
     """

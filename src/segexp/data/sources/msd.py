@@ -24,7 +24,7 @@ class Decathlon:
 
     Args:
         root: Folder with dataset.json.
-        values: Class of each label in the files, such as {0: 0, 1: 1, 2: 1} to merge two; 255 = not labelled. None =
+        values: Class of each label in the files, such as {0: 0, 1: 1, 2: 1} to merge two; 255 = not labeled. None =
             the labels of dataset.json as they are.
 
     Raises:
@@ -52,7 +52,7 @@ class Decathlon:
             raise FileNotFoundError(f"{self.root} is incomplete, missing are {some(missing)}: get the whole data set")
 
     def entries(self) -> list[Entry]:
-        """Return all labelled cases in the order of their names."""
+        """Return all labeled cases in the order of their names."""
         self.prepare()
         return [Entry(name, opened_files((*images, labels))) for name, (images, labels) in sorted(self._cases.items())]
 
@@ -74,7 +74,7 @@ class Decathlon:
 
     @cached_property
     def _values(self) -> dict[int, int]:
-        """Class of each label: nnU-Net calls "ignore" what is not labelled."""
+        """Class of each label: nnU-Net calls "ignore" what is not labeled."""
         if self.values is not None:
             return self.values
         return {label: IGNORED if name == "ignore" else label for label, name in _labels(self.root).items()}
@@ -88,7 +88,7 @@ class Decathlon:
             isinstance(pair, dict) and all(isinstance(pair.get(key), str) for key in ("image", "label"))
             for pair in listed
         ):
-            raise ValueError(f'{path} must list {{"image": .., "label": ..}} under "training": mend it')
+            raise ValueError(f'{path} must list {{"image": .., "label": ..}} under "training": fix it')
         pairs = [(self.root / pair["image"], self.root / pair["label"]) for pair in listed]
         stray = [file.name for pair in pairs for file in pair if file.name.startswith("._")]
         if stray:
@@ -144,9 +144,9 @@ def read_dataset_json(root: Path) -> dict[str, Any]:
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:
-        raise ValueError(f"{path} is no JSON ({error}): mend it, or get it again") from error
+        raise ValueError(f"{path} is no JSON ({error}): fix it, or get it again") from error
     if not isinstance(content, dict):
-        raise ValueError(f"{path} holds no JSON object: mend it, or get it again")
+        raise ValueError(f"{path} holds no JSON object: fix it, or get it again")
     return content
 
 

@@ -112,7 +112,7 @@ def border_of(instances: np.ndarray, width: int) -> np.ndarray:
     """Find the rims of nuclei, and the gaps where two of them nearly touch.
 
     A pixel of a nucleus is border if background or another nucleus lies within ``width`` of it (distance between the
-    centres of pixels; 1 = the four neighbours); a pixel of the background, if two different nuclei do. Beyond the
+    centers of pixels; 1 = the four neighbors); a pixel of the background, if two different nuclei do. Beyond the
     image's edge lies nothing.
 
     Args:

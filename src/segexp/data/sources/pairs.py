@@ -17,7 +17,7 @@ class PairReader:
     """Reads pairs of an image and a mask: both 2-D (PNG, JPEG, TIFF, BMP), or both volumes as in ``data.volumes``.
 
     Args:
-        values: Class of each value that may occur in the masks; 255 = not labelled.
+        values: Class of each value that may occur in the masks; 255 = not labeled.
         channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
         mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
         spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.

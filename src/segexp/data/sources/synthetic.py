@@ -23,7 +23,7 @@ class Synthetic:
 
     Class 0 is the interior of cells, 1 the membrane, 2 mitochondria (dark rim, stripes), 3 vacuoles (bright),
     4 granular bodies, 5 dense bodies. With two classes the mitochondria are drawn but count as interior. Noise, uneven
-    illumination, blurred stretches of membrane and dark vesicles keep the gray value alone from telling the class.
+    illumination, blurred stretches of membrane and dark vesicles keep the intensity alone from telling the class.
 
     Case number i depends on the seed, on i and on the other arguments, never on ``count``.
 
@@ -128,22 +128,22 @@ def _draw_organelles(rng: np.random.Generator, cells: np.ndarray, kinds: int) ->
         Class (*S) uint8, 0 outside of organelles; brightness against the cytoplasm (*S).
     """
     depth = ndimage.distance_transform_edt(cells > 0)
-    hosts, centres = _choose_hosts(rng, cells, depth)
+    hosts, centers = _choose_hosts(rng, cells, depth)
     kind = np.zeros(cells.max() + 1, dtype=np.uint8)
     kind[hosts] = 2 + np.arange(len(hosts)) % kinds
     radius = np.ones(cells.max() + 1, dtype=np.float32)
-    radius[hosts] = np.minimum(depth.flat[centres] * rng.uniform(0.7, 0.95, len(hosts)), 9)
-    centre = np.zeros((cells.ndim, cells.max() + 1), dtype=np.float32)
-    centre[:, hosts] = np.unravel_index(centres, cells.shape)
+    radius[hosts] = np.minimum(depth.flat[centers] * rng.uniform(0.7, 0.95, len(hosts)), 9)
+    center = np.zeros((cells.ndim, cells.max() + 1), dtype=np.float32)
+    center[:, hosts] = np.unravel_index(centers, cells.shape)
 
-    reach, along = _measure_ellipsoids(rng, cells, centre, radius)
+    reach, along = _measure_ellipsoids(rng, cells, center, radius)
     inside = (reach < 1) & (depth > 1.5)
     organelles = np.where(inside, kind[cells], 0).astype(np.uint8)
     return organelles, _texture(rng, organelles, reach, along)
 
 
 def _choose_hosts(rng: np.random.Generator, cells: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Choose three quarters of the cells that are deep enough, and in each a voxel (flat index) as a centre."""
+    """Choose three quarters of the cells that are deep enough, and in each a voxel (flat index) as a center."""
     room = rng.permutation(np.flatnonzero(depth >= 5))
     hosts, at = np.unique(cells.flat[room], return_index=True)
     chosen = rng.permutation(len(hosts))[: math.ceil(0.75 * len(hosts))]
@@ -151,16 +151,16 @@ def _choose_hosts(rng: np.random.Generator, cells: np.ndarray, depth: np.ndarray
 
 
 def _measure_ellipsoids(
-    rng: np.random.Generator, cells: np.ndarray, centre: np.ndarray, radius: np.ndarray
+    rng: np.random.Generator, cells: np.ndarray, center: np.ndarray, radius: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
     """Place each voxel within the ellipsoid of its cell, which is 1.7 times as long as thick and points anywhere.
 
     Returns:
         Reach (*S): 0 in the middle, 1 at the rim; way along the long axis (*S), px.
     """
-    axis = rng.standard_normal(centre.shape, dtype=np.float32)
+    axis = rng.standard_normal(center.shape, dtype=np.float32)
     axis /= np.linalg.norm(axis, axis=0)
-    offset = np.indices(cells.shape, dtype=np.float32) - centre[:, cells]
+    offset = np.indices(cells.shape, dtype=np.float32) - center[:, cells]
     along = (offset * axis[:, cells]).sum(axis=0)
     squared = np.maximum((offset**2).sum(axis=0) - 0.65 * along**2, 0)
     return np.sqrt(squared) / radius[cells] + 0.1 * _field(rng, cells.shape, 5), along

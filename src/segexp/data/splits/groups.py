@@ -13,68 +13,71 @@ from itertools import accumulate
 from segexp.data.case import Entry
 
 
-def drawn(entries: Sequence[Entry], share: float, seed: int) -> set[str]:
-    """Draw whole groups with about ``share`` of the cases.
+def drawn(entries: Sequence[Entry], fraction: float, seed: int) -> set[str]:
+    """Draw whole groups with about ``fraction`` of the cases.
 
     What one group brings too much or too little counts for the next (error diffusion, one kind after the other): the
-    whole misses its share by at most half of the largest group, each kind by at most the largest group.
+    whole misses its fraction by at most half of the largest group, each kind by at most the largest group.
 
     Args:
         entries: The cases to draw from.
-        share: 0 draws none, any other at least one group: the smallest, where all are too large for it.
-        seed: Of the lots.
+        fraction: Fraction of the cases: 0 draws none, any other at least one group: the smallest,
+            where all are too large for it.
+        seed: Seed of the draws.
 
     Returns:
         Names of the drawn cases.
     """
-    owed, taken = 0.0, []
+    owed = 0.0  # cases
+    taken = []
     groups = _grouped(entries, seed)
     for group in groups:
-        owed += share * len(group)
+        owed += fraction * len(group)
         if owed >= len(group) / 2:
             owed -= len(group)
             taken.append(group)
-    return _names(taken or sorted(groups, key=len)[:1]) if share else set()
+    return _names(taken or sorted(groups, key=len)[:1]) if fraction else set()
 
 
-def dealt(entries: Sequence[Entry], folds: int, seed: int) -> list[set[str]]:
-    """Deal the groups out: each goes to the fold with the fewest cases of its kind, then with the fewest of all.
+def distributed(entries: Sequence[Entry], folds: int, seed: int) -> list[set[str]]:
+    """Distribute the groups: each goes to the fold with the fewest cases of its kind, then with the fewest of all.
 
     Two folds differ by at most the largest group in the cases of a kind.
 
     Args:
         entries: The cases, of at least ``folds`` groups.
         folds: Number of folds.
-        seed: Of the lots.
+        seed: Seed of the draws.
 
     Returns:
         Names of the cases of each fold; every case is in one.
     """
-    hands: list[set[str]] = [set() for _ in range(folds)]
+    parts: list[set[str]] = [set() for _ in range(folds)]
     count: Counter[tuple[int, str]] = Counter()
     for group in _grouped(entries, seed):
         kind = _kind(group)
-        fold = min(range(folds), key=lambda fold: (count[fold, kind], len(hands[fold])))
-        hands[fold] |= _names([group])
+        fold = min(range(folds), key=lambda fold: (count[fold, kind], len(parts[fold])))
+        parts[fold] |= _names([group])
         count[fold, kind] += len(group)
-    return hands
+    return parts
 
 
-def thinned(entries: Sequence[Entry], share: float, seed: int) -> set[str]:
-    """Keep about ``share`` of the cases, at least one group; what a smaller share keeps, a larger one keeps too.
+def thinned(entries: Sequence[Entry], fraction: float, seed: int) -> set[str]:
+    """Keep about ``fraction`` of the cases, at least one group; what a smaller fraction keeps, a larger one keeps too.
 
     Args:
         entries: The cases.
-        share: In (0, 1].
-        seed: Of the lots.
+        fraction: Fraction of the cases, in (0, 1].
+        seed: Seed of the draws.
 
     Returns:
         Names of the kept cases.
     """
     groups = _proportionate(_grouped(entries, seed))
     ends = list(accumulate(len(group) for group in groups))
-    near = [end - len(group) / 2 <= share * len(entries) for group, end in zip(groups, ends, strict=True)]
-    return _names(groups[: max(1, [*near, False].index(False))])  # a beginning of one order, so that shares are nested
+    near = [end - len(group) / 2 <= fraction * len(entries) for group, end in zip(groups, ends, strict=True)]
+    count = [*near, False].index(False)
+    return _names(groups[: max(1, count)])  # a beginning of one order, so that fractions are nested
 
 
 def group_count(entries: Sequence[Entry]) -> int:
@@ -92,6 +95,7 @@ def _grouped(entries: Sequence[Entry], seed: int) -> list[list[Entry]]:
 
 def _proportionate(groups: list[list[Entry]]) -> list[list[Entry]]:
     """Merge the kinds so that the first groups, however many, hold them in about the proportion of the whole."""
+    # The place of a group is the fraction of its kind that comes before its middle.
     total: Counter[str] = Counter()
     for group in groups:
         total[_kind(group)] += len(group)

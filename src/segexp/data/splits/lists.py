@@ -9,12 +9,12 @@ import yaml
 
 from segexp.errors import did_you_mean, require_choice
 
-SIDES = ("train", "val", "test")
+SPLITS = ("train", "val", "test")
 Lists = Mapping[str, Sequence[str]] | Sequence[Mapping[str, Sequence[str]]] | str | Path
 
 
 def read_lists(lists: Lists | None, fold: int | None, known: Collection[str]) -> dict[str, str]:
-    """Return the side of each listed case.
+    """Return the split of each listed case.
 
     Args:
         lists: {"train": [names], "val": .., "test": ..}, a list of such folds, or a JSON or YAML file of that. In a
@@ -26,18 +26,20 @@ def read_lists(lists: Lists | None, fold: int | None, known: Collection[str]) ->
         ValueError: Something else, an unknown or repeated name, or a fold where there is one split.
         FileNotFoundError: There is no such file.
     """
-    sides: dict[str, str] = {}
-    for side, names in _one_split(_loaded(lists), fold).items():
-        require_choice("a side in data.split.lists", side, SIDES)
+    splits: dict[str, str] = {}
+    for split, names in _one_split(_loaded(lists), fold).items():
+        require_choice("a split in data.split.lists", split, SPLITS)
         if isinstance(names, str) or not isinstance(names, Sequence):
-            raise ValueError(f"data.split.lists: {side} is {names!r}: it must be a list of cases")
+            raise ValueError(f"data.split.lists: {split} is {names!r}: it must be a list of cases")
         for name in names:
             if not isinstance(name, str) or name not in known:
-                raise ValueError(f"data.split.lists: {side} has {name!r}, no case{did_you_mean(name, known)}")
-            if name in sides:
-                raise ValueError(f"data.split.lists: {name} stands in {sides[name]} and in {side}: remove one of them")
-            sides[name] = side
-    return sides
+                raise ValueError(f"data.split.lists: {split} has {name!r}, no case{did_you_mean(name, known)}")
+            if name in splits:
+                raise ValueError(
+                    f"data.split.lists: {name} stands in {splits[name]} and in {split}: remove one of them"
+                )
+            splits[name] = split
+    return splits
 
 
 def _loaded(lists: Any) -> Any:

@@ -1,7 +1,7 @@
 """Which cases train, which choose (epoch, threshold), which are scored.
 
-The default is contiguous in the source's order: neighbouring slices of a stack are nearly equal, and a random split
-would let the test set leak into training. No method puts the cases of one group (patient) on two sides.
+The default is contiguous in the source's order: neighboring slices of a stack are nearly equal, and a random split
+would let the test set leak into training. No method puts the cases of one group (patient) in two splits.
 """
 
 from collections import Counter
@@ -10,29 +10,28 @@ from dataclasses import dataclass, replace
 
 from segexp.data.case import Entry
 from segexp.data.files.images import some
-from segexp.data.splits.groups import dealt, drawn, group_count, thinned
-from segexp.data.splits.lists import SIDES, Lists, read_lists
+from segexp.data.splits.groups import distributed, drawn, group_count, thinned
+from segexp.data.splits.lists import SPLITS, Lists, read_lists
+from segexp.data.splits.positions import fraction_of, positions_of
 from segexp.errors import require_at_least, require_between, require_choice
 
 
 @dataclass(frozen=True)
 class Split:
-    """Names of the cases on the three sides; ``test`` may be empty."""
+    """Names of the cases of the three splits; ``test`` may be empty."""
 
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        sides = Counter([*self.train, *self.val, *self.test])
-        twice = sorted(name for name, times in sides.items() if times > 1)
+        splits = Counter([*self.train, *self.val, *self.test])
+        twice = sorted(name for name, times in splits.items() if times > 1)
         if twice:
-            raise ValueError(
-                f"cases {some(twice)} stand on two sides of the split: data.split.val and .test must not overlap"
-            )
-        for side in ("train", "val"):
-            if not getattr(self, side):
-                raise ValueError(f"the split of {len(sides)} cases leaves none for {side}: change data.split")
+            raise ValueError(f"cases {some(twice)} are in two splits: data.split.val and .test must not overlap")
+        for split in ("train", "val"):
+            if not getattr(self, split):
+                raise ValueError(f"the split of {len(splits)} cases leaves none for {split}: change data.split")
 
 
 @dataclass(frozen=True)
@@ -109,25 +108,30 @@ def make_split(entries: Sequence[Entry], settings: SplitSettings) -> Split:
 def _contiguous(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     count = len(entries)
     if settings.fold is None:
-        tested = _positions("data.split.test", settings.test, list(range(count)), count)
-        chosen = _positions("data.split.val", settings.val, [i for i in range(count) if i not in set(tested)], count)
+        test = positions_of("data.split.test", settings.test, list(range(count)), count)
+        free = [position for position in range(count) if position not in set(test)]
+        val = positions_of("data.split.val", settings.val, free, count)
     else:
-        _require_fold(settings.fold, settings.folds, count, "cases")
-        tested = list(range(settings.fold * count // settings.folds, (settings.fold + 1) * count // settings.folds))
-        held = len(_positions("data.split.val", settings.val, list(range(count)), count))
-        chosen = [(tested[0] - 1 - i) % count for i in range(min(held, count - len(tested)))]
-    return _arranged(entries, [entries[i].name for i in chosen], [entries[i].name for i in tested])
+        _require_fold(settings, count, "cases")
+        first, stop = (fold * count // settings.folds for fold in (settings.fold, settings.fold + 1))
+        test = list(range(first, stop))
+        # Validation takes as many cases as without folds, right before the test block,
+        # counted around the end.
+        wanted = len(positions_of("data.split.val", settings.val, list(range(count)), count))
+        val = [(first - 1 - offset) % count for offset in range(min(wanted, count - len(test)))]
+    return _in_order(entries, [entries[position].name for position in val], [entries[i].name for i in test])
 
 
 def _random(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     if settings.fold is None:
-        tested = drawn(entries, _share("data.split.test", settings.test), settings.seed)
+        test = drawn(entries, fraction_of("data.split.test", settings.test), settings.seed)
     else:
-        _require_fold(settings.fold, settings.folds, group_count(entries), "groups")
-        tested = dealt(entries, settings.folds, settings.seed)[settings.fold]
-    rest = [entry for entry in entries if entry.name not in tested]
-    share = _share("data.split.val", settings.val) * len(entries) / max(1, len(rest))
-    return _arranged(entries, drawn(rest, share, settings.seed), tested)
+        _require_fold(settings, group_count(entries), "groups")
+        test = distributed(entries, settings.folds, settings.seed)[settings.fold]
+    # The fraction for validation is one of all cases; it is drawn from those that are left.
+    rest = [entry for entry in entries if entry.name not in test]
+    fraction = fraction_of("data.split.val", settings.val) * len(entries) / max(1, len(rest))
+    return _in_order(entries, drawn(rest, fraction, settings.seed), test)
 
 
 def _nnunet(entries: Sequence[Entry], settings: SplitSettings) -> Split:
@@ -138,28 +142,33 @@ def _nnunet(entries: Sequence[Entry], settings: SplitSettings) -> Split:
             f"data.split.fold={settings.fold} of data.split.folds={settings.folds} is no fold of nnU-Net, which has "
             "five: set data.split.fold to 0, 1, 2, 3 or 4 and data.split.folds to 5"
         )
-    _require_fold(settings.fold, settings.folds, len(entries), "cases")
+    _require_fold(settings, len(entries), "cases")
+    # nnU-Net sorts the names and shuffles them with this seed.
     names = sorted(entry.name for entry in entries)
-    folds = KFold(n_splits=5, shuffle=True, random_state=12345).split(names)
-    tested = {names[i] for i in [test for _, test in folds][settings.fold]}
-    return _by_side([replace(entry, side="test" if entry.name in tested else "train") for entry in entries], settings)
+    folds = list(KFold(n_splits=5, shuffle=True, random_state=12345).split(names))
+    test = {names[position] for position in folds[settings.fold][1]}
+    return _prescribed_split(
+        [replace(entry, split="test" if entry.name in test else "train") for entry in entries], settings
+    )
 
 
 def _prescribed(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     if settings.fold is not None:
         raise ValueError(f"data.split.fold={settings.fold}: the data set prescribes no folds; set data.split.fold=null")
-    unknown = [entry.name for entry in entries if entry.side not in SIDES]
+    unknown = [entry.name for entry in entries if entry.split not in SPLITS]
     if unknown:
         raise ValueError(
-            f"the data set prescribes no side (train, val, test) for {some(unknown)}: "
+            f"the data set prescribes no split (train, val, test) for {some(unknown)}: "
             "set data.split.method to contiguous, random or list"
         )
-    return _by_side(entries, settings)
+    return _prescribed_split(entries, settings)
 
 
 def _listed(entries: Sequence[Entry], settings: SplitSettings) -> Split:
-    sides = read_lists(settings.lists, settings.fold, {entry.name for entry in entries})
-    return _by_side([replace(entry, side=sides[entry.name]) for entry in entries if entry.name in sides], settings)
+    listed = read_lists(settings.lists, settings.fold, {entry.name for entry in entries})
+    return _prescribed_split(
+        [replace(entry, split=listed[entry.name]) for entry in entries if entry.name in listed], settings
+    )
 
 
 _METHODS = {
@@ -171,25 +180,32 @@ _METHODS = {
 }
 
 
-def _arranged(entries: Sequence[Entry], val: Collection[str], test: Collection[str]) -> Split:
-    """Put the sides into the source's order; the rest trains."""
-    held = {*val, *test}
-    sides = [[entry.name for entry in entries if entry.name in side] for side in (set(val), set(test))]
-    return Split(tuple(entry.name for entry in entries if entry.name not in held), *map(tuple, sides))
+def _in_order(entries: Sequence[Entry], val: Collection[str], test: Collection[str]) -> Split:
+    """Put the cases into the source's order; those in neither val nor test train."""
+    names = [entry.name for entry in entries]
+    held_out = {*val, *test}
+    return Split(
+        train=tuple(name for name in names if name not in held_out),
+        val=tuple(name for name in names if name in set(val)),
+        test=tuple(name for name in names if name in set(test)),
+    )
 
 
-def _by_side(entries: Sequence[Entry], settings: SplitSettings) -> Split:
-    """Follow the sides of the entries; where none is "val", draw it from those that train."""
-    val, test = ({entry.name for entry in entries if entry.side == side} for side in ("val", "test"))
+def _prescribed_split(entries: Sequence[Entry], settings: SplitSettings) -> Split:
+    """Follow the splits of the entries; where none is "val", draw it from those that train."""
+    val = {entry.name for entry in entries if entry.split == "val"}
+    test = {entry.name for entry in entries if entry.split == "test"}
     if not val:
-        trained = [entry for entry in entries if entry.side == "train"]
-        val = drawn(trained, _share("data.split.val", settings.val), settings.seed)
-    return _arranged(entries, val, test)
+        training = [entry for entry in entries if entry.split == "train"]
+        val = drawn(training, fraction_of("data.split.val", settings.val), settings.seed)
+    return _in_order(entries, val, test)
 
 
-def _require_fold(fold: int, folds: int, count: int, what: str) -> None:
+def _require_fold(settings: SplitSettings, count: int, what: str) -> None:
+    fold, folds = settings.fold, settings.folds
     require_at_least("data.split.folds", folds, 2, integer=True)
     require_at_least("data.split.fold", fold, 0, integer=True)
+    assert fold is not None
     if fold >= folds or count < folds:
         raise ValueError(
             f"data.split.fold={fold}: {count} {what} have folds 0 to {min(folds, count) - 1} (data.split.folds={folds})"
@@ -197,48 +213,19 @@ def _require_fold(fold: int, folds: int, count: int, what: str) -> None:
 
 
 def _require_whole_groups(entries: Sequence[Entry], split: Split, method: str) -> None:
-    side_of = {name: side for side in SIDES for name in getattr(split, side)}
-    groups: dict[str, dict[str, str]] = {}
+    split_of = {name: part for part in SPLITS for name in getattr(split, part)}
+    # One case of each group in each split that it reaches, as an example for the message.
+    examples: dict[str, dict[str, str]] = {}
     for entry in entries:
-        if entry.group and entry.name in side_of:
-            groups.setdefault(entry.group, {}).setdefault(side_of[entry.name], entry.name)
+        if entry.group and entry.name in split_of:
+            examples.setdefault(entry.group, {}).setdefault(split_of[entry.name], entry.name)
     divided = [
-        f"{group} ({', '.join(f'{name} in {side}' for side, name in cases.items())})"
-        for group, cases in groups.items()
+        f"{group} ({', '.join(f'{name} in {part}' for part, name in cases.items())})"
+        for group, cases in examples.items()
         if len(cases) > 1
     ]
     if divided:
         raise ValueError(
-            f"data.split.method={method} would divide groups: {some(divided)}: move the cases of a group to one side, "
+            f"data.split.method={method} would divide groups: {some(divided)}: move the cases of a group to one split, "
             "or set data.split.method=random, which keeps groups whole"
         )
-
-
-def _share(key: str, part: float | int | str) -> float:
-    """Check a share in [0, 1)."""
-    if isinstance(part, str):
-        raise ValueError(f"{key}={part!r} must be a share such as 0.2: positions go with data.split.method=contiguous")
-    require_at_least(key, part, 0)
-    if part >= 1:
-        raise ValueError(
-            f'{key}={part} is no share below 1: write 0.2 for a fifth, or (contiguous) positions such as "20-23"'
-        )
-    return part
-
-
-def _positions(key: str, part: float | int | str, free: list[int], count: int) -> list[int]:
-    """Turn a share or a list of ranges into positions."""
-    if isinstance(part, float) or part == 0:
-        share = _share(key, part)
-        return free[max(0, len(free) - max(1, round(share * count))) :] if share else []
-    return [i for piece in str(part).split(",") for i in _range(key, piece.strip(), count)]
-
-
-def _range(key: str, piece: str, count: int) -> range:
-    first, _, last = piece.partition("-")
-    if not first.isdecimal() or (last and not last.isdecimal()):
-        raise ValueError(f'{key}: {piece!r} is neither a position nor a range; write "20-23" or "3,7-9" or a share 0.2')
-    start, stop = int(first), int(last or first) + 1
-    if stop > count or start >= stop:
-        raise ValueError(f"{key}: {piece!r} does not lie in the {count} cases, numbered 0-{count - 1}")
-    return range(start, stop)
