@@ -7,8 +7,8 @@
 Network, tile, overlap (0.25), blending (gaussian), batch and border (none) are the same. Two tasks: from a float32
 image in memory to probabilities in memory, and from a uint8 file to a label file. For the second MONAI is given what
 its users write: the image as float32, the blended probabilities of all of it, then the class of the highest one; ours
-goes block by block. Both average probabilities. Our network is made lighter first (``lightened``), which
-counts as part of ours; columns "MONAI, light" give MONAI that same copy.
+goes block by block. Both average probabilities. Our network is optimized first
+(``optimized_for_inference``), which counts as part of ours; columns "MONAI, light" give MONAI that same copy.
 
 Each measurement is a process of its own: it predicts one small image to load what is loaded late, notes its resident
 memory, predicts (small images three times) and notes the median time and the peak above the memory before. Rounds go in
@@ -38,7 +38,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from segexp.inference import TiledPredictor, lightened, predict_blocks, predict_tiled
+from segexp.inference import TiledPredictor, optimized_for_inference, predict_blocks, predict_tiled
 from segexp.models import UNet
 from segexp.prediction.maps import room_for
 from segexp.runs.recorder import processor
@@ -109,7 +109,7 @@ def job(way: str, task: str, case: str, folder: Path) -> Callable[[tuple[int, ..
     """Prepare one measurement: a function that predicts an image of a size and returns the output."""
     size, tile, batch, depth, base, _ = CASES[case]
     network = make_network(len(size), depth, base)
-    network = network if way == "MONAI" else lightened(network)
+    network = network if way == "MONAI" else optimized_for_inference(network)
 
     def predict(shape: tuple[int, ...]) -> np.ndarray:
         image = np.memmap(folder / "image", np.uint8, "r", shape=(1, *shape))
@@ -213,7 +213,7 @@ def write_blocks(path: Path, shape: tuple[int, ...]) -> None:
 def large(name: str) -> None:
     """Predict an image and write its labels, both mapped files; print a row."""
     shape, tile = LARGE[name]
-    network = lightened(make_network(len(shape), depth=1, base=2))
+    network = optimized_for_inference(make_network(len(shape), depth=1, base=2))
     settings = TiledPredictor(tile, overlap=0.125, batch_size=1)
     with tempfile.TemporaryDirectory() as folder:
         write_blocks(Path(folder) / "image", shape)

@@ -19,7 +19,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 
 OPTIONS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml") if path.stem != "unet_pretrained")
 TINY = {"base_channels": 2, "max_channels": None, "depth": 1, "fc_channels": 4}
-DEEPER = {"unet_nested": {"depth": 2}, "unet_deep_supervision": {"depth": 2, "deep_supervision": 1}}
+DEEPER = {"unet_plus_plus": {"depth": 2}, "unet_deep_supervision": {"depth": 2, "deep_supervision": 1}}
 
 
 def make(option: str, **changes) -> Model:

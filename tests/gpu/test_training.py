@@ -8,7 +8,7 @@ import torch
 
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.inference import FlipTurnPredictor, Members, TiledPredictor, lightened, predict_blocks, views
+from segexp.inference import FlipTurnPredictor, Members, TiledPredictor, optimized_for_inference, predict_blocks, views
 from segexp.models import UNet
 from segexp.training.performance import Performance
 
@@ -61,7 +61,7 @@ def test_gpu_predicts_blocks_of_a_lighter_network_as_the_cpu_does(accumulate, di
     settings = TiledPredictor(tile=32, batch_size=3)
     expected = settings(Members([network], list(views())), torch.from_numpy(image[None]).float())[0]
     Performance(channels_last=False, tf32=False).apply(network, dims)
-    members = Members([lightened(network, "cuda")], list(views()))
+    members = Members([optimized_for_inference(network, "cuda")], list(views()))
     where = {"device": "cuda", "accumulate": accumulate}
     for px, probs in predict_blocks(members, image, np.float32, settings, dims, **where):
         torch.testing.assert_close(probs, expected[(slice(None), *px)], atol=1e-4, rtol=1e-3)

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from segexp.models import AttentionGate, DoubleConv, ResidualDoubleConv, SqueezeExcitation, Up
-from segexp.models.sizes import crop_end, fit_centre, next_multiple, pad_end
+from segexp.models.sizes import crop_end, center_crop_or_pad, next_multiple, pad_end
 
 
 def copy_values(source: nn.Module, target: nn.Module) -> None:
@@ -45,7 +45,7 @@ def test_residual_block_with_a_silent_body_is_the_activation_of_its_input():
     assert torch.equal(block(image), image.relu())
 
 
-def test_unpadded_residual_block_adds_the_centre_of_its_input():
+def test_unpadded_residual_block_adds_the_center_of_its_input():
     block = ResidualDoubleConv(3, 3, norm="none", padding="valid")
     nn.init.zeros_(block.body[2].weight)
     nn.init.zeros_(block.body[2].bias)
@@ -138,7 +138,7 @@ def test_sizes():
     assert pad_end(line, [7]).flatten().tolist() == [0, 1, 2, 3, 4, 4, 4]
     assert pad_end(line, [3]) is line
     assert torch.equal(crop_end(pad_end(line, [9]), [5]), line)
-    assert fit_centre(line, [3]).flatten().tolist() == [1, 2, 3]
-    assert fit_centre(line, [7]).flatten().tolist() == [0, 0, 1, 2, 3, 4, 0]
+    assert center_crop_or_pad(line, [3]).flatten().tolist() == [1, 2, 3]
+    assert center_crop_or_pad(line, [7]).flatten().tolist() == [0, 0, 1, 2, 3, 4, 0]
     assert next_multiple([1, 32, 33], 32, least=64) == [64, 64, 64]
     assert next_multiple([1, 65], 32, least=64) == [64, 96]

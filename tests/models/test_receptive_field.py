@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segexp.models import FCN8s, UNet
+from segexp.models import FCN8s, UNet, UNetPlusPlus
 from segexp.models.receptive_field import Reach
 from segexp.models.upsampling import UPSAMPLING
 
@@ -12,8 +12,8 @@ VARIANTS = {
     "plain": {},
     "residual": {"block": "residual"},
     "attention": {"attention": True},
-    "nested": {"nested": True},
-    "all": {"nested": True, "block": "residual", "attention": True},
+    "plus_plus": {"network": UNetPlusPlus},
+    "all": {"network": UNetPlusPlus, "block": "residual", "attention": True},
     "crop": {"alignment": "crop"},
     "valid": {"padding": "valid", "alignment": "crop"},
 }
@@ -50,8 +50,10 @@ def measured(network: nn.Module, shape: list[int], period: int) -> int:
 @pytest.mark.parametrize("variant", VARIANTS)
 @pytest.mark.parametrize("depth", [1, 2, 3])
 def test_receptive_field_of_unets_is_the_measured_one(upsampling, variant, depth):
-    knobs = {"deep_supervision": depth - 1} if variant == "all" else {}
-    network = UNet(base_channels=1, depth=depth, norm="none", upsampling=upsampling, **(VARIANTS[variant] | knobs))
+    knobs = {"network": UNet, **VARIANTS[variant]}
+    if variant == "all":
+        knobs["deep_supervision"] = depth - 1
+    network = knobs.pop("network")(base_channels=1, depth=depth, norm="none", upsampling=upsampling, **knobs)
     long = 48 * 2**depth
     shape = [long, 2 ** (depth + 1)]
     if variant == "valid":

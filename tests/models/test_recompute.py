@@ -6,12 +6,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from segexp.models import UNet
+from segexp.models import UNet, UNetPlusPlus
 from segexp.models.recompute import run_checkpointed
 
 KNOBS = [
     {},
-    {"nested": True, "attention": True, "deep_supervision": 1},
+    {"network": UNetPlusPlus, "attention": True, "deep_supervision": 1},
     {"block": "residual", "squeeze_excitation": 4, "upsampling": "linear", "alignment": "crop"},
     {"norm": "instance", "spatial_dims": 3},
 ]
@@ -34,8 +34,9 @@ def train(network: nn.Module, image: Tensor, steps: int = 3) -> list[Tensor]:
 @pytest.mark.parametrize("knobs", KNOBS)
 def test_checkpointing_trains_bit_for_bit_as_without(knobs):
     torch.manual_seed(0)
-    plain = UNet(base_channels=4, depth=2, dropout=0.3, **knobs)
-    thrifty = UNet(**(plain.config | {"checkpointing": True}))
+    network = knobs.get("network", UNet)
+    plain = network(base_channels=4, depth=2, dropout=0.3, **{k: v for k, v in knobs.items() if k != "network"})
+    thrifty = network(**(plain.config | {"checkpointing": True}))
     thrifty.load_state_dict(plain.state_dict())
     image = torch.randn(2, 1, *[17] * plain.config["spatial_dims"])
     for one, other in zip(train(plain, image), train(thrifty, image), strict=True):
@@ -76,10 +77,10 @@ def kept_bytes(network: nn.Module, image: Tensor) -> int:
     return sum(kept.values())
 
 
-@pytest.mark.parametrize("nested", [False, True])
-def test_checkpointing_keeps_less_than_half(nested):
+@pytest.mark.parametrize("network", [UNet, UNetPlusPlus])
+def test_checkpointing_keeps_less_than_half(network):
     image = torch.randn(1, 1, 64, 64)
-    plain, thrifty = (UNet(base_channels=8, depth=3, nested=nested, checkpointing=c) for c in (False, True))
+    plain, thrifty = (network(base_channels=8, depth=3, checkpointing=c) for c in (False, True))
     assert kept_bytes(thrifty, image) < 0.5 * kept_bytes(plain, image)
 
 

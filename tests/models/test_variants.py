@@ -9,7 +9,7 @@ from hydra.utils import instantiate
 from torch import Tensor, nn
 
 from segexp.config import compose, config_dir, plain
-from segexp.models import UNet
+from segexp.models import UNet, UNetPlusPlus
 from segexp.models.upsampling import UPSAMPLING
 
 PRETRAINED = "unet_pretrained"  # test_pretrained.py
@@ -97,16 +97,18 @@ def test_all_knobs_go_together():
     for dims, size in SIZES.items():
         for upsampling in UPSAMPLING:
             for alignment in ("pad", "crop"):
-                network = UNet(
-                    2, 3, dims, 2, depth=3, block="residual", upsampling=upsampling, attention=True, nested=True,
+                network = UNetPlusPlus(
+                    2, 3, dims, 2, depth=3, block="residual", upsampling=upsampling, attention=True,
                     deep_supervision=2, squeeze_excitation=2, dropout=0.2, alignment=alignment, checkpointing=True,
                 )  # fmt: skip
                 step(network, size)
 
 
-@pytest.mark.parametrize("knobs", [{"nested": True, "attention": True}, {"block": "residual", "squeeze_excitation": 2}])
-def test_exported_network_agrees(knobs):
-    network = UNet(base_channels=2, depth=2, **knobs).eval()
+@pytest.mark.parametrize(
+    ("kind", "knobs"), [(UNetPlusPlus, {"attention": True}), (UNet, {"block": "residual", "squeeze_excitation": 2})]
+)
+def test_exported_network_agrees(kind, knobs):
+    network = kind(base_channels=2, depth=2, **knobs).eval()
     image = torch.randn(1, 1, 21, 17)
     exported = torch.export.export(network, (image,)).module()
     torch.testing.assert_close(exported(image), network(image))

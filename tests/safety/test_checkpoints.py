@@ -183,7 +183,7 @@ def test_one_number_spread_over_a_large_tensor_is_refused(tmp_path):
         ({"model__depth": -1}, "depth=-1 must be an integer of at least 1"),
         ({"model__base_channels": 2**62}, "1024 at most"),
         ({"model__base_channels": 2**100}, "model="),
-        ({"model__base_channels": 1024, "model__depth": 10, "model__nested": True}, "asks for a tensor"),
+        ({"network": "UNetPlusPlus", "model__base_channels": 1024, "model__depth": 10}, "asks for a tensor"),
         ({"model__num_classes": 10**7}, "1000 at most"),
         ({"model__dropout": float("nan")}, "model="),
         ({"model__dropout": float("inf")}, "model="),

@@ -22,10 +22,12 @@ from segexp.checkpoints.package import SUFFIXES, Shape, read_package, tensor_sha
 from segexp.checkpoints.rules import Rule, one_of, require_rules, require_small, shown
 from segexp.data.description import Plain
 from segexp.errors import require_choice
-from segexp.models import FCN8s, Network, PretrainedUNet, UNet
+from segexp.models import FCN8s, Network, PretrainedUNet, UNet, UNetPlusPlus
 from segexp.runs.folder import RunFolder
 
-NETWORKS: dict[str, type[Network]] = {"FCN8s": FCN8s, "PretrainedUNet": PretrainedUNet, "UNet": UNet}
+NETWORKS: dict[str, type[Network]] = {
+    network.__name__: network for network in (FCN8s, PretrainedUNet, UNet, UNetPlusPlus)
+}
 RULES = {  # of arguments, their defaults included, so that nothing is fetched from elsewhere
     "PretrainedUNet": {
         "weights": Rule("null: a file brings its own", one_of(None).holds),

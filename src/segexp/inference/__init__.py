@@ -2,7 +2,7 @@
 
 from segexp.inference.averaging import FlipTurnPredictor, views
 from segexp.inference.ensemble import Members, entropy
-from segexp.inference.folding import lightened
+from segexp.inference.optimization import optimized_for_inference
 from segexp.inference.slices import SlicePredictor, to_size
 from segexp.inference.streaming import Block, predict_blocks
 from segexp.inference.tiling import TiledPredictor, predict_tiled
@@ -14,7 +14,7 @@ __all__ = [
     "SlicePredictor",
     "TiledPredictor",
     "entropy",
-    "lightened",
+    "optimized_for_inference",
     "predict_blocks",
     "predict_tiled",
     "to_size",

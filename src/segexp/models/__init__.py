@@ -11,6 +11,7 @@ from segexp.models.fcn import FCN8s
 from segexp.models.network import Network
 from segexp.models.pretrained import PretrainedUNet
 from segexp.models.unet import UNet
+from segexp.models.unet_plus_plus import UNetPlusPlus
 
 __all__ = [
     "AttentionGate",
@@ -24,6 +25,7 @@ __all__ = [
     "ResidualDoubleConv",
     "SqueezeExcitation",
     "UNet",
+    "UNetPlusPlus",
     "Up",
     "cost",
 ]

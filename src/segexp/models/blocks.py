@@ -1,17 +1,17 @@
 """The parts of a U-Net (Ronneberger et al. 2015): DoubleConv, Down, Up, OutConv, in two and three dimensions."""
 
 import math
-from collections.abc import Callable, Iterable
-from typing import Any, cast
+from collections.abc import Callable
+from typing import TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from segexp.models.attention import AttentionGate, SqueezeExcitation
-from segexp.models.sizes import fit_centre
+from segexp.models.sizes import ALIGNMENTS, center_crop_or_pad
 from segexp.models.upsampling import CONVOLUTIONS, LEARNED_UPSAMPLING, make_upsampling
 
-POOLS = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
+POOLS: dict[int, type[nn.MaxPool2d | nn.MaxPool3d]] = {2: nn.MaxPool2d, 3: nn.MaxPool3d}
 NORMS: dict[str, Callable[[int, int], nn.Module] | None] = {
     "batch": lambda channels, dims: {2: nn.BatchNorm2d, 3: nn.BatchNorm3d}[dims](channels),
     "instance": lambda channels, dims: {2: nn.InstanceNorm2d, 3: nn.InstanceNorm3d}[dims](channels, affine=True),
@@ -27,12 +27,24 @@ ACTIVATIONS: dict[str, Callable[[], nn.Module]] = {
 }
 
 
-def conv_norm(source: int, sink: int, width: int, dims: int, norm: str, padding: str = "same") -> list[nn.Module]:
+class BlockOptions(TypedDict, total=False):
+    """Arguments of ``DoubleConv`` and ``ResidualDoubleConv`` beside their channels."""
+
+    spatial_dims: int
+    norm: str
+    activation: str
+    padding: str
+    squeeze_excitation: int
+
+
+def conv_norm(
+    in_channels: int, out_channels: int, width: int, spatial_dims: int, norm: str, padding: str = "same"
+) -> list[nn.Module]:
     """Build a convolution and its norm; the convolution carries a bias only where ``norm`` is "none"."""
     make_norm = NORMS[norm]
     pad = width // 2 if padding == "same" else 0
-    convolution = CONVOLUTIONS[dims](source, sink, width, padding=pad, bias=make_norm is None)
-    return [convolution] if make_norm is None else [convolution, make_norm(sink, dims)]
+    convolution = CONVOLUTIONS[spatial_dims](in_channels, out_channels, width, padding=pad, bias=make_norm is None)
+    return [convolution] if make_norm is None else [convolution, make_norm(out_channels, spatial_dims)]
 
 
 class DoubleConv(nn.Sequential):
@@ -43,8 +55,8 @@ class DoubleConv(nn.Sequential):
         out_channels: Channels out.
         mid_channels: Channels between the two convolutions; None = ``out_channels``.
         spatial_dims: 2 or 3.
-        norm: A key of ``NORMS``; convolutions carry a bias only where it is "none".
-        activation: A key of ``ACTIVATIONS``.
+        norm: Key of ``NORMS``; convolutions carry a bias only where it is "none".
+        activation: Key of ``ACTIVATIONS``.
         padding: "same" keeps the size, "valid" takes 4 off each axis.
         squeeze_excitation: Reduction ratio of a squeeze-and-excitation at the end; 0 = none.
     """
@@ -61,10 +73,13 @@ class DoubleConv(nn.Sequential):
         padding: str = "same",
         squeeze_excitation: int = 0,
     ) -> None:
-        mid = mid_channels or out_channels
-        layers: list[nn.Module] = []
-        for source, sink in ((in_channels, mid), (mid, out_channels)):
-            layers += [*conv_norm(source, sink, 3, spatial_dims, norm, padding), ACTIVATIONS[activation]()]
+        mid_channels = mid_channels or out_channels
+        layers = [
+            *conv_norm(in_channels, mid_channels, 3, spatial_dims, norm, padding),
+            ACTIVATIONS[activation](),
+            *conv_norm(mid_channels, out_channels, 3, spatial_dims, norm, padding),
+            ACTIVATIONS[activation](),
+        ]
         if squeeze_excitation:
             layers.append(SqueezeExcitation(out_channels, squeeze_excitation, spatial_dims))
         super().__init__(*layers)
@@ -88,12 +103,20 @@ class ResidualDoubleConv(nn.Module):
         *,
         spatial_dims: int = 2,
         norm: str = "batch",
+        activation: str = "relu",
+        padding: str = "same",
         squeeze_excitation: int = 0,
-        **conv: Any,
     ) -> None:
         super().__init__()
-        double = DoubleConv(in_channels, out_channels, mid_channels, spatial_dims=spatial_dims, norm=norm, **conv)
-        *layers, self.activation = double
+        *layers, self.activation = DoubleConv(
+            in_channels,
+            out_channels,
+            mid_channels,
+            spatial_dims=spatial_dims,
+            norm=norm,
+            activation=activation,
+            padding=padding,
+        )
         if squeeze_excitation:
             layers.append(SqueezeExcitation(out_channels, squeeze_excitation, spatial_dims))
         self.body = nn.Sequential(*layers)
@@ -102,24 +125,37 @@ class ResidualDoubleConv(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, *S) to (B, C', *S), or 4 pixels less an axis with "valid" padding."""
-        y = self.body(x)
-        return self.activation(y + self.shortcut(fit_centre(x, y.shape[2:])))
+        y: Tensor = self.body(x)
+        shortcut = self.shortcut(center_crop_or_pad(x, y.shape[2:]))
+        result: Tensor = self.activation(y + shortcut)
+        return result
 
 
-BLOCKS: dict[str, Callable[..., nn.Module]] = {"plain": DoubleConv, "residual": ResidualDoubleConv}
-
-
-def make_block(*channels: int, block: str = "plain", **conv: Any) -> nn.Module:
-    """Build a key of ``BLOCKS``; the other arguments are those of ``DoubleConv``."""
-    return BLOCKS[block](*channels, **conv)
+BLOCKS: dict[str, type[DoubleConv | ResidualDoubleConv]] = {"plain": DoubleConv, "residual": ResidualDoubleConv}
 
 
 class Down(nn.Sequential):
-    """Max pooling by two, then a block. ``ceil`` rounds odd sizes up instead of down."""
+    """Max pooling by two, then a block.
 
-    def __init__(self, in_channels: int, out_channels: int, *, ceil: bool = False, **conv: Any) -> None:
-        pool = POOLS[conv.get("spatial_dims", 2)]
-        super().__init__(pool(2, ceil_mode=ceil), make_block(in_channels, out_channels, **conv))
+    Args:
+        in_channels: Channels from above.
+        out_channels: Channels out.
+        ceil: Whether odd sizes are rounded up instead of down.
+        block: Key of ``BLOCKS``.
+        options: Arguments of the block.
+    """
+
+    def __init__(
+        self,
+        in_channels: int,
+        out_channels: int,
+        *,
+        ceil: bool = False,
+        block: str = "plain",
+        **options: Unpack[BlockOptions],
+    ) -> None:
+        pool = POOLS[options.get("spatial_dims", 2)]
+        super().__init__(pool(2, ceil_mode=ceil), BLOCKS[block](in_channels, out_channels, **options))
 
 
 class Up(nn.Module):
@@ -132,8 +168,14 @@ class Up(nn.Module):
         more_skip_channels: Channels of further skip connections, all together (U-Net++).
         upsampling: One of ``UPSAMPLING``.
         alignment: "pad" pads the up-sampled map to the skip's size, "crop" crops the larger of the two.
-        attention: Weigh the pixels of the skip connections by an ``AttentionGate``.
-        conv: Arguments of ``make_block``.
+        attention: Whether an ``AttentionGate`` weighs the pixels of the skip connections.
+        block: Key of ``BLOCKS``.
+        options: Arguments of the block.
+
+    Attributes:
+        fit: Function that brings the up-sampled map and the skip connections to one size.
+        concatenated: Channels of the skip connection and of the up-sampled map, where ``conv`` begins with a
+            convolution of just these two, so that prediction may split it; else None.
     """
 
     def __init__(
@@ -146,88 +188,33 @@ class Up(nn.Module):
         upsampling: str = "transposed",
         alignment: str = "pad",
         attention: bool = False,
-        **conv: Any,
+        block: str = "plain",
+        **options: Unpack[BlockOptions],
     ) -> None:
         super().__init__()
-        dims: int = conv.get("spatial_dims", 2)
+        self.fit = ALIGNMENTS[alignment]
+        dims = options.get("spatial_dims", 2)
         learned = upsampling in LEARNED_UPSAMPLING
-        raised = skip_channels if learned else in_channels
-        skips = skip_channels + more_skip_channels
-        self.alignment, self.joined_channels = alignment, (skip_channels, more_skip_channels, raised)
+        upsampled_channels = skip_channels if learned else in_channels
+        all_skip_channels = skip_channels + more_skip_channels
         self.upsample = make_upsampling(upsampling, in_channels, skip_channels, dims)
-        self.gate = AttentionGate(skips, raised, dims) if attention else None
-        mid = out_channels if learned else (skip_channels + in_channels) // 2
-        self.conv = make_block(skips + raised, out_channels, mid, **conv)
+        self.gate = AttentionGate(all_skip_channels, upsampled_channels, dims) if attention else None
+        mid_channels = out_channels if learned else (skip_channels + in_channels) // 2
+        self.conv = BLOCKS[block](all_skip_channels + upsampled_channels, out_channels, mid_channels, **options)
+        splits = block == "plain" and not attention and not more_skip_channels
+        self.concatenated = (skip_channels, upsampled_channels) if splits else None
 
     def forward(self, x: Tensor, *skips: Tensor) -> Tensor:
         """Join x (B, C, *S) from below with skips (B, C', *about 2S)."""
-        return self.conv(self.join(x, *skips))
+        result: Tensor = self.conv(self.join(x, *skips))
+        return result
 
     def join(self, x: Tensor, *skips: Tensor) -> Tensor:
-        """Up-sample x and put it behind the skips, as channels: the block's input."""
-        x, *fitted = _fitted(self.alignment, self.upsample(x), *skips)
+        """Up-sample x and concatenate it behind the skips: the block's input."""
+        x, *fitted = self.fit(self.upsample(x), *skips)
         if self.gate is not None:
             fitted = [self.gate(torch.cat(fitted, dim=1), x)]
         return torch.cat([*fitted, x], dim=1)
-
-    def take(self, below: list[Tensor], skips: list[Tensor]) -> Tensor:
-        """Call ``forward`` with the last map of each list and take it off, so that no list holds what has served."""
-        return self.conv(self.join(below.pop(), skips.pop()))
-
-    def parted(self) -> nn.Module:
-        """Return a ``PartedUp``, which needs less memory for prediction; itself where there is none for it."""
-        one_skip = self.gate is None and not self.joined_channels[1]
-        return PartedUp(self) if one_skip and isinstance(self.conv, DoubleConv) else self
-
-
-class PartedUp(nn.Module):
-    """An ``Up`` that never joins its maps: its first convolution is parted into one of each, and their sum taken.
-
-    Outputs are equal but for rounding; it cannot be trained on.
-
-    Args:
-        up: Of plain blocks, without attention, with one skip connection.
-    """
-
-    def __init__(self, up: Up) -> None:
-        super().__init__()
-        joined, *rest = cast("Iterable[Any]", up.conv)
-        self.alignment, self.upsample, self.rest = up.alignment, up.upsample, nn.ModuleList(rest)
-        of_skip, _, of_raised = joined.weight.split(up.joined_channels, dim=1)
-        self.of_skip = _with_weights(joined, of_skip, joined.bias)
-        self.of_raised = _with_weights(joined, of_raised, None)
-
-    def forward(self, x: Tensor, skip: Tensor) -> Tensor:
-        """Do as ``Up.forward`` does."""
-        return self.take([x], [skip])
-
-    def take(self, below: list[Tensor], skips: list[Tensor]) -> Tensor:
-        """Do as ``Up.take`` does."""
-        x, skip = _fitted(self.alignment, self.upsample(below.pop()), skips.pop())
-        y = self.of_skip(skip)
-        del skip
-        y += self.of_raised(x)
-        del x
-        for layer in self.rest:
-            y = layer(y)
-        return y
-
-
-def _fitted(alignment: str, x: Tensor, *skips: Tensor) -> list[Tensor]:
-    """Bring all maps to one size: that of the first skip, or of the smallest with alignment "crop"."""
-    size: list[int] = list(skips[0].shape[2:])
-    if alignment == "crop":
-        size = [min(axis) for axis in zip(*(one.shape[2:] for one in (x, *skips)), strict=True)]
-    return [fit_centre(one, size) for one in (x, *skips)]
-
-
-def _with_weights(like: Any, weight: Tensor, bias: Tensor | None) -> nn.Module:
-    """Build a convolution like another one with other weights (C', C, *kernel)."""
-    channels, settings = weight.shape[1::-1], {"padding": like.padding, "bias": bias is not None}
-    convolution = nn.utils.skip_init(type(like), *channels, like.kernel_size, **settings)
-    convolution.weight = nn.Parameter(weight.detach(), requires_grad=False)
-    convolution.bias = bias
-    return convolution
 
 
 class OutConv(nn.Sequential):

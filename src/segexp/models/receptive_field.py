@@ -62,3 +62,14 @@ class Reach:
             firsts, lasts = zip(*spans(q), strict=True)
             ends.append((min(firsts) - step * q, max(lasts) - step * q))
         return Reach(step, tuple(ends))
+
+
+def unet_receptive_field(depth: int, linear: bool) -> int:
+    """Width in pixels of what a logit of a U-Net depends on, with double convolutions and maybe linear up-sampling."""
+    skips = [Reach().convolve(3).convolve(3)]
+    for _ in range(depth):
+        skips.append(skips[-1].pool().convolve(3).convolve(3))
+    reach = skips.pop()
+    while skips:
+        reach = reach.upsample(linear=linear).join(skips.pop()).convolve(3).convolve(3)
+    return reach.width

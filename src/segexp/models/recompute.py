@@ -16,12 +16,14 @@ def run_checkpointed(module: nn.Module, *maps: Tensor) -> Tensor:
     Source: Chen et al. 2016 (arXiv:1604.06174).
     """
 
-    def contexts() -> tuple[AbstractContextManager, AbstractContextManager]:
+    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
         return nullcontext(), _on_copied_buffers(module)
 
     if torch.compiler.is_compiling():  # its graph writes buffers once, and it takes no contexts
-        return checkpoint(module, *maps, use_reentrant=False)
-    return checkpoint(module, *maps, use_reentrant=False, context_fn=contexts)
+        result: Tensor = checkpoint(module, *maps, use_reentrant=False)
+    else:
+        result = checkpoint(module, *maps, use_reentrant=False, context_fn=contexts)
+    return result
 
 
 @contextmanager

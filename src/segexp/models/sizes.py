@@ -1,6 +1,6 @@
 """Sizes of maps: fitting one to another, padding an image and cropping its logits, unpadded convolutions."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -26,15 +26,31 @@ class EvenSizes:
         return self.least + steps * self.multiple_of
 
 
-def fit_centre(x: Tensor, size: Sequence[int]) -> Tensor:
-    """Zero-pad or crop the spatial axes of x (B, C, *S) about its centre to ``size``."""
-    if tuple(x.shape[2:]) == tuple(size):
+def center_crop_or_pad(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Crop or zero-pad the trailing axes of x (..., *S) about its center to ``size``."""
+    current = x.shape[-len(size) :]
+    if tuple(current) == tuple(size):
         return x
     pads: list[int] = []
-    for have, want in zip(reversed(x.shape[2:]), reversed(size), strict=True):
+    for have, want in zip(reversed(current), reversed(size), strict=True):
         before = (want - have) // 2 if want > have else -((have - want) // 2)
         pads += [before, want - have - before]
     return F.pad(x, pads)
+
+
+def fit_to_first_skip(x: Tensor, *skips: Tensor) -> list[Tensor]:
+    """Bring all maps to the size of the first skip connection."""
+    size = skips[0].shape[2:]
+    return [center_crop_or_pad(one, size) for one in (x, *skips)]
+
+
+def crop_to_smallest(x: Tensor, *skips: Tensor) -> list[Tensor]:
+    """Crop all maps to the smallest size, axis by axis."""
+    size = [min(axis) for axis in zip(*(one.shape[2:] for one in (x, *skips)), strict=True)]
+    return [center_crop_or_pad(one, size) for one in (x, *skips)]
+
+
+ALIGNMENTS: dict[str, Callable[..., list[Tensor]]] = {"pad": fit_to_first_skip, "crop": crop_to_smallest}
 
 
 def pad_end(image: Tensor, size: Sequence[int]) -> Tensor:

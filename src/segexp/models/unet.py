@@ -1,17 +1,17 @@
 """The U-Net of Ronneberger et al. 2015, for images and volumes, with the choices people compare."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from functools import partial
 from itertools import pairwise
-from typing import Any, cast
 
 from torch import Tensor, nn
 
-from segexp.errors import require_at_least, require_choice
-from segexp.models.blocks import ACTIVATIONS, BLOCKS, NORMS, Down, OutConv, Up, make_block
+from segexp.errors import require_at_least, require_between, require_choice
+from segexp.models.blocks import ACTIVATIONS, BLOCKS, NORMS, BlockOptions, Down, OutConv, Up
 from segexp.models.network import Network
-from segexp.models.receptive_field import Reach
+from segexp.models.receptive_field import unet_receptive_field
 from segexp.models.recompute import run_checkpointed
-from segexp.models.sizes import crop_end, even_sizes, pad_end, valid_margin, valid_output_size
+from segexp.models.sizes import ALIGNMENTS, crop_end, even_sizes, pad_end, valid_margin, valid_output_size
 from segexp.models.upsampling import LEARNED_UPSAMPLING, UPSAMPLING
 
 
@@ -19,45 +19,47 @@ class UNet(Network):
     """U-Net: a contracting and an expanding path of double convolutions, joined by skip connections at every level.
 
     Args:
-        in_channels: Channels of the image.
-        num_classes: Classes, background included; one logit each.
+        in_channels: Number of channels of the image.
+        num_classes: Number of classes, background included; one logit each.
         spatial_dims: 2 for images, 3 for volumes.
-        base_channels: Channels of the first level; doubled with each level down.
-        max_channels: No level has more; None = no limit.
+        base_channels: Number of channels of the first level; doubled with each level down.
+        max_channels: Most channels of a level; None = no limit.
         depth: Number of down-samplings, at least 1.
         block: "plain" convolutions, or "residual": the input of each pair of convolutions is added to its output.
         upsampling: "transposed" (convolution, kernel 2, stride 2), "linear" (bilinear or trilinear), "nearest",
             "pixel_shuffle". Without parameters of their own, "linear" and "nearest" go with half the channels in
             the deepest level and in the expanding path.
-        attention: Weigh the pixels of each skip connection by a gate (Attention U-Net).
-        nested: Join the levels by further nodes at every depth (U-Net++): the expanding paths of the U-Nets of
-            depth 1, 2, .., each of which passes its maps on to the next.
+        attention: Whether a gate weighs the pixels of each skip connection (Attention U-Net).
         deep_supervision: Number of further heads for training, below ``depth``: on decoder level 1, 2, .. with
-            logits of 1/2, 1/4, .. size; where ``nested``, on the shallower U-Nets with logits of full size.
+            logits of 1/2, 1/4, .. size.
         squeeze_excitation: Reduction ratio of a squeeze-and-excitation in each block (16 in its paper); 0 = none.
         norm: "batch", "instance", "group" (8 groups where the channels divide) or "none".
         activation: "relu", "leaky_relu", "elu", "silu" or "gelu".
         dropout: Probability of dropping whole channels at the end of the contracting path.
         padding: "same" gives logits of the input's size, from 1 pixel up; "valid" (the paper's) those pixels whose
             whole context lies inside the image, see ``output_size``.
-        alignment: Where skip and up-sampled map differ in size: "pad" the smaller one or "crop" the larger one.
+        alignment: What to do where skip and up-sampled map differ in size: "pad" the smaller or "crop" the larger one.
             With "same" padding odd sizes are pooled down for "pad" and up for "crop"; "valid" needs "crop".
         init: "torch" leaves the weights as PyTorch draws them, "he" draws them from N(0, 2 / fan-in) (He et al.
             2015), as the paper does.
-        checkpointing: Keep only the maps between levels for the backward pass and compute the others once more:
-            less memory, more time, the same gradients.
+        checkpointing: Whether to keep only the maps between levels for the backward pass and compute the others once
+            more: less memory, more time, the same gradients.
 
     Attributes:
         heads: Number of outputs of ``forward(image, every_head=True)``.
         margin: Pixels that the logits lack on each side of each axis; 0 with "same" padding.
         even_sizes: Image sizes that every pooling halves evenly.
+        single_skips: Whether each map of ``encode`` goes to one step of the expanding path alone, so that prediction
+            may free it there.
 
     Raises:
         ValueError: An argument is out of its range, or two do not go together.
 
     Source: Ronneberger, Fischer, Brox 2015 (arXiv:1505.04597); volumes: Çiçek et al. 2016 (arXiv:1606.06650);
-    nested, deep supervision: Zhou et al. 2018 (arXiv:1807.10165). For the other choices see blocks.py, attention.py.
+    deep supervision: Zhou et al. 2018 (arXiv:1807.10165). For the other choices see blocks.py, attention.py.
     """
+
+    single_skips = True
 
     def __init__(
         self,
@@ -70,7 +72,6 @@ class UNet(Network):
         block: str = "plain",
         upsampling: str = "transposed",
         attention: bool = False,
-        nested: bool = False,
         deep_supervision: int = 0,
         squeeze_excitation: int = 0,
         norm: str = "batch",
@@ -84,78 +85,95 @@ class UNet(Network):
         self.config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
         _check(**self.config)
         super().__init__()
-        self.depth, self.padding, self.ceil = depth, padding, alignment == "crop" and padding == "same"
-        self.nested, self.heads, self.checkpointing = nested, 1 + deep_supervision, checkpointing
+        self.depth = depth
+        self.padding = padding
         self.margin = valid_margin(depth) if padding == "valid" else 0
         self.even_sizes = even_sizes(depth, padding)
+        self.ceil = alignment == "crop" and padding == "same"
         self.linear = upsampling == "linear"
-        widths = [min(base_channels * 2**level, max_channels or base_channels * 2**level) for level in range(depth + 1)]
-        halve = 1 if upsampling in LEARNED_UPSAMPLING else 2
-        encoded = [*widths[:-1], max(widths[-1] // halve, 1)]
-        decoded = [widths[0], *(max(width // halve, 1) for width in widths[1:-1])]
-        conv: dict[str, Any] = {"spatial_dims": spatial_dims, "norm": norm, "activation": activation}
-        conv |= {"padding": padding, "block": block, "squeeze_excitation": squeeze_excitation}
+        self.checkpointing = checkpointing
+        self.heads = 1 + deep_supervision
 
-        self.stem = make_block(in_channels, widths[0], **conv)
-        self.downs = nn.ModuleList(Down(above, below, ceil=self.ceil, **conv) for above, below in pairwise(encoded))
+        encoded, decoded = _channels_per_level(base_channels, max_channels, depth, upsampling)
+        options = BlockOptions(
+            spatial_dims=spatial_dims,
+            norm=norm,
+            activation=activation,
+            padding=padding,
+            squeeze_excitation=squeeze_excitation,
+        )
+        self.stem = BLOCKS[block](in_channels, encoded[0], **options)
+        self.downs = nn.ModuleList(
+            Down(above, below, ceil=self.ceil, block=block, **options) for above, below in pairwise(encoded)
+        )
         self.dropout = (nn.Dropout2d if spatial_dims == 2 else nn.Dropout3d)(dropout)
-        # Level of each step upwards: depth - 1, .., 0; where nested, after those of the shallower U-Nets.
-        self.levels = [lv for deepest in range(1 if nested else depth, depth + 1) for lv in reversed(range(deepest))]
-        up = conv | {"upsampling": upsampling, "alignment": alignment, "attention": attention}
-        self.ups = _make_ups(self.levels, widths, encoded, decoded, **up)
+        up = partial(Up, upsampling=upsampling, alignment=alignment, attention=attention, block=block, **options)
+        self.ups = self.expanding_path(encoded, decoded, up)
         self.head = OutConv(decoded[0], num_classes, spatial_dims)
-        supervised = [0 if nested else level for level in range(1, self.heads)]
-        self.further_heads = nn.ModuleList(OutConv(decoded[level], num_classes, spatial_dims) for level in supervised)
+        self.further_heads = nn.ModuleList(
+            OutConv(decoded[level], num_classes, spatial_dims) for level in self.head_levels[1:]
+        )
         if init == "he":
             self.apply(_draw_he)
+
+    def expanding_path(self, encoded: list[int], decoded: list[int], make_up: Callable[..., Up]) -> nn.ModuleList:
+        """Build the steps upwards, the deepest first, for maps of so many channels per level."""
+        levels = reversed(range(self.depth))
+        return nn.ModuleList(make_up(decoded[level + 1], encoded[level], decoded[level]) for level in levels)
+
+    @property
+    def head_levels(self) -> list[int]:
+        """Decoder level that each head stands on; 0 is the finest."""
+        return list(range(self.heads))
 
     def forward(self, image: Tensor, every_head: bool = False) -> Tensor | list[Tensor]:
         """Map image (B, C, *S) to logits.
 
         Returns:
             (B, num_classes, *S), or (B, num_classes, *output_size(S)) if "valid". With ``every_head`` a list: these
-            logits, then those of the further heads, (B, num_classes, *about S / 2**k) or, nested, of full size.
+            logits, then those of the further heads, (B, num_classes, *about S / 2**k).
         """
-        size = image.shape[2:]
-        rows = self._decode(self._encode(self._widen(image)), every_head)
-        if not every_head:
-            return self._crop(self.head(rows[0][-1]), size)
-        outputs = [self.head(rows[0][-1])]
-        for k, head in enumerate(self.further_heads, start=1):
-            outputs.append(head(rows[0][-1 - k] if self.nested else rows[k][-1]))
-        return [self._crop(logits, size, 0 if self.nested else k) for k, logits in enumerate(outputs)]
+        *skips, x = self.encode(image)
+        decoded: list[Tensor] = []
+        for up in self.ups:
+            x = self.run(up, x, skips.pop())
+            decoded.insert(0, x)
+        return self.classify(decoded, image.shape[2:], every_head)
 
-    def _encode(self, image: Tensor) -> list[list[Tensor]]:
-        """Maps of the contracting path, a row with one of them per level, the finest first."""
-        encoded = [self._run(self.stem, image)]
+    def encode(self, image: Tensor) -> list[Tensor]:
+        """Go down the contracting path: one map per level, the finest first."""
+        maps = [self.run(self.stem, self.pad(image))]
         for down in self.downs:
-            encoded.append(self._run(down, encoded[-1]))
-        return [*([x] for x in encoded[:-1]), [self.dropout(encoded[-1])]]
+            maps.append(self.run(down, maps[-1]))
+        maps[-1] = self.dropout(maps[-1])
+        return maps
 
-    def _decode(self, rows: list[list[Tensor]], every_head: bool) -> list[list[Tensor]]:
-        """Append to each row the maps of its level; each joins all before it and the newest from below."""
-        for up, level in zip(cast("list[Up]", self.ups), self.levels, strict=True):
-            if self.training or every_head or self.nested:
-                rows[level].append(self._run(up, rows[level + 1][-1], *rows[level]))
-            else:  # nothing holds a map that has served
-                rows[level].append(up.take(rows[level + 1], rows[level]))
-        return rows
+    def classify(self, decoded: list[Tensor], size: Sequence[int], every_head: bool = False) -> Tensor | list[Tensor]:
+        """Logits of the first head or of all, from the maps that they stand on, for an image of ``size``."""
+        heads = [self.head, *self.further_heads] if every_head else [self.head]
+        on = zip(heads, decoded, self.head_levels, strict=False)
+        logits = [self.crop(head(x), size, level) for head, x, level in on]
+        return logits if every_head else logits[0]
 
-    def _run(self, module: nn.Module, *maps: Tensor) -> Tensor:
-        return run_checkpointed(module, *maps) if self.checkpointing and self.training else module(*maps)
+    def run(self, module: nn.Module, *maps: Tensor) -> Tensor:
+        """Call a module; with ``checkpointing``, without keeping its inner maps for the backward pass."""
+        result: Tensor = run_checkpointed(module, *maps) if self.checkpointing and self.training else module(*maps)
+        return result
 
-    def _widen(self, image: Tensor) -> Tensor:
+    def pad(self, image: Tensor) -> Tensor:
         """Repeat the edge of a tiny image so that the deepest level has two pixels a side; refuse impossible sizes."""
         if self.padding == "valid":
             self.output_size(image.shape[2:])
             return image
         return pad_end(image, [2 ** (self.depth + 1)] * (image.ndim - 2))
 
-    def _crop(self, logits: Tensor, size: Sequence[int], level: int = 0) -> Tensor:
-        """Undo ``_widen`` on logits of a decoder level."""
+    def crop(self, logits: Tensor, size: Sequence[int], level: int) -> Tensor:
+        """Undo ``pad`` on logits of a decoder level."""
         if self.padding == "valid":
             return logits
-        return crop_end(logits, [-(-n >> level) if self.ceil else max(n >> level, 1) for n in size])
+        if self.ceil:
+            return crop_end(logits, [-(-n >> level) for n in size])
+        return crop_end(logits, [max(n >> level, 1) for n in size])
 
     def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Size of the logits for an image of ``size``, per spatial axis.
@@ -171,24 +189,19 @@ class UNet(Network):
         Counts convolutions, poolings, up-samplings and all skip connections. Squeeze-and-excitation, instance norm,
         group norm and, in training, batch norm take means over the whole map and are left out.
         """
-        rows = [[Reach().convolve(3).convolve(3)]]
-        for _ in self.downs:
-            rows.append([rows[-1][0].pool().convolve(3).convolve(3)])
-        for level in self.levels:
-            joined = rows[level + 1][-1].upsample(linear=self.linear).join(*rows[level])
-            rows[level].append(joined.convolve(3).convolve(3))
-        return rows[0][-1].width
+        return unet_receptive_field(self.depth, self.linear)
 
 
-def _make_ups(levels: list[int], widths: list[int], encoded: list[int], decoded: list[int], **up: Any) -> nn.ModuleList:
-    """Build one ``Up`` for each of ``levels``; it joins the newest map from below with all maps of its level."""
-    ups = nn.ModuleList()
-    rows = [[channels] for channels in encoded]
-    for level in levels:
-        below, more = rows[level + 1][-1], sum(rows[level][1:])
-        ups.append(Up(below, widths[level], decoded[level], more_skip_channels=more, **up))
-        rows[level].append(decoded[level])
-    return ups
+def _channels_per_level(
+    base_channels: int, max_channels: int | None, depth: int, upsampling: str
+) -> tuple[list[int], list[int]]:
+    """Channels of the contracting and of the expanding path, the finest level first; they share the deepest one."""
+    limit = max_channels or base_channels * 2**depth
+    widths = [min(base_channels * 2**level, limit) for level in range(depth + 1)]
+    if upsampling in LEARNED_UPSAMPLING:
+        return widths, widths
+    halves = [max(width // 2, 1) for width in widths]
+    return [*widths[:-1], halves[-1]], [widths[0], *halves[1:]]
 
 
 def _draw_he(module: nn.Module) -> None:
@@ -198,45 +211,46 @@ def _draw_he(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
-CHOICES = {
+CHOICES: dict[str, Collection[object]] = {
     "spatial_dims": (2, 3),
     "block": BLOCKS,
     "upsampling": UPSAMPLING,
     "attention": (False, True),
-    "nested": (False, True),
     "norm": NORMS,
     "activation": ACTIVATIONS,
     "padding": ("same", "valid"),
-    "alignment": ("pad", "crop"),
+    "alignment": ALIGNMENTS,
     "init": ("torch", "he"),
     "checkpointing": (False, True),
 }
 
 
-def _check(max_channels: int | None, dropout: float, padding: str, alignment: str, **given: object) -> None:
-    for name in ("in_channels", "num_classes", "base_channels", "depth"):
-        require_at_least(name, given[name], 1, integer=True)
-    for name in ("deep_supervision", "squeeze_excitation"):
-        require_at_least(name, given[name], 0, integer=True)
+def _check(
+    *,
+    in_channels: int,
+    num_classes: int,
+    base_channels: int,
+    max_channels: int | None,
+    depth: int,
+    deep_supervision: int,
+    squeeze_excitation: int,
+    dropout: float,
+    **choices: object,
+) -> None:
+    counts = {"in_channels": in_channels, "num_classes": num_classes, "base_channels": base_channels, "depth": depth}
+    for name, count in counts.items():
+        require_at_least(name, count, 1, integer=True)
     if max_channels is not None:
-        require_at_least("max_channels", max_channels, given["base_channels"], integer=True)  # type: ignore[arg-type]
+        require_at_least("max_channels", max_channels, base_channels, integer=True)
+    require_at_least("squeeze_excitation", squeeze_excitation, 0, integer=True)
     for name, allowed in CHOICES.items():
-        require_choice(name, {"padding": padding, "alignment": alignment, **given}[name], allowed)
-    require_at_least("dropout", dropout, 0.0)
-    if dropout >= 1:
-        raise ValueError(f"dropout={dropout!r} must be below 1: all channels would be dropped")
-    if padding == "valid" and alignment == "pad":
+        require_choice(name, choices[name], allowed)
+    require_between("dropout", dropout, 0, 1, "1 would drop all channels", open_at="high")
+    below_finest = f"depth={depth} has {depth - 1} decoder levels below the finest"
+    require_between("deep_supervision", deep_supervision, 0, depth - 1, below_finest, integer=True)
+    if choices["padding"] == "valid" and choices["alignment"] == "pad":
         raise ValueError("alignment='pad' would zero-pad what padding='valid' left out: take alignment='crop'")
-    _check_heads(given["deep_supervision"], given["depth"], padding)  # type: ignore[arg-type]
-
-
-def _check_heads(deep_supervision: int, depth: int, padding: str) -> None:
-    if deep_supervision >= depth:
-        raise ValueError(
-            f"deep_supervision={deep_supervision} must be below depth={depth}: there are {depth - 1} decoder levels "
-            f"below the finest; take deep_supervision={depth - 1} or less"
-        )
-    if deep_supervision and padding == "valid":
+    if choices["padding"] == "valid" and deep_supervision:
         raise ValueError(
             f"deep_supervision={deep_supervision} needs logits that cover the same pixels at every level, "
             "which padding='valid' does not give: take padding='same' or deep_supervision=0"

@@ -12,7 +12,7 @@ from torch import Tensor
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.description import ModelDescription
 from segexp.errors import require_choice
-from segexp.inference import Members, TiledPredictor, lightened, views
+from segexp.inference import Members, TiledPredictor, optimized_for_inference, views
 from segexp.inference.averaging import UNTURNED
 
 TTA = {"none": [UNTURNED], "flips": list(views(True, False)), "turns": list(views(True, True))}
@@ -87,7 +87,7 @@ def joined(
         if description.intensity not in rules:
             rules.append(description.intensity)
         width = description.in_channels
-        network = lightened(model.network, device)
+        network = optimized_for_inference(model.network, device)
         networks.append(Part(network, rules.index(description.intensity) * width, width))
     tta = TTA[settings.tta]
     return Members(networks, tta, spread=settings.uncertainty and len(models) * len(tta) > 1), rules

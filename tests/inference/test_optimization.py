@@ -1,14 +1,13 @@
-"""Folded networks give what the network gives."""
+"""Optimized networks give what the network gives."""
 
 import pytest
 import torch
 from torch import Tensor, nn
 
-from segexp.inference import lightened
-from segexp.inference.folding import folded
-from segexp.models import FCN8s, UNet
-from segexp.models.blocks import PartedUp
-from tests.inference.live import LiveTensors
+from segexp.inference import optimized_for_inference
+from segexp.inference.optimization import fused
+from segexp.inference.split_up import SplitUp
+from segexp.models import FCN8s, UNet, UNetPlusPlus
 
 
 def lived(network: nn.Module) -> nn.Module:
@@ -29,7 +28,13 @@ def norms(network: nn.Module) -> int:
 
 def both(network: nn.Module, image: Tensor) -> tuple[Tensor, Tensor]:
     with torch.no_grad():
-        return lightened(network)(image), network(image)
+        return optimized_for_inference(network)(image), network(image)
+
+
+def made(settings: dict) -> nn.Module:
+    """Build a network of these settings; "network" is its class."""
+    arguments = {"network": UNet, "base_channels": 4, "depth": 2, **settings}
+    return lived(arguments.pop("network")(1, 3, **arguments))
 
 
 SETTINGS = [
@@ -39,7 +44,7 @@ SETTINGS = [
     {"spatial_dims": 3, "norm": "none"},
     {"spatial_dims": 3, "upsampling": "linear", "alignment": "crop"},
     {"block": "residual", "activation": "silu"},
-    {"nested": True, "upsampling": "linear"},
+    {"network": UNetPlusPlus, "upsampling": "linear"},
     {"attention": True, "activation": "leaky_relu", "upsampling": "pixel_shuffle"},
     {"squeeze_excitation": 2, "activation": "elu"},
     {"norm": "instance"},
@@ -55,7 +60,7 @@ VALID = {"padding": "valid", "alignment": "crop"}
 @pytest.mark.parametrize("batch", [1, 2])
 def test_outputs_are_the_same(settings: dict, size: int, batch: int) -> None:
     """Odd sizes too, and single tiles, for which torch takes other convolutions."""
-    network = lived(UNet(1, 3, base_channels=4, depth=2, **settings))
+    network = made(settings)
     weights = {name: value.clone() for name, value in network.state_dict().items()}
     image = torch.randn(batch, 1, *(size,) * settings.get("spatial_dims", 2))
     ours, theirs = both(network, image)
@@ -65,25 +70,12 @@ def test_outputs_are_the_same(settings: dict, size: int, batch: int) -> None:
 
 @pytest.mark.parametrize("settings", [one for one in SETTINGS if "norm" not in one], ids=str)
 def test_norms_and_joined_maps_are_gone(settings: dict) -> None:
-    network = lived(UNet(1, 3, base_channels=4, depth=2, **settings))
-    light = lightened(network)
+    network = made(settings)
+    light = optimized_for_inference(network)
     assert norms(light) == 0
     assert not any(isinstance(module, nn.Conv3d) and max(module.kernel_size) == 1 for module in light.modules())
-    possible = not {"attention", "nested", "block"} & set(settings)
-    assert any(isinstance(module, PartedUp) for module in light.modules()) == (possible or "nested" in settings)
-
-
-@pytest.mark.parametrize(("dims", "side"), [(2, 128), (3, 32)])
-def test_three_maps_of_full_size_are_held_at_a_time(dims: int, side: int) -> None:
-    """Where the network itself joins them, and holds the joined map through both convolutions of the block."""
-    network, image = lived(UNet(1, 2, spatial_dims=dims, base_channels=8, depth=2)), torch.randn(2, 1, *(side,) * dims)
-    peaks = []
-    for one in (network, lightened(network)):
-        with torch.inference_mode(), LiveTensors() as live:
-            one(image)
-        peaks.append(live.peak / (8 * image.nbytes))
-    assert peaks[0] > 3.9
-    assert peaks[1] < 3.1
+    possible = not {"attention", "block"} & set(settings)
+    assert any(isinstance(module, SplitUp) for module in light.modules()) == possible
 
 
 def test_only_plain_convolutions_are_replaced() -> None:
@@ -97,7 +89,7 @@ def test_only_plain_convolutions_are_replaced() -> None:
     ]
     network = nn.Sequential(*layers).eval()
     torch.testing.assert_close(*both(network, torch.randn(1, 4, 12, 12)), rtol=1e-4, atol=1e-5)
-    assert [type(layer) for layer in lightened(network)][:-1] == [type(layer) for layer in layers][:-1]
+    assert [type(layer) for layer in optimized_for_inference(network)][:-1] == [type(layer) for layer in layers][:-1]
     volumes = nn.Sequential(nn.Conv3d(2, 2, 1, padding=1), nn.Conv3d(2, 2, 3, stride=2)).eval()
     torch.testing.assert_close(*both(volumes, torch.randn(1, 2, 6, 7, 8)), rtol=1e-4, atol=1e-5)
 
@@ -112,14 +104,14 @@ def test_transposed_convolutions_are_folded_unless_in_groups(groups: int) -> Non
     layers = nn.ConvTranspose2d(2, 6, 2, stride=2, groups=groups), nn.BatchNorm2d(6), nn.ReLU()
     network = lived(nn.Sequential(*layers))
     torch.testing.assert_close(*both(network, torch.randn(2, 2, 5, 6)), rtol=1e-4, atol=1e-5)
-    assert norms(folded(network)) == groups - 1
+    assert norms(fused(network)) == groups - 1
 
 
 def test_modules_that_occur_twice_are_left_alone() -> None:
     shared, image = nn.Conv2d(2, 2, 3, padding=1), torch.randn(1, 2, 8, 8)
     network = lived(nn.Sequential(shared, nn.BatchNorm2d(2), nn.ReLU(), shared, nn.BatchNorm2d(2)))
     torch.testing.assert_close(*both(network, image))
-    assert norms(folded(network)) == 2
+    assert norms(fused(network)) == 2
 
 
 def test_norms_of_the_batch_itself_are_left_alone() -> None:
@@ -130,10 +122,10 @@ def test_norms_of_the_batch_itself_are_left_alone() -> None:
 def test_an_image_is_never_changed() -> None:
     image = torch.randn(1, 1, 8, 8)
     before = image.clone()
-    folded(nn.Sequential(nn.ReLU(), nn.Conv2d(1, 1, 1), nn.ReLU()).eval())(image)
+    fused(nn.Sequential(nn.ReLU(), nn.Conv2d(1, 1, 1), nn.ReLU()).eval())(image)
     assert torch.equal(image, before)
 
 
 def test_refuses_train_mode() -> None:
     with pytest.raises(ValueError, match="UNet is in train mode"):
-        folded(UNet(1, 2, base_channels=4, depth=1))
+        fused(UNet(1, 2, base_channels=4, depth=1))
