@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from segexp.models import AttentionGate, DoubleConv, ResidualDoubleConv, SqueezeExcitation, Up
-from segexp.models.sizes import crop_end, center_crop_or_pad, next_multiple, pad_end
+from segexp.models.sizes import center_crop_or_pad, crop_end, next_multiple, pad_end
 
 
 def copy_values(source: nn.Module, target: nn.Module) -> None:
