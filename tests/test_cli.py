@@ -1,7 +1,6 @@
 """What the command line answers: one sentence for what the user can mend."""
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -15,10 +14,7 @@ import yaml
 from PIL import Image
 
 from segexp import __version__
-from segexp.cli import main
-
-ROOT = Path(__file__).parents[1]
-
+from tests.conftest import ROOT, SMALL, python, write_pairs
 
 GROUPS = [  # keys of data, each with its group
     *((key, "labels") for key in ("num_classes", "class_names", "regions", "object_class")),
@@ -26,24 +22,6 @@ GROUPS = [  # keys of data, each with its group
     *((key, "sampling") for key in ("patch_size", "patches_per_epoch", "batch_size", "mirror_margin", "num_workers")),
     *((key, "split") for key in ("folds", "fold", "train_fraction")),
 ]
-
-
-@pytest.fixture
-def answer(monkeypatch, capsys, tmp_path):
-    """Run the command line in this process in an empty folder; return its exit status and what it printed."""
-
-    def run(*words: str) -> tuple[int, str, str]:
-        monkeypatch.setattr(sys, "argv", ["segexp", *words])
-        monkeypatch.chdir(tmp_path)
-        try:
-            main()
-            status = 0
-        except SystemExit as stop:
-            status = stop.code if isinstance(stop.code, int) else 1
-        printed = capsys.readouterr()
-        return status, printed.out, printed.err
-
-    return run
 
 
 def sentence(answer, *words: str) -> str:
@@ -105,14 +83,8 @@ def test_processes_inside_a_sweep_of_hydras_own_launcher_are_refused(answer):
 
 @pytest.fixture
 def folders(tmp_path) -> tuple[Path, Path]:
-    images, masks = tmp_path / "images", tmp_path / "masks"
-    for folder in (images, masks):
-        folder.mkdir()
-    rng = np.random.default_rng(0)
-    for i in range(4):
-        Image.fromarray(rng.integers(0, 255, (40, 40), np.uint8)).save(images / f"scan_{i}.png")
-        Image.fromarray(255 * rng.integers(0, 2, (40, 40), np.uint8)).save(masks / f"scan_{i}.png")
-    return images, masks
+    write_pairs(tmp_path, 4, 40, 40)
+    return tmp_path / "images", tmp_path / "masks"
 
 
 def folder_words(folders: tuple[Path, Path]) -> list[str]:
@@ -154,20 +126,11 @@ def test_a_run_that_is_done_is_not_resumed(answer, tmp_path):
     assert "is complete; to train longer give trainer.max_epochs" in sentence(answer, f"resume={folder}")
 
 
-SMALL = [
-    "data.source.size=[48,48]",
-    "data.source.count=5",
-    "data.sampling.patch_size=[32,32]",
-    "data.sampling.patches_per_epoch=8",
-    "model.base_channels=2",
-    "model.depth=1",
-    "trainer=cpu",
-    "trainer.max_epochs=1",
-]
+QUICK = [*SMALL, "trainer=cpu", "trainer.max_epochs=1"]
 
 
 def test_an_interrupted_run_says_so_and_keeps_its_last_epoch(tmp_path):
-    words = [sys.executable, ROOT / "train.py", *SMALL, "trainer.max_epochs=100000"]
+    words = [sys.executable, ROOT / "train.py", *QUICK, "trainer.max_epochs=100000"]
     running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         for _ in range(1800):
@@ -189,19 +152,11 @@ def test_a_checkout_trains_sweeps_and_resumes(tmp_path):
     """The real commands in real processes: train.py, -m, resume."""
 
     def train(*words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, ROOT / "train.py", *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=240,
-            env=os.environ | {"COLUMNS": "120"},
-            check=False,
-        )
+        done = python(tmp_path, ROOT / "train.py", *words, COLUMNS="120")
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    printed = train(*SMALL)
+    printed = train(*QUICK)
     (run,) = (tmp_path / "outputs" / "synthetic-unet_tiny").iterdir()
     assert f"run folder   {run.relative_to(tmp_path)}" in printed
     assert "tensorboard --logdir" in printed
@@ -210,7 +165,7 @@ def test_a_checkout_trains_sweeps_and_resumes(tmp_path):
     assert len((run / "metrics.csv").read_text().splitlines()) == 3
     assert "trainer.max_epochs=2" in yaml.safe_load((run / "overrides.yaml").read_text())
 
-    train("-m", *SMALL, "loss=ce,dice")
+    train("-m", *QUICK, "loss=ce,dice")
     (sweep,) = (tmp_path / "outputs").glob("sweep_*")
     jobs = sorted(path for path in sweep.iterdir() if path.is_dir())
     assert [path.name.partition("__")[0] for path in jobs] == ["loss-ce", "loss-dice"]

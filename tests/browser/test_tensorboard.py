@@ -13,21 +13,13 @@ from urllib.request import urlopen
 
 import pytest
 
-from segexp.commands.train import train
-from segexp.config import compose
-from tests.small import SMALL
+from tests.conftest import trained
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(not (CHROMIUM and DRIVER), reason="no chromium with chromedriver on this machine")
 
-TINY = [
-    *SMALL,
-    "trainer=cpu",
-    "trainer.max_epochs=2",
-    "callbacks.progress.enabled=false",
-]
 RUNS = {
     "dice": ["loss=dice", "seed=1"],
     "focal": ["loss=focal", "loss.gamma=3", "seed=2"],
@@ -60,7 +52,7 @@ DEEP_FIND = """
 def sweep(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
     for name, overrides in RUNS.items():
-        train(compose([*TINY, *overrides], run_dir=folder / name))
+        trained(folder / name, "trainer.max_epochs=2", *overrides)
     return folder
 
 

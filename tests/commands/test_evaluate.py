@@ -17,7 +17,6 @@ from sklearn.metrics import f1_score
 from segexp.build import build_data
 from segexp.checkpoints import open_model
 from segexp.commands.evaluate import evaluate
-from segexp.commands.train import train
 from segexp.comparison.comparison import compare
 from segexp.config import compose, plain
 from segexp.evaluation.rescoring import LabelScorer, Predictions, labels_of
@@ -28,29 +27,22 @@ from segexp.inference import FlipTurnPredictor, TiledPredictor
 from segexp.metrics import ObjectScores, OverlapScores, PartitionScores, RankingScores
 from segexp.postprocessing.postprocess import PostProcess
 from segexp.runs.runs import find_runs
-from tests.small import SMALL
+from tests.conftest import SMALL, trained
 
-QUICK = [*SMALL, "name=test", "trainer=cpu", "trainer.max_epochs=2", "callbacks.progress.enabled=false"]
+LONGER = ["trainer.max_epochs=2", "metrics=membrane"]
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory) -> Path:
+def first(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("runs") / "first"
-    words = [
-        *QUICK,
-        "metrics=membrane",
-        "inference=tiled_turns",
-        "data.sampling.foreground_fraction=0.5",
-        "optimizer.lr=1e-2",
-    ]
-    train(compose(words, run_dir=folder))
-    return folder
+    words = [*LONGER, "inference=tiled_turns", "data.sampling.foreground_fraction=0.5", "optimizer.lr=1e-2"]
+    return trained(folder, *words)
 
 
 @pytest.fixture
-def run(trained, tmp_path) -> Path:
+def run(first, tmp_path) -> Path:
     """A copy to change."""
-    return Path(shutil.copytree(trained, tmp_path / "first"))
+    return Path(shutil.copytree(first, tmp_path / "first"))
 
 
 def read(path: Path) -> dict:
@@ -85,8 +77,7 @@ def second(tmp_path_factory) -> Path:
     """A run of another network, seed and split."""
     folder = tmp_path_factory.mktemp("more") / "second"
     words = ["seed=5", "model.base_channels=6", "data.split.val=0-1", "data.split.test=6-8", "optimizer.lr=1e-2"]
-    train(compose([*QUICK, "metrics=membrane", *words], run_dir=folder))
-    return folder
+    return trained(folder, *LONGER, *words)
 
 
 def test_several_runs_are_scored_by_the_mean_of_their_probabilities(run, second, capsys):
@@ -234,7 +225,7 @@ def test_cases_that_were_trained_on_are_told(run, capsys):
 def test_regions_are_scored_again(tmp_path):
     folder = tmp_path / "first"
     words = ["data.labels.num_classes=3", "data.labels.class_names=[interior,membrane,organelle]", "loss=bce"]
-    train(compose([*QUICK, *words, "data.labels.regions={tissue: [1, 2], organelle: [2]}"], run_dir=folder))
+    trained(folder, "trainer.max_epochs=2", *words, "data.labels.regions={tissue: [1, 2], organelle: [2]}")
     (folder / "postprocess.json").write_text('{"fill_holes": {"classes": [0]}}')
     same = ["data=synthetic", "data.source.size=[48,48]", "data.source.count=9", *SMALL[2:4], *words[:2]]
     evaluate([f"run={folder}", *same])
@@ -340,7 +331,7 @@ def test_labels_at_a_threshold_score_as_the_probabilities_do():
 @pytest.fixture(scope="module")
 def scorer() -> LabelScorer:
     """Twelve synthetic cases with a truth."""
-    words = [*QUICK, "data.source.count=15", "data.split.val=0-11", "data.split.test=12"]
+    words = [*SMALL, "name=test", "data.source.count=15", "data.split.val=0-11", "data.split.test=12"]
     data = build_data(plain(compose(words)))
     data.setup()
     return LabelScorer(data, "val")

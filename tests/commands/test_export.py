@@ -13,20 +13,15 @@ from segexp.build import build_data
 from segexp.checkpoints.checkpoint import open_model
 from segexp.checkpoints.package import SUFFIXES
 from segexp.commands.export import export
-from segexp.commands.train import train
-from segexp.config import compose
 from segexp.inference import predict_tiled
-from tests.small import SMALL
+from tests.conftest import trained
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("run")
-    words = ["name=test", *SMALL, "trainer=cpu", "trainer.max_epochs=1", "callbacks.progress.enabled=false"]
-    train(compose([*words, "callbacks.ema.enabled=true"], run_dir=folder))
-    return folder
+    return trained(tmp_path_factory.mktemp("run"), "trainer.max_epochs=1", "callbacks.ema.enabled=true")
 
 
 def test_a_run_becomes_a_package_with_its_scores(run, capsys):

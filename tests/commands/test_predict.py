@@ -28,9 +28,9 @@ from segexp.data.sources import Chase, Synthetic
 from segexp.data.sources.chase import NAMES, OBSERVERS
 from segexp.models import UNet
 from segexp.prediction import Segmenter, Settings, open_models, segment
+from tests.conftest import SMALL
 from tests.data.files.test_volumes import DIRECTIONS
 from tests.safety.corpus import model_description
-from tests.small import SMALL
 
 QUICK = [
     *("name=test", "trainer=cpu", "trainer.precision=32-true", "trainer.max_epochs=1"),

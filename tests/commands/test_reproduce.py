@@ -1,52 +1,27 @@
 """A real run on files, compared with the present and run again in real processes."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from segexp.cli import _resumed
 from segexp.commands.reproduce import reproduce
 from segexp.runs.recorder import present_facts
+from tests.conftest import TINY, python, write_pairs
 
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1"}
-SMALL = [
-    "data=folder",
-    "data.source.images=images",
-    "data.source.masks=masks",
-    "data.sampling.patch_size=[32,32]",
-    "data.sampling.patches_per_epoch=8",
-    "data.sampling.batch_size=4",
-    "model.base_channels=4",
-    "model.depth=1",
-    "trainer=cpu",
-    "trainer.precision=32-true",
-    "trainer.max_epochs=1",
-    "callbacks.progress.enabled=false",
-]
+SETTINGS = [*TINY, "model.depth=1", "trainer=cpu", "trainer.max_epochs=1", "callbacks.progress.enabled=false"]
+OVERRIDES = ["data=folder", "data.source.images=images", "data.source.masks=masks", *SETTINGS]
 
 
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory) -> Path:
     """A folder with data and a run of one epoch on them."""
     folder = tmp_path_factory.mktemp("project")
-    rng = np.random.default_rng(0)
-    for kind in ("images", "masks"):
-        (folder / kind).mkdir()
-        for index in range(9):
-            pixels = rng.integers(0, 256, (48, 48), np.uint8)
-            pixels = pixels if kind == "images" else np.where(pixels > 128, 255, 0).astype(np.uint8)
-            Image.fromarray(pixels).save(folder / kind / f"scan_{index}.png")
-    command = [sys.executable, "-m", "segexp", "train", *SMALL, "hydra.run.dir=outputs/first"]
-    done = subprocess.run(
-        command, cwd=folder, env=ENVIRONMENT, capture_output=True, text=True, timeout=240, check=False
-    )
+    write_pairs(folder, 9)
+    done = python(folder, "-m", "segexp", "train", *OVERRIDES, "hydra.run.dir=outputs/first")
     assert done.returncode == 0, done.stderr
     return folder
 
@@ -125,7 +100,7 @@ def test_missing_data_are_told_with_their_folder(project, capsys):
 
 def test_data_that_would_be_downloaded_are_not(project, capsys):
     def edit(record: dict) -> None:
-        record["overrides"] = ["data=isbi", f"data.source.root={project}/isbi", *SMALL[3:]]
+        record["overrides"] = ["data=isbi", f"data.source.root={project}/isbi", *SETTINGS]
 
     change(project / "outputs" / "first" / "run.json", edit)
     assert status("outputs/first", "--check") == 2

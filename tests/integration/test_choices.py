@@ -9,17 +9,12 @@ import torch
 
 from segexp.build import build_data
 from segexp.checkpoints.checkpoint import open_model
-from segexp.commands.train import train
-from segexp.config import compose
-from tests.small import SMALL
-
-RUN = [*SMALL, "trainer=cpu", "name=x", "trainer.max_epochs=2", "callbacks.progress.enabled=false", "logger=none"]
+from tests.conftest import table, trained
 
 
 def run(folder, *words):
-    train(compose([*RUN, *words], run_dir=folder))
-    with (folder / "metrics.csv").open(newline="") as file:
-        epochs = [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+    trained(folder, "trainer.max_epochs=2", "logger=none", *words)
+    epochs = [{name: float(value) for name, value in row.items()} for row in table(folder / "metrics.csv")]
     return json.loads((folder / "run.json").read_text()), json.loads((folder / "results.json").read_text()), epochs
 
 

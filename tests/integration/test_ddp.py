@@ -1,46 +1,27 @@
 """Two processes (gloo) do what one does with the same global batch."""
 
-import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 import torch
 
-ROOT = Path(__file__).parents[2]
-SMALL = [
-    "data.source.size=[48,48]",
-    "data.source.count=9",
-    "data.split.val=3-5",
-    "data.split.test=6-8",  # three cases on two processes: one of them scores two, the other one
-    "data.sampling.patch_size=[32,32]",
-    "data.sampling.patches_per_epoch=16",
-    "data.sampling.batch_size=4",
-    "model.base_channels=4",
-    "model.depth=2",
+from tests.conftest import ROOT, SMALL, python, table
+
+WORDS = [  # three test cases on two processes: one of them scores two, the other one
+    *SMALL,
     "model.norm=group",  # batch norm would see half the batch in each process
     "loss=ce",
     "metrics=membrane",
-    "trainer.precision=32-true",
     "trainer.max_epochs=2",
 ]
 
 
 def run(folder: Path, trainer: str) -> Path:
-    words = [sys.executable, str(ROOT / "train.py"), f"trainer={trainer}", *SMALL]
-    environment = os.environ | {"OMP_NUM_THREADS": "1"}
-    done = subprocess.run(words, cwd=folder, capture_output=True, text=True, timeout=280, env=environment, check=False)
+    done = python(folder, ROOT / "train.py", f"trainer={trainer}", *WORDS)
     assert done.returncode == 0, done.stderr
     (made,) = (folder / "outputs" / "synthetic-unet_tiny").iterdir()  # one run folder, whatever the processes
     return made
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 @pytest.fixture(scope="module")

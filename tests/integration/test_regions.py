@@ -15,31 +15,27 @@ from segexp.checkpoints import open_model
 from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.inference import TiledPredictor
+from tests.conftest import HERE, SMALL, table
 
 REGIONS = "data.labels.regions={tissue: [1, 2], organelle: [2]}"
-SMALL = [
-    "name=test",
+WORDS = [
+    *SMALL,
+    *HERE,
     "data.source.size=[64,64]",
-    "data.source.count=8",
     "data.labels.num_classes=3",
     "data.labels.class_names=[interior,membrane,organelle]",
-    "data.sampling.patch_size=[32,32]",
     "data.sampling.patches_per_epoch=64",
-    "data.sampling.batch_size=4",
     "data.sampling.foreground_fraction=0.5",
-    "model.depth=2",
-    "trainer=cpu",
-    "trainer.precision=32-true",
+    "model.base_channels=8",
     "trainer.max_epochs=4",
     "optimizer.lr=5e-3",
-    "callbacks.progress.enabled=false",
 ]
 
 SHORT = ["trainer.max_epochs=1", "data.sampling.patches_per_epoch=8", "model.base_channels=2"]
 
 
 def small(*overrides: str, folder: Path | str = "unused") -> dict:
-    return compose([*SMALL, *overrides], run_dir=folder)
+    return compose([*WORDS, *overrides], run_dir=folder)
 
 
 @pytest.fixture(scope="module")
@@ -49,13 +45,8 @@ def finished(tmp_path_factory) -> Path:
     return folder
 
 
-def rows(folder: Path) -> list[dict[str, str]]:
-    with (folder / "metrics.csv").open(newline="") as file:
-        return list(csv.DictReader(file))
-
-
 def test_regions_are_learnt(finished):
-    losses = [float(row["train/loss"]) for row in rows(finished)]
+    losses = [float(row["train/loss"]) for row in table(finished / "metrics.csv")]
     assert losses[-1] < 0.7 * losses[0]
     results = json.loads((finished / "results.json").read_text())
     data = build_data(plain(small(REGIONS, "loss=bce")))
@@ -88,7 +79,8 @@ def test_checkpoint_is_enough_to_predict_and_gives_the_validation_loss(finished)
     data.setup()
     batches = list(data.val_dataloader())
     losses = [binary_cross_entropy(predictor(network, b["image"]), b["target"].float()) for b in batches]
-    assert float(rows(finished)[-1]["val/loss"]) == pytest.approx(float(torch.stack(losses).mean()), rel=1e-4)
+    found = float(table(finished / "metrics.csv")[-1]["val/loss"])
+    assert found == pytest.approx(float(torch.stack(losses).mean()), rel=1e-4)
 
 
 @pytest.mark.parametrize(

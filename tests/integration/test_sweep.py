@@ -1,47 +1,18 @@
 """Sweeps through the real command line: several processes per job, faults, replicates."""
 
-import csv
 import json
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[2]
-ENVIRONMENT = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(ROOT)}
-SMALL = [
-    "data.source.size=[48,48]",
-    "data.source.count=9",
-    "data.split.val=3-5",
-    "data.split.test=6-8",
-    "data.sampling.patch_size=[32,32]",
-    "data.sampling.patches_per_epoch=8",
-    "data.sampling.batch_size=4",
-    "model.base_channels=4",
-    "model.depth=1",
-    "trainer=cpu",
-    "trainer.precision=32-true",
-    "trainer.max_epochs=1",
-]
+from tests.conftest import ROOT, SMALL, only, python, table
+
+QUICK = [*SMALL, "data.sampling.patches_per_epoch=8", "model.depth=1", "trainer=cpu", "trainer.max_epochs=1"]
 
 
-def sweep(folder: Path, *words: str) -> subprocess.CompletedProcess:
-    command = [sys.executable, str(ROOT / "train.py"), *words]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=280, env=ENVIRONMENT, check=False
-    )
-
-
-def only(folder: Path, pattern: str) -> Path:
-    (found,) = folder.glob(pattern)
-    return found
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
+def sweep(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
+    return python(folder, ROOT / "train.py", *words)
 
 
 def ledger(folder: Path) -> list[dict]:
@@ -51,7 +22,7 @@ def ledger(folder: Path) -> list[dict]:
 def test_several_processes_in_a_sweep_share_one_folder_and_one_setting(tmp_path):
     spy = ["+callbacks.spy._target_=tests.integration.spy.RankNotes", "+callbacks.spy.folder=${paths.run_dir}"]
     done = sweep(
-        tmp_path, "-m", "optimizer.lr=0.001,0.002", "loss=ce", "model.norm=group", *SMALL, *spy, "trainer=ddp_cpu"
+        tmp_path, "-m", "optimizer.lr=0.001,0.002", "loss=ce", "model.norm=group", *QUICK, *spy, "trainer=ddp_cpu"
     )
     assert done.returncode == 0, done.stderr
     folder = only(tmp_path / "outputs", "sweep*")
@@ -66,7 +37,7 @@ def test_several_processes_in_a_sweep_share_one_folder_and_one_setting(tmp_path)
 
 
 def test_seeds_are_gathered_and_failures_told(tmp_path):
-    words = ["-m", "sweep=seeds", "sweep.seeds=[1,2]", "optimizer=sgd", "optimizer.lr=0.001,1e30", *SMALL]
+    words = ["-m", "sweep=seeds", "sweep.seeds=[1,2]", "optimizer=sgd", "optimizer.lr=0.001,1e30", *QUICK]
     done = sweep(tmp_path, *words)
     assert done.returncode == 1
     assert "segexp train: 2 of 4 jobs failed; the same command with sweep.retry=failed runs them again" in done.stderr

@@ -1,6 +1,7 @@
 """Twenty-four jobs, three with planted faults, whose driver is killed twice: every good job is done exactly once."""
 
 import json
+import os
 import subprocess
 import sys
 import time
@@ -9,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from segexp.sweeps.ledger import Ledger
-from tests.integration.test_sweep import ENVIRONMENT, ROOT, SMALL, only
+from tests.conftest import ROOT, only, python
+from tests.integration.test_sweep import QUICK
 
 FAULTS = [
     "+callbacks.faults._target_=tests.integration.spy.Faults",
@@ -20,7 +22,7 @@ FAULTS = [
 ]
 RATES, SEEDS = ("0.001", "0.002", "0.003"), range(1, 9)
 GRID = [f"optimizer.lr={','.join(RATES)}", f"seed={','.join(map(str, SEEDS))}"]
-COMMON = [*SMALL, "trainer.max_epochs=2", *FAULTS]
+COMMON = [*QUICK, "trainer.max_epochs=2", *FAULTS]
 LAUNCHER = ["hydra.launcher.jobs_at_once=2", "hydra.launcher.threads_per_job=1"]
 ALONE = """
 import sys
@@ -36,7 +38,8 @@ for word in sys.argv[1].split(";"):
 
 def driver(folder: Path) -> subprocess.Popen:
     words = [sys.executable, str(ROOT / "train.py"), "-m", *GRID, *COMMON, *LAUNCHER, "sweep.name=s"]
-    return subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=ENVIRONMENT)
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    return subprocess.Popen(words, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment)
 
 
 def figures(folder: Path) -> dict:
@@ -67,8 +70,8 @@ def test_every_good_job_is_done_once_with_the_figures_of_a_run_alone(tmp_path):
 
     good = [f"{rate} {seed}" for rate in RATES for seed in SEEDS]
     good = [word for word in good if not any(f"'{word}'" in fault for fault in FAULTS)]
-    words = [sys.executable, "-c", ALONE, ";".join(good), *COMMON]
-    subprocess.run(words, cwd=tmp_path, env=ENVIRONMENT, check=True, stdout=subprocess.DEVNULL)
+    alone = python(tmp_path, "-c", ALONE, ";".join(good), *COMMON, timeout=900)
+    assert alone.returncode == 0, alone.stderr
     for word in good:
         rate, seed = word.split()
         job = only(tmp_path / "outputs" / "s", f"lr-{rate}__seed-{seed}__*")

@@ -1,6 +1,5 @@
 """Whole trainings on the synthetic set, small enough for two cores."""
 
-import csv
 import json
 from pathlib import Path
 
@@ -13,26 +12,14 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from segexp.checkpoints import open_model
 from segexp.commands.train import train
 from segexp.config import compose
+from tests.conftest import HERE, SMALL, table, trained
 
-SMALL = [
-    "name=test",
-    "data.source.size=[64,64]",
-    "data.source.count=8",
-    "data.sampling.patch_size=[32,32]",
-    "data.sampling.patches_per_epoch=16",
-    "data.sampling.batch_size=4",
-    "model.base_channels=4",
-    "model.depth=2",
-    "trainer=cpu",
-    "trainer.precision=32-true",
-    "trainer.max_epochs=2",
-    "callbacks.progress.enabled=false",
-]
+
+EIGHT = ["data.source.size=[64,64]", "data.source.count=8", "data.split.val=0.2", "data.split.test=0.2"]
 
 
 def run(folder: Path, *overrides: str) -> Path:
-    train(compose([*SMALL, *overrides], run_dir=folder))
-    return folder
+    return trained(folder, *EIGHT, "trainer.max_epochs=2", *overrides)
 
 
 @pytest.fixture(scope="module")
@@ -53,11 +40,6 @@ def weights(folder: Path) -> dict[str, torch.Tensor]:
 def same_weights(one: Path, two: Path) -> bool:
     first, second = weights(one), weights(two)
     return all(torch.equal(first[name], second[name]) for name in first)
-
-
-def table(path: Path) -> list[dict[str, str]]:
-    with path.open(newline="") as file:
-        return list(csv.DictReader(file))
 
 
 def test_a_run_leaves_what_the_readme_says(finished):
@@ -147,7 +129,7 @@ def test_a_resumed_run_equals_the_unbroken_one(tmp_path):
     class CutError(Exception):
         """What a power cut would be."""
 
-    cfg = compose([*SMALL, *common, "trainer.max_epochs=4"], run_dir=broken)
+    cfg = compose([*SMALL, *HERE, *EIGHT, *common, "trainer.max_epochs=4"], run_dir=broken)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(CutError):  # noqa: PT012
         from segexp.training.task import Task
 
@@ -161,7 +143,7 @@ def test_a_resumed_run_equals_the_unbroken_one(tmp_path):
         patch.setattr(Task, "training_step", step)
         train(cfg)
     assert json.loads((broken / "run.json").read_text())["status"] == "failed"
-    train(compose([*SMALL, *common, "trainer.max_epochs=4", f"resume={broken}"], run_dir=broken))
+    run(broken, *common, "trainer.max_epochs=4", f"resume={broken}")
     assert same_weights(whole, broken)
     strip = {"seconds", "validation_seconds", "train/patches_per_second"}
     curves = [
@@ -228,9 +210,5 @@ def test_a_diverged_run_fails_with_a_remedy_and_says_so_in_its_record(tmp_path):
 def test_learning_beats_a_threshold_on_gray(tmp_path):
     """Thirty seconds of training find most membranes of unseen cells."""
     folder = tmp_path
-    train(
-        compose(
-            ["name=test", "trainer=cpu", "trainer.max_epochs=4", "callbacks.progress.enabled=false"], run_dir=folder
-        )
-    )
+    train(compose([*HERE, "trainer.max_epochs=4"], run_dir=folder))
     assert json.loads((folder / "results.json").read_text())["test"]["dice"] > 0.8

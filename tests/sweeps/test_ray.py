@@ -13,7 +13,7 @@ import yaml
 from segexp.config import config_dir
 from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING
 from segexp.sweeps.ray import RayEngine
-from tests.small import SMALL
+from tests.conftest import SMALL
 from tests.sweeps.test_remote import ROOT, eventually
 
 ENGINE = """

@@ -18,6 +18,7 @@ from optuna.trial import TrialState
 from segexp.sweeps import search as search_module
 from segexp.sweeps.ledger import Ledger, take
 from segexp.sweeps.objectives import read_objectives
+from tests.conftest import SMALL, python
 from tests.sweeps.tiny_study import drive
 
 ROOT = Path(__file__).parents[2]
@@ -335,21 +336,10 @@ def test_the_plugin_scan_imports_no_optuna():
 
 
 def test_real_training_through_the_command_line(tmp_path):
-    small = [
-        *("data.source.size=[48,48]", "data.source.count=9", "data.split.val=3-5", "data.split.test=6-8"),
-        *(
-            "data.sampling.patch_size=[32,32]",
-            "data.sampling.patches_per_epoch=8",
-            "data.sampling.batch_size=4",
-            "model.base_channels=4",
-        ),
-        *("model.depth=1", "trainer=cpu", "trainer.precision=32-true", "trainer.max_epochs=2"),
-    ]
+    small = [*SMALL, "data.sampling.patches_per_epoch=8", "model.depth=1", "trainer=cpu", "trainer.max_epochs=2"]
     words = ["hydra/sweeper=optuna", "hydra.sweeper.trials=2", "optimizer.lr=tag(log,interval(1e-3,1e-2))"]
     aims = ["hydra.sweeper.objectives=[val.dice,parameters]"]
-    command = [sys.executable, "-m", "segexp", "train", "-m", *words, *aims, *small]
-    env = os.environ | {"OMP_NUM_THREADS": "1", "NO_ALBUMENTATIONS_UPDATE": "1"}
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=280, env=env, check=False)
+    done = python(tmp_path, "-m", "segexp", "train", "-m", *words, *aims, *small)
     assert done.returncode == 0, done.stderr
     (folder,) = (tmp_path / "outputs").glob("sweep*")
     for row in table(folder):

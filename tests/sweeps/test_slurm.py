@@ -17,7 +17,7 @@ from segexp.config import compose, config_dir, plain
 from segexp.sweeps.jobs import Job
 from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING
 from segexp.sweeps.slurm import SlurmEngine
-from tests.small import SMALL
+from tests.conftest import SMALL
 from tests.sweeps.test_remote import ROOT, eventually, status, tiny_jobs
 
 

@@ -7,11 +7,10 @@ import torch
 from torch import nn
 
 from segexp.build import build_data, build_task, build_trainer
-from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.training.footprint import Footprint, LiveTensors, measure_footprint, print_footprint
 from segexp.training.measure import random_patches
-from tests.small import SMALL
+from tests.conftest import SMALL, trained
 
 FOUND = Footprint(7482, 1_590_000, 12.3, 44, (64, 48), 4)
 
@@ -115,12 +114,7 @@ def test_the_table_is_printed_with_units(capsys):
 
 
 def test_a_run_prints_and_records_it_before_it_trains(tmp_path, capsys):
-    train(
-        compose(
-            [*SMALL, "trainer=cpu", "name=x", "trainer.max_epochs=1", "callbacks.progress.enabled=false"],
-            run_dir=tmp_path,
-        )
-    )
+    trained(tmp_path, "trainer.max_epochs=1")
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["receptive_field"] == 44
     assert record["parameters"] > 0 < record["multiply_adds"]

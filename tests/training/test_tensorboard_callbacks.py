@@ -6,26 +6,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from segexp.training.boards import PrecisionRecall, count_by_threshold, precision_recall
 from sklearn.metrics import precision_recall_curve
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
-from segexp.commands.train import train
-from segexp.config import compose
-from segexp.training.tensorboard_callbacks import PrecisionRecall, count_by_threshold, precision_recall
-from tests.small import SMALL
-
-TINY = [
-    "name=test",
-    *SMALL,
-    "trainer=cpu",
-    "callbacks.progress.enabled=false",
-]
-
-
-def run(folder: Path, *overrides: str) -> Path:
-    train(compose([*TINY, *overrides], run_dir=folder))
-    return folder
+from tests.conftest import trained
 
 
 def board(folder: Path) -> EventAccumulator:
@@ -76,8 +62,8 @@ def test_a_number_of_thresholds_that_cannot_be_drawn_is_refused(thresholds):
 def resumed(tmp_path_factory) -> Path:
     """A run that ended well, then went on for two epochs more."""
     folder = tmp_path_factory.mktemp("run")
-    run(folder, "trainer.max_epochs=2", "callbacks.panels.saved=2")
-    return run(folder, "trainer.max_epochs=4", "callbacks.panels.saved=2", f"resume={folder}")
+    trained(folder, "trainer.max_epochs=2", "callbacks.panels.saved=2")
+    return trained(folder, "trainer.max_epochs=4", "callbacks.panels.saved=2", f"resume={folder}")
 
 
 def test_a_resumed_run_shows_nothing_twice(resumed):
@@ -134,7 +120,7 @@ def test_there_is_no_second_account_of_hyperparameters(resumed):
 
 @pytest.mark.parametrize("logger", ["none", "csv"])
 def test_a_run_without_logger_leaves_its_figures(tmp_path, logger):
-    run(tmp_path, f"logger={logger}", "trainer.max_epochs=1")
+    trained(tmp_path, f"logger={logger}", "trainer.max_epochs=1")
     assert 0 <= results(tmp_path)["headline"]["value"] <= 1
     assert {"metrics.csv", "figures"} <= {path.name for path in tmp_path.iterdir()}
     assert not list(tmp_path.rglob("*tfevents*"))
@@ -144,7 +130,7 @@ def test_a_run_without_logger_leaves_its_figures(tmp_path, logger):
 @pytest.mark.filterwarnings("default")  # of the library
 def test_mlflow_gets_curves_pictures_and_final_figures(tmp_path):
     tracking = pytest.importorskip("mlflow.tracking")
-    run(tmp_path / "run", "logger=mlflow", "trainer.max_epochs=1", f"paths.output_dir={tmp_path}")
+    trained(tmp_path / "run", "logger=mlflow", "trainer.max_epochs=1", f"paths.output_dir={tmp_path}")
     client = tracking.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     (kept,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     assert kept.info.status == "FINISHED"
@@ -157,7 +143,7 @@ def test_mlflow_gets_curves_pictures_and_final_figures(tmp_path):
 @pytest.mark.filterwarnings("default")  # of the library
 def test_wandb_keeps_a_run_without_a_network(tmp_path):
     pytest.importorskip("wandb")
-    run(tmp_path, "logger=wandb", "trainer.max_epochs=1")
+    trained(tmp_path, "logger=wandb", "trainer.max_epochs=1")
     (kept,) = (tmp_path / "wandb").glob("offline-run-*")
     content = next(kept.glob("*.wandb")).read_bytes()
     assert b"final/test_dice" in content

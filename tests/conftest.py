@@ -1,0 +1,100 @@
+"""What tests of whole commands share: the overrides of a tiny run, the run itself, the command line, image files."""
+
+import csv
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from segexp.cli import main
+from segexp.commands.train import train
+from segexp.config import compose
+
+ROOT = Path(__file__).parents[1]
+TINY = [  # a small network on few small patches
+    "data.sampling.patch_size=[32,32]",
+    "data.sampling.patches_per_epoch=16",
+    "data.sampling.batch_size=4",
+    "model.base_channels=4",
+    "model.depth=2",
+    "trainer.precision=32-true",
+]
+SMALL = [  # a run that takes a second: TINY on nine small cases
+    "data.source.size=[48,48]",
+    "data.source.count=9",
+    "data.split.val=3-5",
+    "data.split.test=6-8",
+    *TINY,
+]
+HERE = ["name=test", "trainer=cpu", "callbacks.progress.enabled=false"]  # of a training in this process
+
+
+def trained(folder: Path, *overrides: str) -> Path:
+    """Train in this process, on SMALL unless the overrides say otherwise; return the folder of the run."""
+    train(compose([*SMALL, *HERE, *overrides], run_dir=folder))
+    return folder
+
+
+def python(
+    folder: Path, *words: str | Path, timeout: float = 280, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run Python in a process of its own, with one thread, in a folder."""
+    return subprocess.run(
+        [sys.executable, *words],
+        cwd=folder,
+        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def table(path: Path) -> list[dict[str, str]]:
+    """Rows of a CSV file."""
+    with path.open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def only(folder: Path, pattern: str) -> Path:
+    """The one path that matches."""
+    (found,) = folder.glob(pattern)
+    return found
+
+
+def write_pairs(folder: Path, count: int, height: int = 48, width: int = 48) -> Path:
+    """Write images of noise and masks of 0 and 255 as images/scan_0.png and masks/scan_0.png, and so on."""
+    rng = np.random.default_rng(0)
+    for kind in ("images", "masks"):
+        (folder / kind).mkdir(parents=True)
+    for index in range(count):
+        pixels = rng.integers(0, 255, (height, width), np.uint8)
+        Image.fromarray(pixels).save(folder / "images" / f"scan_{index}.png")
+        mask = np.zeros((height, width), np.uint8)
+        mask[5:25, 5:25] = 255
+        Image.fromarray(mask).save(folder / "masks" / f"scan_{index}.png")
+    return folder
+
+
+@pytest.fixture
+def answer(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]:
+    """Run the command line in this process in an empty folder; return its exit status and what it printed."""
+
+    def run(*words: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["segexp", *words])
+        monkeypatch.setenv("COLUMNS", "200")
+        monkeypatch.chdir(tmp_path)
+        status = 0
+        try:
+            main()
+        except SystemExit as stop:
+            status = stop.code if isinstance(stop.code, int) else int(stop.code is not None)
+        printed = capsys.readouterr()
+        return status, printed.out, printed.err
+
+    return run
