@@ -14,7 +14,6 @@ from segexp.commands.train import train
 from segexp.config import compose
 from tests.conftest import HERE, SMALL, table, trained
 
-
 EIGHT = ["data.source.size=[64,64]", "data.source.count=8", "data.split.val=0.2", "data.split.test=0.2"]
 
 
