@@ -41,33 +41,34 @@ MOST_BYTES = 2 << 30  # of the files of a case that is read for a patch
 
 
 def export(words: list[str]) -> None:
-    """Write a trained network as safetensors, ONNX or torch.export, compare it with the original, and say how it went.
+    """Write a trained network as safetensors, ONNX or torch.export, compare it with the original, and print the result.
 
     Raises:
         FileNotFoundError: There is no such run.
         ImportError: A package that the format needs is not there.
-        ValueError: A word is wrong, the run is broken or foreign, or the file does not agree with the network.
+        ValueError: An argument is wrong, the run is broken or foreign, or the file does not agree with the network.
     """
-    given = parse(words, DEFAULTS, COMMENTS, "export")
+    arguments = parse(words, DEFAULTS, COMMENTS, "export")
     quiet()
-    source, form = Path(given["run"]), given["format"]
+    source = Path(arguments["run"])
+    form = arguments["format"]
     model = open_model(source)
-    folder = RunFolder.holding(source)
-    suffix = SUFFIXES.get(form, "")
-    path = Path(given["output"] or (folder.path if folder else source.parent) / f"model{suffix}")
-    patches, why = _real_patches(model, folder) if given["verify"] else ([], "")
-    verified = write(model, path, form, _facts(source, folder, model), patches, given["verify"])
-    _report(path, verified, why)
+    run = RunFolder.holding(source)
+    default = (run.path if run else source.parent) / f"model{SUFFIXES.get(form, '')}"
+    path = Path(arguments["output"] or default)
+    patches, why_none = _real_patches(model, run) if arguments["verify"] else ([], "")
+    verified = write(model, path, form, _facts(source, run, model), patches, arguments["verify"])
+    print(f"wrote {short_path(path)} and {json_beside(path).name}")
+    _print_verification(verified, why_none)
     if model.description.postprocess:
         print(f"with it goes the post-processing that the run keeps: {in_words(model.description.postprocess)}")
     if form != "safetensors":
         sizes = model.network.even_sizes
-        shown = ", ".join(str(sizes.least + i * sizes.multiple_of) for i in range(3))
-        print(f"image sizes: {shown}, … px per axis; others must be tiled or padded to one of these")
+        first_sizes = ", ".join(str(sizes.least + index * sizes.multiple_of) for index in range(3))
+        print(f"image sizes: {first_sizes}, … px per axis; others must be tiled or padded to one of these")
 
 
-def _report(path: Path, verified: Verification | None, why: str) -> None:
-    print(f"wrote {short_path(path)} and {json_beside(path).name}")
+def _print_verification(verified: Verification | None, why_none: str) -> None:
     if verified is None:
         print("not compared with the network: verify=false")
         return
@@ -76,30 +77,30 @@ def _report(path: Path, verified: Verification | None, why: str) -> None:
         f"{verified['noise_images']} images of noise: largest deviation {verified['largest_deviation']:.2g} of the "
         f"largest logit, tolerance {verified['tolerance']:g}"
     )
-    if why:
-        print(f"no real patches: {why}")
+    if why_none:
+        print(f"no real patches: {why_none}")
 
 
-def _facts(source: Path, folder: RunFolder | None, model: Model) -> Facts:
-    """Gather what the JSON file tells beside the description; the scores are those of the best epoch alone."""
+def _facts(source: Path, run: RunFolder | None, model: Model) -> Facts:
+    """Gather what the JSON file says beside the description; scores are those of the best epoch alone."""
     if source.suffix == SUFFIXES["safetensors"]:
         package = read_package(source)
         return Facts(package.colors, package.scores, package.data_fingerprint)
     background: list[list[int] | None] = [] if model.description.regions else [None]
     count = len(model.description.output_names) - len(background)
     colors = [*background, *itertools.islice(itertools.cycle(COLORS.tolist()), count)]
-    if folder is None:
+    if run is None:
         return Facts(colors)
-    best = source.is_dir() or source.name == folder.best_checkpoint.name
-    scores = _scores(folder, model) if best and folder.results_path.is_file() else None
-    return Facts(colors, scores, folder.record().get("data_fingerprint"))
+    best = source.is_dir() or source.name == run.best_checkpoint.name
+    scores = _scores(run, model) if best and run.results_path.is_file() else None
+    return Facts(colors, scores, run.record().get("data_fingerprint"))
 
 
-def _scores(folder: RunFolder, model: Model) -> Scores:
-    results: Any = folder.results()
+def _scores(run: RunFolder, model: Model) -> Scores:
+    results: Any = run.results()
     headline = results.get("headline")
     if not isinstance(headline, dict) or headline.get("split") not in ("val", "test"):
-        raise ValueError(f"{folder.results_path}: headline must name a split, val or test")
+        raise ValueError(f"{run.results_path}: headline must name a split, val or test")
     note = headline.get("note")
     scores: Any = {  # whether they are plain scores is checked where they are written
         "split": headline["split"],
@@ -114,23 +115,23 @@ def _scores(folder: RunFolder, model: Model) -> Scores:
 # Real patches
 
 
-def _real_patches(model: Model, folder: RunFolder | None) -> tuple[list[Tensor], str]:
+def _real_patches(model: Model, run: RunFolder | None) -> tuple[list[Tensor], str]:
     """Take patches from the middle of the first cases of the run's data, if they lie on this machine.
 
     Returns:
         The patches (C, *T) as the network takes them, and why there are none.
     """
-    if folder is None:
+    if run is None:
         return [], "there is no run folder that names its data"
     try:
-        return [_patch(model, case) for case in itertools.islice(_cases(folder.record()), PATCHES)], ""
+        return [_patch(model, case) for case in itertools.islice(_cases(run.record()), PATCHES)], ""
     except (ValueError, OSError, KeyError, TypeError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
         return [], f"the data of the run cannot be read here ({str(cause).splitlines()[0]})"
 
 
 def _cases(record: Record) -> Iterator[Case]:
-    """Read cases of the data set that a run names, without its leave to download.
+    """Read cases of the data set that a run names; nothing is downloaded.
 
     The source is built from our own configuration; of the record only the option's name and texts such as paths count.
 
@@ -154,22 +155,28 @@ def _cases(record: Record) -> Iterator[Case]:
 
 
 def _patch(model: Model, case: Case) -> Tensor:
-    """Make the middle of a case ready for the network: (C, *T), T the training patch or the next size of a graph."""
-    description, sizes = model.description, model.network.even_sizes
-    case = slices_first(case, description.slice_axis) if case.image.ndim == 4 else case
+    """Make the center of a case ready for the network: (C, *T), T the training patch or the next size of a graph."""
+    description = model.description
+    if case.image.ndim == 4:
+        case = slices_first(case, description.slice_axis)
     intensity = rule_from(description.intensity).of(case.image, case.valid)
-    image = torch.from_numpy(np.ascontiguousarray(intensity.standardize(intensity.to_unit(case.image)), np.float32))
-    if image.ndim == 4 and description.spatial_dims == 2:
+    array = intensity.standardize(intensity.to_unit(case.image))
+    image = torch.from_numpy(np.ascontiguousarray(array, np.float32))
+    if image.ndim == 4 and description.spatial_dims == 2:  # the middle slice stands for the volume
         image = with_neighbours(image, torch.tensor([image.shape[1] // 2]), description.context)[0]
     if image.ndim != description.spatial_dims + 1 or len(image) != description.in_channels:
         raise ValueError(f"case {case.name} has shape {tuple(case.image.shape)}, which the network does not take")
-    return _middle(image, [sizes.at_least(side) for side in description.patch_size])
+    return _center(image, [model.network.even_sizes.at_least(side) for side in description.patch_size])
 
 
-def _middle(image: Tensor, size: list[int]) -> Tensor:
-    """Crop image (C, *S) about its middle, mirrored where it is smaller: (C, *size)."""
-    lacks = [max(0, want - have) for want, have in zip(size, image.shape[1:], strict=True)]
-    padded = np.pad(image.numpy(), [(0, 0), *((lack // 2, lack - lack // 2) for lack in lacks)], mode="symmetric")
-    starts = [(have - want) // 2 for want, have in zip(size, padded.shape[1:], strict=True)]
-    window = (slice(None), *(slice(first, first + want) for first, want in zip(starts, size, strict=True)))
-    return torch.from_numpy(np.ascontiguousarray(padded[window]))
+def _center(image: Tensor, size: list[int]) -> Tensor:
+    """Crop image (C, *S) about its center, mirrored where it is smaller: (C, *size)."""
+    pads = [(0, 0)]
+    window = [slice(None)]
+    for have, want in zip(image.shape[1:], size, strict=True):
+        lack = max(0, want - have)
+        pads.append((lack // 2, lack - lack // 2))
+        first = (have + lack - want) // 2
+        window.append(slice(first, first + want))
+    padded = np.pad(image.numpy(), pads, mode="symmetric")
+    return torch.from_numpy(np.ascontiguousarray(padded[tuple(window)]))

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -29,7 +29,9 @@ SETTINGS = {field.name: field.default for field in fields(Settings)}
 DEFAULTS = {
     **dict.fromkeys(("run", "input", "output"), REQUIRED),
     **SETTINGS,
-    **{"overlays": False, "overwrite": False, "spacing": None},
+    "overlays": False,
+    "overwrite": False,
+    "spacing": None,
 }
 COMMENTS = {
     "run": "run folder (its best epoch), checkpoint or exported .safetensors; several with commas are averaged",
@@ -42,7 +44,7 @@ COMMENTS = {
     "overwrite": "predict again what is there; true, false",
     "device": "auto (a GPU where there is one), cpu, cuda, cuda:1, mps",
     "tile": "px, one side for all axes or [..]; whole = the image in one go; null = as in training",
-    "overlap": "share of a tile in common with the next one, from 0 to below 1; null = as in training",
+    "overlap": "fraction of a tile in common with the next one, from 0 to below 1; null = as in training",
     "border": "mirrored px beyond the image, or auto; null = as in training",
     "blending": "of overlapping tiles: gaussian, constant; null = as in training",
     "batch_size": "tiles at a time; null = as in training",
@@ -57,8 +59,8 @@ class Outputs:
     """Files that one input leaves, relative to the output folder.
 
     Attributes:
-        masks: One, or one per region, in their order.
-        others: "probabilities", "entropy", "std" and "overlay", as far as they are wanted.
+        masks: Path of the mask, or one per region, in their order.
+        others: Path of "probabilities", "entropy", "std" and "overlay", as far as they are wanted.
     """
 
     masks: tuple[Path, ...]
@@ -71,32 +73,34 @@ class Outputs:
 
 
 def predict(words: list[str]) -> None:
-    """Predict files one after the other; go on after one that cannot be predicted.
+    """Predict files one after the other; continue after one that cannot be predicted.
 
     Raises:
         FileNotFoundError: There is no such run or input.
-        ValueError: A word is wrong, the runs do not go together, or outputs would take the place of inputs.
+        ValueError: An argument is wrong, the runs do not go together, or outputs would take the place of inputs.
         SystemExit: With status 1, some inputs could not be predicted.
     """
-    given = parse(words, DEFAULTS, COMMENTS, "predict")
-    settings = Settings(**{key: given[key] for key in SETTINGS})
-    segmenter = Segmenter(open_models(given["run"]), settings)
+    arguments = parse(words, DEFAULTS, COMMENTS, "predict")
+    settings = Settings(**{key: arguments[key] for key in SETTINGS})
+    segmenter = Segmenter(open_models(arguments["run"]), settings)
     if segmenter.steps_differ and settings.postprocess:
         print("the runs keep different post-processing steps: none is applied")
-    folder = Path(given["output"])
-    inputs = find_inputs(given["input"], segmenter.channels)
-    jobs = {found: outputs_of(found, segmenter, given["overlays"]) for found in inputs}
+    # Every name is known, and checked, before anything is predicted.
+    folder = Path(arguments["output"])
+    inputs = find_inputs(arguments["input"], segmenter.channels)
+    jobs = {item: outputs_of(item, segmenter, arguments["overlays"]) for item in inputs}
     _require_free(jobs, folder)
-    waiting = [found for found in inputs if given["overwrite"] or not _done(jobs[found], folder)]
+    done = [item for item in inputs if all((folder / path).exists() for path in jobs[item].paths)]
+    waiting = inputs if arguments["overwrite"] else [item for item in inputs if item not in done]
     failures = {}
     with hidden_folder(folder, "part") as part, _bar() as bar:
         task = bar.add_task("", total=len(waiting))
-        for found in waiting:
-            bar.update(task, description=found.name)
+        for item in waiting:
+            bar.update(task, description=item.name)
             try:
-                _predict_one(found, jobs[found], segmenter, folder, part, given["spacing"], _Tiles(bar))
+                _predict_one(item, jobs[item], segmenter, folder, part, arguments["spacing"], _Tiles(bar))
             except Exception as error:  # a bad file must not cost the others
-                failures[found] = error
+                failures[item] = error
             remove_folder(part)
             bar.advance(task)
     _report(len(waiting) - len(failures), len(inputs) - len(waiting), failures, folder)
@@ -104,20 +108,21 @@ def predict(words: list[str]) -> None:
         sys.exit(1)
 
 
-def outputs_of(found: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
+def outputs_of(item: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
     """Name the files that an input leaves."""
-    description, source = segmenter.description, found.files[0]
-    stem, regions = Path(found.name), description.regions
-    suffix = suffix_for(source, np.dtype(np.uint8) if regions else label_dtype(whole_values(description)))
-    map_suffix = suffix_for(source, np.dtype(np.float32))
-    masks = [stem.with_name(f"{stem.name}{ending}{suffix}") for ending in (_endings(regions) if regions else [""])]
+    regions = segmenter.description.regions
+    mask_type = np.dtype(np.uint8) if regions else label_dtype(whole_values(segmenter.description))
+    mask_suffix = suffix_for(item.files[0], mask_type)
+    map_suffix = suffix_for(item.files[0], np.dtype(np.float32))
+    stem = Path(item.name)
+    masks = [stem.with_name(f"{stem.name}{ending}{mask_suffix}") for ending in (_endings(regions) if regions else [""])]
     wanted = {
         "probabilities": segmenter.settings.probabilities and ".npy",
         "entropy": segmenter.settings.uncertainty and map_suffix,
         "std": segmenter.members.spread and map_suffix,
         "overlay": overlay and ".png",
     }
-    others = {name: stem.with_name(f"{stem.name}_{name}{end}") for name, end in wanted.items() if end}
+    others = {name: stem.with_name(f"{stem.name}_{name}{suffix}") for name, suffix in wanted.items() if suffix}
     return Outputs(tuple(masks), others)
 
 
@@ -134,30 +139,26 @@ def _require_free(jobs: Mapping[Input, Outputs], folder: Path) -> None:
     Raises:
         ValueError: Names the files.
     """
-    sources = {path.resolve(): path for found in jobs for path in found.files}
+    sources = {path.resolve(): path for item in jobs for path in item.files}
     root = folder.resolve()
     taken: dict[Path, Input] = {}
-    for found, outputs in jobs.items():
+    for item, outputs in jobs.items():
         for path in outputs.paths:
             target = (folder / path).resolve()
             if target in sources:
                 raise ValueError(f"output={folder} would overwrite the input {sources[target]}: give another folder")
             if not target.is_relative_to(root):
-                raise ValueError(f"{found.files[0]} would be written to {target}, outside output={folder}")
-            other = taken.setdefault(target, found)
-            if other is not found:
+                raise ValueError(f"{item.files[0]} would be written to {target}, outside output={folder}")
+            other = taken.setdefault(target, item)
+            if other is not item:
                 raise ValueError(
-                    f"{other.files[0]} and {found.files[0]} would both become {path}: rename one of them, or predict "
+                    f"{other.files[0]} and {item.files[0]} would both become {path}: rename one of them, or predict "
                     "them into different folders"
                 )
 
 
-def _done(outputs: Outputs, folder: Path) -> bool:
-    return all((folder / path).exists() for path in outputs.paths)
-
-
 def _predict_one(
-    found: Input,
+    item: Input,
     outputs: Outputs,
     segmenter: Segmenter,
     folder: Path,
@@ -165,8 +166,8 @@ def _predict_one(
     spacing: Sequence[float] | None,
     tiles: "_Tiles",
 ) -> None:
-    """Predict an input into a hidden folder, part, and put the files in their places once all are whole."""
-    case = read_input(found, segmenter.channels, spacing)
+    """Predict an input into a hidden folder, ``part``, and move the files to their places once all are whole."""
+    case = read_input(item, segmenter.channels, spacing)
     folder.mkdir(parents=True, exist_ok=True)
     _require_space(case, outputs, segmenter, folder)
     part.mkdir(exist_ok=True)
@@ -180,7 +181,10 @@ def _predict_one(
 
 
 def _write(maps: Maps, case: Case, outputs: Outputs, description: ModelDescription, folder: Path) -> None:
-    for mask, path in zip(_masks(maps, case, description), outputs.masks, strict=True):
+    """Write masks and maps; inside a region is 1 in volumes, and 255, which can be seen, in images and stacks."""
+    inside = np.uint8(255 if case.affine is None else 1)
+    masks = (region * inside for region in maps.labels) if description.regions else [maps.labels]
+    for mask, path in zip(masks, outputs.masks, strict=True):
         write_map(mask, case, folder / path)
     for name, path in outputs.others.items():
         if name == "overlay":
@@ -192,27 +196,19 @@ def _write(maps: Maps, case: Case, outputs: Outputs, description: ModelDescripti
             write_map(getattr(maps, name), case, folder / path)
 
 
-def _masks(maps: Maps, case: Case, description: ModelDescription) -> Iterator[np.ndarray]:
-    """Yield what goes into each mask file; inside a region 1 in volumes, 255 in images and stacks."""
-    if not description.regions:
-        yield maps.labels
-        return
-    inside = np.uint8(255 if case.affine is None else 1)
-    for region in maps.labels:
-        yield region * inside
-
-
 def _require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: Path) -> None:
     """Refuse an input whose outputs, uncompressed, and mapped arrays may not fit on the disk.
 
     Raises:
         ValueError: Names bytes needed and free.
     """
-    pixels, parts = math.prod(case.image.shape[1:]), segmenter.parts
-    label = label_dtype(whole_values(segmenter.description)).itemsize
-    masks = 2 * pixels * max(label, len(outputs.masks))
-    maps = pixels * sum({"probabilities": 4 * parts, "entropy": 8, "std": 8}.get(name, 0) for name in outputs.others)
-    needed, free = masks + maps + segmenter.scratch(case), shutil.disk_usage(folder).free
+    # Each file may lie there twice: as the mapped array that is filled, and as the file that is written from it.
+    bytes_per_pixel = {"probabilities": 4 * segmenter.parts, "entropy": 8, "std": 8}
+    label_bytes = label_dtype(whole_values(segmenter.description)).itemsize
+    masks = 2 * max(label_bytes, len(outputs.masks))
+    maps = sum(bytes_per_pixel.get(name, 0) for name in outputs.others)
+    needed = math.prod(case.image.shape[1:]) * (masks + maps) + segmenter.scratch(case)
+    free = shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
             f"{case.files[0]} may take {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free: make "
@@ -221,10 +217,10 @@ def _require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: P
 
 
 class _Tiles:
-    """Shows the tiles of the image or page at hand, where it has more than one.
+    """Progress of the tiles of an image or page, where it has more than one.
 
     Args:
-        bar: To show them in.
+        bar: Progress bar that shows it.
     """
 
     def __init__(self, bar: Progress) -> None:
@@ -241,12 +237,14 @@ def _bar() -> Progress:
 
 
 def _report(done: int, skipped: int, failures: Mapping[Input, Exception], folder: Path) -> None:
-    """Say how many were predicted, and why others were not."""
+    """Print how many were predicted, and why others were not."""
     counts = {"predicted": done, "already there (overwrite=true predicts them again)": skipped, "failed": len(failures)}
     print(", ".join(f"{count} {what}" for what, count in counts.items() if count or what == "predicted"), end="")
     print(f"; masks in {short_path(folder)}")
-    for found, error in failures.items():
-        kind = "" if isinstance(error, ValueError | OSError) else f"{type(error).__name__}: "
-        said = " ".join(str(error).split())
-        where = "" if str(found.files[0]) in said else f"{found.files[0]}: "
-        print(f"failed: {where}{kind}{said}", file=sys.stderr)
+    for item, error in failures.items():
+        reason = " ".join(str(error).split())
+        if not isinstance(error, ValueError | OSError):  # none that was foreseen
+            reason = f"{type(error).__name__}: {reason}"
+        if str(item.files[0]) not in reason:
+            reason = f"{item.files[0]}: {reason}"
+        print(f"failed: {reason}", file=sys.stderr)
