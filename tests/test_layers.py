@@ -85,6 +85,7 @@ def test_a_trained_network_is_used_without_lightning_and_hydra(module):
     loaded = set(done.stdout.split())
     assert {"torch", module} <= loaded
     assert not loaded & {"pytorch_lightning", "hydra", "omegaconf", "torchmetrics", "albumentations"}
+    assert not loaded & {"scipy", "skimage", "sklearn", "nibabel", "rich"}  # loaded where they are used
 
 
 def test_no_room_has_a_name_that_says_nothing():

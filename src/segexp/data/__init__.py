@@ -3,15 +3,15 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from segexp.data.augmentation.augment import Augment
 from segexp.data.case import Case, Entry
 from segexp.data.declared import Geometry, Labels, Sampling
-from segexp.data.weight_maps import BorderWeightMap
 
 if TYPE_CHECKING:
     from segexp.data.augmentation.appearance import Anisotropy, Motion, Noise, TorchIO
+    from segexp.data.augmentation.augment import Augment
     from segexp.data.augmentation.geometry import GridElastic, QuarterTurns
     from segexp.data.datamodule import DataModule
+    from segexp.data.weight_maps import BorderWeightMap
 
 __all__ = [
     "Anisotropy",
@@ -29,7 +29,9 @@ __all__ = [
     "Sampling",
     "TorchIO",
 ]
-_LAZY = {  # imported when they are named: Lightning and albumentations take seconds
+_LAZY = {  # imported when they are named: Lightning, albumentations and scipy take time
+    "Augment": "segexp.data.augmentation.augment",
+    "BorderWeightMap": "segexp.data.weight_maps",
     "DataModule": "segexp.data.datamodule",
     **dict.fromkeys(("Anisotropy", "Motion", "Noise", "TorchIO"), "segexp.data.augmentation.appearance"),
     **dict.fromkeys(("GridElastic", "QuarterTurns"), "segexp.data.augmentation.geometry"),

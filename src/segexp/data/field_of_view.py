@@ -1,7 +1,6 @@
 """Which part of an image shows anything at all, found in the image itself."""
 
 import numpy as np
-from scipy import ndimage
 
 DARK = 10  # gray levels; the surround of photographs stays below, up to ringing of JPEG
 
@@ -16,6 +15,8 @@ def fundus(image: np.ndarray) -> np.ndarray:
         (H, W) bool: the largest connected region (by edges) of pixels whose brightest channel exceeds 10, holes filled;
         of an image that is dark all over, everything.
     """
+    from scipy import ndimage
+
     regions, count = ndimage.label(image.max(axis=0) > DARK)
     if not count:
         return np.ones(image.shape[1:], dtype=bool)
