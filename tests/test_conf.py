@@ -66,7 +66,7 @@ def test_every_option_composes_and_lists_every_knob_of_our_classes(group, option
         keys = {str(k) for k in node if str(k)[0] != "_"}
         parameters = set(signature(node))
         assert keys <= parameters | {"enabled"}, f"{key}: {keys - parameters} are no parameters of {node['_target_']}"
-        partly = {"optimizer", "total_steps", "predictor", "image", "target", "probs", "record", "figures", "classes"}
+        partly = {"optimizer", "total_steps", "predictor", "image", "target", "probs", "record", "metrics", "classes"}
         missing = parameters - keys - HANDED_IN - partly - {"p"}
         assert not missing, f"{key} ({node['_target_']}) does not show {missing}"
 

@@ -142,7 +142,7 @@ def test_parallel_coordinates_draw_a_line_per_run_over_the_real_figures(browser,
 
 def test_custom_scalars_put_training_and_validation_in_one_chart(browser, address):
     words = opened(browser, address, "custom_scalars", f"Matches ({2 * len(RUNS)})")
-    assert {"loss", "validation figures", "validation figures of each class", "course of training"} <= set(words)
+    assert {"loss", "validation metrics", "validation metrics of each class", "learning rate and speed"} <= set(words)
     assert {"loss, training and validation", "dice", "iou", "membrane", "learning rate"} <= set(words)
     assert words.count(f"Matches ({len(RUNS)})") >= 6  # one curve per run: four figures, rate, speed
 

@@ -65,13 +65,14 @@ def test_the_compound_of_the_configuration_offers_every_part_as_its_own_file_has
         assert part == OmegaConf.to_container(compose([f"loss={name}"]).loss)
 
 
-def test_each_gives_the_unweighted_terms_and_forward_their_sum() -> None:
+def test_with_terms_gives_the_unweighted_terms_and_forward_their_sum() -> None:
     logits, target, weight = draw("classes", 6, 5)
     loss = Compound({"dice": 2, "ce": 3}, {"dice": Dice(), "ce": CrossEntropy()})
-    each = loss.each(logits, target, weight)
+    total, each = loss.with_terms(logits, target, weight)
     torch.testing.assert_close(each["dice"], Dice()(logits, target, weight))
     torch.testing.assert_close(each["ce"], CrossEntropy()(logits, target, weight))
     torch.testing.assert_close(loss(logits, target, weight), 2 * each["dice"] + 3 * each["ce"])
+    assert torch.equal(total, loss(logits, target, weight))
 
 
 def test_a_term_of_weight_zero_is_not_computed() -> None:
@@ -83,7 +84,7 @@ def test_a_term_of_weight_zero_is_not_computed() -> None:
 
     logits, target, weight = draw("classes", 6, 5)
     loss = Compound({"ce": 1, "other": 0.0}, {"ce": CrossEntropy(), "other": Refuses(), "third": Refuses()})
-    assert list(loss.each(logits, target, weight)) == ["ce"]
+    assert list(loss.with_terms(logits, target, weight)[1]) == ["ce"]
     with pytest.raises(AssertionError):
         Compound({"ce": 1, "other": 0.1}, {"ce": CrossEntropy(), "other": Refuses()})(logits, target, weight)
 

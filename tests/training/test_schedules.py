@@ -55,6 +55,6 @@ def test_plateau_halves_after_patience():
 
 
 @pytest.mark.parametrize("make", [constant, cosine, poly])
-def test_warmup_must_be_a_share(make):
-    with pytest.raises(ValueError, match="share of all steps"):
+def test_warmup_must_be_a_fraction(make):
+    with pytest.raises(ValueError, match="fraction of all steps"):
         make(optimizer(), 10, warmup=1)

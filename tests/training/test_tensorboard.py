@@ -1,7 +1,7 @@
 import math
 import re
 
-from segexp.training.tensorboard import final_figures, hyperparameters, layout, texts
+from segexp.training.tensorboard import final_metrics, hyperparameters, layout, texts
 
 CONFIG = {
     "model": {"_target_": "x", "depth": 4},
@@ -44,7 +44,7 @@ def content(**figures):
 
 
 def test_means_come_before_single_classes_and_undefined_ones_are_left_out():
-    found = final_figures(content(dice=0.5, dice_a=0.4, dice_b=0.6, dice_pooled_a=0.3, iou=math.nan), ["a", "b"])
+    found = final_metrics(content(dice=0.5, dice_a=0.4, dice_b=0.6, dice_pooled_a=0.3, iou=math.nan), ["a", "b"])
     assert found == {
         "final/headline": 0.5,
         "final/test_dice": 0.5,
@@ -56,7 +56,7 @@ def test_means_come_before_single_classes_and_undefined_ones_are_left_out():
 
 
 def test_the_only_class_is_said_once():
-    found = final_figures(content(dice=0.5, dice_a=0.5, dice_pooled_a=0.3), ["a"])
+    found = final_metrics(content(dice=0.5, dice_a=0.5, dice_pooled_a=0.3), ["a"])
     assert set(found) == {"final/headline", "final/test_dice", "final_class/test_dice_pooled_a", "final_cost/minutes"}
 
 

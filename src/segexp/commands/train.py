@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -23,16 +23,16 @@ from segexp.evaluation.report import figures_of, print_figures, print_folder
 from segexp.pictures.reliability import draw_reliability
 from segexp.runs.configuration import Config
 from segexp.runs.files import write_json, write_table
-from segexp.runs.folder import RunFolder
+from segexp.runs.folder import RunFolder, epoch_seconds
 from segexp.runs.record import Record
 from segexp.runs.recorder import RunRecorder
-from segexp.runs.results import headline, rows_of_cases
+from segexp.runs.results import Results, Training, headline, rows_of_cases
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
 from segexp.training.resources import ResourceMeter
 from segexp.training.task import Task
-from segexp.training.tensorboard import final_figures, hyperparameters
+from segexp.training.tensorboard import final_metrics, hyperparameters
 from segexp.training.warnings import quiet
 
 
@@ -94,12 +94,12 @@ def _results(
     data: DataModule,
     sides: dict[str, dict[str, Any]],
     epoch: int,
-    cost: dict[str, Any],
+    cost: Training,
 ) -> dict[str, Any]:
     """Gather figures, how they came about, and what they cost."""
     epochs = folder.curves()
     rates = [float(row["train/patches_per_second"]) for row in epochs]
-    seconds = sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in epochs)
+    seconds = sum(epoch_seconds(epochs))
     return {
         "headline": headline({side: result["figures"] for side, result in sides.items()}, config["monitor"]),
         **figures_of(sides, task, data),
@@ -128,7 +128,7 @@ def _leave(
     )
     _draw_reliability(config, folder, trainer, content["curves"])
     params = hyperparameters(config, chosen_options(), folder.overrides())
-    figures = final_figures(content, data.labels.regions or data.labels.class_names[1:])
+    figures = final_metrics(cast(Results, content), data.labels.regions or data.labels.class_names[1:])
     for logger in trainer.loggers:
         log_end(logger, params, figures, trainer.global_step)
 

@@ -40,17 +40,16 @@ class Compound(nn.Module):
         self.parts = nn.ModuleDict({name: parts[name] for name in self.terms})
         self.takes = _common({name: _takes(name, parts[name]) for name in self.terms})
 
-    def each(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> dict[str, Tensor]:
-        """Return the active parts' losses by name, unweighted; arguments and errors as theirs."""
-        return {name: part(logits, target, weight) for name, part in self.parts.items()}
-
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the weighted sum; every part gets ``weight``. Arguments and errors as those of the parts."""
-        return self.total(self.each(logits, target, weight))
+        return self.with_terms(logits, target, weight)[0]
 
-    def total(self, losses: Mapping[str, Tensor]) -> Tensor:
-        """Return the weighted sum of what ``each`` gave."""
-        return torch.stack([self.terms[name] * loss for name, loss in losses.items()]).sum()
+    def with_terms(
+        self, logits: Tensor, target: Tensor, weight: Tensor | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Return the weighted sum, and the active parts' losses by name, unweighted."""
+        losses = {name: part(logits, target, weight) for name, part in self.parts.items()}
+        return torch.stack([self.terms[name] * loss for name, loss in losses.items()]).sum(), losses
 
 
 def _takes(name: str, part: nn.Module) -> tuple[str, ...]:

@@ -178,3 +178,8 @@ class RunFolder:
 
     def _read(self, path: Path) -> Any:
         return read_json(path, self.path if self.foreign else None)
+
+
+def epoch_seconds(curves: Rows) -> list[float]:
+    """Seconds of training and validation of each epoch."""
+    return [float(row["seconds"]) + float(row["validation_seconds"]) for row in curves]

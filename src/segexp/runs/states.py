@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from segexp.runs.files import Json
-from segexp.runs.folder import RunFolder
+from segexp.runs.folder import RunFolder, epoch_seconds
 from segexp.runs.runs import Run
 
 RUNNING, STALE = "running", "stale"
@@ -83,7 +83,7 @@ def measured(run: Run) -> RunState:
         run.record.get("end") or run.record.get("start") or "1970-01-01T00:00:00+00:00"
     ).timestamp()
     size = sum(stat.st_size for stat in _files(run.folder))
-    seconds = [float(row["seconds"]) + float(row["validation_seconds"]) for row in run.curves]
+    seconds = epoch_seconds(run.curves)
     return RunState(run, time.time() - since, size, sum(seconds) / 60 if seconds else None)
 
 

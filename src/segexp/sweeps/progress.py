@@ -4,7 +4,7 @@ import math
 from dataclasses import dataclass, field
 
 from segexp.runs.configuration import Config
-from segexp.runs.folder import RunFolder
+from segexp.runs.folder import RunFolder, epoch_seconds
 
 
 @dataclass
@@ -60,7 +60,7 @@ class Progress:
     @property
     def seconds_spent(self) -> float:
         """Time of training and validation so far."""
-        return sum(float(row["seconds"]) + float(row["validation_seconds"]) for row in self.rows)
+        return sum(epoch_seconds(self.rows))
 
     @property
     def seconds_left(self) -> float:

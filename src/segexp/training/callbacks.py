@@ -1,4 +1,4 @@
-"""What is done beside the learning: the epoch table, the learning rate, averaged weights."""
+"""Callbacks beside the optimization: the epoch table, the learning rate, averaged weights."""
 
 import time
 from pathlib import Path
@@ -11,10 +11,10 @@ from segexp.runs.files import read_table, write_table
 
 
 class EpochTable(Callback):
-    """Writes metrics.csv, one row per epoch; a resumed run goes on in the same file.
+    """Writes metrics.csv, one row per epoch; a resumed run continues the same file.
 
     Args:
-        path: The file.
+        path: Path to the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -26,7 +26,7 @@ class EpochTable(Callback):
         self._started = self._trained = time.perf_counter()
 
     def on_train_batch_end(self, *args: Any) -> None:  # noqa: ARG002
-        """Move the clock on: what comes after the last batch is validation."""
+        """Note the time: what comes after the last batch is validation."""
         self._trained = time.perf_counter()
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
@@ -66,13 +66,13 @@ class WeightAverage(EMAWeightAveraging):
     """Exponential moving average of the weights: validated, kept in checkpoints, and final.
 
     Args:
-        decay: Share of the old average that each optimizer step keeps.
+        decay: Fraction of the old average that each optimizer step keeps.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
         super().__init__(decay=decay)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Hand the average over and let go of it, so that later scoring uses the weights it is given."""
+        """Copy the average into the network and release it, so that later scoring uses the weights it is given."""
         super().on_train_end(trainer, pl_module)
         self._average_model = None

@@ -1,11 +1,11 @@
-"""What a network is before it is trained: parameters, multiply-adds, memory of a step, receptive field."""
+"""Footprint of a network before it is trained: parameters, multiply-adds, memory of a step, receptive field."""
 
 import copy
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
@@ -21,16 +21,16 @@ from segexp.training.task import Batch, Task
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a network takes.
+    """Size, cost and reach of a network.
 
     Attributes:
-        parameters: Trained numbers.
-        multiply_adds: Of convolutions and matrix products, for one patch, forwards.
-        step_memory_mib: Peak of all tensors during one training step, in MiB: weights, gradients, optimizer, maps;
-            without a GPU less the scratch memory that single operations take for themselves.
+        parameters: Number of trainable parameters.
+        multiply_adds: Number of multiply-adds of convolutions and matrix products, for one patch, forward only.
+        step_memory_mib: Peak of all tensors during one training step, in MiB: weights, gradients, optimizer, feature
+            maps; without a GPU, less the scratch memory of single operations.
         receptive_field: Pixels along an axis that a pixel of the logits depends on; None = the network does not tell.
-        patch: Pixels per axis.
-        batch: Patches of the step on this process.
+        patch: Pixels per axis of the patch.
+        batch: Number of patches of the step on this process.
     """
 
     parameters: int
@@ -41,7 +41,7 @@ class Footprint:
     batch: int
 
     def warning(self) -> str | None:
-        """Say so where the network could see farther than a patch reaches."""
+        """Warning where the network could see farther than a patch reaches; else None."""
         least = min(self.patch)
         if self.receptive_field is None or self.receptive_field <= least:
             return None
@@ -56,9 +56,9 @@ def measure_footprint(task: Task, trainer: pl.Trainer, batch: Batch) -> Footprin
     """Train a copy of the network for one step on random patches, and measure.
 
     Args:
-        task: Stays as it is.
-        trainer: Tells device and precision.
-        batch: Of noise, see ``measure.random_patches``; what it is does not matter.
+        task: Task with network, loss and optimizer; stays as it is.
+        trainer: Trainer with device and precision.
+        batch: Batch of noise, see ``measure.random_patches``; its values do not matter.
 
     Returns:
         The footprint of this process.
@@ -77,11 +77,11 @@ def measure_footprint(task: Task, trainer: pl.Trainer, batch: Batch) -> Footprin
 
 
 def _step_memory(task: Task, trainer: pl.Trainer, batch: Batch) -> int:
-    """Peak bytes of one training step of a copy; random numbers go on as if it had not been."""
+    """Peak bytes of one training step of a copy; the state of the random numbers stays as it is."""
     device = trainer.strategy.root_device
     with torch.random.fork_rng([device] if device.type == "cuda" else []), _peak(device) as peak:
         twin = copy.deepcopy(task.network).to(device).train()
-        own = {name: value.to(device, copy=True) for name, value in batch.items()}
+        own: Any = {name: value.to(device, copy=True) for name, value in cast(dict[str, Tensor], batch).items()}
         optimizer = task.make_optimizer(twin.parameters())
         with trainer.precision_plugin.forward_context():
             loss, _ = task.batch_loss(twin, own)
@@ -109,8 +109,8 @@ class LiveTensors(TorchDispatchMode):
     """Counts the bytes of the tensors that operations inside the block make and that are still alive.
 
     Attributes:
-        bytes: Alive now.
-        peak: The most there were at once.
+        bytes: Bytes that are alive now.
+        peak: Largest number of bytes alive at once.
     """
 
     def __init__(self) -> None:
@@ -119,21 +119,21 @@ class LiveTensors(TorchDispatchMode):
         self._known: dict[int, weakref.finalize] = {}
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        """Do the operation and note the tensors that are new."""
-        given = {storage._cdata for storage in _storages((args, kwargs))}
+        """Run the operation and count the tensors that are new."""
+        inputs = {storage._cdata for storage in _storages((args, kwargs))}
         out = func(*args, **(kwargs or {}))
         for storage in _storages(out):
-            self._note(storage, given)
+            self._count(storage, inputs)
         return out
 
-    def _note(self, storage: torch.UntypedStorage, given: set[int]) -> None:
+    def _count(self, storage: torch.UntypedStorage, inputs: set[int]) -> None:
         key, size = storage._cdata, storage.nbytes()
-        if key not in self._known and key not in given:  # what was given and is not known was there before
-            self._known[key] = weakref.finalize(storage, self._gone, key, size)
+        if key not in self._known and key not in inputs:  # an input that is not known was there before
+            self._known[key] = weakref.finalize(storage, self._forget, key, size)
             self.bytes += size
             self.peak = max(self.peak, self.bytes)
 
-    def _gone(self, key: int, size: int) -> None:
+    def _forget(self, key: int, size: int) -> None:
         del self._known[key]
         self.bytes -= size
 
@@ -142,18 +142,18 @@ def _storages(values: Any) -> list[torch.UntypedStorage]:
     return [tensor.untyped_storage() for tensor in tree_leaves(values) if isinstance(tensor, Tensor)]
 
 
-def print_footprint(found: Footprint, network: str) -> None:
+def print_footprint(footprint: Footprint, network: str) -> None:
     """Print the table, and the warning if there is one."""
     table = Table("network", network)
-    patch = f"a patch of {_times(found.patch)} px"
-    table.add_row("parameters", f"{found.parameters:,}")
-    table.add_row("multiply-adds", f"{_short(found.multiply_adds)} for {patch}")
-    table.add_row("memory of a step", f"{found.step_memory_mib:,.4g} MiB for {found.batch} patches")
-    if found.receptive_field is not None:
-        table.add_row("receptive field", f"{found.receptive_field} px; {patch}")
+    patch = f"a patch of {_times(footprint.patch)} px"
+    table.add_row("parameters", f"{footprint.parameters:,}")
+    table.add_row("multiply-adds", f"{_short(footprint.multiply_adds)} for {patch}")
+    table.add_row("memory of a step", f"{footprint.step_memory_mib:,.4g} MiB for {footprint.batch} patches")
+    if footprint.receptive_field is not None:
+        table.add_row("receptive field", f"{footprint.receptive_field} px; {patch}")
     console = Console()
     console.print(table)
-    if warning := found.warning():
+    if warning := footprint.warning():
         console.print(f"note: {warning}", highlight=False)
 
 

@@ -1,4 +1,4 @@
-"""Where curves and pictures go: TensorBoard, fit for sweeps and resumed runs, or any other of Lightning's loggers."""
+"""Loggers of curves and pictures: TensorBoard, fit for sweeps and resumed runs, or any other of Lightning's."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,30 +8,32 @@ import numpy as np
 from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
+from segexp.training.tensorboard import Layout, Scalar
+
 START = "events.out.tfevents.0000000000.start"  # before the curves by name, as TensorBoard reads files in this order
-END = "end"  # last part of the name of the file with the final figures
+END = "end"  # last part of the name of the file with the final metrics
 
 
 class TensorBoard(TensorBoardLogger):
     """TensorBoard's event files in the run folder itself.
 
-    What is said once per run (configuration, layout, final figures) has files of its own, which a resumed run writes
-    anew: nothing is shown twice. Hyper-parameters come without a table of contents ("experiment summary"), because
-    TensorBoard would take that of the first run for all runs: so it gathers the columns from all runs of a sweep, and
-    shows first those in which the runs differ.
+    What is written once per run (configuration, layout, final metrics) has separate files, which a resumed run writes
+    anew: nothing is shown twice. Hyper-parameters come without an "experiment summary", because TensorBoard would take
+    that of the first run for all runs: without it, it gathers the columns from all runs of a sweep, and shows first
+    those in which the runs differ.
 
     Args:
         folder: Run folder.
-        purge_step: Of a resumed run: TensorBoard drops what an earlier process wrote from this step on.
+        purge_step: Step from which on TensorBoard drops what an earlier process wrote, in a resumed run; None = none.
     """
 
     def __init__(self, folder: str, purge_step: int | None = None) -> None:
         super().__init__(folder, name="", version="", default_hp_metric=False, purge_step=purge_step)
-        self._ending: Any = None
+        self._end: Any = None
 
     @rank_zero_only
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
-        """Add points; the number of the epoch, which Lightning adds, is no figure."""
+        """Add points; the number of the epoch, which Lightning adds, is no metric."""
         super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
 
     @rank_zero_only
@@ -41,8 +43,8 @@ class TensorBoard(TensorBoardLogger):
             self.experiment.add_image(key, image, step, dataformats="HWC")
 
     @rank_zero_only
-    def log_start(self, texts: Mapping[str, str], layout: dict[str, Any]) -> None:
-        """Write texts (Markdown) and the layout of the Custom Scalars tab; final figures of an earlier end go."""
+    def log_start(self, texts: Mapping[str, str], layout: Layout) -> None:
+        """Write texts (Markdown) and the layout of the Custom Scalars tab; remove final metrics of an earlier end."""
         self._remove_end()
         writer = self._writer("part")
         for name, text in texts.items():
@@ -51,32 +53,37 @@ class TensorBoard(TensorBoardLogger):
         writer.close()
         next(Path(self.log_dir).glob("*.tfevents.*.part")).replace(Path(self.log_dir) / START)
 
-    @property
-    def ending(self) -> Any:
-        """SummaryWriter of what is written after training; `log_end` closes it."""
-        if self._ending is None:
-            self._remove_end()
-            self._ending = self._writer(END)
-        return self._ending
+    @rank_zero_only
+    def log_pr_curve(self, name: str, curve: tuple[np.ndarray, ...], step: int) -> None:
+        """Write a precision-recall curve, as `precision_recall` gives it, among the final metrics."""
+        self._end_writer().add_pr_curve_raw(name, *curve, step, num_thresholds=len(curve[0]))
 
     @rank_zero_only
-    def log_end(self, params: Mapping[str, Any], figures: Mapping[str, float], step: int) -> None:
-        """Write hyper-parameters and final figures, and close."""
+    def log_end(self, params: Mapping[str, Scalar], metrics: Mapping[str, float], step: int) -> None:
+        """Write hyper-parameters and final metrics, and close."""
         from torch.utils.tensorboard.summary import hparams
 
-        for name, value in figures.items():
-            self.ending.add_scalar(name, value, step)
-        words = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
-        _, *session = hparams(words, {})
+        writer = self._end_writer()
+        for name, value in metrics.items():
+            writer.add_scalar(name, value, step)
+        written = {name: str(value).lower() if isinstance(value, bool) else value for name, value in params.items()}
+        _, *session = hparams(written, {})  # the first would be the experiment summary
         for summary in session:
-            self.ending._get_file_writer().add_summary(summary, step)
-        self.ending.close()
-        self._ending = None
+            writer._get_file_writer().add_summary(summary, step)
+        writer.close()
+        self._end = None
 
     @rank_zero_only
     def save(self) -> None:
-        """Write to the disk what waits; config.yaml of the run takes the place of Lightning's hparams.yaml."""
+        """Write buffered points to disk; config.yaml of the run takes the place of Lightning's hparams.yaml."""
         self.experiment.flush()
+
+    def _end_writer(self) -> Any:
+        """SummaryWriter of what is written after training; `log_end` closes it."""
+        if self._end is None:
+            self._remove_end()
+            self._end = self._writer(END)
+        return self._end
 
     def _writer(self, suffix: str) -> Any:
         from torch.utils.tensorboard import SummaryWriter
@@ -89,13 +96,13 @@ class TensorBoard(TensorBoardLogger):
 
 
 def mlflow(folder: str, experiment_name: str, run_dir: str, tracking_uri: str | None = None) -> Any:
-    """Build Lightning's logger of MLflow; its database is laid out by one process at a time, so that a sweep can start.
+    """Build Lightning's logger of MLflow; one process at a time creates its database, so that a sweep can start.
 
     Args:
-        folder: Where the database and the pictures go.
-        experiment_name: Of MLflow.
+        folder: Folder of the database and the pictures.
+        experiment_name: Name of the experiment in MLflow.
         run_dir: Run folder, noted as a tag.
-        tracking_uri: Such as http://host:port of a server; None = mlflow.db in the folder.
+        tracking_uri: Address of a server, such as http://host:port; None = mlflow.db in the folder.
     """
     from filelock import FileLock
     from pytorch_lightning.loggers import MLFlowLogger
@@ -122,14 +129,14 @@ def show(logger: Any, name: str, picture: np.ndarray, step: int) -> None:
         client.log_image(logger.run_id, picture, key=name.replace("/", "."), step=step)
 
 
-def log_end(logger: Any, params: dict[str, Any], figures: dict[str, float], step: int) -> None:
-    """Give a logger the hyper-parameters and final figures of a run, and close it."""
-    if isinstance(logger, TensorBoard):
-        logger.log_end(params, figures, step)
+def log_end(logger: Any, params: Mapping[str, Scalar], metrics: Mapping[str, float], step: int) -> None:
+    """Give a logger the hyper-parameters and final metrics of a run, and close it."""
+    if hasattr(logger, "log_end"):
+        logger.log_end(params, metrics, step)
     else:
         logger.log_hyperparams(params)
-        logger.log_metrics(figures, step)
+        logger.log_metrics(metrics, step)
     logger.finalize("success")
     finish = getattr(logger.experiment, "finish", None)
-    if finish is not None:  # W&B: the next run of this process is one of its own
+    if finish is not None:  # W&B: the next run of this process is a new one
         finish()

@@ -1,4 +1,4 @@
-"""What a training step costs, measured on random patches: seconds, memory, size of a checkpoint."""
+"""Cost of a training step, measured on random patches: seconds, memory, size of a checkpoint."""
 
 import statistics
 import tempfile
@@ -27,11 +27,11 @@ class StepCost:
     """Cost of a training step.
 
     Attributes:
-        seconds: Of one batch: forward, loss, backward, and its share of the optimizer's step.
-        batches: That were timed.
-        checkpoint_bytes: Of one checkpoint file.
+        seconds: Seconds per batch: forward, loss, backward, and its part of the optimizer's step.
+        batches: Number of batches that were timed.
+        checkpoint_bytes: Size of a checkpoint file.
         gpu_bytes: Peak of the memory that PyTorch took on the GPU; None without one.
-        spent: Seconds that the measuring took.
+        spent: Seconds that the measurement took.
     """
 
     seconds: float
@@ -42,11 +42,11 @@ class StepCost:
 
 
 class StepClock(Callback):
-    """Times batches after a warm-up, ends the training when it has timed enough, and weighs its checkpoint.
+    """Times batches after a warm-up, ends the training when it has timed enough, and measures its checkpoint.
 
     Args:
-        seconds: How long to measure; the batch on hand then is still waited for.
-        every: Batches per optimizer step.
+        seconds: Seconds to measure for; the batch at work then is still waited for.
+        every: Number of batches per optimizer step.
     """
 
     def __init__(self, seconds: float, every: int = 1) -> None:
@@ -60,11 +60,11 @@ class StepClock(Callback):
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
-        steps = self.marks
-        trainer.should_stop = len(steps) > LEAST and steps[-1] - steps[0] >= self.seconds
+        marks = self.marks
+        trainer.should_stop = len(marks) > LEAST and marks[-1] - marks[0] >= self.seconds
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Save a checkpoint where a run saves its own, and note the size."""
+        """Save a checkpoint at the time at which a run saves its own, and note the size."""
         del pl_module
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "measured.ckpt"
@@ -87,11 +87,11 @@ def random_patches(data: DataModule, count: int) -> Batch:
     """Draw a batch of noise with the shapes and types of real patches.
 
     Args:
-        data: Gives patch size, channels, classes or regions; nothing is read.
-        count: Patches.
+        data: Data module with patch size, channels, classes or regions; nothing is read.
+        count: Number of patches.
 
     Returns:
-        image (B, C, *P), target (B, *P) or (B, R, *P) of regions, weight (B, *P) where the loss wants one.
+        image (B, C, *P), target (B, *P) or (B, R, *P) of regions, weight (B, *P) where the loss needs one.
     """
     rng = np.random.default_rng(0)
     labels = [rng.integers(data.labels.num_classes, size=data.sampling.patch_size) for _ in range(count)]
@@ -105,13 +105,13 @@ def random_patches(data: DataModule, count: int) -> Batch:
 
 
 def measure_step(task: Task, trainer: pl.Trainer, batch: Batch, clock: StepClock) -> StepCost:
-    """Train on one batch over and over and tell what a step costs.
+    """Train on one batch over and over and measure the cost of a step.
 
     Args:
-        task: Trained in place.
-        trainer: Of one device, with ``clock`` among its callbacks.
-        batch: What `random_patches` draws.
-        clock: Ends the training.
+        task: Task, trained in place.
+        trainer: Trainer of one device, with ``clock`` among its callbacks.
+        batch: Batch of `random_patches`.
+        clock: Callback that times the steps and ends the training.
     """
     batches: DataLoader = DataLoader([batch] * (MOST * clock.every), batch_size=None)  # type: ignore[arg-type]
     start = time.perf_counter()

@@ -1,4 +1,4 @@
-"""What makes training fast without changing what it computes; tests hold each path to the plain one."""
+"""Settings that make training fast without changing what it computes; tests hold each path to the plain one."""
 
 from dataclasses import dataclass
 
@@ -43,7 +43,7 @@ class Performance:
         return torch.channels_last if spatial_dims == 2 else torch.channels_last_3d
 
     def apply(self, network: nn.Module, spatial_dims: int) -> None:
-        """Set the network up in place, and PyTorch's switches."""
+        """Set up the network in place, and PyTorch's switches."""
         torch.set_float32_matmul_precision("high" if self.tf32 else "highest")
         torch.backends.cudnn.allow_tf32 = self.tf32
         torch.backends.cudnn.benchmark = self.cudnn_benchmark

@@ -1,17 +1,18 @@
-"""What a run costs beside time: peak memory and energy, as far as the machine tells."""
+"""Resources that a run takes beside time: peak memory and energy, as far as the machine tells."""
 
 import resource
 import sys
 from pathlib import Path
-from typing import Any
 
 import torch
+
+from segexp.runs.results import Training
 
 RAPL = Path("/sys/class/powercap")  # counters of Intel and AMD processors; mostly readable by root alone
 
 
 class ResourceMeter:
-    """Measures from its making to `read`.
+    """Measures from its construction to `read`.
 
     Args:
         counters: Folder of the processor's energy counters.
@@ -23,14 +24,15 @@ class ResourceMeter:
             torch.cuda.reset_peak_memory_stats(index)
         self._start = _joules(counters)
 
-    def read(self) -> dict[str, Any]:
+    def read(self) -> Training:
         """Peak memory in MiB and energy in Wh.
 
         Returns:
-            ``peak_memory_mib``: the greatest sum of tensors on a GPU, without one the process's own resident memory.
-            ``energy_wh``: all GPUs and processors of the machine that tell, other programs included; None = none tells.
+            ``peak_memory_mib``: the largest sum of tensors on a GPU; without one, the process's own resident memory.
+            ``energy_wh``: of all GPUs and processors that report it, other programs included; None = none reports it.
         """
         now = _joules(self._counters)
+        # A counter that is smaller now has overflowed: its energy is not known.
         spent = [now[name] - begin for name, begin in self._start.items() if now.get(name, -1.0) >= begin]
         return {
             "peak_memory_mib": round(_peak_bytes() / 2**20, 1),
@@ -39,31 +41,31 @@ class ResourceMeter:
 
 
 def _peak_bytes() -> int:
-    most = max((torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count())), default=0)
-    if most:
-        return int(most)
-    unit = 1 if sys.platform == "darwin" else 1024
+    on_gpus = max((torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count())), default=0)
+    if on_gpus:
+        return int(on_gpus)
+    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def _joules(counters: Path) -> dict[str, float]:
     """Energy counters by name, in joules."""
-    return {**_processors(counters), **_gpus()}
+    return _processor_joules(counters) | _gpu_joules()
 
 
-def _processors(counters: Path) -> dict[str, float]:
-    found = {}
+def _processor_joules(counters: Path) -> dict[str, float]:
+    joules = {}
     for path in counters.glob("intel-rapl:[0-9]*/energy_uj"):
         if path.parent.name.count(":") > 1:  # a part of another counter
             continue
         try:
-            found[str(path)] = int(path.read_text(encoding="utf-8")) / 1e6
+            joules[str(path)] = int(path.read_text(encoding="utf-8")) / 1e6
         except OSError:
             continue
-    return found
+    return joules
 
 
-def _gpus() -> dict[str, float]:
+def _gpu_joules() -> dict[str, float]:
     if not torch.cuda.is_available():
         return {}
     try:
@@ -72,5 +74,5 @@ def _gpus() -> dict[str, float]:
         pynvml.nvmlInit()
         handles = [pynvml.nvmlDeviceGetHandleByIndex(index) for index in range(pynvml.nvmlDeviceGetCount())]
         return {f"gpu{index}": pynvml.nvmlDeviceGetTotalEnergyConsumption(h) / 1e3 for index, h in enumerate(handles)}
-    except Exception:  # not installed, or a GPU that does not count
+    except Exception:  # not installed, or a GPU without a counter
         return {}

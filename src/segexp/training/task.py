@@ -1,10 +1,10 @@
-"""The LightningModule: it is handed network, loss, metrics, optimizer and schedule, and only brings them together."""
+"""The LightningModule: it is given network, loss, metrics, optimizer and schedule, and only connects them."""
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,31 +14,49 @@ from torch import Tensor, nn
 
 from segexp.checkpoints.description import ModelDescription
 from segexp.inference import to_size
-from segexp.losses import ClassWeights, Compound, DeepSupervision
+from segexp.losses import DeepSupervision
 from segexp.metrics import CaseMetric, joined, summarize
+from segexp.training.schedules import Schedule
 
 Predictor = Callable[[nn.Module, Tensor], Tensor]
-Batch = dict[str, Any]
+
+
+class Batch(TypedDict):
+    """Patches: image (B, C, *S), target (B, *S) or (B, R, *S) of regions, and weight (B, *S) where a loss needs one."""
+
+    image: Tensor
+    target: Tensor
+    weight: NotRequired[Tensor]
+
+
+class CaseBatch(Batch):
+    """One whole case, with its number, name and pixel size."""
+
+    case_index: Tensor
+    name: list[str]
+    spacing: Tensor
 
 
 class Task(pl.LightningModule):
     """Segmentation: learns from patches, is scored on whole cases.
 
     Args:
-        network: image (B, C, *S) to logits (B, K, *S'), where S' may be smaller than S (unpadded convolutions). One
-            whose attribute ``heads`` is above 1 gives a list of logits where it is called with ``every_head=True``.
-        loss: (logits, target, weight or None) to a scalar; the target is (B, *S), or (B, K, *S) of overlapping regions.
-        metrics: Scores of whole cases; what they choose on validation cases (thresholds) holds for the test.
-        optimizer: Parameters to optimizer.
-        scheduler: (optimizer, total steps) to Lightning's scheduler entry, see ``schedules``.
-        predictor: (network, image) to probabilities (B, K, *S), used for validation during training.
-        scorer: The same for the final figures; None = ``predictor``.
-        deep_supervision: Brings the losses of several heads together.
+        network: Module from image (B, C, *S) to logits (B, K, *S'), where S' may be smaller than S (unpadded
+            convolutions). One whose attribute ``heads`` is above 1 returns a list of logits if called with
+            ``every_head=True``.
+        loss: Module from (logits, target, weight or None) to a scalar; the target is (B, *S), or (B, K, *S) of
+            overlapping regions. One with a method ``with_terms`` returns its terms as well, which are logged.
+        metrics: Metrics of whole cases; what they choose on validation cases (thresholds) holds for the test.
+        optimizer: Function from parameters to an optimizer.
+        scheduler: Function from (optimizer, total steps) to a schedule, see ``schedules``.
+        predictor: Function from (network, image) to probabilities (B, K, *S), for validation during training.
+        scorer: The same for the final metrics; None = ``predictor``.
+        deep_supervision: Weighted sum of the losses of several heads.
         memory_format: Order in memory of images.
-        seed: Of the run.
+        seed: Seed of the run.
 
     Attributes:
-        description: What checkpoints say of the network, see ``build.describe``; None = nothing yet.
+        description: Description of the network for its checkpoints, see ``build.describe``; None = none yet.
     """
 
     def __init__(
@@ -47,7 +65,7 @@ class Task(pl.LightningModule):
         loss: nn.Module,
         metrics: Sequence[CaseMetric],
         optimizer: Callable[..., torch.optim.Optimizer],
-        scheduler: Callable[..., dict[str, Any]],
+        scheduler: Callable[..., Schedule],
         predictor: Predictor,
         scorer: Predictor | None = None,
         deep_supervision: DeepSupervision | None = None,
@@ -55,13 +73,18 @@ class Task(pl.LightningModule):
         seed: int = 0,
     ) -> None:
         super().__init__()
-        self.network, self.loss = network, loss
-        self.metrics, self._devices = list(metrics), nn.ModuleList(metrics)  # a module list moves along to the GPU
-        self.make_optimizer, self.make_scheduler = optimizer, scheduler
-        self.predictor, self.scorer = predictor, scorer or predictor
+        self.network = network
+        self.loss = loss
+        self.metrics = list(metrics)
+        self._devices = nn.ModuleList(metrics)  # so that the metrics move to the GPU
+        self.make_optimizer = optimizer
+        self.make_scheduler = scheduler
+        self.predictor = predictor
+        self.scorer = scorer or predictor
         self.deep_supervision = deep_supervision or DeepSupervision()
+        self.memory_format = memory_format
+        self.seed = seed
         self.description: ModelDescription | None = None
-        self.memory_format, self.seed = memory_format, seed
         self.results: dict[str, dict[str, Any]] = {}
 
     def configure_optimizers(self) -> Any:
@@ -74,18 +97,18 @@ class Task(pl.LightningModule):
         """Balance the loss by the training cases where its weights are "auto".
 
         Args:
-            counts: Gives pixels inside and pixels labelled (K, 2) of each class or region; called if it is needed.
+            counts: Function that counts pixels inside and pixels labeled (K, 2) of each class or region; called if
+                needed.
 
         Returns:
             The weights; empty where nothing is balanced.
         """
-        waiting = [part for part in self.loss.modules() if isinstance(part, ClassWeights) and part.awaits_counts]
+        waiting: list[Any] = [part for part in self.loss.modules() if getattr(part, "awaits_counts", False)]
         if not waiting:
             return []
-        found = counts()
+        pixels = counts()
         for part in waiting:
-            part.fit(found)
-        assert waiting[0].values is not None
+            part.fit(pixels)
         return waiting[0].values.tolist()
 
     # Training: patches
@@ -120,16 +143,16 @@ class Task(pl.LightningModule):
 
     def _loss_noting(self, terms: dict[str, Tensor], logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
         """Loss of one head; the terms of a compound loss are noted, those of the first call."""
-        if not isinstance(self.loss, Compound):
-            loss: Tensor = self.loss(logits, target, weight)
-            return loss
-        each = self.loss.each(logits, target, weight)
+        with_terms = getattr(self.loss, "with_terms", None)
+        if with_terms is None:
+            return self.loss(logits, target, weight)
+        loss, each = with_terms(logits, target, weight)
         for name, value in each.items():
             terms.setdefault(f"loss_{name}", value.detach())
-        return self.loss.total(each)
+        return loss
 
     def on_train_epoch_end(self) -> None:
-        """Stop a diverged run with a word on what to do.
+        """Stop a diverged run with a message on what to do.
 
         Raises:
             ValueError: The mean training loss is not finite.
@@ -154,7 +177,7 @@ class Task(pl.LightningModule):
         for metric in self.metrics:
             metric.reset()
 
-    def validation_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def validation_step(self, batch: CaseBatch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Predict and score one whole case; the loss is that of the predicted probabilities."""
         probs = self._score(batch)
         if self._fitting:
@@ -164,11 +187,11 @@ class Task(pl.LightningModule):
                 self.log(f"val/{name}", value, on_epoch=True, sync_dist=True, batch_size=1)
         return {"probs": probs}
 
-    def test_step(self, batch: Batch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def test_step(self, batch: CaseBatch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
         """Predict and score one whole case."""
         return {"probs": self._score(batch)}
 
-    def _score(self, batch: Batch) -> Tensor:
+    def _score(self, batch: CaseBatch) -> Tensor:
         probs = (self.predictor if self._fitting else self.scorer)(self.network, self._image(batch))
         probs = to_size(probs, batch["target"].shape[2 - probs.ndim :])  # from the network's spacing to the case's own
         for metric in self.metrics:

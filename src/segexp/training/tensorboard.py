@@ -1,16 +1,21 @@
-"""What TensorBoard shows of a run: hyper-parameters with final figures, texts, the layout of its curves."""
+"""Content of TensorBoard for a run: hyper-parameters with final metrics, texts, the layout of its curves."""
 
 import math
 import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
 
 import yaml
 
 from segexp.runs.configuration import Config
+from segexp.runs.record import Record, SplitName
+from segexp.runs.results import Results
 
+Scalar = bool | int | float | str
+Chart = list[str | list[str]]  # kind, regular expressions of its curves
+Layout = dict[str, dict[str, Chart]]  # category -> title of the chart -> chart
+FINAL_SPLITS: tuple[SplitName, ...] = ("test", "val")
 GROUPS = ("augment", "data", "loss", "model", "optimizer", "scheduler")
 NODES = ("model", "optimizer")
 FURTHER_GROUPS = ("data/intensity", "inference")
@@ -40,18 +45,16 @@ NO_SETTINGS = (
 COSTS = ("minutes", "patches_per_second", "peak_memory_mib", "energy_wh")
 
 
-def hyperparameters(
-    config: Config, choices: dict[str, str], overrides: Iterable[str] = ()
-) -> dict[str, bool | int | float | str]:
+def hyperparameters(config: Config, choices: dict[str, str], overrides: Iterable[str] = ()) -> dict[str, Scalar]:
     """Flatten what a researcher varies into plain scalars.
 
-    TensorBoard shows the five first: those that differ between runs, then by name. So choices of groups have short
+    TensorBoard shows the first five: those that differ between runs, then by name. So choices of groups have short
     names, and what is looked at less often is called ``run.…``.
 
     Args:
-        config: The resolved configuration.
+        config: Resolved configuration.
         choices: Chosen option of each group, such as {"model": "unet_bilinear"}.
-        overrides: Words of the command line; what they set is a hyper-parameter too.
+        overrides: Overrides of the command line; what they set is a hyper-parameter too.
     """
     params: dict[str, object] = {name: choices[name] for name in GROUPS if choices.get(name)}
     for name, node in (("model", config["model"]), ("optimizer", config["optimizer"])):
@@ -60,13 +63,15 @@ def hyperparameters(
     params |= {f"run.{key.rpartition('.')[2]}": _value(config, key) for key in FURTHER_KEYS}
     params |= _overridden(config, choices, overrides)
     params["seed"] = config["seed"]
-    return {key: _plain(value) for key, value in params.items() if value is not None}
+    known = {key: value for key, value in params.items() if value is not None}
+    return {key: value if isinstance(value, Scalar) else str(value) for key, value in known.items()}
 
 
 def _overridden(config: Config, choices: dict[str, str], overrides: Iterable[str]) -> dict[str, object]:
     """Values of the keys and groups on the command line that `hyperparameters` does not show anyway."""
     found = {}
-    for key in (word.partition("=")[0].lstrip("+~") for word in overrides):
+    for override in overrides:
+        key = override.partition("=")[0].lstrip("+~")
         node, _, rest = key.partition(".")
         shown = key in (*GROUPS, *FURTHER_GROUPS, *FURTHER_KEYS) or node in NODES
         if shown or any(f"{key}.".startswith(f"{no}.") for no in NO_SETTINGS):
@@ -83,64 +88,63 @@ def _value(node: object, key: str) -> object:
     return node
 
 
-def _plain(value: object) -> bool | int | float | str:
-    return value if isinstance(value, bool | int | float | str) else str(value)
-
-
-def final_figures(content: dict[str, Any], classes: Iterable[str]) -> dict[str, float]:
-    """Name the final figures so that the most looked at come first by name; undefined ones (nan) are left out.
+def final_metrics(results: Results, classes: Iterable[str]) -> dict[str, float]:
+    """Name the final metrics so that those looked at most come first by name; undefined ones (nan) are left out.
 
     Args:
-        content: Of results.json.
+        results: Content of results.json.
         classes: Names of the foreground classes or regions.
 
     Returns:
         ``final/headline``, ``final/test_dice``, ``final/val_dice``, …; ``final_class/test_dice_membrane``, … of
         single classes, where there are several; ``final_cost/minutes``, ….
     """
-    names, figures = list(classes), {"final/headline": content["headline"]["value"]}
-    for side in (side for side in ("test", "val") if side in content):
-        means = [name for name in content[side] if not _of_class(name, names)]
-        for name, value in content[side].items():
+    names = list(classes)
+    final: dict[str, object] = {"final/headline": results["headline"]["value"]}
+    for split in FINAL_SPLITS:
+        scores = results.get(split, {})
+        means = [name for name in scores if not _of_class(name, names)]
+        for name, value in scores.items():
             if name in means:
-                alone = name in content["undefined"][side]  # of the one part that its mean is of
-                figures |= {} if alone else {f"final/{side}_{name}": value}
+                # A single class stands for its mean, which is shown in its place.
+                if name not in results["undefined"][split]:
+                    final[f"final/{split}_{name}"] = value
             elif len(names) > 1 or not any(name == f"{mean}_{names[0]}" for mean in means):
-                figures[f"final_class/{side}_{name}"] = value
-    figures |= {f"final_cost/{name}": content["training"].get(name) for name in COSTS}
-    return {name: value for name, value in figures.items() if value is not None and math.isfinite(value)}
+                final[f"final_class/{split}_{name}"] = value
+    final |= {f"final_cost/{name}": results["training"].get(name) for name in COSTS}
+    return {name: value for name, value in final.items() if isinstance(value, int | float) and math.isfinite(value)}
 
 
 def _of_class(name: str, classes: list[str]) -> bool:
     return any(name.endswith(f"_{part}") for part in classes)
 
 
-def layout(figures: Iterable[str], classes: Iterable[str]) -> dict[str, dict[str, list[Any]]]:
-    """Lay out the Custom Scalars tab: training and validation of each run in one chart, then a chart per figure.
+def layout(metrics: Iterable[str], classes: Iterable[str]) -> Layout:
+    """Lay out the Custom Scalars tab: training and validation of each run in one chart, then a chart per metric.
 
     Args:
-        figures: Names of the validation figures.
+        metrics: Names of the validation metrics.
         classes: Names of the foreground classes or regions.
-
-    Returns:
-        Category -> title of the chart -> kind and regular expressions of its curves.
     """
     names = list(classes)
-    whole = [name for name in figures if not _of_class(name, names)]
+    whole = [name for name in metrics if not _of_class(name, names)]
     return {
         "loss": {"loss, training and validation": _chart("train/loss", "val/loss")},
-        "validation figures": {name: _chart(f"val/{name}") for name in whole},
-        "validation figures of each class": {name: ["Multiline", [rf"^val/.+_{re.escape(name)}$"]] for name in names},
-        "course of training": {"learning rate": _chart("lr"), "patches per second": _chart("train/patches_per_second")},
+        "validation metrics": {name: _chart(f"val/{name}") for name in whole},
+        "validation metrics of each class": {name: ["Multiline", [rf"^val/.+_{re.escape(name)}$"]] for name in names},
+        "learning rate and speed": {
+            "learning rate": _chart("lr"),
+            "patches per second": _chart("train/patches_per_second"),
+        },
     }
 
 
-def _chart(*tags: str) -> list[Any]:
+def _chart(*tags: str) -> Chart:
     return ["Multiline", [f"^{re.escape(tag)}$" for tag in tags]]
 
 
-def texts(record: dict[str, Any]) -> dict[str, str]:
-    """Write down what was run, as Markdown: the configuration, and the README of its experiment where there is one.
+def texts(record: Record) -> dict[str, str]:
+    """Describe what was run in Markdown: the configuration, and the README of its experiment where there is one.
 
     Args:
         record: Content of run.json.

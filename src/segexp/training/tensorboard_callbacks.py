@@ -1,4 +1,4 @@
-"""What a run shows beside its curves: pictures of fixed cases, precision against recall, its own configuration."""
+"""Callbacks for what is shown beside the curves: pictures of cases, precision-recall curves, configuration."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -14,9 +14,11 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from segexp.data.case import IGNORED
-from segexp.errors import require_at_least
+from segexp.errors import require_between
 from segexp.inference import to_size
-from segexp.training.loggers import TensorBoard, show
+from segexp.runs.record import Record
+from segexp.training.loggers import show
+from segexp.training.tensorboard import Layout
 
 # image (C, *S), target (*S) or (K, *S), probs (K, *S) to a picture (H, W, 3) uint8
 Draw = Callable[[np.ndarray, np.ndarray, np.ndarray], np.ndarray]
@@ -27,15 +29,19 @@ class Panels(Callback):
     """Pictures of fixed cases: input, truth, prediction, error; in the logger while training, as files at the end.
 
     Args:
-        draw: (image, target, probs) of one case to a picture.
-        folder: Where the pictures of the final scoring go.
-        every: Epochs between two pictures in the logger.
+        draw: Function from (image, target, probs) of one case to a picture.
+        folder: Folder of the pictures of the final scoring.
+        every: Number of epochs between two pictures in the logger.
         count: Number of validation cases in the logger, the first ones.
-        saved: Number of cases of each side of the split whose picture is kept as a file, the first ones.
+        saved: Number of cases of each split whose picture is kept as a file, the first ones.
     """
 
     def __init__(self, draw: Draw, folder: str, every: int = 5, count: int = 4, saved: int = 64) -> None:
-        self.draw, self.folder, self.every, self.count, self.saved = draw, Path(folder), every, count, saved
+        self.draw = draw
+        self.folder = Path(folder)
+        self.every = every
+        self.count = count
+        self.saved = saved
 
     def on_validation_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
@@ -61,11 +67,11 @@ class Panels(Callback):
             for logger in trainer.loggers:
                 show(logger, f"val/{batch['name'][0]}", picture, trainer.global_step)
 
-    def _save(self, side: str, outputs: Any, batch: Any) -> None:
+    def _save(self, split: str, outputs: Any, batch: Any) -> None:
         if int(batch["case_index"][0]) < self.saved:
             self.folder.mkdir(parents=True, exist_ok=True)
             name = batch["name"][0].replace("/", "_")
-            Image.fromarray(self._picture(outputs, batch)).save(self.folder / f"{side}_{name}.png")
+            Image.fromarray(self._picture(outputs, batch)).save(self.folder / f"{split}_{name}.png")
 
     def _picture(self, outputs: Any, batch: Any) -> np.ndarray:
         image = to_size(batch["image"].float(), outputs["probs"].shape[2:])
@@ -76,24 +82,22 @@ class Panels(Callback):
 class PrecisionRecall(Callback):
     """Precision against recall in TensorBoard: the pixels of all validation cases, as they are scored at the end.
 
-    Every labelled pixel counts; only counts per threshold are kept.
+    Every labeled pixel counts; only counts per threshold are kept.
 
     Args:
-        thresholds: Number of thresholds on the probability, even steps from 0 to 1.
+        thresholds: Number of thresholds on the probability, in even steps from 0 to 1.
 
     Raises:
         ValueError: ``thresholds`` is not between 2 and 127, the most that TensorBoard takes.
     """
 
     def __init__(self, thresholds: int = 101) -> None:
-        require_at_least("thresholds", thresholds, 2, integer=True)
-        if thresholds > MOST_THRESHOLDS:
-            raise ValueError(f"thresholds={thresholds} must be at most {MOST_THRESHOLDS}: TensorBoard takes no more")
+        require_between("thresholds", thresholds, 2, MOST_THRESHOLDS, "TensorBoard takes no more", integer=True)
         self.thresholds = thresholds
         self.counts = torch.empty(0)
 
     def on_validation_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start from nothing."""
+        """Set the counts to zero."""
         size = (len(_foreground(trainer)), 2, self.thresholds)
         self.counts = torch.zeros(size, dtype=torch.int64, device=pl_module.device)
 
@@ -111,20 +115,20 @@ class PrecisionRecall(Callback):
         if trainer.state.fn == TrainerFn.FITTING:
             return
         counts = trainer.strategy.reduce(self.counts, reduce_op="sum")
-        if trainer.is_global_zero and isinstance(trainer.logger, TensorBoard):
-            for name, (false, true) in zip(_foreground(trainer), counts.cpu().numpy(), strict=True):
-                if true.sum():
-                    curve, step = precision_recall(true, false), trainer.global_step
-                    trainer.logger.ending.add_pr_curve_raw(f"val/{name}", *curve, step, num_thresholds=self.thresholds)
+        log_curve = getattr(trainer.logger, "log_pr_curve", None)  # TensorBoard alone draws them
+        if trainer.is_global_zero and log_curve is not None:
+            for name, (outside, inside) in zip(_foreground(trainer), counts.cpu().numpy(), strict=True):
+                if inside.sum():
+                    log_curve(f"val/{name}", precision_recall(inside, outside), trainer.global_step)
 
 
 def count_by_threshold(probs: Tensor, target: Tensor, thresholds: int) -> Tensor:
-    """Count labelled pixels by class, truth and the highest threshold that the probability reaches.
+    """Count labeled pixels by class, truth and the highest threshold that the probability reaches.
 
     Args:
         probs: (B, K, *S) probabilities of classes, background first, or of overlapping regions.
         target: (B, *S) class indices, or (B, K, *S) of regions, 1 inside; 255 and negative ones do not count.
-        thresholds: Number of thresholds, even steps from 0 to 1.
+        thresholds: Number of thresholds, in even steps from 0 to 1.
 
     Returns:
         (K', 2, thresholds) int64: outside, inside; K' = K - 1 foreground classes, or K regions.
@@ -135,48 +139,53 @@ def count_by_threshold(probs: Tensor, target: Tensor, thresholds: int) -> Tensor
         labels = target[:, k] if regions else target
         known = (labels >= 0) & (labels != IGNORED)
         truth = (labels == (1 if regions else k))[known]
+        # The highest threshold that a probability reaches; counts of lower ones follow by adding up.
         reached = (probs[:, k][known].double() * (thresholds - 1)).floor().long().clamp(0, thresholds - 1)
         counts.append(torch.bincount(reached + thresholds * truth, minlength=2 * thresholds).view(2, thresholds))
     return torch.stack(counts)
 
 
-def precision_recall(true: np.ndarray, false: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Turn counts per threshold (T,) of pixels inside and outside into what TensorBoard draws.
+def precision_recall(inside: np.ndarray, outside: np.ndarray) -> tuple[np.ndarray, ...]:
+    """Turn counts per threshold (T,) of pixels inside and outside into the curve that TensorBoard draws.
 
     Returns:
         True and false positives, true and false negatives, precision, recall at each threshold: (T,) each.
     """
-    hit, invented = (np.cumsum(counts[::-1])[::-1].astype(float) for counts in (true, false))
-    missed, rejected = hit[0] - hit, invented[0] - invented
-    return hit, invented, rejected, missed, hit / np.maximum(hit + invented, 1), hit / np.maximum(hit + missed, 1)
+    tp, fp = (np.cumsum(counts[::-1])[::-1].astype(float) for counts in (inside, outside))
+    fn = tp[0] - tp
+    tn = fp[0] - fp
+    return tp, fp, tn, fn, tp / np.maximum(tp + fp, 1), tp / np.maximum(tp + fn, 1)
 
 
 class Overview(Callback):
-    """Texts and layout of TensorBoard, written when training starts or goes on.
+    """Texts and layout of TensorBoard, written when training starts or resumes.
 
     Args:
-        record: The run's run.json.
-        texts: (content of run.json) to name -> Markdown.
-        layout: (names of figures, names of foreground classes) to the layout of the Custom Scalars tab.
+        record: Path to the run's run.json.
+        texts: Function from the content of run.json to name -> Markdown.
+        layout: Function from (names of metrics, names of foreground classes) to the layout of the Custom Scalars tab.
     """
 
     def __init__(
         self,
         record: str,
-        texts: Callable[[dict[str, Any]], dict[str, str]],
-        layout: Callable[[Iterable[str], Iterable[str]], dict[str, Any]],
+        texts: Callable[[Record], dict[str, str]],
+        layout: Callable[[Iterable[str], Iterable[str]], Layout],
     ) -> None:
-        self.record, self.texts, self.layout = Path(record), texts, layout
+        self.record = Path(record)
+        self.texts = texts
+        self.layout = layout
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Write them; the names of the figures are those that the metrics speak of."""
-        if trainer.is_global_zero and isinstance(trainer.logger, TensorBoard):
+        """Write them; the names of the curves are those that the metrics describe."""
+        log_start = getattr(trainer.logger, "log_start", None)  # TensorBoard alone shows them
+        if trainer.is_global_zero and log_start is not None:
             record = json.loads(self.record.read_text(encoding="utf-8"))
-            figures = [name for metric in pl_module.metrics for name in metric.protocol]  # type: ignore[union-attr]
-            trainer.logger.log_start(self.texts(record), self.layout(figures, _foreground(trainer)))
+            names = [name for metric in pl_module.metrics for name in metric.protocol]  # type: ignore[union-attr]
+            log_start(self.texts(record), self.layout(names, _foreground(trainer)))
 
 
 def _foreground(trainer: pl.Trainer) -> list[str]:
-    """Names of the regions that are learnt, else of the classes but the background."""
+    """Names of the regions that are learned, else of the classes without the background."""
     data = trainer.datamodule  # type: ignore[attr-defined]
     return list(data.labels.class_names[1:] if data.labels.regions is None else data.labels.regions)

@@ -1,4 +1,4 @@
-"""What Lightning says unasked."""
+"""Warnings and advertisements of Lightning."""
 
 import logging
 import warnings
@@ -7,7 +7,7 @@ from lightning_fabric.utilities.warnings import PossibleUserWarning
 
 
 def quiet() -> None:
-    """Keep Lightning's advertisements and warnings about what is meant from hiding what matters."""
+    """Silence Lightning's advertisements, and warnings about what is intended."""
     logging.getLogger("pytorch_lightning").setLevel(logging.WARNING)
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
