@@ -30,8 +30,8 @@ COMMANDS = {
     "audit": "look for what is wrong or strange in a data set",
     "preview": "draw training patches before and after augmentation",
     "compare": "set runs side by side: is one better, by how much, how sure is that",
-    "runs": "list the runs under outputs/; `runs clean` removes what came to nothing",
-    "reproduce": "tell what has changed since a run, run it again, compare the figures",
+    "runs": "list the runs under outputs/; `runs clean` removes failed and abandoned ones",
+    "reproduce": "show what has changed since a run, run it again, compare the metrics",
     "report": "write the tables of an experiment's README from its runs",
     "benchmark": "measure speed: `benchmark data` for patches per second of every augmentation",
 }

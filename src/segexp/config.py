@@ -1,7 +1,7 @@
 """Where the configuration lives, how notebooks and tests compose it, and our resolvers."""
 
 import re
-from collections.abc import Iterable, Sized
+from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 from typing import Any, cast
 
@@ -110,3 +110,19 @@ def register_resolvers() -> None:
     OmegaConf.register_new_resolver("activation", activation, replace=True)
     OmegaConf.register_new_resolver("with_context", with_context, replace=True)
     OmegaConf.register_new_resolver("best_precision", best_precision, replace=True, use_cache=True)
+
+
+def split_config_dirs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split a command line into the folders of ``--config-dir`` and all other arguments."""
+    folders, others = [], []
+    waiting = list(arguments)
+    while waiting:
+        argument = waiting.pop(0)
+        option, equals, value = argument.partition("=")
+        if option not in ("--config-dir", "-cd"):
+            others.append(argument)
+        elif equals:
+            folders.append(value)
+        else:
+            folders.append(waiting.pop(0) if waiting else "")
+    return folders, others

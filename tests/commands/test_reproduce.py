@@ -62,7 +62,7 @@ def test_a_run_comes_out_again_bit_for_bit(project, capfd):
     assert "outputs/first-again is not empty" in capfd.readouterr().err
 
 
-def test_another_figure_is_told_with_its_difference(project, capfd):
+def test_another_metric_is_shown_with_its_difference(project, capfd):
     def edit(results: dict) -> None:
         results["test"]["dice"] += 0.125
 

@@ -89,7 +89,7 @@ def test_states_figures_sizes_and_minutes(answer, outputs):
         "power_cut": "stale",
     }
     assert next(iter(rows)) == "busy"  # newest first
-    assert rows["good"]["figure"] == "test/dice"
+    assert rows["good"]["metric"] == "test/dice"
     assert rows["good"]["value"] == 0.8
     assert rows["good"]["size_bytes"] == sum(p.stat().st_size for p in (outputs / "good").rglob("*") if p.is_file())
     assert rows["good"]["minutes"] == 2.0
@@ -98,10 +98,10 @@ def test_states_figures_sizes_and_minutes(answer, outputs):
 
 
 def test_piped_lines_are_plain_with_totals_below(answer, outputs):
-    status, text = answer("outputs", "--sort", "figure")
+    status, text = answer("outputs", "--sort", "metric")
     lines = text.splitlines()
     assert status == 0
-    assert lines[0].split() == ["run", "state", "figure", "age", "size", "minutes"]
+    assert lines[0].split() == ["run", "state", "metric", "age", "size", "minutes"]
     assert lines[1].startswith("outputs/better")
     assert lines[1].split()[1:7] == ["done", "test/dice", "0.9000", "30", "h", str(_bytes(outputs / "better"))]
     assert lines[2].startswith("outputs/good")
@@ -161,7 +161,7 @@ EVERYTHING = {"good", "better", "broken", "cut", "early", "busy", "gone", "power
 def test_clean_needs_an_answer(answer, outputs):
     status, text = answer("clean")
     assert status == 1
-    assert "no terminal to ask whether 3 runs shall be removed: give --yes" in text
+    assert "no terminal to ask whether to remove 3 runs: give --yes" in text
     assert left(outputs) == EVERYTHING
 
 
@@ -172,12 +172,12 @@ def test_clean_asks_and_takes_a_no(answer, outputs):
     assert left(outputs) == EVERYTHING
 
 
-def test_clean_removes_what_came_to_nothing(answer, outputs):
+def test_clean_removes_failed_and_abandoned_runs(answer, outputs):
     status, text = answer("clean", typed="y\n")
     assert status == 0
     assert left(outputs) == EVERYTHING - {"broken", "early", "gone"}
-    assert "kept: outputs/cut (interrupted) can go on with resume=<it>" in text
-    assert "kept: outputs/power_cut (stale) can go on" in text
+    assert "kept: outputs/cut (interrupted) can be resumed with resume=<folder>" in text
+    assert "kept: outputs/power_cut (stale) can be resumed" in text
     assert "removed 3 runs" in text
     assert "good" not in text
 

@@ -1,7 +1,6 @@
 """``segexp reproduce``: what has changed since a run, and does it come out the same again?"""
 
 import argparse
-import math
 import os
 import shlex
 import subprocess
@@ -10,12 +9,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from segexp.build import build_data
-from segexp.config import require_no_code
+from segexp.comparison.reproduction import changed_names, print_facts, print_metrics, verdict
+from segexp.config import require_no_code, split_config_dirs
 from segexp.data import DataModule
 from segexp.errors import short_path
 from segexp.runs.configuration import Config
@@ -24,7 +21,6 @@ from segexp.runs.recorder import present_facts
 from segexp.runs.runs import Run, find_runs
 from segexp.runs.sameness import (
     Fact,
-    Value,
     compare_values,
     config_facts,
     data_facts,
@@ -34,15 +30,14 @@ from segexp.sweeps.jobs import quoted
 from segexp.training.warnings import quiet
 
 SAME, DIFFERENT, IMPOSSIBLE = 0, 1, 2  # exit statuses
-SEARCH_OPTIONS = ("--config-dir", "-cd")  # of Hydra; they lead to configuration files
 
 
-def reproduce(words: list[str]) -> None:
-    """Compare a recorded run with the present, run it again, and compare the figures.
+def reproduce(arguments: list[str]) -> None:
+    """Compare a recorded run with the present, run it again, and compare the metrics.
 
     Checks out nothing and downloads nothing. Exit status: 0 = the same, 1 = not the same, 2 = it could not be run.
     """
-    given = _parser().parse_args(words)
+    given = _parser().parse_args(arguments)
     quiet()
     try:
         _require_training(_one(given.run))
@@ -56,7 +51,7 @@ def reproduce(words: list[str]) -> None:
 
 
 def _require_training(run: Run) -> None:
-    """Refuse what `segexp evaluate` left: it is no training that could be repeated."""
+    """Refuse what `segexp evaluate` left: it is no training to repeat."""
     if "evaluation" in run.record:
         raise ValueError(f"{run.folder} is an evaluation: run `segexp evaluate` again, or reproduce the run it is of")
 
@@ -94,28 +89,28 @@ def _repeated(given: argparse.Namespace) -> int:
     folder = _output(given, run)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{short_path(folder)} is not empty: remove it, or name another folder with --output")
-    changed = _changed(_compared(run, folder))
+    changed = changed_names(_compared(run, folder))
     command = _command(run, folder)
     print(f"running again: {shlex.join(command)}", flush=True)
     status = _wait(command, _environment(run))
     again = RunFolder(folder)
     if status != 0 or not again.results_path.is_file():
         raise ValueError(f"the run ended with status {status}, see above and {short_path(again.record_path)}")
-    figures, scores = compare_values(run.folder, folder)
-    _print_figures(figures)
-    print(_verdict(figures, scores, changed))
-    return SAME if all(value.same for value in [*figures, *scores]) else DIFFERENT
+    metrics, scores = compare_values(run.folder, folder)
+    print_metrics(metrics)
+    print(verdict(metrics, scores, changed))
+    return SAME if all(value.same for value in [*metrics, *scores]) else DIFFERENT
 
 
-def _one(word: str) -> Run:
-    """Find the one run that is meant.
+def _one(pattern: str) -> Run:
+    """Find the one run that a folder or pattern names.
 
     Raises:
         ValueError: There are several.
     """
-    runs = find_runs([word])
+    runs = find_runs([pattern])
     if len(runs) > 1:
-        raise ValueError(f"{word} holds {len(runs)} runs: name one of them, such as {runs[0].folder}")
+        raise ValueError(f"{pattern} holds {len(runs)} runs: name one of them, such as {runs[0].folder}")
     return runs[0]
 
 
@@ -139,8 +134,8 @@ def _compared(run: Run, folder: Path) -> list[Fact]:
         facts.append(Fact("seed", str(recorded), str(present), recorded == present))
         data = _read_data(config)
         facts += data_facts(run.record, data.fingerprint(), vars(data.split))
-    finally:  # also where the rest cannot be told
-        _print_facts(run, facts)
+    finally:  # also where the rest cannot be compared
+        print_facts(run, facts)
     return facts
 
 
@@ -153,7 +148,7 @@ def _resolved(run: Run, folder: Path) -> Config:
     words = [*_start(run), *run.record["overrides"], f"paths.run_dir={quoted(folder)}", "--cfg", "job", "--resolve"]
     done = subprocess.run(words, capture_output=True, text=True, env=_environment(run), check=False)
     if done.returncode != 0:
-        why = (done.stderr.strip() or "no reason told").splitlines()[-1]
+        why = (done.stderr.strip() or "no reason given").splitlines()[-1]
         raise ValueError(f"the overrides of {run.folder} do not fit the present configuration: {why}")
     config = yaml.safe_load(done.stdout)
     config.pop("sweep")  # no part of a run
@@ -188,14 +183,10 @@ def _start(run: Run) -> list[str]:
 
 
 def _search_path(command: Sequence[str]) -> list[str]:
-    """Words of a command line that lead to further configuration files."""
-    found = []
-    for word, following in zip(command, [*command[1:], ""], strict=True):
-        if word in SEARCH_OPTIONS:
-            found += [word, following]
-        elif word.startswith(("--config-dir=", "hydra.searchpath=", "+hydra.searchpath=")):
-            found.append(word)
-    return found
+    """Arguments of a command line that lead to further configuration files."""
+    folders, others = split_config_dirs(command)
+    options = [argument for folder in folders for argument in ("--config-dir", folder)]
+    return options + [word for word in others if word.startswith(("hydra.searchpath=", "+hydra.searchpath="))]
 
 
 def _environment(run: Run) -> dict[str, str]:
@@ -206,67 +197,10 @@ def _environment(run: Run) -> dict[str, str]:
 
 
 def _wait(command: Sequence[str], env: dict[str, str]) -> int:
-    """Run a process to its end; Ctrl-C reaches it too, and it is given the time to write that down."""
+    """Run a process to its end; Ctrl-C reaches it too, and it is given the time to write its record."""
     process = subprocess.Popen(command, env=env)
     try:
         return process.wait()
     except KeyboardInterrupt:
         process.wait()
         raise
-
-
-def _console() -> Console:
-    """Return the terminal, or wide lines where there is none."""
-    console = Console()
-    return console if console.is_terminal else Console(width=160)
-
-
-def _print_facts(run: Run, facts: Sequence[Fact]) -> None:
-    table = Table(title=f"{escape(str(short_path(run.folder)))} and the present", title_justify="left")
-    for head in ("", "recorded", "now", ""):
-        table.add_column(head, overflow="fold")
-    for fact in facts:
-        mark = "same" if fact.same else "[yellow]differs[/]"
-        table.add_row(fact.name, *(escape(word) for word in (fact.recorded, fact.present)), mark)
-    console = _console()
-    console.print(table)
-    changed = _changed(facts)
-    told = f"what differs: {', '.join(changed)}" if changed else "nothing differs"
-    console.print(told, markup=False, highlight=False, soft_wrap=True)
-    if run.record.get("resumed"):
-        print(f"the run was resumed {len(run.record['resumed'])} times; it is run again in one piece")
-
-
-def _changed(facts: Sequence[Fact]) -> list[str]:
-    """Name what differs, the keys of the configuration together."""
-    return list(dict.fromkeys(fact.name.partition(":")[0] for fact in facts if not fact.same))
-
-
-def _print_figures(figures: Sequence[Value]) -> None:
-    table = Table("figure", "recorded", "again", "difference", title_justify="left")
-    for value in figures:
-        far = "none" if value.same else f"[yellow]{_far(value)}[/]"
-        table.add_row(value.name, _number(value.recorded), _number(value.again), far)
-    _console().print(table)
-
-
-def _verdict(figures: Sequence[Value], scores: Sequence[Value], changed: Sequence[str]) -> str:
-    """Tell in a sentence whether the run came out the same."""
-    differing = [value for value in [*figures, *scores] if not value.same]
-    if not differing:
-        return f"the same, bit for bit: {len(figures)} figures and {len(scores)} scores of single cases"
-    parts = [sum(not value.same for value in values) for values in (figures, scores)]
-    far = max(differing, key=lambda value: value.difference)
-    cause = f"; what differs: {', '.join(changed)}" if changed else "; nothing that was recorded differs"
-    return (
-        f"not the same: {parts[0]} of {len(figures)} figures and {parts[1]} of {len(scores)} scores of single cases "
-        f"differ, the largest difference is {_far(far)} ({far.name}){cause}"
-    )
-
-
-def _far(value: Value) -> str:
-    return f"{value.difference:.3g}" if math.isfinite(value.difference) else "that one is undefined"
-
-
-def _number(value: float | None) -> str:
-    return "undefined" if value is None else f"{value:.6g}"

@@ -1,4 +1,4 @@
-"""``segexp runs``: what lies under outputs/, and ``segexp runs clean``: away with what came to nothing."""
+"""``segexp runs`` lists the runs under outputs/, ``segexp runs clean`` removes failed and abandoned ones."""
 
 import argparse
 import json
@@ -23,13 +23,13 @@ from segexp.runs.states import RUNNING, STALE, RunState, measured, with_state
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
 
 COLORS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}
-UNITS = (("s", 60), ("min", 60), ("h", 24), ("d", 365))  # of an age, and how many make the next
+UNITS = (("s", 60), ("min", 60), ("h", 24), ("d", 365))  # units of an age, and how many make the next one
 
 
 def _best_first(row: RunState) -> tuple[str, float]:
-    if row.figure is None:
+    if row.headline is None:
         return "~", 0.0  # after all names
-    name, value = row.figure
+    name, value = row.headline
     return name, -value if better(name.partition("/")[2]) == "higher" else value
 
 
@@ -37,21 +37,21 @@ SORTS: dict[str, Callable[[RunState], Any]] = {
     "age": lambda row: row.age,
     "run": lambda row: str(row.run.folder),
     "state": lambda row: (list(COLORS).index(row.state), row.age),
-    "figure": _best_first,
+    "metric": _best_first,
     "size": lambda row: -row.size,
     "minutes": lambda row: -(row.minutes or 0.0),
 }
 
 
-def runs(words: list[str]) -> None:
-    """List runs, or remove those that came to nothing.
+def runs(arguments: list[str]) -> None:
+    """List runs, or remove those that failed or were abandoned.
 
     Raises:
-        FileNotFoundError: There is no run where one was said to be.
+        FileNotFoundError: A folder or pattern leads to no run.
         ValueError: The condition cannot be read, or there is nobody to ask before removing.
     """
-    cleaning = words[:1] == ["clean"]
-    given = _parser(cleaning).parse_args(words[cleaning:])
+    cleaning = arguments[:1] == ["clean"]
+    given = _parser(cleaning).parse_args(arguments[cleaning:])
     rows = _rows(given)
     if cleaning:
         _clean(rows, given)
@@ -62,7 +62,7 @@ def runs(words: list[str]) -> None:
 
 
 def _parser(cleaning: bool) -> argparse.ArgumentParser:
-    what = "List runs; `segexp runs clean` removes those that came to nothing."
+    what = "List runs; `segexp runs clean` removes failed and abandoned ones."
     if cleaning:
         what = "Remove runs that failed, or stopped without a checkpoint; lists them and asks first."
     parser = argparse.ArgumentParser(prog="segexp runs" + " clean" * cleaning, description=what)
@@ -70,7 +70,9 @@ def _parser(cleaning: bool) -> argparse.ArgumentParser:
     parser.add_argument("--where", help="condition, such as \"status=='failed' and model.depth>4\"")
     parser.add_argument("--sort", choices=list(SORTS), default="age", help="newest, best, largest first; default: age")
     if cleaning:
-        parser.add_argument("--resumable", action="store_true", help="also those that could go on from a checkpoint")
+        parser.add_argument(
+            "--resumable", action="store_true", help="also those that could be resumed from a checkpoint"
+        )
         parser.add_argument("--yes", action="store_true", help="do not ask")
     else:
         parser.add_argument("--format", choices=["table", "json"], default="table")
@@ -92,12 +94,12 @@ def _outputs() -> str:
 
 
 def _print(rows: Sequence[RunState]) -> None:
-    """Print a table, its bones where there is no terminal."""
+    """Print a table, without borders where there is no terminal."""
     if not rows:
         print("no runs")
         return
     console = Console()
-    heads = ("run", "state", "figure", "", "age", "size", "minutes")
+    heads = ("run", "state", "metric", "", "age", "size", "minutes")
     if console.is_terminal:
         table = Table()
     else:
@@ -107,7 +109,7 @@ def _print(rows: Sequence[RunState]) -> None:
         right = place in (3, 4, 5, 6)
         table.add_column(head, justify="right" if right else "left", no_wrap=place > 0, overflow="fold")
     for row in rows:
-        name, value = row.figure or ("", None)
+        name, value = row.headline or ("", None)
         minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
         score = "" if value is None else f"{value:.4f}"
         state = f"[{COLORS[row.state]}]{row.state}[/]"
@@ -128,7 +130,7 @@ def _totals(rows: Sequence[RunState]) -> str:
 
 
 def _clean(rows: Sequence[RunState], given: argparse.Namespace) -> None:
-    """List what is to go, ask, and remove it.
+    """List the failed and abandoned runs, ask, and remove them.
 
     Raises:
         ValueError: There is nobody to ask.
@@ -136,7 +138,8 @@ def _clean(rows: Sequence[RunState], given: argparse.Namespace) -> None:
     kept = [row for row in rows if row.state in (INTERRUPTED, STALE) and row.resumable and not given.resumable]
     for row in kept:
         print(
-            f"kept: {short_path(row.run.folder)} ({row.state}) can go on with resume=<it>; --resumable removes it too"
+            f"kept: {short_path(row.run.folder)} ({row.state}) can be resumed with resume=<folder>; "
+            "--resumable removes it too"
         )
     wanted = [row for row in rows if row.state in (FAILED, INTERRUPTED, STALE) and row not in kept]
     guarded = {str(row.run.folder): _guard(row.run.folder, given.folders or [_outputs()]) for row in wanted}
@@ -153,10 +156,10 @@ def _clean(rows: Sequence[RunState], given: argparse.Namespace) -> None:
         print(f"removed {_counted(len(removed))}, {_size(sum(row.size for row in removed))}")
 
 
-def _guard(folder: Path, words: Sequence[str]) -> str:
-    """Why a run folder must stay, whatever became of the run; empty if it may go."""
+def _guard(folder: Path, patterns: Sequence[str]) -> str:
+    """Reason why a run folder must stay, whatever became of the run; empty if it may be removed."""
     own = folder.resolve()
-    if folder.is_symlink() or not any(own.is_relative_to(_root(word)) for word in words):
+    if folder.is_symlink() or not any(own.is_relative_to(_root(pattern)) for pattern in patterns):
         return "lies elsewhere and is only linked here"
     if Path.cwd().is_relative_to(own) or (own / ".git").exists():
         return "is more than a run folder"
@@ -165,16 +168,16 @@ def _guard(folder: Path, words: Sequence[str]) -> str:
     return ""
 
 
-def _root(word: str) -> Path:
-    """Folder that a word of the command line names: the part of a pattern before its first wildcard."""
-    path = Path(word)
+def _root(pattern: str) -> Path:
+    """Folder that holds all matches of a pattern: the part before its first wildcard."""
+    path = Path(pattern)
     while has_magic(str(path)) and not path.exists():
         path = path.parent
     return path.resolve()
 
 
 def _agreed(yes: bool, count: int) -> bool:
-    """Ask, unless the answer was given before.
+    """Ask, unless the answer was given on the command line.
 
     Raises:
         ValueError: There is no terminal to ask at.
@@ -182,15 +185,13 @@ def _agreed(yes: bool, count: int) -> bool:
     if yes:
         return True
     if not sys.stdin.isatty():
-        raise ValueError(
-            f"no terminal to ask whether {_counted(count)} shall be removed: give --yes, or start it in one"
-        )
+        raise ValueError(f"no terminal to ask whether to remove {_counted(count)}: give --yes, or start it in one")
     print(f"remove {_counted(count)}? [y/N] ", end="", flush=True)
     return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 def _remove(row: RunState) -> bool:
-    """Remove a run, unless it has come back to life meanwhile, and let its sweep run it again."""
+    """Remove a run, unless it is running again by now, and let its sweep run it again."""
     folder = row.run.folder
     now = with_state(find_runs([str(folder)])[0])
     if now.status != row.state:

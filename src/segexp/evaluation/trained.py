@@ -13,7 +13,7 @@ from typing import Any, cast
 from segexp.build import build_data, build_task
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.checkpoints.description import ModelDescription
-from segexp.config import compose, config_dir, plain
+from segexp.config import compose, config_dir, plain, split_config_dirs
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import did_you_mean
@@ -24,7 +24,6 @@ from segexp.runs.results import Results
 from segexp.sweeps.jobs import key_of, quoted
 from segexp.training.task import Task
 
-SEARCH_OPTIONS = ("--config-dir", "-cd")
 LEFT_OUT = ("hydra", "paths", "name", "resume", "callbacks", "logger", "sweep", "data.cache")  # of the run's overrides
 GEOMETRY = ("data.geometry.context", "data.geometry.slice_axis", "data.geometry.spatial_dims")
 OF_THE_NETWORK = ("model", "data.intensity", "data/intensity", *GEOMETRY)
@@ -130,16 +129,11 @@ def _search_path(words: Sequence[str]) -> tuple[list[Path], list[str]]:
     Raises:
         ValueError: A word is no override.
     """
-    folders, others, waiting = [], [], list(words)
-    while waiting:
-        option, equals, value = waiting.pop(0).partition("=")
-        if option in SEARCH_OPTIONS:
-            folders.append(Path(value if equals else waiting.pop(0) if waiting else "").absolute())
-        elif not equals and not option.startswith("~"):
-            raise ValueError(f"{option} is no key=value: --help lists what can be given")
-        else:
-            others.append(f"{option}{equals}{value}")
-    return folders, others
+    folders, others = split_config_dirs(words)
+    for word in others:
+        if "=" not in word and not word.startswith("~"):
+            raise ValueError(f"{word} is no key=value: --help lists what can be given")
+    return [Path(folder).absolute() for folder in folders], others
 
 
 def _within(key: str, part: str) -> bool:

@@ -1,4 +1,4 @@
-"""State of the runs on the disk: which are over, which are at work, which were left by a process that is gone."""
+"""State of the runs on the disk: which have ended, which are running, which were left by a process that is gone."""
 
 import os
 import time
@@ -19,13 +19,13 @@ STALE_SECONDS = 3600  # without a touched file
 
 @dataclass(frozen=True)
 class RunState:
-    """A run and how it fares.
+    """A run with its state, age and size.
 
     Args:
-        run: It; its status may be "stale", too.
-        age: Since it ended, or started if it has not; seconds.
-        size: Of all its files; bytes.
-        minutes: Of training and validation, over all epochs; None = no epoch yet.
+        run: The run; its status may be "stale", too.
+        age: Seconds since it ended, or started if it has not ended.
+        size: Bytes of all its files.
+        minutes: Minutes of training and validation, over all epochs; None = no epoch yet.
     """
 
     run: Run
@@ -39,8 +39,8 @@ class RunState:
         return self.run.status
 
     @property
-    def figure(self) -> tuple[str, float] | None:
-        """Name and value of the headline figure; None before the end, or if it is undefined."""
+    def headline(self) -> tuple[str, float] | None:
+        """Name and value of the headline metric; None before the end, or if it is undefined."""
         headline = self.run.results.get("headline")
         if headline is None or headline["value"] is None:
             return None
@@ -48,17 +48,17 @@ class RunState:
 
     @property
     def resumable(self) -> bool:
-        """Whether a training could go on from a checkpoint."""
+        """Whether training could be resumed from a checkpoint."""
         return self.run.files.last_checkpoint.is_file()
 
     def plain(self) -> dict[str, Json]:
         """Plain values for JSON."""
-        name, value = self.figure or (None, None)
+        name, value = self.headline or (None, None)
         return {
             "run": str(self.run.folder),
             "state": self.state,
             "why": self.run.record.get("why", ""),
-            "figure": name,
+            "metric": name,
             "value": value,
             "age_seconds": round(self.age),
             "size_bytes": self.size,
@@ -79,12 +79,11 @@ def with_state(run: Run) -> Run:
 
 def measured(run: Run) -> RunState:
     """Measure age, size and time of a run."""
-    since = datetime.fromisoformat(
-        run.record.get("end") or run.record.get("start") or "1970-01-01T00:00:00+00:00"
-    ).timestamp()
+    since = run.record.get("end") or run.record.get("start") or "1970-01-01T00:00:00+00:00"
+    age = time.time() - datetime.fromisoformat(since).timestamp()
     size = sum(stat.st_size for stat in _files(run.folder))
     seconds = epoch_seconds(run.curves)
-    return RunState(run, time.time() - since, size, sum(seconds) / 60 if seconds else None)
+    return RunState(run, age, size, sum(seconds) / 60 if seconds else None)
 
 
 def _worked_on(folder: RunFolder) -> bool:
@@ -108,7 +107,7 @@ def _locked(path: Path) -> bool:
 
 
 def _opened_to_write(folder: Path) -> Iterator[Path]:
-    """Files below a folder that a process of this user and machine writes to; only Linux tells."""
+    """Files below a folder that a process of this user and machine writes to; known on Linux alone."""
     for link in Path("/proc").glob("[0-9]*/fd/*"):
         with suppress(OSError):
             if link.readlink().is_relative_to(folder):
@@ -119,7 +118,7 @@ def _opened_to_write(folder: Path) -> Iterator[Path]:
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:
-    """Facts of all files below a folder, links not followed; a run at work may take some away meanwhile."""
+    """Facts of all files below a folder, links not followed; a running job may remove some meanwhile."""
     for base, _, names in os.walk(folder):
         for name in names:
             with suppress(FileNotFoundError):
