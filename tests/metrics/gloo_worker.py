@@ -2,6 +2,7 @@
 
 import json
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -38,7 +39,7 @@ def result_of(metric, share):
     for batch in share:
         metric.update(*batch)
     try:
-        return metric.compute()
+        return asdict(metric.compute())
     except ValueError as error:
         return {"error": str(error)}
 

@@ -3,12 +3,13 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 import torch
 
-from segexp.metrics import CaseMetric
+from segexp.metrics import CaseMetric, CaseScores, MetricResult, find_info
 from tests.metrics.gloo_worker import fresh
 
 
@@ -19,15 +20,15 @@ class PixelCount(CaseMetric):
         super().__init__((1,), torch.int64)
 
     @property
-    def protocol(self):
-        return {"pixels": "number of pixels that count, per case"}
+    def info(self):
+        return {"pixels": self.describe("number of pixels that count, per case")}
 
     def measure(self, probs, target, spacing):
         return self.counted(target).flatten(1).sum(dim=1, keepdim=True)
 
     def score(self, cases, measured):
-        rows = [{"case": c, "class": "all", "pixels": float(n)} for c, n in zip(cases, measured[:, 0], strict=True)]
-        return {"rows": rows, "set": {"pixels_total": int(measured.sum())}, "chosen": dict(self.chosen)}
+        rows = [CaseScores(c, "all", {"pixels": float(n)}) for c, n in zip(cases, measured[:, 0], strict=True)]
+        return MetricResult(rows, {"pixels_total": int(measured.sum())}, dict(self.chosen))
 
 
 def case(index, height=4, width=4, fill=0):
@@ -39,14 +40,14 @@ def test_rows_come_in_the_order_of_the_cases_whatever_the_order_and_size_of_the_
     metric = PixelCount()
     metric.update(*case(7, 2, 3))
     metric.update(torch.rand(2, 2, 5, 5), torch.zeros(2, 5, 5, dtype=torch.int64), torch.tensor([9, 3]))
-    rows = metric.compute()["rows"]
-    assert [(row["case"], row["pixels"]) for row in rows] == [(3, 25.0), (7, 6.0), (9, 25.0)]
+    rows = metric.compute().rows
+    assert [(row.case, row.scores["pixels"]) for row in rows] == [(3, 25.0), (7, 6.0), (9, 25.0)]
 
 
 def test_the_result_is_plain_python():
     metric = PixelCount()
     metric.update(*case(0))
-    result = metric.compute()
+    result = asdict(metric.compute())
     assert type(result["rows"][0]["case"]) is int
     assert json.loads(json.dumps(result)) == result
 
@@ -55,13 +56,13 @@ def test_pixels_to_ignore_and_negative_targets_do_not_count():
     target = torch.tensor([[[0, 1, 255, -1, -100, 7]]])
     metric = PixelCount()
     metric.update(torch.rand(1, 2, 1, 6), target, torch.tensor([0]))
-    assert metric.compute()["set"]["pixels_total"] == 3
+    assert metric.compute().overall["pixels_total"] == 3
 
 
 def test_small_integer_targets_are_taken():
     metric = PixelCount()
     metric.update(torch.rand(1, 2, 1, 3), torch.tensor([[[0, 1, 255]]], dtype=torch.uint8), torch.tensor([0]))
-    assert metric.compute()["set"]["pixels_total"] == 2
+    assert metric.compute().overall["pixels_total"] == 2
 
 
 @pytest.mark.parametrize("again", ["same batch", "another batch"])
@@ -76,6 +77,21 @@ def test_a_case_seen_twice_is_refused_by_its_number(again):
         metric.compute()
 
 
+def test_a_score_is_described_by_the_attributes_of_its_metric_unless_it_differs():
+    class Missed(PixelCount):
+        higher_is_better = False
+        unit = "px"
+        parts = ("vein",)
+
+    info = Missed().info["pixels"]
+    assert (info.higher_is_better, info.unit, info.computed_from, info.targets) == (False, "px", "labels", "classes")
+    other = Missed().describe("other", higher_is_better=True, unit="", computed_from="probabilities")
+    assert (other.higher_is_better, other.unit, other.computed_from) == (True, "", "probabilities")
+    assert PixelCount().info["pixels"].higher_is_better
+    assert find_info("pixels_vein", [PixelCount(), Missed()]) == info
+    assert find_info("pixels_artery", [Missed()]) is None
+
+
 def test_reset_forgets_cases_and_keeps_what_was_chosen():
     metric = PixelCount()
     metric.chosen = {"threshold": 0.4}
@@ -83,16 +99,16 @@ def test_reset_forgets_cases_and_keeps_what_was_chosen():
     metric.reset()
     metric.update(*case(1))
     result = metric.compute()
-    assert len(result["rows"]) == 1
-    assert result["chosen"] == {"threshold": 0.4}
+    assert len(result.rows) == 1
+    assert result.chosen == {"threshold": 0.4}
 
 
 def test_a_changed_choice_is_seen_without_a_new_update():
     metric = PixelCount()
     metric.update(*case(1))
-    assert metric.compute()["chosen"] == {}
+    assert metric.compute().chosen == {}
     metric.chosen = {"threshold": 0.4}
-    assert metric.compute()["chosen"] == {"threshold": 0.4}
+    assert metric.compute().chosen == {"threshold": 0.4}
 
 
 def test_a_copy_counts_on_its_own():
@@ -100,8 +116,8 @@ def test_a_copy_counts_on_its_own():
     metric.update(*case(1))
     twin = copy.deepcopy(metric)
     twin.update(*case(2))
-    assert len(metric.compute()["rows"]) == 1
-    assert len(twin.compute()["rows"]) == 2
+    assert len(metric.compute().rows) == 1
+    assert len(twin.compute().rows) == 2
 
 
 @pytest.mark.parametrize(
@@ -159,9 +175,9 @@ def test_two_processes_score_like_one(gloo_results, name, state):
         for batch in [batch for share in job for batch in share]:
             metric.update(*batch)
         alone = metric.compute()
-        assert len(alone["rows"]) == sum(len(batch[2]) for share in job for batch in share)
+        assert len(alone.rows) == sum(len(batch[2]) for share in job for batch in share)
         for rank in range(2):
-            assert json.dumps(gloo_results[rank][position][state][k]) == json.dumps(alone)  # nan equals itself
+            assert json.dumps(gloo_results[rank][position][state][k]) == json.dumps(asdict(alone))  # nan equals itself
 
 
 def test_a_case_on_both_ranks_is_refused_by_both(gloo_results):

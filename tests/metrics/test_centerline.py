@@ -26,8 +26,8 @@ def scored(pred, target, names=NAMES, **options):
 
 def figures(pred, target):
     """clDice, topology precision and sensitivity of a single case."""
-    (row,) = scored(np.asarray(pred)[None], np.asarray(target)[None])["rows"]
-    return row["cldice"], row["topology_precision"], row["topology_sensitivity"]
+    (row,) = scored(np.asarray(pred)[None], np.asarray(target)[None]).rows
+    return row.scores["cldice"], row.scores["topology_precision"], row.scores["topology_sensitivity"]
 
 
 def straight(dims, length=20, missing=()):
@@ -183,11 +183,10 @@ def test_every_object_keeps_a_centerline_inside_itself(mask):
 )
 def test_degenerate_cases(pred, target, expected, size):
     result = scored(torch.full((1, *size), pred), torch.full((1, *size), target))
-    (row,) = result["rows"]
-    assert (row["cldice"], row["topology_precision"], row["topology_sensitivity"]) == pytest.approx(
-        expected, nan_ok=True
-    )
-    assert result["set"] == result["chosen"] == {}
+    (row,) = result.rows
+    found = (row.scores["cldice"], row.scores["topology_precision"], row.scores["topology_sensitivity"])
+    assert found == pytest.approx(expected, nan_ok=True)
+    assert result.overall == result.chosen == {}
 
 
 def test_one_pixel_on_the_vessel_and_one_beside_it():
@@ -208,9 +207,9 @@ def test_ignored_pixels_are_taken_out_of_both_masks():
 
 def test_an_absent_class_is_undefined_and_the_other_is_not():
     line = straight(2)[None]
-    artery, vein = scored(line, line, ["background", "artery", "vein"])["rows"]
-    assert artery["cldice"] == 1
-    assert math.isnan(vein["cldice"])
+    artery, vein = scored(line, line, ["background", "artery", "vein"]).rows
+    assert artery.scores["cldice"] == 1
+    assert math.isnan(vein.scores["cldice"])
 
 
 def test_overlapping_regions_are_scored_each_on_its_own():
@@ -219,8 +218,8 @@ def test_overlapping_regions_are_scored_each_on_its_own():
     metric = CenterlineScores(["background", "artery", "vein"], ["all", "arteries"])
     probs = torch.from_numpy(np.where(pred == 1, 0.7, 0.4))
     metric.update(probs[None], torch.from_numpy(truth)[None], torch.tensor([0]))
-    rows = metric.compute()["rows"]
-    assert [(row["class"], row["topology_sensitivity"]) for row in rows] == [("all", 18 / 20), ("arteries", 1)]
+    rows = metric.compute().rows
+    assert [(row.label, row.scores["topology_sensitivity"]) for row in rows] == [("all", 18 / 20), ("arteries", 1)]
 
 
 @pytest.mark.parametrize("size", [(30, 26), (14, 12, 13)])
@@ -236,5 +235,5 @@ def test_order_and_size_of_batches_do_not_matter(size):
 
 def test_every_figure_has_its_protocol():
     result = scored(torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2))
-    assert set(CenterlineScores(NAMES).protocol) == set(result["rows"][0]) - {"case", "class"}
-    assert "region" in CenterlineScores(NAMES, ["all"]).protocol["cldice"]
+    assert set(CenterlineScores(NAMES).info) == set(result.rows[0].scores)
+    assert "region" in CenterlineScores(NAMES, ["all"]).info["cldice"].protocol

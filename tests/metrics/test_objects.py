@@ -29,8 +29,8 @@ def scored(pred, target, names=NAMES, **options):
 
 def figures(pred, target, **options):
     """F1, AP and PQ of a single case."""
-    (row,) = scored(np.asarray(pred)[None], np.asarray(target)[None], **options)["rows"]
-    return row["object_f1"], row["object_ap"], row["object_pq"]
+    (row,) = scored(np.asarray(pred)[None], np.asarray(target)[None], **options).rows
+    return row.scores["object_f1"], row.scores["object_ap"], row.scores["object_pq"]
 
 
 def blobs(rng, size, count, radius=3):
@@ -98,10 +98,10 @@ def test_touching_nuclei_are_one_object_and_a_border_class_parts_them():
     target = np.array([[[1, 1, 2, 1, 1, 0]]])
     merged = np.array([[[1, 1, 1, 1, 1, 0]]])
     names = ["background", "nucleus", "border"]
-    (row,) = scored(target, target, names, only=["nucleus"])["rows"]
-    assert (row["class"], row["object_f1"]) == ("nucleus", 1)
-    (row,) = scored(merged, target, names, only=["nucleus"])["rows"]
-    assert row["object_f1"] == 0  # one predicted object that covers each of the two to 2/5
+    (row,) = scored(target, target, names, only=["nucleus"]).rows
+    assert (row.label, row.scores["object_f1"]) == ("nucleus", 1)
+    (row,) = scored(merged, target, names, only=["nucleus"]).rows
+    assert row.scores["object_f1"] == 0  # one predicted object that covers each of the two to 2/5
 
 
 def test_corners_join_where_all_neighbors_count():
@@ -154,7 +154,7 @@ def test_pooled_figures_count_the_objects_of_all_cases_together():
     rng = np.random.default_rng(7)
     truth = np.stack([blobs(rng, (20, 20), count) for count in (3, 30, 0)])
     pred = np.stack([moved(rng, mask) for mask in truth])
-    whole = scored(pred, truth)["set"]
+    whole = scored(pred, truth).overall
     gap = np.zeros((1, 20), dtype=int)
     beside = [np.concatenate([row for mask in x for row in (mask, gap)]) for x in (pred, truth)]
     f1, ap, _ = by_brute_force(*beside)
@@ -172,25 +172,25 @@ def test_pooled_figures_count_the_objects_of_all_cases_together():
 )
 def test_degenerate_cases(pred, target, expected, size):
     result = scored(torch.full((1, *size), pred), torch.full((1, *size), target))
-    values = [value for key, value in result["rows"][0].items() if key.startswith("object")]
+    values = [value for key, value in result.rows[0].scores.items() if key.startswith("object")]
     assert values == pytest.approx([expected] * 3, nan_ok=True)
-    assert list(result["set"].values()) == pytest.approx([expected] * 2, nan_ok=True)
+    assert list(result.overall.values()) == pytest.approx([expected] * 2, nan_ok=True)
 
 
 def test_ignored_pixels_cut_prediction_and_truth_alike():
     truth = np.array([[[1, 1, 255, 1, 1, 0, 255, 255]]])
     pred = np.array([[[1, 1, 1, 1, 1, 0, 1, 1]]])
     result = scored(pred, truth)
-    assert result["rows"][0]["object_f1"] == 1
+    assert result.rows[0].scores["object_f1"] == 1
     assert result == scored(np.where(truth == 255, 0, pred), truth)
 
 
 def test_a_class_absent_from_both_is_undefined_and_the_other_is_not():
     names = ["background", "lymphocyte", "neutrophil"]
     pred = target = np.array([[[0, 1, 0, 1]]])
-    first, second = scored(pred, target, names)["rows"]
-    assert first["object_f1"] == 1
-    assert math.isnan(second["object_f1"])
+    first, second = scored(pred, target, names).rows
+    assert first.scores["object_f1"] == 1
+    assert math.isnan(second.scores["object_f1"])
 
 
 def test_overlapping_regions_are_scored_each_on_its_own():
@@ -200,8 +200,8 @@ def test_overlapping_regions_are_scored_each_on_its_own():
     metric = ObjectScores(["background", "a", "b"], ["whole", "core"])
     probs = torch.from_numpy(np.where(pred == 1, 0.7, 0.4))
     metric.update(probs[None], torch.from_numpy(truth)[None], torch.tensor([0]))
-    for k, row in enumerate(metric.compute()["rows"]):
-        found = row["object_f1"], row["object_ap"], row["object_pq"]
+    for k, row in enumerate(metric.compute().rows):
+        found = row.scores["object_f1"], row.scores["object_ap"], row.scores["object_pq"]
         assert found == pytest.approx(by_brute_force(pred[k], truth[k]))
 
 
@@ -244,8 +244,9 @@ def test_what_makes_no_sense_is_refused(options, message):
 
 def test_every_figure_has_its_protocol():
     result = scored(torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2))
-    protocol = ObjectScores(NAMES, thresholds=(0.75, 0.9), min_size=9, connectivity="full").protocol
-    assert set(protocol) == set(result["rows"][0]) - {"case", "class"} | set(result["set"])
+    info = ObjectScores(NAMES, thresholds=(0.75, 0.9), min_size=9, connectivity="full").info
+    protocol = {name: one.protocol for name, one in info.items()}
+    assert set(protocol) == set(result.rows[0].scores) | set(result.overall)
     assert "IoU > 0.75" in protocol["object_f1"]
     assert "at least 9 px" in protocol["object_f1"]
     assert "corner" in protocol["object_f1"]

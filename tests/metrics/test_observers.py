@@ -16,7 +16,7 @@ def test_observer_is_scored_as_a_prediction_would_be_and_the_metrics_stay():
     pairs = list(zip(truths, labels, strict=True))
     wanted = np.mean([f1_score(t.ravel(), p.ravel(), labels=[1, 2], average=None) for t, p in pairs], axis=0)
     assert [figures["dice_a"], figures["dice_b"]] == pytest.approx(list(wanted))
-    assert [row["case"] for row in metric.compute()["rows"]] == [5, 5]
+    assert [row.case for row in metric.compute().rows] == [5, 5]
 
 
 def test_unlabelled_pixels_count_nowhere():

@@ -35,17 +35,17 @@ def scored(pred, target, names=NAMES, **options):
 
 def test_four_pixels_by_hand():
     pred, target = torch.tensor([[[1, 1, 0, 0]]]), torch.tensor([[[1, 0, 1, 0]]])
-    (row,) = scored(pred, target, ["background", "vessel"])["rows"]
+    (row,) = scored(pred, target, ["background", "vessel"]).rows
     ratios = {"dice": 0.5, "iou": 1 / 3, "precision": 0.5, "recall": 0.5, "specificity": 0.5, "volume_difference": 0.0}
-    assert row == {"case": 0, "class": "vessel", **ratios}
-    assert next(iter(ratios)) == next(iter(OverlapScores(["background", "vessel"]).protocol))  # what is watched
+    assert (row.case, row.label, row.scores) == (0, "vessel", ratios)
+    assert next(iter(ratios)) == next(iter(OverlapScores(["background", "vessel"]).info))  # what is watched
 
 
 def test_precision_and_recall_are_not_mixed_up():
     pred, target = torch.tensor([[[1, 1, 1, 1]]]), torch.tensor([[[1, 0, 0, 0]]])
-    (row,) = scored(pred, target, ["background", "vessel"])["rows"]
-    assert (row["precision"], row["recall"]) == (0.25, 1.0)
-    assert (row["specificity"], row["volume_difference"]) == (0.0, 3.0)
+    (row,) = scored(pred, target, ["background", "vessel"]).rows
+    assert (row.scores["precision"], row.scores["recall"]) == (0.25, 1.0)
+    assert (row.scores["specificity"], row.scores["volume_difference"]) == (0.0, 3.0)
 
 
 @pytest.mark.parametrize("size", [(9, 7), (5, 6, 4)])
@@ -53,8 +53,8 @@ def test_agrees_with_torchmetrics_in_two_and_three_dimensions(size):
     generator = torch.Generator().manual_seed(1)
     pred, target = (torch.randint(0, 3, (4, *size), generator=generator) for _ in range(2))
     target[torch.rand(target.shape, generator=generator) < 0.2] = 255
-    rows = scored(pred, target)["rows"]
-    assert [(row["case"], row["class"]) for row in rows] == [(c, name) for c in range(4) for name in NAMES[1:]]
+    rows = scored(pred, target).rows
+    assert [(row.case, row.label) for row in rows] == [(c, name) for c in range(4) for name in NAMES[1:]]
     truth = {
         "iou": multiclass_jaccard_index,
         "precision": multiclass_precision,
@@ -64,7 +64,7 @@ def test_agrees_with_torchmetrics_in_two_and_three_dimensions(size):
     for metric, function in truth.items():
         for case in range(4):
             expected = function(pred[case], target[case], num_classes=3, average=None, ignore_index=255)[1:]
-            found = [row[metric] for row in rows if row["case"] == case]
+            found = [row.scores[metric] for row in rows if row.case == case]
             assert found == pytest.approx(expected.tolist(), abs=1e-6)
 
 
@@ -76,7 +76,7 @@ def test_dice_agrees_with_monai_also_where_a_class_is_absent():
     target[0] %= 2
     target[1] %= 2  # a disc in the prediction only
     expected = compute_dice(probs_of(pred, 3), probs_of(target, 3), include_background=False, ignore_empty=False)
-    found = torch.tensor([row["dice"] for row in scored(pred, target)["rows"]]).view(3, 2)
+    found = torch.tensor([row.scores["dice"] for row in scored(pred, target).rows]).view(3, 2)
     assert math.isnan(found[0, 1])
     assert expected[0, 1] == 1  # monai's word for what is undefined here
     assert found[1, 1] == expected[1, 1] == 0
@@ -87,7 +87,7 @@ def test_dice_agrees_with_monai_also_where_a_class_is_absent():
 def test_pooled_dice_counts_the_pixels_of_all_cases_together():
     generator = torch.Generator().manual_seed(3)
     pred, target = (torch.randint(0, 3, (5, 6, 6), generator=generator) for _ in range(2))
-    pooled = scored(pred, target)["set"]
+    pooled = scored(pred, target).overall
     expected = multiclass_f1_score(pred.flatten(), target.flatten(), num_classes=3, average=None)
     assert pooled == pytest.approx(
         {"dice_pooled_cup": expected[1].item(), "dice_pooled_disc": expected[2].item()}, abs=1e-6
@@ -115,10 +115,12 @@ def test_degenerate_cases(pred, target, dice, iou, precision, recall, specificit
     )
     result = metric.compute()
     expected = {"dice": dice, "iou": iou, "precision": precision, "recall": recall, "specificity": specificity}
-    expected |= {"case": 0, "class": "vessel", "volume_difference": volume_difference}
-    assert result["rows"] == [pytest.approx(expected, nan_ok=True)]
-    assert result["set"]["dice_pooled_vessel"] == pytest.approx(dice, nan_ok=True)
-    assert result["chosen"] == {}
+    expected["volume_difference"] = volume_difference
+    (row,) = result.rows
+    assert (row.case, row.label) == (0, "vessel")
+    assert row.scores == pytest.approx(expected, nan_ok=True)
+    assert result.overall["dice_pooled_vessel"] == pytest.approx(dice, nan_ok=True)
+    assert result.chosen == {}
 
 
 @pytest.mark.parametrize("regions", [None, ["cup", "disc"]])
@@ -130,10 +132,10 @@ def test_specificity_and_volume_agree_with_monai_and_scikit_learn(regions):
     probs, truth = probs_of(pred, 3), probs_of(target, 3)
     metric = OverlapScores(NAMES, regions)
     metric.update(*((probs[:, 1:], truth[:, 1:]) if regions else (probs, target)), torch.arange(4))
-    rows = metric.compute()["rows"]
+    rows = metric.compute().rows
     tp, fp, tn, fn = confusion(probs, truth, include_background=False).view(8, 4).double().T
     torch.testing.assert_close(metric.measured[1].view(8, 4).double(), torch.stack([tp, fp, fn, tn], dim=1))
-    found = torch.tensor([row["volume_difference"] for row in rows], dtype=torch.float64)
+    found = torch.tensor([row.scores["volume_difference"] for row in rows], dtype=torch.float64)
     volumes, true_volumes = ((labels.flatten(2).sum(2)[:, 1:]).double() for labels in (probs, truth))
     torch.testing.assert_close(
         found.view(4, 2),
@@ -141,9 +143,9 @@ def test_specificity_and_volume_agree_with_monai_and_scikit_learn(regions):
         equal_nan=True,
     )
     for row in rows:
-        label = NAMES.index(row["class"])
-        masks = [(labels[row["case"]] == label).flatten() for labels in (target, pred)]
-        assert row["specificity"] == pytest.approx(recall_score(*masks, pos_label=False))
+        label = NAMES.index(row.label)
+        masks = [(labels[row.case] == label).flatten() for labels in (target, pred)]
+        assert row.scores["specificity"] == pytest.approx(recall_score(*masks, pos_label=False))
 
 
 def test_ignored_pixels_do_not_change_the_score():
@@ -161,9 +163,9 @@ def test_exact_beyond_what_float32_can_count():
     target[0, 0, 0] = 0
     metric = OverlapScores(["background", "vessel"])
     metric.update(probs, target, torch.tensor([0]))
-    (row,) = metric.compute()["rows"]
-    assert row["precision"] == (side**2 - 1) / side**2
-    assert row["dice"] == 2 * (side**2 - 1) / (2 * side**2 - 1)
+    (row,) = metric.compute().rows
+    assert row.scores["precision"] == (side**2 - 1) / side**2
+    assert row.scores["dice"] == 2 * (side**2 - 1) / (2 * side**2 - 1)
 
 
 def test_a_channel_without_name_is_refused():
@@ -183,8 +185,8 @@ def test_a_single_class_is_refused():
 
 def test_every_figure_has_its_protocol():
     result = scored(torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2, dtype=torch.int64))
-    figures = set(result["rows"][0]) - {"case", "class"} | set(result["set"])
-    assert set(OverlapScores(NAMES).protocol) == figures
+    figures = set(result.rows[0].scores) | set(result.overall)
+    assert set(OverlapScores(NAMES).info) == figures
 
 
 REGIONS = {"whole": [1, 2], "core": [2]}
@@ -199,7 +201,7 @@ def test_overlapping_regions_agree_with_torchmetrics(size):
     metric = OverlapScores(NAMES, REGIONS)
     metric.update(probs, target, torch.arange(4))
     result = metric.compute()
-    assert [(row["case"], row["class"]) for row in result["rows"]] == [(c, name) for c in range(4) for name in REGIONS]
+    assert [(row.case, row.label) for row in result.rows] == [(c, name) for c in range(4) for name in REGIONS]
     truth = {
         "dice": multilabel_f1_score,
         "iou": multilabel_jaccard_index,
@@ -212,10 +214,10 @@ def test_overlapping_regions_agree_with_torchmetrics(size):
             function(p[None], t[None], 2, average=None, ignore_index=255).tolist()
             for p, t in zip(probs, target, strict=True)
         ]
-        found = [row[name] for row in result["rows"]]
+        found = [row.scores[name] for row in result.rows]
         assert found == pytest.approx([value for case in expected for value in case], abs=1e-6)
     pooled = multilabel_f1_score(probs, target, 2, average=None, ignore_index=255)
-    assert list(result["set"].values()) == pytest.approx(pooled.tolist(), abs=1e-6)
+    assert list(result.overall.values()) == pytest.approx(pooled.tolist(), abs=1e-6)
 
 
 def test_a_region_is_predicted_above_a_half_whatever_the_others_say():
@@ -223,19 +225,19 @@ def test_a_region_is_predicted_above_a_half_whatever_the_others_say():
     probs = torch.tensor([[[[0.5, 0.6, 0.9]], [[0.4, 0.9, 0.51]]]])
     target = torch.tensor([[[[1, 1, 1]], [[0, 1, 0]]]])
     metric.update(probs, target, torch.tensor([0]))
-    whole, core = metric.compute()["rows"]
-    assert (whole["precision"], whole["recall"]) == (1.0, 2 / 3)
-    assert (core["precision"], core["recall"]) == (0.5, 1.0)
+    whole, core = metric.compute().rows
+    assert (whole.scores["precision"], whole.scores["recall"]) == (1.0, 2 / 3)
+    assert (core.scores["precision"], core.scores["recall"]) == (0.5, 1.0)
 
 
 def test_regions_have_a_protocol_of_their_own():
-    protocol = OverlapScores(NAMES, REGIONS).protocol
-    assert set(protocol) == set(OverlapScores(NAMES).protocol) - {"dice_pooled_cup", "dice_pooled_disc"} | {
+    protocol = {name: info.protocol for name, info in OverlapScores(NAMES, REGIONS).info.items()}
+    assert set(protocol) == set(OverlapScores(NAMES).info) - {"dice_pooled_cup", "dice_pooled_disc"} | {
         "dice_pooled_whole",
         "dice_pooled_core",
     }
     assert all("region" in text and "probability is above 0.5" in text for text in protocol.values())
-    assert "argmax" in OverlapScores(NAMES).protocol["dice"]
+    assert "argmax" in OverlapScores(NAMES).info["dice"].protocol
 
 
 def test_targets_that_are_no_regions_are_refused():

@@ -1,6 +1,7 @@
 import json
 import math
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -207,79 +208,81 @@ def scored(*slices, chosen=None, **options):
 
 def test_the_threshold_that_separates_all_cells_is_chosen():
     result = scored(two_levels())
-    assert result["chosen"] == {"threshold": 0.6}  # 0.6 to 0.9 are equal: the one nearest to 0.5
+    assert result.chosen == {"threshold": 0.6}  # 0.6 to 0.9 are equal: the one nearest to 0.5
     perfect = {"v_rand": 1, "v_info": 1, "rand_split": 1, "rand_merge": 1, "adapted_rand_error": 0}
-    assert result["rows"] == [pytest.approx({"case": 0, "class": "regions", **perfect})]
-    assert result["set"] == pytest.approx({"v_rand_max": 1, "v_info_max": 1, "threshold": 0.6})
+    (row,) = result.rows
+    assert (row.case, row.label) == (0, "regions")
+    assert row.scores == pytest.approx(perfect)
+    assert result.overall == pytest.approx({"v_rand_max": 1, "v_info_max": 1, "threshold": 0.6})
 
 
 def test_a_threshold_fixed_beforehand_is_used_and_the_maxima_stay():
     result = scored(two_levels(), chosen={"threshold": 0.4})
-    (row,) = result["rows"]
-    assert row["v_rand"] < 0.9
-    assert result["chosen"] == {"threshold": 0.4}
-    assert result["set"] == pytest.approx({"v_rand_max": 1, "v_info_max": 1, "threshold": 0.4})
+    (row,) = result.rows
+    assert row.scores["v_rand"] < 0.9
+    assert result.chosen == {"threshold": 0.4}
+    assert result.overall == pytest.approx({"v_rand_max": 1, "v_info_max": 1, "threshold": 0.4})
 
 
 def test_the_maximum_is_of_the_mean_not_the_mean_of_maxima():
     thresholds = (0.4, 0.6)
     early = probs_of(0.5 * two_levels()[0][:, 0]), two_levels()[1]  # best at 0.4, nothing is left above 0.5
     late = two_levels()
-    late_at_low = scored(late, thresholds=(0.4,))["set"]["v_rand_max"]
-    assert scored(early, thresholds=thresholds)["set"]["v_rand_max"] == pytest.approx(1)
-    assert scored(late, thresholds=thresholds)["set"]["v_rand_max"] == pytest.approx(1)
-    assert scored(early, late, thresholds=thresholds)["set"]["v_rand_max"] == pytest.approx((1 + late_at_low) / 2)
+    late_at_low = scored(late, thresholds=(0.4,)).overall["v_rand_max"]
+    assert scored(early, thresholds=thresholds).overall["v_rand_max"] == pytest.approx(1)
+    assert scored(late, thresholds=thresholds).overall["v_rand_max"] == pytest.approx(1)
+    assert scored(early, late, thresholds=thresholds).overall["v_rand_max"] == pytest.approx((1 + late_at_low) / 2)
     assert late_at_low < 0.9
 
 
 def test_a_merged_and_a_split_slice_tell_the_two_errors_apart():
     probs, target = two_levels(weak=0.95)  # the weaker border is missing
-    (merged,) = scored((probs, target), thresholds=(0.6,))["rows"]
-    assert merged["rand_merge"] < 0.9
-    assert merged["rand_split"] == pytest.approx(1)
+    (merged,) = scored((probs, target), thresholds=(0.6,)).rows
+    assert merged.scores["rand_merge"] < 0.9
+    assert merged.scores["rand_split"] == pytest.approx(1)
     whole = torch.where(torch.arange(11) == 7, 0, target)  # one true cell where the proposal sees two
-    (split,) = scored((two_levels()[0], whole), thresholds=(0.6,))["rows"]
-    assert split["rand_merge"] == pytest.approx(1)
-    assert split["rand_split"] < 0.9
+    (split,) = scored((two_levels()[0], whole), thresholds=(0.6,)).rows
+    assert split.scores["rand_merge"] == pytest.approx(1)
+    assert split.scores["rand_split"] < 0.9
     for row in (merged, split):
-        recall, precision = row["rand_split"], row["rand_merge"]
-        assert row["adapted_rand_error"] == pytest.approx(1 - 2 * precision * recall / (precision + recall))
+        recall, precision = row.scores["rand_split"], row.scores["rand_merge"]
+        assert row.scores["adapted_rand_error"] == pytest.approx(1 - 2 * precision * recall / (precision + recall))
 
 
 def test_a_slice_without_true_region_is_left_out():
     probs, target = two_levels()
     result = scored((probs, target), (probs, torch.ones_like(target)))
-    assert math.isnan(result["rows"][1]["v_rand"])
-    assert result["set"]["v_rand_max"] == pytest.approx(1)
+    assert math.isnan(result.rows[1].scores["v_rand"])
+    assert result.overall["v_rand_max"] == pytest.approx(1)
 
 
 def test_no_true_region_anywhere_is_undefined():
     probs, target = two_levels()
     result = scored((probs, torch.full_like(target, 255)))
-    assert result["chosen"] == {"threshold": 0.5}
-    assert math.isnan(result["rows"][0]["v_info"])
-    assert math.isnan(result["set"]["v_rand_max"])
+    assert result.chosen == {"threshold": 0.5}
+    assert math.isnan(result.rows[0].scores["v_info"])
+    assert math.isnan(result.overall["v_rand_max"])
 
 
 def test_ignored_pixels_count_nowhere():
     probs, target = two_levels()
     ignored = target.clone()
     ignored[..., 7:] = 255
-    assert scored((probs, ignored), thresholds=(0.4,))["rows"][0]["v_rand"] < 1
+    assert scored((probs, ignored), thresholds=(0.4,)).rows[0].scores["v_rand"] < 1
     ignored[..., 3:] = -1
-    assert scored((probs, ignored), thresholds=(0.4,))["rows"][0]["v_rand"] == pytest.approx(1)
+    assert scored((probs, ignored), thresholds=(0.4,)).rows[0].scores["v_rand"] == pytest.approx(1)
 
 
 def test_cells_that_touch_at_a_corner_are_two_in_truth_and_proposal():
     target = torch.tensor([[[0, 0, 1, 1], [0, 0, 1, 1], [1, 1, 0, 0], [1, 1, 0, 0]]])
-    (row,) = scored((probs_of(1 - target), target))["rows"]
-    assert (row["v_rand"], row["v_info"]) == pytest.approx((1, 1))
+    (row,) = scored((probs_of(1 - target), target)).rows
+    assert (row.scores["v_rand"], row.scores["v_info"]) == pytest.approx((1, 1))
 
 
 def test_another_boundary_class_and_name():
     probs, target = two_levels()
     result = scored((probs.flip(1), 1 - target), boundary_class=0, name="cells")
-    assert result["rows"] == [{**scored((probs, target))["rows"][0], "class": "cells"}]
+    assert result.rows == [replace(scored((probs, target)).rows[0], label="cells")]
 
 
 def test_half_precision_is_taken():
@@ -310,12 +313,12 @@ def test_an_unknown_chosen_threshold_is_refused():
 
 def test_the_protocol_tells_where_the_threshold_comes_from():
     metric = PartitionScores()
-    assert "best mean V_rand over these same cases" in metric.protocol["v_rand"]
+    assert "best mean V_rand over these same cases" in metric.info["v_rand"].protocol
     metric.chosen = {"threshold": 0.4}
-    assert "0.4, which was fixed beforehand" in metric.protocol["v_rand"]
+    assert "0.4, which was fixed beforehand" in metric.info["v_rand"].protocol
     figures = {"v_rand", "v_info", "rand_split", "rand_merge", "adapted_rand_error", "v_rand_max", "v_info_max"}
-    assert set(metric.protocol) == figures
-    assert "1 - V_rand, the same figure turned round" in metric.protocol["adapted_rand_error"]
+    assert set(metric.info) == figures
+    assert "1 - V_rand, the same score turned round" in metric.info["adapted_rand_error"].protocol
 
 
 # --- the challenge's own scorer ---------------------------------------------------------------------------------------

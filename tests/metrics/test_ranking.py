@@ -42,33 +42,33 @@ def random_case(size, classes=3, cases=4, seed=0, levels=None):
 def test_five_pixels_by_hand():
     probs = two_classes(torch.tensor([[[0.9, 0.8, 0.7, 0.3, 0.1]]]))
     target = torch.tensor([[[1, 0, 1, 0, 0]]])
-    (row,) = scored(probs, target, ["background", "vessel"])["rows"]
+    (row,) = scored(probs, target, ["background", "vessel"]).rows
     # of the 2 x 3 pairs only (0.7, 0.8) stands the wrong way; precision is 1/1 at the first vessel, 2/3 at the second
-    expected = {"case": 0, "class": "vessel", "roc_auc": 5 / 6, "average_precision": (1 + 2 / 3) / 2}
-    assert row == pytest.approx(expected)
+    assert (row.case, row.label) == (0, "vessel")
+    assert row.scores == pytest.approx({"roc_auc": 5 / 6, "average_precision": (1 + 2 / 3) / 2})
 
 
 @pytest.mark.parametrize("levels", [None, 8, 1])
 @pytest.mark.parametrize("size", [(13, 11), (6, 7, 5)])
 def test_agrees_with_scikit_learn_with_and_without_ties(size, levels):
     probs, target = random_case(size, levels=levels)
-    rows = scored(probs, target)["rows"]
-    assert [(row["case"], row["class"]) for row in rows] == [(c, name) for c in range(4) for name in NAMES[1:]]
+    rows = scored(probs, target).rows
+    assert [(row.case, row.label) for row in rows] == [(c, name) for c in range(4) for name in NAMES[1:]]
     for row in rows:
-        counted = target[row["case"]] != 255
-        k = NAMES.index(row["class"])
-        pair = (target[row["case"]] == k)[counted].numpy(), probs[row["case"], k][counted].numpy()
-        assert row["roc_auc"] == pytest.approx(roc_auc_score(*pair), abs=1e-12)
-        assert row["average_precision"] == pytest.approx(average_precision_score(*pair), abs=1e-12)
+        counted = target[row.case] != 255
+        k = NAMES.index(row.label)
+        pair = (target[row.case] == k)[counted].numpy(), probs[row.case, k][counted].numpy()
+        assert row.scores["roc_auc"] == pytest.approx(roc_auc_score(*pair), abs=1e-12)
+        assert row.scores["average_precision"] == pytest.approx(average_precision_score(*pair), abs=1e-12)
 
 
 def test_agrees_with_torchmetrics():
     probs, target = random_case((13, 11), classes=2)
-    for row in scored(probs, target, NAMES[:2])["rows"]:
-        pair = probs[row["case"], 1].flatten(), target[row["case"]].flatten()
-        assert row["roc_auc"] == pytest.approx(float(binary_auroc(*pair, ignore_index=255)), abs=1e-6)
+    for row in scored(probs, target, NAMES[:2]).rows:
+        pair = probs[row.case, 1].flatten(), target[row.case].flatten()
+        assert row.scores["roc_auc"] == pytest.approx(float(binary_auroc(*pair, ignore_index=255)), abs=1e-6)
         expected = float(binary_average_precision(*pair, ignore_index=255))
-        assert row["average_precision"] == pytest.approx(expected, abs=1e-6)
+        assert row.scores["average_precision"] == pytest.approx(expected, abs=1e-6)
 
 
 @pytest.mark.parametrize("size", [(13, 11), (6, 7, 5)])
@@ -83,10 +83,10 @@ def test_overlapping_regions_agree_with_torchmetrics(size):
             function(p[None], t[None], 2, average=None, ignore_index=255).tolist()
             for p, t in zip(probs, target, strict=True)
         ]
-        found = [row[figure] for row in result["rows"]]
+        found = [row.scores[figure] for row in result.rows]
         assert found == pytest.approx([value for case in expected for value in case], abs=1e-5)
         pooled = function(probs, target, 2, average=None, ignore_index=255)
-        found = [result["set"][f"{figure}_pooled_{name}"] for name in REGIONS]
+        found = [result.overall[f"{figure}_pooled_{name}"] for name in REGIONS]
         assert found == pytest.approx(pooled.tolist(), abs=3e-3)
 
 
@@ -95,18 +95,18 @@ def test_overlapping_regions_agree_with_torchmetrics(size):
 def test_one_kind_of_pixel_is_undefined(fill, size):
     probs = two_classes(torch.rand((1, *size), generator=torch.Generator().manual_seed(0)))
     result = scored(probs, torch.full((1, *size), fill), ["background", "vessel"])
-    (row,) = result["rows"]
-    assert math.isnan(row["roc_auc"])
-    assert math.isnan(row["average_precision"])
-    assert all(math.isnan(value) for value in result["set"].values())
+    (row,) = result.rows
+    assert math.isnan(row.scores["roc_auc"])
+    assert math.isnan(row.scores["average_precision"])
+    assert all(math.isnan(value) for value in result.overall.values())
 
 
 def test_absent_class_is_undefined_and_the_other_is_not():
     probs, target = random_case((9, 9), cases=1)
     target[target == 2] = 0
-    artery, vein = scored(probs, target)["rows"]
-    assert 0 < artery["roc_auc"] < 1
-    assert math.isnan(vein["roc_auc"])
+    artery, vein = scored(probs, target).rows
+    assert 0 < artery.scores["roc_auc"] < 1
+    assert math.isnan(vein.scores["roc_auc"])
 
 
 def test_others_name_a_number_where_it_is_undefined():
@@ -125,15 +125,15 @@ def test_others_name_a_number_where_it_is_undefined():
 
 def test_a_single_vessel_pixel():
     values = torch.tensor([[[0.1, 0.2, 0.6, 0.4]]])
-    (row,) = scored(two_classes(values), torch.tensor([[[0, 0, 0, 1]]]), ["background", "vessel"])["rows"]
-    assert (row["roc_auc"], row["average_precision"]) == pytest.approx((2 / 3, 1 / 2))
+    (row,) = scored(two_classes(values), torch.tensor([[[0, 0, 0, 1]]]), ["background", "vessel"]).rows
+    assert (row.scores["roc_auc"], row.scores["average_precision"]) == pytest.approx((2 / 3, 1 / 2))
 
 
 def test_equal_probabilities_tell_nothing():
     target = torch.tensor([[[0, 0, 0, 1]]])
     result = scored(two_classes(torch.full((1, 1, 4), 0.3)), target, ["background", "vessel"])
-    assert (result["rows"][0]["roc_auc"], result["rows"][0]["average_precision"]) == (0.5, 0.25)
-    assert list(result["set"].values()) == [0.5, 0.25]
+    assert (result.rows[0].scores["roc_auc"], result.rows[0].scores["average_precision"]) == (0.5, 0.25)
+    assert list(result.overall.values()) == [0.5, 0.25]
 
 
 # --- all cases together -----------------------------------------------------------------------------------------------
@@ -157,7 +157,7 @@ def test_pooled_figures_are_within_their_bound_of_scikit_learn(bins, shift, spre
     truth = (rng.random((5, 60, 70)) < 0.1).astype(int)
     values = 1 / (1 + np.exp(-(rng.normal(size=truth.shape) * spread + shift * truth - 0.8 * shift)))
     probs = two_classes(torch.from_numpy(values))
-    found = scored(probs, torch.from_numpy(truth), ["background", "vessel"], bins=bins)["set"]
+    found = scored(probs, torch.from_numpy(truth), ["background", "vessel"], bins=bins).overall
     auc_bound, precision_bound = largest_errors(truth.ravel(), values.ravel(), bins)
     flat = truth.ravel(), values.ravel()
     assert abs(found["roc_auc_pooled_vessel"] - roc_auc_score(*flat)) <= auc_bound + 1e-12
@@ -173,7 +173,7 @@ def test_a_sure_network_is_ranked_better_than_by_equal_bins_of_probability():
     rng = np.random.default_rng(2)
     truth = (rng.random((1, 200, 200)) < 0.1).astype(int)
     values = torch.from_numpy(rng.normal(size=truth.shape) * 2 + 5 * truth - 11).sigmoid()
-    found = scored(two_classes(values), torch.from_numpy(truth), ["background", "vessel"])["set"]
+    found = scored(two_classes(values), torch.from_numpy(truth), ["background", "vessel"]).overall
     exact = roc_auc_score(truth.ravel(), values.numpy().ravel())
     equal_bins = float(binary_auroc(values.flatten(), torch.from_numpy(truth).flatten(), thresholds=1024))
     assert found["roc_auc_pooled_vessel"] == pytest.approx(exact, abs=1e-4)
@@ -223,8 +223,8 @@ def test_half_precision_is_taken():
 def test_probabilities_of_zero_and_one_are_taken():
     target = torch.tensor([[[0, 0, 1, 1]]])
     result = scored(two_classes(torch.tensor([[[0.0, 0.0, 1.0, 1.0]]])), target, ["background", "vessel"])
-    assert (result["rows"][0]["roc_auc"], result["rows"][0]["average_precision"]) == (1, 1)
-    assert list(result["set"].values()) == [1, 1]
+    assert (result.rows[0].scores["roc_auc"], result.rows[0].scores["average_precision"]) == (1, 1)
+    assert list(result.overall.values()) == [1, 1]
 
 
 def test_nan_is_refused():
@@ -243,7 +243,7 @@ def test_one_bin_is_refused():
 def test_every_figure_has_its_protocol(regions):
     probs, target = random_case((4, 4), classes=2 if regions else 3)
     result = scored(probs, torch.stack([target] * 2, dim=1) % 2 if regions else target, regions=regions)
-    figures = set(result["rows"][0]) - {"case", "class"} | set(result["set"])
-    protocol = RankingScores(NAMES, regions).protocol
-    assert set(protocol) == figures
-    assert ("region" in protocol["roc_auc"]) == bool(regions)
+    figures = set(result.rows[0].scores) | set(result.overall)
+    info = RankingScores(NAMES, regions).info
+    assert set(info) == figures
+    assert ("region" in info["roc_auc"].protocol) == bool(regions)

@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pytest
 
-from segexp.metrics import summarize, undefined
+from segexp.metrics import CaseScores, summarize, undefined
 
 
 def row(case, name, **metrics):
-    return {"case": case, "class": name, **metrics}
+    return CaseScores(case, name, metrics)
 
 
 def test_classes_weigh_the_same_even_where_one_is_often_undefined():

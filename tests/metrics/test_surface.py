@@ -40,8 +40,8 @@ def figures(probs, target, spacing, names=NAMES, **options):
     """Figures (B, K, 2 + tolerances) as `compute` hands them out."""
     metric = SurfaceScores(names, **{"tolerances": TOLERANCES, **options})
     metric.update(probs, target, torch.arange(len(probs)), spacing)
-    rows = metric.compute()["rows"]
-    values = [[value for name, value in row.items() if name not in ("case", "class")] for row in rows]
+    rows = metric.compute().rows
+    values = [list(row.scores.values()) for row in rows]
     return torch.tensor(values, dtype=torch.float64).view(len(probs), -1, len(values[0]))
 
 
@@ -238,13 +238,13 @@ def test_rows_and_protocol_name_the_unit():
     )
     result = metric.compute()
     names = ["hd95_mm", "assd_mm", "nsd_1mm", "nsd_1.5mm"]
-    assert [(row["case"], row["class"]) for row in result["rows"]] == [(7, "cup"), (7, "disc")]
-    assert list(result["rows"][0]) == ["case", "class", *names]
-    assert list(metric.protocol) == names
-    assert (result["set"], result["chosen"]) == ({}, {})
+    assert [(row.case, row.label) for row in result.rows] == [(7, "cup"), (7, "disc")]
+    assert list(result.rows[0].scores) == names
+    assert list(metric.info) == names
+    assert (result.overall, result.chosen) == ({}, {})
     in_pixels = SurfaceScores(NAMES, REGIONS, "px", percentile=100)
-    assert list(in_pixels.protocol) == ["hd100_px", "assd_px", "nsd_1px"]
-    assert all("region" in text and "px" in text for text in in_pixels.protocol.values())
+    assert list(in_pixels.info) == ["hd100_px", "assd_px", "nsd_1px"]
+    assert all("region" in info.protocol and "px" in info.protocol for info in in_pixels.info.values())
 
 
 REGIONS = {"whole": [1, 2], "core": [2]}
@@ -285,5 +285,5 @@ def test_the_configuration_puts_it_beside_the_overlap_in_the_unit_of_the_data():
     metrics = build_task(config).metrics
     assert any(isinstance(metric, OverlapScores) for metric in metrics)
     (found,) = (metric for metric in metrics if isinstance(metric, SurfaceScores))
-    assert list(found.protocol) == ["hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm"]
+    assert list(found.info) == ["hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm"]
     assert config["monitor"] == "val/dice"

@@ -12,7 +12,7 @@ from tests.comparison.synthetic_runs import Sweep, write_runs
 def diagram(probs, target):
     metric = CalibrationScores(["background", "a"], bins=5)
     metric.update(torch.stack([1 - probs, probs], 1), target, torch.arange(len(probs)))
-    return metric.compute()["curves"]["reliability"]["a"]
+    return metric.compute().curves["reliability"]["a"]
 
 
 def test_pooled_diagrams_are_the_diagram_of_all_cases():

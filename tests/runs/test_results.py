@@ -1,38 +1,20 @@
-import csv
 import json
 import math
 
-from segexp.runs.files import write_json, write_table
+from segexp.runs.files import write_json
 from segexp.runs.folder import RunFolder
 from segexp.runs.recorder import RunRecorder
-from segexp.runs.results import headline, rows_of_cases
+from segexp.runs.results import headline
 from segexp.training.tensorboard import hyperparameters
 
-METRICS = {"val": {"dice": 0.9}, "test": {"dice": 0.8}}
-ROWS = {
-    "val": [{"case": 0, "class": "cell", "dice": 0.9}],
-    "test": [{"case": 1, "class": "cell", "dice": math.nan}, {"case": 1, "class": "regions", "v_rand": 0.7}],
-}
+SCORES = {"val": {"dice": 0.9}, "test": {"dice": 0.8}}
 
 
 def test_headline_is_the_test_figure_and_says_when_there_is_none():
-    assert headline(METRICS, "val/dice")["value"] == 0.8
-    alone = headline({"val": METRICS["val"]}, "val/dice")
+    assert headline(SCORES, "val/dice")["value"] == 0.8
+    alone = headline({"val": SCORES["val"]}, "val/dice")
     assert alone["value"] == 0.9
     assert "no test score" in alone["note"]
-
-
-def test_cases_have_names_and_all_columns(tmp_path):
-    write_table(tmp_path / "cases.csv", rows_of_cases(ROWS, {"val": ["a"], "test": ["b", "c"]}))
-    with (tmp_path / "cases.csv").open(newline="") as file:
-        rows = list(csv.DictReader(file))
-    assert [(row["split"], row["case"], row["class"]) for row in rows] == [
-        ("val", "a", "cell"),
-        ("test", "c", "cell"),
-        ("test", "c", "regions"),
-    ]
-    assert rows[1]["dice"] == "nan"
-    assert rows[2] == {"split": "test", "case": "c", "class": "regions", "dice": "", "v_rand": "0.7"}
 
 
 def test_nan_becomes_null_so_that_any_reader_can_parse_the_file(tmp_path):

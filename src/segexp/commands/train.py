@@ -4,7 +4,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
@@ -19,14 +19,15 @@ from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weig
 from segexp.config import as_written, chosen_options, plain
 from segexp.data import DataModule
 from segexp.errors import short_path
-from segexp.evaluation.report import figures_of, print_figures, print_folder
+from segexp.evaluation.report import print_folder, print_scores, results_of, rows_of_cases
+from segexp.metrics import SplitResult
 from segexp.pictures.reliability import draw_reliability
 from segexp.runs.configuration import Config
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import RunFolder, epoch_seconds
 from segexp.runs.record import Record
 from segexp.runs.recorder import RunRecorder
-from segexp.runs.results import Results, Training, headline, rows_of_cases
+from segexp.runs.results import Results, Training, headline
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
@@ -68,23 +69,23 @@ def train(cfg: DictConfig) -> float:
         meter = ResourceMeter()
         trainer.fit(task, datamodule=data, ckpt_path=folder.last_checkpoint if resumed else None, weights_only=True)
         best = load_checkpoint(folder.best_checkpoint)
-        sides = _score(trainer, task, data, best)
+        splits = _score(trainer, task, data, best)
         if trainer.is_global_zero:
-            content = _results(config, folder, task, data, sides, best["epoch"], meter.read())
-            _leave(config, folder, trainer, data, sides, content)
+            content = _results(config, folder, task, data, splits, best["epoch"], meter.read())
+            _leave(config, folder, trainer, data, splits, content)
             record({"headline": content["headline"]})
-            print_figures(content)
+            print_scores(content)
             print_folder(folder.path, board=bool(folder.events))
-    return float(sides["val"]["figures"][config["monitor"].partition("/")[2]])
+    return splits["val"].scores[config["monitor"].partition("/")[2]]
 
 
-def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Checkpoint) -> dict[str, dict[str, Any]]:
+def _score(trainer: pl.Trainer, task: Task, data: DataModule, best: Checkpoint) -> dict[str, SplitResult]:
     """Score the best epoch: validation cases choose the thresholds, test cases are scored with them."""
     load_weights(task.network, best)
     trainer.validate(task, datamodule=data, verbose=False)
     if data.split.test:
         trainer.test(task, datamodule=data, verbose=False)
-    return {side: task.results[side] for side in ("val", "test") if side == "val" or data.split.test}
+    return {split: task.results[split] for split in ("val", "test") if split == "val" or data.split.test}
 
 
 def _results(
@@ -92,18 +93,18 @@ def _results(
     folder: RunFolder,
     task: Task,
     data: DataModule,
-    sides: dict[str, dict[str, Any]],
+    splits: dict[str, SplitResult],
     epoch: int,
     cost: Training,
-) -> dict[str, Any]:
-    """Gather figures, how they came about, and what they cost."""
+) -> Results:
+    """Gather scores, how they came about, and what they cost."""
     epochs = folder.curves()
     rates = [float(row["train/patches_per_second"]) for row in epochs]
     seconds = sum(epoch_seconds(epochs))
     return {
-        "headline": headline({side: result["figures"] for side, result in sides.items()}, config["monitor"]),
-        **figures_of(sides, task, data),
-        "chosen_on_val": {"epoch": epoch, "by": config["monitor"], **sides["val"]["chosen"]},
+        "headline": headline({split: result.scores for split, result in splits.items()}, config["monitor"]),
+        **results_of(splits, task, data),
+        "chosen_on_val": {"epoch": epoch, "by": config["monitor"], **splits["val"].chosen},
         "training": {
             "minutes": round(seconds / 60, 2),
             "epochs": len(epochs),
@@ -118,17 +119,15 @@ def _leave(
     folder: RunFolder,
     trainer: pl.Trainer,
     data: DataModule,
-    sides: dict[str, dict[str, Any]],
-    content: dict[str, Any],
+    splits: dict[str, SplitResult],
+    content: Results,
 ) -> None:
     """Write results.json and cases.csv; give hyper-parameters and final figures to the logger."""
     write_json(folder.results_path, content)
-    write_table(
-        folder.cases_path, rows_of_cases({side: result["rows"] for side, result in sides.items()}, vars(data.split))
-    )
+    write_table(folder.cases_path, rows_of_cases(splits, vars(data.split)))
     _draw_reliability(config, folder, trainer, content["curves"])
     params = hyperparameters(config, chosen_options(), folder.overrides())
-    figures = final_metrics(cast(Results, content), data.labels.regions or data.labels.class_names[1:])
+    figures = final_metrics(content, data.labels.regions or data.labels.class_names[1:])
     for logger in trainer.loggers:
         log_end(logger, params, figures, trainer.global_step)
 

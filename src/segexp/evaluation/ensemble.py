@@ -8,6 +8,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from segexp.checkpoints.checkpoint import open_model
+from segexp.evaluation.rescoring import Steps
 from segexp.evaluation.trained import Trained
 from segexp.inference import Members
 from segexp.prediction.members import require_same
@@ -15,12 +16,12 @@ from segexp.training.task import Predictor
 
 
 @dataclass(frozen=True)
-class Together:
+class EnsemblePredictor:
     """A predictor that averages the probabilities of a network and others, tile by tile.
 
     Args:
-        predictor: Of one network.
-        others: In evaluation mode.
+        predictor: Predictor of one network.
+        others: Further networks, in evaluation mode.
     """
 
     predictor: Predictor
@@ -32,7 +33,7 @@ class Together:
         return self.predictor(members, image)
 
 
-def together(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:
+def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:
     """Let a predictor of the first run's network average those of all runs; of one run it stays as it is.
 
     Raises:
@@ -47,15 +48,16 @@ def together(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:
                 f"run {number} has intensity={description.intensity} and run 1 has {first}: cases "
                 "are made ready once for all, so score each run on its own; segexp predict can average them"
             )
-    return Together(predictor, [open_model(run.folder).network for run in runs[1:]]) if runs[1:] else predictor
+    others = [open_model(run.folder).network for run in runs[1:]]
+    return EnsemblePredictor(predictor, others) if others else predictor
 
 
-def shared_steps(runs: Sequence[Trained]) -> dict[str, Any]:
+def shared_steps(runs: Sequence[Trained]) -> Steps:
     """Post-processing steps that all runs keep; none where they keep different ones."""
     steps = [run.files.postprocess() for run in runs]
     return steps[0] if all(other == steps[0] for other in steps) else {}
 
 
 def shared_choices(runs: Sequence[Trained]) -> dict[str, float]:
-    """What was chosen on validation cases, such as a threshold: of several runs the middle one, the lower of two."""
+    """Values chosen on validation cases, such as a threshold: of several runs the middle one, the lower of two."""
     return {key: median_low(run.chosen[key] for run in runs) for key in runs[0].chosen}

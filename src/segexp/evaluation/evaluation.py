@@ -1,7 +1,6 @@
 """Scoring a trained run on whole cases, as the end of its training does."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import pytorch_lightning as pl
 from rich.console import Console
@@ -10,10 +9,11 @@ from torch.utils.data import DataLoader
 from segexp.build import build_trainer
 from segexp.data import DataModule
 from segexp.data.patches import CaseDataset
-from segexp.evaluation.ensemble import shared_choices, together
-from segexp.evaluation.rescoring import Cut, LabelScorer, Predictions, Result, cut_of
+from segexp.evaluation.ensemble import ensemble_predictor, shared_choices
+from segexp.evaluation.rescoring import LabelScorer, Predictions
 from segexp.evaluation.trained import Trained, build_again, changes_data, compose_again
-from segexp.evaluation.tuning import Tuner
+from segexp.evaluation.tuning import Tuner, Tuning
+from segexp.metrics import DecisionRule, SplitResult
 from segexp.runs.configuration import TrainerNode
 
 
@@ -21,40 +21,47 @@ class Evaluation:
     """A run with data and network built again, or several as an ensemble.
 
     Args:
-        runs: The runs; data and metrics are those of the first.
-        words: Further options and overrides.
+        runs: Trained runs; data and metrics are those of the first.
+        arguments: Further options and overrides.
 
     Attributes:
-        chosen: What was chosen on validation cases, such as a threshold; of several runs the middle one.
+        chosen: Values chosen on validation cases, such as a threshold; of several runs the middle one.
 
     Raises:
         ValueError: They do not fit the run, or the runs do not go together.
     """
 
-    def __init__(self, runs: Sequence[Trained], words: Sequence[str]) -> None:
-        self.runs, self.words = list(runs), list(words)
+    def __init__(self, runs: Sequence[Trained], arguments: Sequence[str]) -> None:
+        self.runs = list(runs)
+        self.arguments = list(arguments)
         self.run = self.runs[0]
-        self.config = compose_again(self.run, words, self.run.folder)
+        self.config = compose_again(self.run, arguments, self.run.folder)
         self.data, self.task = build_again(self.config, self.run)
-        self.task.scorer = together(self.task.scorer, self.runs)
+        self.task.scorer = ensemble_predictor(self.task.scorer, self.runs)
         self.chosen = shared_choices(self.runs)
 
     def open(self, split: str) -> str:
-        """Read the data, and settle which side is scored.
+        """Read the data, and settle which split is scored.
+
+        Args:
+            split: "test", "val", "train" or "auto".
 
         Raises:
             FileNotFoundError: The data are not there.
-            ValueError: The side has no cases.
+            ValueError: The split has no cases.
         """
-        if changes_data(self.words):
+        if changes_data(self.arguments):
             self.data.prepare_data()
         else:
             _require_files(self.data)
         self.data.setup()
-        side = split if split != "auto" else "test" if self.data.split.test else "val"
-        if not getattr(self.data.split, side):
-            raise ValueError(f"split={side}: the data have no such cases; give another split, or data.split.{side}=0.2")
-        return side
+        if split == "auto":
+            split = "test" if self.data.split.test else "val"
+        if not getattr(self.data.split, split):
+            raise ValueError(
+                f"split={split}: the data have no such cases; give another split, or data.split.{split}=0.2"
+            )
+        return split
 
     @property
     def several(self) -> bool:
@@ -73,41 +80,40 @@ class Evaluation:
         return self.same_data and all((run.record.get("split") or {}).get("val") == val for run in self.runs)
 
     @property
-    def figure(self) -> str:
-        """Name of the headline figure."""
+    def metric(self) -> str:
+        """Name of the headline metric."""
         return str(self.config["monitor"]).partition("/")[2]
 
     @property
-    def cut(self) -> Cut:
-        """How the metric of the headline figure makes labels; once cases are scored."""
-        for metric in self.task.metrics:
-            if any(self.figure in row for row in metric.compute()["rows"][:1]):
-                return cut_of(metric, self.chosen)
-        return None
+    def decision_rule(self) -> DecisionRule:
+        """How the headline metric makes labels."""
+        rules = [metric.decision_rule(self.chosen) for metric in self.task.metrics if self.metric in metric.info]
+        return rules[0] if rules else DecisionRule()
 
-    def notes(self, side: str) -> list[str]:
-        """What must be known of the data beside the figures."""
-        found = []
+    def notes(self, split: str) -> list[str]:
+        """What must be known of the data beside the scores."""
+        notes = []
         if not self.same_data:
             digits = [str(print_)[:10] for print_ in (self.data.fingerprint(), self.run.record.get("data_fingerprint"))]
-            found.append(f"these are not the data of the training: fingerprint {digits[0]}, there {digits[1]}")
-        if not changes_data(self.words):
+            notes.append(f"these are not the data of the training: fingerprint {digits[0]}, there {digits[1]}")
+        if not changes_data(self.arguments):
             for run in self.runs:
-                found += self._known(run, side)
-        return found
+                notes += self._seen_by(run, split)
+        return notes
 
-    def _known(self, run: Trained, side: str) -> list[str]:
-        """What a run has seen of a side in its training."""
-        split, cases = run.record.get("split") or {}, getattr(self.data.split, side)
+    def _seen_by(self, run: Trained, split: str) -> list[str]:
+        """Note what a run has seen of a split in its training."""
+        trained_on = run.record.get("split") or {}
+        cases = getattr(self.data.split, split)
         who = f"{run.folder.name}: " if self.several else ""
-        found = []
-        for other, role in (("train", "the network has learnt from"), ("val", "chose epoch and thresholds:")):
-            seen = len(set(cases) & set(split.get(other, ())))
-            if seen and (other != side or run is not self.run):
-                found.append(f"{who}{role} {seen} of these {len(cases)} cases: their scores are too kind")
-        return found
+        notes = []
+        for other, role in (("train", "the network has learned from"), ("val", "chose epoch and thresholds:")):
+            seen = len(set(cases) & set(trained_on.get(other, ())))
+            if seen and (other != split or run is not self.run):
+                notes.append(f"{who}{role} {seen} of these {len(cases)} cases: their scores are optimistically biased")
+        return notes
 
-    def tune(self) -> tuple[dict[str, Any], dict[str, Any]]:
+    def tune(self) -> Tuning:
         """Choose post-processing on the run's own validation cases.
 
         Raises:
@@ -124,17 +130,17 @@ class Evaluation:
         scorer = LabelScorer(self.data, "val")
         return Tuner(self.task.metrics, scorer, predictions, self.config["monitor"], self.chosen).run()
 
-    def score(self, side: str) -> tuple[Result, Predictions]:
-        """Score a side as the end of the training does.
+    def score(self, split: str) -> tuple[SplitResult, Predictions]:
+        """Score a split as the end of the training does.
 
         What was chosen on validation cases holds; only the run's own validation cases choose once more, the same.
         """
-        cuts = [cut_of(metric, self.chosen) for metric in self.task.metrics]
-        predictions = Predictions(self.data.labels.regions is not None, cuts)
+        rules = [metric.decision_rule(self.chosen) for metric in self.task.metrics]
+        predictions = Predictions(self.data.labels.regions is not None, rules)
         trainer = self._trainer(predictions)
-        dataset = CaseDataset(self.data.cases(side), self.data.labels.regions, self.data.geometry.distance_unit)
+        dataset = CaseDataset(self.data.cases(split), self.data.labels.regions, self.data.geometry.distance_unit)
         loader = DataLoader(dataset, batch_size=1)
-        if side == "val" and self.own_validation:
+        if split == "val" and self.own_validation:
             trainer.validate(self.task, dataloaders=loader, verbose=False)
             return self.task.results["val"], predictions
         for metric in self.task.metrics:

@@ -1,9 +1,9 @@
 """What `train` and `evaluate` share: from the scores of whole cases to results.json and the table that is printed."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table
@@ -11,27 +11,61 @@ from rich.table import Table
 from segexp.data import DataModule
 from segexp.data.prepared import spacing_of, target_of, target_tensor
 from segexp.errors import short_path
-from segexp.metrics import score_observer, undefined
+from segexp.metrics import MetricInfo, SplitResult, score_observer, undefined
+from segexp.runs.record import SplitName
+from segexp.runs.results import MetricFacts, Results
 from segexp.training.task import Task
 
-Sides = dict[str, dict[str, Any]]
+Splits = Mapping[str, SplitResult]
 
 
-def figures_of(sides: Sides, task: Task, data: DataModule) -> dict[str, Any]:
-    """Gather figures, human reference, curves and protocol of each side, as results.json has them."""
-    return {
-        **{side: result["figures"] for side, result in sides.items()},
-        "observers": {side: observers(task, data, side) for side in sides},
-        "curves": {side: result["curves"] for side, result in sides.items()},
-        "undefined": {side: undefined(result["rows"]) for side, result in sides.items()},
-        "protocol": {side: result["protocol"] for side, result in sides.items()},
+def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
+    """Gather scores, human reference, curves and descriptions of each split, as results.json has them."""
+    content: Results = {
+        "observers": {split: observers(task, data, split) for split in splits},
+        "curves": {split: result.curves for split, result in splits.items()},
+        "undefined": {split: undefined(result.rows) for split, result in splits.items()},
+        "metrics": {name: _facts(info) for result in splits.values() for name, info in result.info.items()},
+        "protocol": {split: _protocol(result) for split, result in splits.items()},
         "cases": vars(data.split),
+    }
+    for split, result in splits.items():
+        content[cast(SplitName, split)] = dict(result.scores)
+    return content
+
+
+def _facts(info: MetricInfo) -> MetricFacts:
+    """What holds of a score on all splits."""
+    return {
+        "higher_is_better": info.higher_is_better,
+        "unit": info.unit,
+        "computed_from": info.computed_from,
+        "targets": info.targets,
     }
 
 
-def observers(task: Task, data: DataModule, side: str) -> dict[str, dict[str, float]]:
-    """Score further human observers, where all cases of a side have them, against the truth: the human reference."""
-    cases = [prepared.original for prepared in data.cases(side)]
+def _protocol(result: SplitResult) -> dict[str, str]:
+    """How each score of a split comes about; a threshold may be chosen on one and fixed on another."""
+    return {name: info.protocol for name, info in result.info.items()}
+
+
+def rows_of_cases(splits: Splits, names: Mapping[str, Sequence[str]]) -> list[dict[str, str | float]]:
+    """Gather the rows of cases.csv, one per case and class.
+
+    Args:
+        splits: Scores of each split.
+        names: Names of the cases of each split, in order.
+    """
+    return [
+        {"split": split, "case": names[split][row.case], "class": row.label, **row.scores}
+        for split, result in splits.items()
+        for row in result.rows
+    ]
+
+
+def observers(task: Task, data: DataModule, split: str) -> dict[str, dict[str, float]]:
+    """Score further human observers, where all cases of a split have them, against the truth: the human reference."""
+    cases = [prepared.original for prepared in data.cases(split)]
     names = set.intersection(*(set(case.others) for case in cases))
     truths = [target_tensor(target_of(case), data.labels.regions) for case in cases]
     others = {name: [target_tensor(case.others[name], data.labels.regions) for case in cases] for name in sorted(names)}
@@ -42,21 +76,23 @@ def observers(task: Task, data: DataModule, side: str) -> dict[str, dict[str, fl
     }
 
 
-def print_figures(content: dict[str, Any], others: Mapping[str, Mapping[str, float]] | None = None) -> None:
-    """Print the figures of the headline's side.
+def print_scores(content: Results, others: Mapping[str, Mapping[str, float | None]] | None = None) -> None:
+    """Print the scores of the headline's split.
 
     Args:
-        content: Of results.json.
-        others: Further columns, title -> figures.
+        content: Content of results.json.
+        others: Scores of further columns, by title.
     """
-    side = content["headline"]["split"]
-    figures, per_class = content[side], content["undefined"][side]
-    columns = {**(others or {}), **{f"observer {name}": seen for name, seen in content["observers"][side].items()}}
-    table = Table("figure", "value", *columns, title=content["headline"]["note"])
-    for name, value in figures.items():
-        means = [mean for mean in figures if mean not in per_class and name.startswith(f"{mean}_")]
-        if name not in per_class or all(figures[mean] != value for mean in means):  # of one class, the mean says it all
-            table.add_row(name, *(_number(column.get(name)) for column in (figures, *columns.values())))
+    split = content["headline"]["split"]
+    scores = content[split]
+    per_class = content["undefined"][split]
+    columns = dict(others or {})
+    columns |= {f"observer {name}": seen for name, seen in content["observers"][split].items()}
+    table = Table("metric", "value", *columns, title=content["headline"]["note"])
+    for name, value in scores.items():
+        means = [mean for mean in scores if mean not in per_class and name.startswith(f"{mean}_")]
+        if name not in per_class or all(scores[mean] != value for mean in means):  # of one class, the mean says it all
+            table.add_row(name, *(_number(column.get(name)) for column in (scores, *columns.values())))
     Console().print(table)
 
 

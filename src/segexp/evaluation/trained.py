@@ -195,7 +195,7 @@ def build_again(config: Config, run: Trained) -> tuple[DataModule, Task]:
     return data, task
 
 
-def own_words(words: Sequence[str], keys: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Part the words of a command line: those with one of the keys or asking for help, and all others."""
-    mine = [word for word in words if word.partition("=")[0] in (*keys, "--help", "-h")]
-    return mine, [word for word in words if word not in mine]
+def own_arguments(arguments: Sequence[str], keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split the arguments of a command: those with one of the keys or asking for help, and all others."""
+    own = [argument for argument in arguments if argument.partition("=")[0] in (*keys, "--help", "-h")]
+    return own, [argument for argument in arguments if argument not in own]

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
-from segexp.comparison.experiments import better
 from segexp.comparison.statistics import Interval, Run, gather, weighted_interval
-from segexp.evaluation.rescoring import OF_PROBABILITIES, LabelScorer, Predictions, cut_of
-from segexp.metrics import CaseMetric, ObjectScores, PartitionScores, case_means, mean_of_defined
+from segexp.evaluation.rescoring import LabelScorer, Predictions, Settings
+from segexp.metrics import CaseMetric, case_means, mean_of_defined
 from segexp.postprocessing.postprocess import STEPS
 
 SIZES = (10, 30, 100, 300)  # px: smallest object that stays
@@ -17,31 +16,100 @@ HOLES = (10, 100, None)  # px: largest hole that is filled; None = any
 DEPTHS = (1.0, 2.0, 4.0, 8.0)  # px
 CHANCE = 0.05  # shared among the settings of a step
 RESAMPLES = 2000
-Settings = dict[str, Any]
 Labels = Sequence[np.ndarray]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One step tried with one setting; numbers that are not finite are None.
+
+    Args:
+        settings: Settings of the step.
+        after: Mean score over the cases with the step.
+        gain: Mean paired gain per case.
+        low: Lower end of its interval.
+        high: Upper end of its interval.
+        level: Level of the interval.
+        cases: Number of cases that are defined with and without the step.
+    """
+
+    settings: Settings
+    after: float
+    gain: float | None
+    low: float | None
+    high: float | None
+    level: float
+    cases: int
+
+    @property
+    def helps(self) -> bool:
+        """Whether the gain is beyond chance."""
+        return self.low is not None and self.low > 0
+
+
+@dataclass(frozen=True)
+class TriedStep:
+    """All trials of one step.
+
+    Args:
+        alone: Trials on the labels as they were predicted, one per setting.
+        on_top: Best trial on top of the steps that were kept before.
+        kept: Whether that one is kept.
+    """
+
+    alone: list[Trial]
+    on_top: Trial
+    kept: bool
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What was tried and what came of it.
+
+    Args:
+        metric: Name of the metric that decides.
+        rule: One sentence: how steps are chosen.
+        cases: Number of cases.
+        before: Mean score without steps.
+        after: Mean score with the steps that are kept.
+        steps: Trials of each step, by its name.
+    """
+
+    metric: str
+    rule: str
+    cases: int
+    before: float
+    after: float
+    steps: dict[str, TriedStep]
+
+    @property
+    def kept(self) -> dict[str, Settings]:
+        """Steps that are kept, with their settings."""
+        return {name: step.on_top.settings for name, step in self.steps.items() if step.kept}
 
 
 def grid(metric: CaseMetric, parts: Sequence[int]) -> dict[str, list[Settings]]:
     """Settings of each step that are tried.
 
     Args:
-        metric: That decides. Watershed is tried where it counts objects or regions: lines of background help no
+        metric: Metric that decides. Watershed is tried where it counts objects or regions: lines of background help no
             overlap. Where it scores the objects of some classes only, the steps are for these.
-        parts: Foreground classes, or numbers of regions.
+        parts: Numbers of the foreground classes, or of the regions.
     """
-    meant = [parts[metric.scored.index(name)] for name in metric.only] if isinstance(metric, ObjectScores) else parts
-    some: Settings = {} if len(meant) == len(parts) else {"classes": list(meant)}
+    meant = metric.scored_among(parts)
+    some: Settings = {} if len(meant) == len(parts) else {"classes": meant}
     each: list[Settings] = [{"classes": [part]} for part in meant] if len(meant) > 1 else []
+    together: list[Settings] = [some | {"together": True}] if each else []
     tried: dict[str, list[Settings]] = {
-        "largest_component": [some, *([some | {"together": True}] if each else []), *each],
+        "largest_component": [some, *together, *each],
         "min_size": [some | {"size": size} for size in SIZES],
         "fill_holes": [some | {"max_size": size} for size in HOLES],
     }
-    if isinstance(metric, PartitionScores):
+    if metric.counts_objects and metric.boundary_class is None:
+        tried["watershed"] = [some | {"depth": depth} for depth in DEPTHS]
+    elif metric.counts_objects:
         cells = [part for part in (0, *parts) if part != metric.boundary_class]
-        tried["watershed"] = [{"depth": d, "classes": cells, "line": metric.boundary_class} for d in DEPTHS]
-    elif isinstance(metric, ObjectScores):
-        tried["watershed"] = [some | {"depth": d} for d in DEPTHS]
+        tried["watershed"] = [{"depth": depth, "classes": cells, "line": metric.boundary_class} for depth in DEPTHS]
     return {step: tried[step] for step in STEPS if step in tried}
 
 
@@ -49,14 +117,14 @@ class Tuner:
     """Tries steps on the labels of validation cases.
 
     Args:
-        metrics: Of the run; they have just scored these cases.
-        scorer: Of these cases.
-        predictions: Of these cases.
-        monitor: The figure that decides, per case: the mean over the classes that are defined there.
-        chosen: What the metrics had chosen.
+        metrics: Metrics of the run; they have just scored these cases.
+        scorer: Scorer of these cases.
+        predictions: Labels of these cases.
+        monitor: Score that decides, per case: the mean over the classes that are defined there.
+        chosen: Values that the metrics had chosen.
 
     Raises:
-        ValueError: No metric measures that figure on labels, case by case.
+        ValueError: No metric measures that score on labels, case by case.
     """
 
     def __init__(
@@ -67,64 +135,62 @@ class Tuner:
         monitor: str,
         chosen: Mapping[str, float],
     ) -> None:
-        self.scorer, self.figure = scorer, monitor.partition("/")[2]
-        self.metric = _metric_of(self.figure, metrics)
-        self.metric.chosen = dict(chosen) if cut_of(self.metric, chosen) else self.metric.chosen
-        self.labels = predictions.of(cut_of(self.metric, chosen))
-        channels = len(self.labels[0]) if self.labels[0].dtype == bool else None
-        count = channels if channels is not None else scorer.num_classes or 0
-        self.parts = list(range(0 if channels is not None else 1, count))
-        self.sign = -1.0 if better(self.figure) == "lower" else 1.0
+        self.scorer = scorer
+        self.name = monitor.partition("/")[2]
+        self.metric = _metric_of(self.name, metrics)
+        decision = self.metric.decision_rule(chosen)
+        if decision.boundary_class is not None:
+            self.metric.chosen = dict(chosen)
+        self.labels = predictions.by(decision)
+        self.parts = list(range(1, scorer.num_classes) if scorer.regions is None else range(len(scorer.regions)))
+        self.sign = 1.0 if self.metric.info[self.name].higher_is_better else -1.0
 
-    def run(self) -> tuple[dict[str, Settings], dict[str, Any]]:
-        """Try each step alone, then one after the other in their order, each on top of those that were kept.
-
-        Returns:
-            The steps that were kept, with their settings, and an account in plain values.
-        """
-        labels, scores = self.labels, self._scores(self.labels)
-        start = scores
-        kept: dict[str, Settings] = {}
-        account: dict[str, Any] = {}
+    def run(self) -> Tuning:
+        """Try each step alone, then one after the other in their order, each on top of those that were kept."""
+        labels = self.labels
+        start = scores = self._scores(self.labels)
+        steps: dict[str, TriedStep] = {}
         for step, settings in grid(self.metric, self.parts).items():
             alone = [self._tried(start, self.labels, step, one, len(settings)) for one in settings]
-            added = alone if not kept else [self._tried(scores, labels, step, one, len(settings)) for one in settings]
-            best = max(added, key=lambda trial: trial["low"] if trial["low"] is not None else -math.inf)
-            helps = best["low"] is not None and best["low"] > 0
-            account[step] = {"alone": alone, "on_top": best, "kept": helps}
-            if helps:
-                kept[step] = best["settings"]
-                labels = self.scorer.processed(labels, {step: best["settings"]})
+            added = alone
+            if any(tried.kept for tried in steps.values()):
+                added = [self._tried(scores, labels, step, one, len(settings)) for one in settings]
+            best = max(added, key=lambda trial: trial.low if trial.low is not None else -math.inf)
+            steps[step] = TriedStep(alone, best, best.helps)
+            if best.helps:
+                labels = self.scorer.processed(labels, {step: best.settings})
                 scores = self._scores(labels)
-        return kept, {
-            "metric": self.figure,
-            "rule": rule(self.figure, self.sign),
-            "cases": len(start),
-            "before": mean_of_defined(start.values()),
-            "after": mean_of_defined(scores.values()),
-            "steps": account,
-        }
+        return Tuning(
+            metric=self.name,
+            rule=rule(self.name, self.sign),
+            cases=len(start),
+            before=mean_of_defined(start.values()),
+            after=mean_of_defined(scores.values()),
+            steps=steps,
+        )
 
-    def _tried(
-        self, before: Mapping[str, float], labels: Labels, step: str, settings: Settings, count: int
-    ) -> dict[str, Any]:
+    def _tried(self, before: Mapping[str, float], labels: Labels, step: str, settings: Settings, count: int) -> Trial:
         """Compare the scores with and without one step."""
         after = self._scores(self.scorer.processed(labels, {step: settings}))
-        found = gain(before, after, self.sign, 1 - CHANCE / count)
-        numbers = {"gain": found.value, "low": found.low, "high": found.high}
-        finite = {key: value if math.isfinite(value) else None for key, value in numbers.items()}
-        return {
-            "settings": settings,
-            "after": mean_of_defined(after.values()),
-            **finite,
-            "level": found.level,
-            "cases": found.cases,
-        }
+        interval = gain(before, after, self.sign, 1 - CHANCE / count)
+        return Trial(
+            settings=settings,
+            after=mean_of_defined(after.values()),
+            gain=_finite(interval.value),
+            low=_finite(interval.low),
+            high=_finite(interval.high),
+            level=interval.level,
+            cases=interval.cases,
+        )
 
     def _scores(self, labels: Labels) -> dict[str, float]:
         """Score of each case, by name; nan where it is undefined."""
-        means = case_means(self.scorer.score(self.metric, labels)["rows"], self.figure)
+        means = case_means(self.scorer.score(self.metric, labels).rows, self.name)
         return {self.scorer.cases[i].name: means.get(i, math.nan) for i in range(len(labels))}
+
+
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None
 
 
 def gain(before: Mapping[str, float], after: Mapping[str, float], sign: float, level: float) -> Interval:
@@ -132,7 +198,7 @@ def gain(before: Mapping[str, float], after: Mapping[str, float], sign: float, l
 
     Args:
         before: Score of each case; nan where it is undefined.
-        after: The same with a further step.
+        after: Score of each case with a further step.
         sign: 1 where higher is better, -1 where lower is.
         level: Probability that such intervals cover the truth.
     """
@@ -140,24 +206,25 @@ def gain(before: Mapping[str, float], after: Mapping[str, float], sign: float, l
     return weighted_interval(tables, [-sign, sign], level, RESAMPLES)
 
 
-def rule(figure: str, sign: float) -> str:
+def rule(name: str, sign: float) -> str:
     """Say how steps are chosen."""
     return (
-        f"kept where the bootstrap-t interval of the mean paired {'gain' if sign > 0 else 'fall'} of {figure} per case "
+        f"kept where the bootstrap-t interval of the mean paired {'gain' if sign > 0 else 'fall'} of {name} per case "
         f"lies above 0, at level 1 - {CHANCE} / settings tried; of each step the setting with the highest lower end, "
         f"in the order {', '.join(STEPS)}, each on top of those kept before it"
     )
 
 
-def _metric_of(figure: str, metrics: Sequence[CaseMetric]) -> CaseMetric:
+def _metric_of(name: str, metrics: Sequence[CaseMetric]) -> CaseMetric:
     columns: list[str] = []
     for metric in metrics:
-        if not isinstance(metric, OF_PROBABILITIES):
-            names = [key for row in metric.compute()["rows"][:1] for key in row if key not in ("case", "class")]
-            if figure in names:
-                return metric
-            columns += names
+        infos = metric.info
+        per_case = [score for row in metric.compute().rows[:1] for score in row.scores]
+        of_labels = [score for score in per_case if infos[score].computed_from == "labels"]
+        if name in of_labels:
+            return metric
+        columns += of_labels
     raise ValueError(
-        f"monitor=val/{figure} is not measured case by case on labels, so no post-processing can be chosen by it: "
+        f"monitor=val/{name} is not measured case by case on labels, so no post-processing can be chosen by it: "
         f"give monitor=val/<one of {', '.join(columns)}>"
     )

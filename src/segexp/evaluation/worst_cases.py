@@ -3,67 +3,68 @@
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+import torch
 from PIL import Image
 
-from segexp.comparison.experiments import better
 from segexp.data.regions import region_target
 from segexp.evaluation.rescoring import LabelScorer
-from segexp.metrics import case_means
+from segexp.metrics import CaseScores, case_means, certain_probs
 from segexp.pictures.figures import draw_case, title
 
 MOST_WIDTH = 1600  # pixels of a picture on the sheet; wider ones are made smaller there
 GAP = 6  # pixels
 
 
-def worst_cases(rows: Sequence[Mapping[str, Any]], figure: str, count: int) -> list[tuple[int, float]]:
+def worst_cases(
+    rows: Sequence[CaseScores], metric: str, count: int, higher_is_better: bool = True
+) -> list[tuple[int, float]]:
     """Numbers and scores of the cases with the worst scores, the worst first.
 
     Args:
-        rows: Per case and class.
-        figure: Column that ranks them: its mean over the classes that are defined in a case; undefined cases are left
-            out.
-        count: How many at most.
+        rows: Scores of each case and class.
+        metric: Metric that ranks the cases: its mean over the classes that are defined in a case; undefined cases are
+            left out.
+        count: Maximum number of cases.
+        higher_is_better: Whether a higher score is the better one.
     """
-    scores = [(case, mean) for case, mean in case_means(rows, figure).items() if not math.isnan(mean)]
-    sign = -1 if better(figure) == "lower" else 1
+    scores = [(case, mean) for case, mean in case_means(rows, metric).items() if not math.isnan(mean)]
+    sign = 1 if higher_is_better else -1
     return sorted(scores, key=lambda pair: (sign * pair[1], pair[0]))[:count]
 
 
 def draw_worst(
     folder: Path,
-    side: str,
-    figure: str,
+    split: str,
+    metric: str,
     worst: Sequence[tuple[int, float]],
     scorer: LabelScorer,
     labels: Sequence[np.ndarray],
-    regions: Mapping[str, Sequence[int]] | None,
 ) -> Path:
-    """Draw each of these cases, and all of them on one sheet; of a volume the slice with most wrong voxels.
+    """Draw each of these cases, and all of them on one contact sheet; of a volume the slice with most wrong voxels.
 
     Args:
-        folder: For ``<side>_<case>.png`` and ``worst.png``.
-        side: Of the split.
-        figure: Name of the scores.
+        folder: Folder for ``<split>_<case>.png`` and ``worst.png``.
+        split: Name of the split.
+        metric: Name of the metric.
         worst: Numbers and scores of the cases.
-        scorer: Of the cases of that side.
-        labels: Predicted, of all cases of that side.
-        regions: Overlapping regions, name -> classes, where these are predicted.
+        scorer: Scorer of the cases of that split.
+        labels: Predicted labels of all cases of that split.
 
     Returns:
-        The sheet.
+        Path to the contact sheet.
     """
     folder.mkdir(parents=True, exist_ok=True)
     strips = []
     for number, score in worst:
         case = scorer.cases[number]
-        picture = draw_case(*_plane(case.image, _truth(case.target, regions), _maps(labels[number], scorer)))
-        Image.fromarray(picture).save(folder / f"{side}_{case.name.replace('/', '_')}.png")
-        strips.append((f"{case.name}   {figure} {round(score, 4) + 0.0:.4f}", picture))
-    Image.fromarray(sheet(strips)).save(folder / "worst.png")
-    return folder / "worst.png"
+        picture = draw_case(*_plane(case.image, _truth(case.target, scorer.regions), _maps(labels[number], scorer)))
+        Image.fromarray(picture).save(folder / f"{split}_{case.name.replace('/', '_')}.png")
+        strips.append((f"{case.name}   {metric} {round(score, 4) + 0.0:.4f}", picture))
+    path = folder / "worst.png"
+    Image.fromarray(sheet(strips)).save(path)
+    return path
 
 
 def sheet(strips: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
@@ -92,10 +93,8 @@ def _truth(target: np.ndarray | None, regions: Mapping[str, Sequence[int]] | Non
 
 def _maps(labels: np.ndarray, scorer: LabelScorer) -> np.ndarray:
     """Labels as probabilities (K, *S) of 0 and 1."""
-    if scorer.num_classes is None:
-        return labels.astype(np.float32)
-    classes = np.arange(scorer.num_classes).reshape(-1, *[1] * labels.ndim)
-    return (labels[None] == classes).astype(np.float32)
+    classes = scorer.num_classes if scorer.regions is None else None
+    return certain_probs(torch.from_numpy(labels.astype(np.int64)), classes).numpy()
 
 
 def _plane(image: np.ndarray, target: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -1,30 +1,41 @@
 """Scores per whole case, and the headline figures made of them."""
 
 from segexp.metrics.calibration import CalibrationScores
-from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.case_metric import CaseMetric, find_info
 from segexp.metrics.centerline import CenterlineScores
+from segexp.metrics.info import MetricInfo
+from segexp.metrics.labels import DecisionRule, certain_probs
 from segexp.metrics.objects import ObjectScores
-from segexp.metrics.observers import score_observer
+from segexp.metrics.observers import score_labels, score_observer
 from segexp.metrics.overlap import OverlapScores
 from segexp.metrics.partition import PartitionScores, compare_regions, partition_scores, thin_borders
 from segexp.metrics.ranking import RankingScores
-from segexp.metrics.summary import case_means, joined, mean_of_defined, summarize, undefined
+from segexp.metrics.results import MetricResult, SplitResult, gather
+from segexp.metrics.summary import CaseScores, case_means, mean_of_defined, summarize, undefined
 from segexp.metrics.surface import SurfaceScores
 
 __all__ = [
     "CalibrationScores",
     "CaseMetric",
+    "CaseScores",
     "CenterlineScores",
+    "DecisionRule",
+    "MetricInfo",
+    "MetricResult",
     "ObjectScores",
     "OverlapScores",
     "PartitionScores",
     "RankingScores",
+    "SplitResult",
     "SurfaceScores",
     "case_means",
+    "certain_probs",
     "compare_regions",
-    "joined",
+    "find_info",
+    "gather",
     "mean_of_defined",
     "partition_scores",
+    "score_labels",
     "score_observer",
     "summarize",
     "thin_borders",

@@ -1,24 +1,25 @@
 """Calibration: does a probability of 0.8 come true in 80 of 100 pixels?"""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from segexp.errors import require_at_least
+from segexp.metrics.info import MetricInfo
 from segexp.metrics.per_class import PerClassMetric
+from segexp.metrics.results import Curve, MetricResult
 
 
 class CalibrationScores(PerClassMetric):
     """Expected calibration error per case and foreground class or region, and the reliability diagram of all cases.
 
-    The probability of a class is compared with the share of pixels that are of it, bin by bin: the error is the mean
-    over the counted pixels of |share - mean probability| of their bin. All counted pixels take part, so where most of
-    an image is easy background, the error is small in itself: compare it on the same cases only.
+    The probability of a class is compared with the fraction of pixels that are of it, bin by bin: the error is the mean
+    over the counted pixels of |fraction - mean probability| of their bin. All counted pixels take part, so where most
+    of an image is easy background, the error is small in itself: compare it on the same cases only.
 
     Args:
-        class_names: The name of each class, background first.
+        class_names: Name of each class, background first.
         regions: Names of the overlapping regions that are scored in place of the classes.
         bins: Number of bins of equal width on [0, 1]; a probability on the border of two belongs to the upper one.
         ignore_index: Pixels with this target, or with a negative one, count nowhere.
@@ -28,6 +29,9 @@ class CalibrationScores(PerClassMetric):
 
     Source: Guo et al. 2017 (arXiv:1706.04599), per class as in Kull et al. 2019 (arXiv:1910.12656), equation 2.
     """
+
+    higher_is_better = False
+    computed_from = "probabilities"
 
     def __init__(
         self,
@@ -41,15 +45,17 @@ class CalibrationScores(PerClassMetric):
         self.bins = bins
 
     @property
-    def protocol(self) -> dict[str, str]:
-        """Name of each figure -> how it comes about."""
-        what = f"|share of pixels in the {self.part} - mean probability| of {self.bins} equal bins, weighted by pixels"
-        sentences = {"ece": f"expected calibration error: {what}, per case and {self.part}; {self.averaged}"}
-        for name in self.scored:
-            sentences[f"ece_pooled_{name}"] = (
+    def info(self) -> dict[str, MetricInfo]:
+        """Description of each score."""
+        what = (
+            f"|fraction of pixels in the {self.kind} - mean probability| of {self.bins} equal bins, weighted by pixels"
+        )
+        infos = {"ece": self.describe(f"expected calibration error: {what}, per case and {self.kind}; {self.averaged}")}
+        for name in self.parts:
+            infos[f"ece_pooled_{name}"] = self.describe(
                 f"expected calibration error of {name}: {what}, all cases counted together"
             )
-        return sentences
+        return infos
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
         """Fill the bins.
@@ -57,7 +63,7 @@ class CalibrationScores(PerClassMetric):
         Args:
             probs: (B, C, *S) float in [0, 1].
             target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Does not matter here.
+            spacing: Ignored here.
 
         Returns:
             (B, K, bins, 3) float64 per bin: pixels, sum of probabilities, pixels that are of the class.
@@ -78,16 +84,15 @@ class CalibrationScores(PerClassMetric):
         sums = [torch.bincount(place, weights, self.bins) for weights in (None, probs, truth)]
         return torch.stack([part.double() for part in sums], dim=1)
 
-    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
-        """Turn bins (n, K, bins, 3) into rows per case and class, pooled figures and the reliability diagram."""
+    def score(self, cases: list[int], measured: Tensor) -> MetricResult:
+        """Turn bins (n, K, bins, 3) into rows per case and class, pooled errors and the reliability diagram."""
         pooled = measured.sum(dim=0)
-        whole = calibration_error(pooled).tolist()
-        return {
-            "rows": self.rows(cases, calibration_error(measured), lambda error: {"ece": error}),
-            "set": {f"ece_pooled_{name}": error for name, error in zip(self.scored, whole, strict=True)},
-            "chosen": {},
-            "curves": {"reliability": dict(zip(self.scored, map(_diagram, pooled), strict=True))},
-        }
+        errors = calibration_error(pooled).tolist()
+        return MetricResult(
+            rows=self.rows(cases, calibration_error(measured)[..., None], lambda error: {"ece": error[0]}),
+            overall={f"ece_pooled_{name}": error for name, error in zip(self.parts, errors, strict=True)},
+            curves={"reliability": dict(zip(self.parts, map(_diagram, pooled), strict=True))},
+        )
 
 
 def calibration_error(bins: Tensor) -> Tensor:
@@ -96,8 +101,8 @@ def calibration_error(bins: Tensor) -> Tensor:
     return (truth - probs).abs().sum(-1) / pixels.sum(-1)
 
 
-def _diagram(bins: Tensor) -> dict[str, list[float | None]]:
-    """Pixels, mean probability and share of each of the bins (bins, 3); None where a bin has no pixels."""
+def _diagram(bins: Tensor) -> Curve:
+    """Pixels, mean probability and fraction of each of the bins (bins, 3); None where a bin has no pixels."""
     filled = [(p / n, t / n) if n else (None, None) for n, p, t in bins.tolist()]
     probability, share = map(list, zip(*filled, strict=True))
     return {"probability": probability, "share": share, "pixels": bins[:, 0].tolist()}

@@ -1,36 +1,51 @@
-"""The frame of every score: one measurement per whole case, gathered over processes, turned into plain figures."""
+"""The frame of every metric: one measurement per whole case, gathered over processes, turned into plain scores."""
 
 from abc import abstractmethod
 from collections import Counter
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from segexp.metrics.info import MetricInfo, Source
+from segexp.metrics.labels import DecisionRule
+from segexp.metrics.results import MetricResult
+
 
 class CaseMetric(Metric):
-    """Base of scores per whole case; a subclass says how to measure one batch and how to score all cases.
+    """Base of metrics per whole case; a subclass says how to measure one batch and how to score all cases.
 
     A measurement has a fixed size, whatever the size of the case, so the memory does not grow with the images. Under
     distributed training each process measures its own cases and every process scores them all.
 
     Attributes:
-        chosen: What was fixed beforehand on validation cases, for example ``{"threshold": 0.4}``; empty means: choose
-            on the cases at hand. It survives ``reset()``.
-        multilabel: Targets are overlapping regions (B, R, *S) in place of class indices (B, *S).
+        chosen: Values fixed beforehand on validation cases, for example ``{"threshold": 0.4}``; empty means: choose
+            on the cases at hand. They survive ``reset()``.
+        higher_is_better: Whether a higher score is the better one; a single score may differ, see `info`.
+        unit: Unit of the scores, see ``MetricInfo``.
+        computed_from: "labels", which post-processing changes, or "probabilities".
+        multilabel: Whether targets are overlapping regions (B, R, *S) in place of class indices (B, *S).
+        parts: Names of the classes or regions that have a row.
+        boundary_class: Class that separates regions and is decided by a threshold; None = there is none.
+        counts_objects: Whether objects are told apart, so that splitting touching ones changes the scores.
 
     Args:
         measured_shape: Shape of the measurement of one case.
-        measured_dtype: Its dtype, int64 or float64.
+        measured_dtype: Data type of the measurement, int64 or float64.
         ignore_index: Pixels with this target, or with a negative one, count nowhere.
     """
 
     is_differentiable = False
     higher_is_better = True
     full_state_update = False
+    unit: str = ""
+    computed_from: Source = "labels"
     multilabel = False
+    parts: tuple[str, ...] = ()
+    boundary_class: int | None = None
+    counts_objects = False
     case_index: list[Tensor]
     measured: list[Tensor]
 
@@ -46,8 +61,8 @@ class CaseMetric(Metric):
 
     @property
     @abstractmethod
-    def protocol(self) -> dict[str, str]:
-        """Name of each figure -> one sentence: what is averaged over what, at which threshold, chosen how."""
+    def info(self) -> dict[str, MetricInfo]:
+        """Description of each score by its name; the first is shown while training."""
 
     @abstractmethod
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:
@@ -63,11 +78,11 @@ class CaseMetric(Metric):
         """
 
     @abstractmethod
-    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
-        """Turn all measurements into ``rows``, ``set``, ``chosen`` and, if any, ``curves`` (see `compute`).
+    def score(self, cases: list[int], measured: Tensor) -> MetricResult:
+        """Turn all measurements into scores.
 
         Args:
-            cases: The n case numbers, ascending.
+            cases: Numbers of the n cases, ascending.
             measured: (n, *measured_shape) in the same order, on the CPU.
         """
 
@@ -77,7 +92,7 @@ class CaseMetric(Metric):
         Args:
             probs: (B, C, *S) float, class probabilities.
             target: (B, *S) int64, class indices; of regions (B, C, *S), 1 in the region and 0 outside.
-            case_index: (B,) int64, the number of each case in its set.
+            case_index: (B,) int64, number of each case in its set.
             spacing: (B, axes) size of a pixel per spatial axis; None = 1, distances in pixels.
 
         Raises:
@@ -100,16 +115,8 @@ class CaseMetric(Metric):
         self.case_index.append(case_index.long().to(self.device))
         self.measured.append(measured.to(self.device))
 
-    def compute(self) -> dict[str, Any]:
+    def compute(self) -> MetricResult:
         """Score all cases seen since the last reset, by all processes.
-
-        Returns:
-            Plain Python, no tensors:
-            ``rows``: one dict per case and class, sorted by case, then in the order of the classes:
-            ``{"case": int, "class": str, <metric>: float, ...}`` with nan where a metric is undefined;
-            ``set``: figures of the whole set of cases;
-            ``chosen``: what was chosen on these cases or beforehand, empty for metrics that choose nothing;
-            ``curves``: name -> class -> name of each coordinate -> its values; absent for metrics that have none.
 
         Raises:
             ValueError: A case was seen twice.
@@ -128,6 +135,39 @@ class CaseMetric(Metric):
         super().reset()
         self._start_empty()
 
+    def describe(
+        self,
+        protocol: str,
+        higher_is_better: bool | None = None,
+        unit: str | None = None,
+        computed_from: Source | None = None,
+    ) -> MetricInfo:
+        """Describe one score, for `info`; what is None is as the attributes of the metric say.
+
+        Args:
+            protocol: One sentence: what is averaged over what, at which threshold, chosen how.
+            higher_is_better: Whether a higher score is the better one.
+            unit: Unit, see ``MetricInfo``.
+            computed_from: "labels" or "probabilities".
+        """
+        return MetricInfo(
+            protocol,
+            self.higher_is_better if higher_is_better is None else higher_is_better,
+            self.unit if unit is None else unit,
+            computed_from or self.computed_from,
+            "regions" if self.multilabel else "classes",
+        )
+
+    def decision_rule(self, chosen: Mapping[str, float]) -> DecisionRule:
+        """How this metric makes labels of probabilities, given what was chosen."""
+        if self.boundary_class is None or "threshold" not in chosen:
+            return DecisionRule()
+        return DecisionRule(self.boundary_class, chosen["threshold"])
+
+    def scored_among(self, parts: Sequence[int]) -> list[int]:
+        """Pick those of all foreground classes, or regions, that this metric scores."""
+        return list(parts)
+
     def counted(self, target: Tensor) -> Tensor:
         """Mark the pixels that count: bool in the shape of the target."""
         return (target >= 0) & (target != self.ignore_index)
@@ -136,3 +176,12 @@ class CaseMetric(Metric):
         # A process without any case must gather tensors of the same rank and dtype as the others.
         self.case_index = [torch.empty(0, dtype=torch.int64, device=self.device)]
         self.measured = [torch.empty((0, *self._measured_shape), dtype=self._measured_dtype, device=self.device)]
+
+
+def find_info(name: str, metrics: Iterable[CaseMetric]) -> MetricInfo | None:
+    """Find the description of a score such as ``dice``, or of its mean for one class such as ``dice_vessel``."""
+    for metric in metrics:
+        for score, info in metric.info.items():
+            if name in (score, *(f"{score}_{part}" for part in metric.parts)):
+                return info
+    return None

@@ -2,25 +2,28 @@
 
 from collections.abc import Collection, Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from segexp.metrics.info import MetricInfo
 from segexp.metrics.per_class import PerClassMetric
+from segexp.metrics.results import MetricResult
 
 
 class CenterlineScores(PerClassMetric):
     """clDice and its two parts per case and foreground class, or region.
 
-    Topology precision is the share of the predicted centerline that lies in the true mask, topology sensitivity the
-    share of the true centerline that lies in the predicted mask; clDice is their harmonic mean. Each part is
+    Topology precision is the fraction of the predicted centerline that lies in the true mask, topology sensitivity the
+    fraction of the true centerline that lies in the predicted mask; clDice is their harmonic mean. Each part is
     undefined (nan) without its centerline; clDice is undefined if both masks are empty and 0 if one is. Ignored pixels
     are taken out of both masks first. Arguments and errors as ``PerClassMetric``.
 
     Source: Shit et al. 2021 (clDice, CVPR, arXiv 2003.07311).
     """
+
+    unit = "fraction"
 
     def __init__(
         self, class_names: Sequence[str], regions: Collection[str] | None = None, ignore_index: int = 255
@@ -28,15 +31,16 @@ class CenterlineScores(PerClassMetric):
         super().__init__(class_names, regions, (4,), torch.int64, ignore_index)
 
     @property
-    def protocol(self) -> dict[str, str]:
-        """Name of each figure -> how it comes about."""
+    def info(self) -> dict[str, MetricInfo]:
+        """Description of each score."""
         lines = "centerlines by thinning (Zhang in 2-D, Lee in 3-D), counted in pixels"
-        per_case = f"per case and {self.part} ({self.how}), undefined left out; {lines}; {self.averaged}"
-        return {
+        per_case = f"per case and {self.kind} ({self.how}), undefined left out; {lines}; {self.averaged}"
+        sentences = {
             "cldice": f"harmonic mean of topology precision and topology sensitivity {per_case}",
-            "topology_precision": f"share of the predicted centerline in the true mask {per_case}",
-            "topology_sensitivity": f"share of the true centerline in the predicted mask {per_case}",
+            "topology_precision": f"fraction of the predicted centerline in the true mask {per_case}",
+            "topology_sensitivity": f"fraction of the true centerline in the predicted mask {per_case}",
         }
+        return {name: self.describe(sentence) for name, sentence in sentences.items()}
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
         """Count the pixels of centerlines.
@@ -55,11 +59,11 @@ class CenterlineScores(PerClassMetric):
         """
         pred, truth = (mask.flatten(0, 1).cpu().numpy() for mask in self.masks(probs, target)[:2])
         counts = [_count(*pair) for pair in zip(pred, truth, strict=True)]
-        return torch.tensor(counts, device=probs.device).view(len(probs), len(self.scored), 4)
+        return torch.tensor(counts, device=probs.device).view(len(probs), len(self.parts), 4)
 
-    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
+    def score(self, cases: list[int], measured: Tensor) -> MetricResult:
         """Turn counts (n, K, 4) into rows per case and class."""
-        return {"rows": self.rows(cases, measured, lambda counts: _figures(*counts)), "set": {}, "chosen": {}}
+        return MetricResult(self.rows(cases, measured, lambda counts: _scores(*counts)))
 
 
 def centerline(mask: np.ndarray) -> np.ndarray:
@@ -114,11 +118,11 @@ def _count(pred: np.ndarray, truth: np.ndarray) -> list[int]:
     return counts
 
 
-def _figures(predicted: int, hit: int, true: int, found: int) -> dict[str, float]:
+def _scores(predicted: float, hit: float, true: float, covered: float) -> dict[str, float]:
     nan = float("nan")
     precision = hit / predicted if predicted else nan
-    sensitivity = found / true if true else nan
+    sensitivity = covered / true if true else nan
     cldice = 0.0 if predicted or true else nan
-    if hit and found:
+    if hit and covered:
         cldice = 2 * precision * sensitivity / (precision + sensitivity)
     return {"cldice": cldice, "topology_precision": precision, "topology_sensitivity": sensitivity}

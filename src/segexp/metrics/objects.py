@@ -1,14 +1,17 @@
 """Objects: do the connected components of prediction and truth match one by one?"""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
+from segexp.metrics.info import MetricInfo
 from segexp.metrics.per_class import PerClassMetric
+from segexp.metrics.results import MetricResult
+
+POOLED = ("object_f1", "object_ap")  # scored with the objects of all cases counted together, too
 
 
 class ObjectScores(PerClassMetric):
@@ -23,8 +26,8 @@ class ObjectScores(PerClassMetric):
     Args:
         only: Names of the classes or regions whose objects are scored; None = all.
         connectivity: "faces" (4 neighbors in a plane, 6 in space) or "full" (8, 26).
-        thresholds: Of the IoU, in [0.5, 1); F1 is scored at the first one.
-        min_size: In pixels; smaller components are no objects, in prediction and truth alike.
+        thresholds: Thresholds of the IoU, in [0.5, 1); F1 is scored at the first one.
+        min_size: Number of pixels; smaller components are no objects, in prediction and truth alike.
 
     Raises:
         ValueError: An unknown name or connectivity, no threshold or one outside [0.5, 1), or a negative size.
@@ -32,6 +35,9 @@ class ObjectScores(PerClassMetric):
     Source: Caicedo et al. 2019 (2018 Data Science Bowl, Nature Methods 16:1247) for ``object_f1`` and ``object_ap``,
     Kirillov et al. 2019 (CVPR, arXiv 1801.00868) for ``object_pq``.
     """
+
+    unit = "fraction"
+    counts_objects = True
 
     def __init__(
         self,
@@ -52,13 +58,15 @@ class ObjectScores(PerClassMetric):
             )
         super().__init__(class_names, regions, (4 + len(thresholds),), torch.float64, ignore_index)
         for name in only or ():
-            require_choice("only", name, self.scored)
-        self.only = tuple(self.scored if only is None else only)
-        self.connectivity, self.thresholds, self.min_size = connectivity, tuple(thresholds), min_size
+            require_choice("only", name, self.parts)
+        self.only = tuple(self.parts if only is None else only)
+        self.connectivity = connectivity
+        self.thresholds = tuple(thresholds)
+        self.min_size = min_size
 
     @property
-    def protocol(self) -> dict[str, str]:
-        """Name of each figure -> how it comes about."""
+    def info(self) -> dict[str, MetricInfo]:
+        """Description of each score."""
         first, tried = self.thresholds[0], ", ".join(map(str, self.thresholds))
         quality = "sum of the IoU of matched objects / (TP + FP / 2 + FN / 2)"
         what = {
@@ -68,16 +76,14 @@ class ObjectScores(PerClassMetric):
         }
         neighbors = "sharing a face" if self.connectivity == "faces" else "sharing a face, an edge or a corner"
         objects = f"objects are components of pixels {neighbors}, of at least {max(self.min_size, 1)} px; {self.how}"
-        sentences = {
-            figure: f"{words}, per case and {self.part}; {objects}; cases without any object left out; {self.averaged}"
-            for figure, words in what.items()
-        }
-        for figure in ("object_f1", "object_ap"):
+        per_case = f"per case and {self.kind}; {objects}; cases without any object left out; {self.averaged}"
+        infos = {score: self.describe(f"{words}, {per_case}") for score, words in what.items()}
+        for score in POOLED:
             for name in self.only:
-                sentences[f"{figure}_pooled_{name}"] = (
-                    f"{what[figure]}, of {self.part} {name} with the objects of all cases counted together; {objects}"
+                infos[f"{score}_pooled_{name}"] = self.describe(
+                    f"{what[score]}, of {self.kind} {name} with the objects of all cases counted together; {objects}"
                 )
-        return sentences
+        return infos
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
         """Count the objects of each case and match them.
@@ -85,7 +91,7 @@ class ObjectScores(PerClassMetric):
         Args:
             probs: (B, C, *S) float.
             target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Does not matter here.
+            spacing: Ignored here.
 
         Returns:
             (B, K, 4 + T) float64 per foreground class or region: number of true and of predicted objects, number and
@@ -96,27 +102,27 @@ class ObjectScores(PerClassMetric):
         """
         pred, truth = (mask.cpu().numpy() for mask in self.masks(probs, target)[:2])
         measured = np.zeros((*pred.shape[:2], 4 + len(self.thresholds)))
-        for k in map(self.scored.index, self.only):
+        for k in map(self.parts.index, self.only):
             for case in range(len(pred)):
                 measured[case, k] = self._match(pred[case, k], truth[case, k])
         return torch.from_numpy(measured).to(probs.device)
 
-    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
-        """Turn matches (n, K, 4 + T) into rows per case and class and figures of all objects."""
-        wanted = {name: measured[:, self.scored.index(name)] for name in self.only}
-        rows = [
-            {"case": case, "class": name, **_figures(found[i].tolist())}
-            for i, case in enumerate(cases)
-            for name, found in wanted.items()
-        ]
-        whole: dict[str, float] = {}
-        for name, found in wanted.items():
-            pooled = _figures(found.sum(dim=0).tolist())
-            whole |= {f"{figure}_pooled_{name}": pooled[figure] for figure in ("object_f1", "object_ap")}
-        return {"rows": rows, "set": whole, "chosen": {}}
+    def score(self, cases: list[int], measured: Tensor) -> MetricResult:
+        """Turn matches (n, K, 4 + T) into rows per case and class and scores of all objects."""
+        rows = [row for row in self.rows(cases, measured, _scores) if row.label in self.only]
+        overall: dict[str, float] = {}
+        for name in self.only:
+            pooled = _scores(measured[:, self.parts.index(name)].sum(dim=0).tolist())
+            overall |= {f"{score}_pooled_{name}": pooled[score] for score in POOLED}
+        return MetricResult(rows, overall)
+
+    def scored_among(self, parts: Sequence[int]) -> list[int]:
+        """Pick the classes or regions whose objects are scored."""
+        return [parts[self.parts.index(name)] for name in self.only]
 
     def _match(self, pred: np.ndarray, truth: np.ndarray) -> list[float]:
-        pred, truth = self._objects(pred), self._objects(truth)
+        pred = self._objects(pred)
+        truth = self._objects(truth)
         iou = _matched_iou(pred, truth)
         matches = [np.count_nonzero(iou > threshold) for threshold in self.thresholds]
         return [truth.max(), pred.max(), len(iou), iou.sum(), *matches]
@@ -150,7 +156,7 @@ def _matched_iou(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return iou[iou > 0.5]
 
 
-def _figures(measured: Sequence[float]) -> dict[str, float]:
+def _scores(measured: Sequence[float]) -> dict[str, float]:
     true, predicted, pairs, iou_sum, *matches = measured
     total = true + predicted
     if not total:

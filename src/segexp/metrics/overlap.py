@@ -1,12 +1,14 @@
 """Overlap of prediction and truth from exact pixel counts: Dice, IoU, precision, recall, specificity, volume."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
+from dataclasses import replace
 
 import torch
 from torch import Tensor
 
+from segexp.metrics.info import MetricInfo
 from segexp.metrics.per_class import PerClassMetric
+from segexp.metrics.results import MetricResult
 
 
 class OverlapScores(PerClassMetric):
@@ -22,8 +24,8 @@ class OverlapScores(PerClassMetric):
         super().__init__(class_names, regions, (4,), torch.int64, ignore_index)
 
     @property
-    def protocol(self) -> dict[str, str]:
-        """Name of each figure -> how it comes about."""
+    def info(self) -> dict[str, MetricInfo]:
+        """Description of each score."""
         ratios = {
             "dice": "2 TP / (2 TP + FP + FN)",
             "iou": "TP / (TP + FP + FN)",
@@ -32,12 +34,15 @@ class OverlapScores(PerClassMetric):
             "specificity": "TN / (TN + FP)",
             "volume_difference": "|predicted - true volume| / true volume, that is |FP - FN| / (TP + FN),",
         }
-        per_case = f"per case and {self.part} ({self.how}), undefined (nothing to divide by) left out; {self.averaged}"
-        sentences = {name: f"{ratio} {per_case}" for name, ratio in ratios.items()}
+        per_case = f"per case and {self.kind} ({self.how}), undefined (nothing to divide by) left out; {self.averaged}"
+        infos = {name: self.describe(f"{ratio} {per_case}", unit="fraction") for name, ratio in ratios.items()}
+        # A difference of volumes has no upper bound, and none is best.
+        infos["volume_difference"] = replace(infos["volume_difference"], higher_is_better=False, unit="")
         together = f"with the pixels of all cases counted together; {self.how}"
-        for name in self.scored:
-            sentences[f"dice_pooled_{name}"] = f"{ratios['dice']} of {self.part} {name} {together}"
-        return sentences
+        for name in self.parts:
+            pooled = f"{ratios['dice']} of {self.kind} {name} {together}"
+            infos[f"dice_pooled_{name}"] = self.describe(pooled, unit="fraction")
+        return infos
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
         """Count true and false positives and negatives.
@@ -45,7 +50,7 @@ class OverlapScores(PerClassMetric):
         Args:
             probs: (B, C, *S) float.
             target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Does not matter here.
+            spacing: Ignored here.
 
         Returns:
             (B, K, 4) int64: TP, FP, FN, TN of each foreground class or region.
@@ -66,14 +71,13 @@ class OverlapScores(PerClassMetric):
             counted = confusion.sum(dim=(1, 2))[:, None]
         return torch.stack([hit, pred - hit, truth - hit, counted - pred - truth + hit], dim=2)
 
-    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
-        """Turn counts (n, K, 4) into rows per case and class and pooled figures."""
-        pooled = zip(self.scored, measured.sum(dim=0).tolist(), strict=True)
-        return {
-            "rows": self.rows(cases, measured, lambda counts: _ratios(*counts)),
-            "set": {f"dice_pooled_{name}": _ratios(*counts)["dice"] for name, counts in pooled},
-            "chosen": {},
-        }
+    def score(self, cases: list[int], measured: Tensor) -> MetricResult:
+        """Turn counts (n, K, 4) into rows per case and class and pooled Dice."""
+        pooled = zip(self.parts, measured.sum(dim=0).tolist(), strict=True)
+        return MetricResult(
+            rows=self.rows(cases, measured, lambda counts: _ratios(*counts)),
+            overall={f"dice_pooled_{name}": _ratios(*counts)["dice"] for name, counts in pooled},
+        )
 
 
 def _sizes(mask: Tensor) -> Tensor:
@@ -90,7 +94,7 @@ def _confusion(pred: Tensor, target: Tensor, counted: Tensor, classes: int) -> T
     return torch.bincount(cell.flatten(), minlength=cells + 1)[:cells].view(batch, classes, classes)
 
 
-def _ratios(tp: int, fp: int, fn: int, tn: int) -> dict[str, float]:
+def _ratios(tp: float, fp: float, fn: float, tn: float) -> dict[str, float]:
     return {
         "dice": _ratio(2 * tp, 2 * tp + fp + fn),
         "iou": _ratio(tp, tp + fp + fn),
@@ -101,5 +105,5 @@ def _ratios(tp: int, fp: int, fn: int, tn: int) -> dict[str, float]:
     }
 
 
-def _ratio(part: int, whole: int) -> float:
+def _ratio(part: float, whole: float) -> float:
     return part / whole if whole else float("nan")

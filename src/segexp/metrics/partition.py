@@ -5,7 +5,8 @@ Frontiers in Neuroanatomy 9:142, doi 10.3389/fnana.2015.00142.
 """
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
 from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.info import MetricInfo
+from segexp.metrics.results import MetricResult
+from segexp.metrics.summary import CaseScores
 
 
 class RegionScores(NamedTuple):
@@ -35,14 +39,17 @@ class PartitionScores(CaseMetric):
     true regions only. A slice whose truth has no region is undefined (nan). Ignored pixels separate true regions.
 
     Args:
-        boundary_class: The class that separates regions.
-        thresholds: Interior thresholds that are tried, in [0, 1].
-        name: What the rows call these regions.
+        boundary_class: Class that separates regions.
+        thresholds: Thresholds of the interior that are tried, in [0, 1].
+        name: Name of these regions in the rows.
         ignore_index: Pixels with this target, or with a negative one, count nowhere.
 
     Raises:
         ValueError: ``boundary_class`` is negative, or ``thresholds`` are none or outside [0, 1].
     """
+
+    unit = "fraction"
+    counts_objects = True
 
     def __init__(
         self,
@@ -58,10 +65,11 @@ class PartitionScores(CaseMetric):
         self.boundary_class = boundary_class
         self.thresholds = tuple(thresholds)
         self.name = name
+        self.parts = (name,)
 
     @property
-    def protocol(self) -> dict[str, str]:
-        """Name of each figure -> how it comes about."""
+    def info(self) -> dict[str, MetricInfo]:
+        """Description of each score."""
         tried = ", ".join(map(str, self.thresholds))
         how = f"threshold with the best mean V_rand over these same cases, of {tried}"
         if "threshold" in self.chosen:
@@ -69,15 +77,20 @@ class PartitionScores(CaseMetric):
         at = f"interior {how}"
         measure = "per 2-D case, foreground-restricted, after border thinning, averaged over cases"
         most = f"maximum over interior thresholds {tried} of the mean over these cases (the ISBI 2012 protocol)"
-        return {
+        sentences = {
             "v_rand": f"F-score of the Rand index {measure}; {at}",
             "v_info": f"F-score of the information {measure}; {at}",
             "v_rand_max": f"V_rand: {most}",
             "v_info_max": f"V_info: {most}",
-            "adapted_rand_error": f"1 - V_rand, the same figure turned round as SNEMI3D has it, {measure}; {at}",
-            "rand_split": f"Rand recall, share of the pairs of pixels of a true region left together, {measure}; {at}",
-            "rand_merge": f"Rand precision, share of the pairs put together that belong together, {measure}; {at}",
+            "adapted_rand_error": f"1 - V_rand, the same score turned round as SNEMI3D has it, {measure}; {at}",
+            "rand_split": f"Rand recall, fraction of the pixel pairs of a true region left together, {measure}; {at}",
+            "rand_merge": f"Rand precision, fraction of the pairs put together that belong together, {measure}; {at}",
         }
+        infos = {name: self.describe(sentence) for name, sentence in sentences.items()}
+        for name in ("v_rand_max", "v_info_max"):  # labels have no thresholds to take a maximum over
+            infos[name] = replace(infos[name], computed_from="probabilities")
+        infos["adapted_rand_error"] = replace(infos["adapted_rand_error"], higher_is_better=False, unit="")
+        return infos
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
         """Score each slice at each threshold.
@@ -85,7 +98,7 @@ class PartitionScores(CaseMetric):
         Args:
             probs: (B, C, H, W) float.
             target: (B, H, W) int64.
-            spacing: Does not matter here.
+            spacing: Ignored here.
 
         Returns:
             (B, T, 4) float64: ``RegionScores`` per threshold.
@@ -101,19 +114,19 @@ class PartitionScores(CaseMetric):
         scores = [self._per_threshold(*pair) for pair in zip(interior, inside, strict=True)]
         return torch.from_numpy(np.stack(scores))
 
-    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
+    def score(self, cases: list[int], measured: Tensor) -> MetricResult:
         """Turn scores (n, T, 4) into rows at the chosen threshold and maxima over thresholds."""
         means = measured.nanmean(dim=0)  # (T, 4)
         threshold = self.chosen.get("threshold", self._best_threshold(means[:, 0].tolist()))
         require_choice("chosen threshold", threshold, self.thresholds)
         at_threshold = measured[:, self.thresholds.index(threshold)].tolist()
         rows = [
-            {"case": case, "class": self.name, **RegionScores(*scores)._asdict(), "adapted_rand_error": 1 - scores[0]}
+            CaseScores(case, self.name, RegionScores(*scores)._asdict() | {"adapted_rand_error": 1 - scores[0]})
             for case, scores in zip(cases, at_threshold, strict=True)
         ]
         v_rand_max, v_info_max = means[:, :2].amax(dim=0).tolist()
-        figures = {"v_rand_max": v_rand_max, "v_info_max": v_info_max, "threshold": threshold}
-        return {"rows": rows, "set": figures, "chosen": {"threshold": threshold}}
+        overall = {"v_rand_max": v_rand_max, "v_info_max": v_info_max, "threshold": threshold}
+        return MetricResult(rows, overall, {"threshold": threshold})
 
     def _per_threshold(self, interior: np.ndarray, inside: np.ndarray) -> np.ndarray:
         from skimage.measure import label

@@ -1,26 +1,26 @@
-"""The frame of scores per case and foreground class, or overlapping region."""
+"""The frame of metrics per case and foreground class, or overlapping region."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from segexp.errors import require_at_least
 from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.summary import CaseScores
 
 
 class PerClassMetric(CaseMetric):
-    """Base of scores per whole case and foreground class, or region.
+    """Base of metrics per whole case and foreground class, or region.
 
     Classes are those of the argmax prediction; a region is predicted where its probability is above 0.5.
 
     Args:
-        class_names: The name of each class, background first.
+        class_names: Name of each class, background first.
         regions: Names of the overlapping regions that are scored in place of the classes, one channel each; of a
             mapping the keys. None = the classes.
         measured_shape: Shape of the measurement of one class of one case.
-        measured_dtype: Its dtype, int64 or float64.
+        measured_dtype: Data type of the measurement, int64 or float64.
         ignore_index: Pixels with this target, or with a negative one, count nowhere.
 
     Raises:
@@ -38,14 +38,15 @@ class PerClassMetric(CaseMetric):
         require_at_least("number of class_names", len(class_names), 2, integer=True)
         if regions is not None:
             require_at_least("number of regions", len(regions), 1, integer=True)
-        scored = tuple(class_names[1:] if regions is None else regions)
-        super().__init__((len(scored), *measured_shape), measured_dtype, ignore_index)
-        self.class_names, self.scored = tuple(class_names), scored
+        parts = tuple(class_names[1:] if regions is None else regions)
+        super().__init__((len(parts), *measured_shape), measured_dtype, ignore_index)
+        self.class_names = tuple(class_names)
+        self.parts = parts
         self.multilabel = regions is not None
 
     @property
-    def part(self) -> str:
-        """What is scored, for the protocol."""
+    def kind(self) -> str:
+        """Kind of what is scored, for the protocol."""
         return "region" if self.multilabel else "foreground class"
 
     @property
@@ -59,7 +60,7 @@ class PerClassMetric(CaseMetric):
         return f"averaged over cases, then over {'regions' if self.multilabel else 'classes'}"
 
     def masks(self, probs: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """Tell predicted, true and counted pixels of each part.
+        """Mark predicted, true and counted pixels of each part.
 
         Args:
             probs: (B, C, *S) float.
@@ -77,7 +78,7 @@ class PerClassMetric(CaseMetric):
         return pred & counted, truth, counted
 
     def truths(self, probs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
-        """Tell true and counted pixels of each part alone; arguments, result and errors as ``masks``."""
+        """Mark true and counted pixels of each part alone; arguments, result and errors as ``masks``."""
         self.require_parts(probs, target)
         counted = self.counted(target)
         if self.multilabel:
@@ -95,13 +96,13 @@ class PerClassMetric(CaseMetric):
         return probs if self.multilabel else probs[:, 1:]
 
     def rows(
-        self, cases: Sequence[int], measured: Tensor, figures: Callable[[Any], Mapping[str, float]]
-    ) -> list[dict[str, Any]]:
-        """Make a row per case and part of measurements (n, K, ...), each turned into named figures."""
+        self, cases: Sequence[int], measured: Tensor, scores: Callable[[list[float]], Mapping[str, float]]
+    ) -> list[CaseScores]:
+        """Make a row per case and part of measurements (n, K, M), each turned into named scores."""
         return [
-            {"case": case, "class": name, **figures(found)}
+            CaseScores(case, name, dict(scores(of_part)))
             for case, of_case in zip(cases, measured.tolist(), strict=True)
-            for name, found in zip(self.scored, of_case, strict=True)
+            for name, of_part in zip(self.parts, of_case, strict=True)
         ]
 
     def require_parts(self, probs: Tensor, target: Tensor) -> None:
@@ -126,9 +127,9 @@ class PerClassMetric(CaseMetric):
             )
 
     def _require_channels(self, probs: Tensor) -> None:
-        names, one, many = self.class_names, "class", "classes"
-        if self.multilabel:
-            names, one, many = self.scored, "region", "regions"
+        names = self.parts if self.multilabel else self.class_names
+        one = "region" if self.multilabel else "class"
+        many = "regions" if self.multilabel else "classes"
         if probs.shape[1] != len(names):
             raise ValueError(
                 f"probs have {probs.shape[1]} channels but there are {len(names)} {many} {list(names)}: "

@@ -1,14 +1,15 @@
 """Ranking of pixels by their probability: ROC AUC and average precision, without any threshold."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
 from segexp.errors import require_at_least
+from segexp.metrics.info import MetricInfo
 from segexp.metrics.per_class import PerClassMetric
+from segexp.metrics.results import MetricResult
 
 LOG_ODDS = 16.0  # bins span -16 to 16, which is as near to 1 as float32 gets
 
@@ -21,12 +22,14 @@ class RankingScores(PerClassMetric):
     pixel, both are undefined (nan). Other arguments and errors as ``PerClassMetric``.
 
     Args:
-        bins: Bins of the histogram from log-odds -16 to 16; the outermost are open.
+        bins: Number of bins of the histogram from log-odds -16 to 16; the outermost are open.
 
     Raises:
         ValueError: There are fewer than two bins.
     """
 
+    unit = "fraction"
+    computed_from = "probabilities"
     pooled: Tensor
 
     def __init__(
@@ -39,25 +42,27 @@ class RankingScores(PerClassMetric):
         require_at_least("bins", bins, 2, integer=True)
         super().__init__(class_names, regions, (2,), torch.float64, ignore_index)
         self.bins = bins
-        empty = torch.zeros(len(self.scored), 2, bins, dtype=torch.int64)
+        empty = torch.zeros(len(self.parts), 2, bins, dtype=torch.int64)
         self.add_state("pooled", default=empty, dist_reduce_fx="sum")
 
     @property
-    def protocol(self) -> dict[str, str]:
-        """Name of each figure -> how it comes about."""
+    def info(self) -> dict[str, MetricInfo]:
+        """Description of each score."""
         names = {"roc_auc": "area under the ROC curve", "average_precision": "average precision (step interpolation)"}
-        sentences = {
-            figure: f"{words} of the probability of each {self.part} against all other pixels, per case, exact; cases "
-            f"whose truth has only one kind of pixel left out; {self.averaged}"
-            for figure, words in names.items()
+        infos = {
+            area: self.describe(
+                f"{words} of the probability of each {self.kind} against all other pixels, per case, exact; cases "
+                f"whose truth has only one kind of pixel left out; {self.averaged}"
+            )
+            for area, words in names.items()
         }
-        for figure, words in names.items():
-            for name in self.scored:
-                sentences[f"{figure}_pooled_{name}"] = (
-                    f"{words} of {self.part} {name} with the pixels of all cases ranked together, from a histogram "
+        for area, words in names.items():
+            for name in self.parts:
+                infos[f"{area}_pooled_{name}"] = self.describe(
+                    f"{words} of {self.kind} {name} with the pixels of all cases ranked together, from a histogram "
                     f"of {self.bins} bins of equal width in log-odds"
                 )
-        return sentences
+        return infos
 
     def update(self, probs: Tensor, target: Tensor, case_index: Tensor, spacing: Tensor | None = None) -> None:
         """Measure a batch of whole cases and add its pixels to the histogram.
@@ -66,7 +71,7 @@ class RankingScores(PerClassMetric):
             probs: (B, C, *S) float, probabilities.
             target: (B, *S) int64, or (B, R, *S) of regions.
             case_index: (B,) int64.
-            spacing: Does not matter here.
+            spacing: Ignored here.
 
         Raises:
             ValueError: The shapes do not belong together, there are other classes than ``class_names`` or other
@@ -75,11 +80,11 @@ class RankingScores(PerClassMetric):
         super().update(probs, target, case_index, spacing)
         truth, counted = self.truths(probs.detach(), target.long())
         cells = self._bin_of(self.part_probs(probs.detach())) + self.bins * truth
-        found = [
+        counts_per_bin = [
             torch.bincount(of_part[counts], minlength=2 * self.bins).view(2, -1)
             for of_part, counts in zip(cells.unbind(1), counted.unbind(1), strict=True)
         ]
-        self.pooled = self.pooled + torch.stack(found).to(self.device)
+        self.pooled = self.pooled + torch.stack(counts_per_bin).to(self.device)
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
         """Rank the pixels of each case.
@@ -87,7 +92,7 @@ class RankingScores(PerClassMetric):
         Args:
             probs: (B, C, *S) float.
             target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Does not matter here.
+            spacing: Ignored here.
 
         Returns:
             (B, K, 2) float64: ROC AUC and average precision of each foreground class or region.
@@ -107,18 +112,19 @@ class RankingScores(PerClassMetric):
                 self.part_probs(probs).flatten(0, 1), truth.flatten(0, 1), counted.flatten(0, 1), strict=True
             )
         ]
-        return torch.stack(scores).view(len(probs), len(self.scored), 2)
+        return torch.stack(scores).view(len(probs), len(self.parts), 2)
 
-    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
+    def score(self, cases: list[int], measured: Tensor) -> MetricResult:
         """Turn areas (n, K, 2) into rows per case and class; score the histogram."""
         names = ("roc_auc", "average_precision")
         rows = self.rows(cases, measured, lambda areas: dict(zip(names, areas, strict=True)))
         falling = self.pooled.cpu().flip(-1).cumsum(-1)
-        whole: dict[str, float] = {}
-        for name, (negative, positive) in zip(self.scored, falling, strict=True):
+        overall: dict[str, float] = {}
+        for name, (negative, positive) in zip(self.parts, falling, strict=True):
             roc_auc, average_precision = _areas(positive, negative).tolist()
-            whole |= {f"roc_auc_pooled_{name}": roc_auc, f"average_precision_pooled_{name}": average_precision}
-        return {"rows": rows, "set": whole, "chosen": {}}
+            overall[f"roc_auc_pooled_{name}"] = roc_auc
+            overall[f"average_precision_pooled_{name}"] = average_precision
+        return MetricResult(rows, overall)
 
     def _bin_of(self, probs: Tensor) -> Tensor:
         """Number the bin of each probability: int64 in the same shape, rising with the probability."""

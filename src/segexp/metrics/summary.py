@@ -1,45 +1,55 @@
-"""From rows per case and class to headline figures."""
+"""From scores per case and class to headline scores."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
+from dataclasses import dataclass
 from math import isnan, nan
 from statistics import fmean
-from typing import Any
-
-Columns = dict[str, dict[str, list[float]]]
 
 
-def summarize(rows: Iterable[Mapping[str, Any]]) -> dict[str, float]:
-    """Average per class over cases, then over classes; what is undefined (nan) is left out of both.
+@dataclass  # torchmetrics refuses frozen ones
+class CaseScores:
+    """Scores of one case and class.
 
     Args:
-        rows: One mapping per case and class: ``case``, ``class`` and any number of metrics.
+        case: Number of the case in its set.
+        label: Name of the class or region.
+        scores: Score by metric; nan = undefined.
+    """
+
+    case: int
+    label: str
+    scores: dict[str, float]
+
+
+def summarize(rows: Iterable[CaseScores]) -> dict[str, float]:
+    """Average per class over cases, then over classes; what is undefined (nan) is left out of both.
 
     Returns:
         ``<metric>_<class>``, the mean over the cases, and the headline ``<metric>``, the mean of these over the
         classes; nan where nothing is defined.
     """
-    figures = {}
+    scores = {}
     for metric, classes in _columns(rows).items():
         means = {name: mean_of_defined(values) for name, values in classes.items()}
-        figures[metric] = mean_of_defined(means.values())
-        figures.update({f"{metric}_{name}": mean for name, mean in means.items()})
-    return figures
+        scores[metric] = mean_of_defined(means.values())
+        scores.update({f"{metric}_{name}": mean for name, mean in means.items()})
+    return scores
 
 
-def joined(rows: Iterable[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def joined(rows: Iterable[CaseScores]) -> list[CaseScores]:
     """Bring the rows of several metrics together: one per case and class, in the order in which they first come."""
-    together: dict[tuple[Any, Any], dict[str, Any]] = {}
+    together: dict[tuple[int, str], CaseScores] = {}
     for row in rows:
-        together.setdefault((row["case"], row["class"]), {}).update(row)
+        together.setdefault((row.case, row.label), CaseScores(row.case, row.label, {})).scores.update(row.scores)
     return list(together.values())
 
 
-def case_means(rows: Iterable[Mapping[str, Any]], metric: str) -> dict[int, float]:
+def case_means(rows: Iterable[CaseScores], metric: str) -> dict[int, float]:
     """Average a metric of each case over the classes that are defined there; nan where none is."""
     values: dict[int, list[float]] = {}
     for row in rows:
-        values.setdefault(row["case"], []).append(row.get(metric, nan))
-    return {case: mean_of_defined(found) for case, found in values.items()}
+        values.setdefault(row.case, []).append(row.scores.get(metric, nan))
+    return {case: mean_of_defined(scores) for case, scores in values.items()}
 
 
 def mean_of_defined(values: Iterable[float]) -> float:
@@ -48,7 +58,7 @@ def mean_of_defined(values: Iterable[float]) -> float:
     return fmean(defined) if defined else nan
 
 
-def undefined(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
+def undefined(rows: Iterable[CaseScores]) -> dict[str, int]:
     """Count the cases that `summarize` left out, per ``<metric>_<class>``."""
     return {
         f"{metric}_{name}": sum(map(isnan, values))
@@ -57,10 +67,10 @@ def undefined(rows: Iterable[Mapping[str, Any]]) -> dict[str, int]:
     }
 
 
-def _columns(rows: Iterable[Mapping[str, Any]]) -> Columns:
-    columns: Columns = {}
+def _columns(rows: Iterable[CaseScores]) -> dict[str, dict[str, list[float]]]:
+    """Values of all cases by metric and class."""
+    columns: dict[str, dict[str, list[float]]] = {}
     for row in rows:
-        for metric, value in row.items():
-            if metric not in ("case", "class"):
-                columns.setdefault(metric, {}).setdefault(row["class"], []).append(value)
+        for metric, value in row.scores.items():
+            columns.setdefault(metric, {}).setdefault(row.label, []).append(value)
     return columns

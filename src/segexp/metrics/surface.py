@@ -1,18 +1,19 @@
 """Distances between the surfaces of prediction and truth: HD95, ASSD and normalized surface Dice."""
 
 from collections.abc import Collection, Sequence
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
+from segexp.metrics.info import MetricInfo
 from segexp.metrics.per_class import PerClassMetric
+from segexp.metrics.results import MetricResult
 
 UNITS = ("mm", "px")
 ROUNDING = 1 + 1e-6  # a distance that exceeds a tolerance by less is equal to it; spacings are often float32
-CROWDED = 0.2  # share of border pixels above which a distance transform is quicker than a search tree
+CROWDED = 0.2  # fraction of border pixels above which a distance transform is quicker than a search tree
 
 
 class SurfaceScores(PerClassMetric):
@@ -24,11 +25,11 @@ class SurfaceScores(PerClassMetric):
     of the image's diagonal as distance, and 0 as surface Dice. Pixels that do not count belong to neither mask.
 
     Args:
-        class_names: The name of each class, background first.
+        class_names: Name of each class, background first.
         regions: Names of the overlapping regions that are scored in place of the classes; None = the classes.
-        unit: Of the spacing, the tolerances and the figures: "mm" or "px".
+        unit: Unit of the spacing, the tolerances and the distances: "mm" or "px".
         tolerances: Distances up to which a border pixel counts as found by the surface Dice, one or more, in ``unit``.
-        percentile: Of the distances that the Hausdorff distance takes, above 0 and up to 100 (the maximum).
+        percentile: Percentile of the distances that the Hausdorff distance takes, above 0 and up to 100 (the maximum).
         ignore_index: Pixels with this target, or with a negative one, count nowhere.
 
     Raises:
@@ -64,24 +65,26 @@ class SurfaceScores(PerClassMetric):
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"tolerances={list(tolerances)} repeat themselves: give each once")
         super().__init__(class_names, regions, (len(self.names),), torch.float64, ignore_index)
-        self.unit, self.tolerances, self.percentile = unit, tuple(tolerances), percentile
+        self.unit = unit
+        self.tolerances = tuple(tolerances)
+        self.percentile = percentile
 
     @property
-    def protocol(self) -> dict[str, str]:
-        """Name of each figure -> how it comes about."""
-        per_case = f"per case and {self.part} ({self.how}); undefined (neither has it) left out"
+    def info(self) -> dict[str, MetricInfo]:
+        """Description of each score."""
+        per_case = f"per case and {self.kind} ({self.how}); undefined (neither has it) left out"
         worst = "the length of the image's diagonal where only one of them has it"
         distance = f"in {self.unit} between border pixels of prediction and truth {per_case}, {worst}; {self.averaged}"
-        sentences = [
-            f"larger of the two directed {self.percentile:g}th percentiles of the distances {distance}",
-            f"mean of the distances of both directions together, {distance}",
-        ]
+        hausdorff = f"larger of the two directed {self.percentile:g}th percentiles of the distances {distance}"
+        average = f"mean of the distances of both directions together, {distance}"
+        infos = [self.describe(sentence, higher_is_better=False) for sentence in (hausdorff, average)]
         for tolerance in self.tolerances:
-            sentences.append(
-                f"share of the border pixels of prediction and truth with the other border within {tolerance:g} "
+            within = (
+                f"fraction of the border pixels of prediction and truth with the other border within {tolerance:g} "
                 f"{self.unit}, {per_case}, 0 where only one of them has it; {self.averaged}"
             )
-        return dict(zip(self.names, sentences, strict=True))
+            infos.append(self.describe(within, unit="fraction"))
+        return dict(zip(self.names, infos, strict=True))
 
     def update(self, probs: Tensor, target: Tensor, case_index: Tensor, spacing: Tensor | None = None) -> None:
         """Measure a batch of whole cases, see ``CaseMetric``.
@@ -109,17 +112,16 @@ class SurfaceScores(PerClassMetric):
         """
         pred, truth, _ = self.masks(probs, target)
         measured = [
-            [self._figures(p.cpu().numpy(), t.cpu().numpy(), size) for p, t in zip(*of_case, strict=True)]
+            [self._scores(p.cpu().numpy(), t.cpu().numpy(), size) for p, t in zip(*of_case, strict=True)]
             for of_case, size in zip(zip(pred, truth, strict=True), spacing.cpu().numpy(), strict=True)
         ]
         return torch.tensor(measured, dtype=torch.float64, device=probs.device)
 
-    def score(self, cases: list[int], measured: Tensor) -> dict[str, Any]:
+    def score(self, cases: list[int], measured: Tensor) -> MetricResult:
         """Turn measurements (n, K, 2 + tolerances) into rows per case and class."""
-        rows = self.rows(cases, measured, lambda figures: dict(zip(self.names, figures, strict=True)))
-        return {"rows": rows, "set": {}, "chosen": {}}
+        return MetricResult(self.rows(cases, measured, lambda scores: dict(zip(self.names, scores, strict=True))))
 
-    def _figures(self, pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray) -> list[float]:
+    def _scores(self, pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray) -> list[float]:
         present = int(pred.any()) + int(truth.any())
         if present == 0:
             return [np.nan] * len(self.names)
@@ -128,8 +130,8 @@ class SurfaceScores(PerClassMetric):
         directed = surface_distances(pred, truth, spacing)
         both = np.concatenate(directed)
         hausdorff = max(float(np.percentile(distances, self.percentile)) for distances in directed)
-        found = [float(np.mean(both <= tolerance * ROUNDING)) for tolerance in self.tolerances]
-        return [hausdorff, float(both.mean()), *found]
+        within = [float(np.mean(both <= tolerance * ROUNDING)) for tolerance in self.tolerances]
+        return [hausdorff, float(both.mean()), *within]
 
 
 def surface_distances(pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -158,7 +160,8 @@ def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
 
 def _border(mask: np.ndarray) -> np.ndarray:
     """Mark the pixels of a mask (*S) with a face neighbor outside it; what lies beyond the array is outside."""
-    padded, inner = np.pad(mask, 1), mask.copy()
+    padded = np.pad(mask, 1)
+    inner = mask.copy()
     for axis, extent in enumerate(mask.shape):
         for step in (0, 2):  # the neighbors before and after
             window = [slice(1, -1)] * mask.ndim
@@ -180,7 +183,7 @@ def _nearest_by_tree(start: np.ndarray, goal: np.ndarray, spacing: np.ndarray) -
 
 
 def _nearest_by_transform(start: np.ndarray, goal: np.ndarray, spacing: np.ndarray) -> np.ndarray:
-    """The same at a cost of the box alone: quick where very many pixels are borders, as before training."""
+    """As `_nearest_by_tree`, at a cost of the box alone: quick where very many pixels are borders."""
     from scipy.ndimage import distance_transform_edt
 
     return distance_transform_edt(~goal, sampling=spacing)[start]

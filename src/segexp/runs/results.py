@@ -1,6 +1,6 @@
 """What results.json and cases.csv hold: the metrics of a run with their protocol in words."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any, TypedDict
 
 from segexp.runs.record import CaseNames, Headline, SplitName
@@ -8,6 +8,15 @@ from segexp.runs.record import CaseNames, Headline, SplitName
 Metrics = dict[str, float | None]  # by name; None = undefined
 Row = dict[str, str | float]  # of one case and class: split, case, class, and one column per metric
 Diagram = dict[str, list[float | None]]  # bins of a reliability diagram: probability, share, pixels
+
+
+class MetricFacts(TypedDict):
+    """What a score is; ``computed_from`` is "labels" or "probabilities", ``targets`` is "classes" or "regions"."""
+
+    higher_is_better: bool
+    unit: str
+    computed_from: str
+    targets: str
 
 
 class Training(TypedDict, total=False):
@@ -27,9 +36,10 @@ class Results(TypedDict, total=False):
     train: Metrics
     val: Metrics
     test: Metrics
-    observers: dict[str, dict[str, Metrics]]
+    observers: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     curves: dict[str, dict[str, dict[str, Diagram]]]
     undefined: dict[str, dict[str, int]]
+    metrics: dict[str, MetricFacts]
     protocol: dict[str, dict[str, str]]
     cases: CaseNames
     chosen_on_val: dict[str, float | str]
@@ -38,26 +48,19 @@ class Results(TypedDict, total=False):
     without_postprocess: dict[str, Metrics]
 
 
-def rows_of_cases(rows: Mapping[str, Sequence[Row]], names: Mapping[str, Sequence[str]]) -> list[Row]:
-    """Gather the rows of cases.csv, one per case and class.
+def headline(scores: Mapping[str, Mapping[str, float]], monitor: str) -> Headline:
+    """Pick the metric that stands for the run: the monitored one, on the test cases where there are any.
 
     Args:
-        rows: Rows of each split, as the metrics gave them: the column "case" is the index of the case.
-        names: Names of the cases of each split, in order.
+        scores: Final scores of each split.
+        monitor: Name of the monitored score, such as ``val/dice``.
     """
-    return [
-        {"split": split, **row, "case": names[split][int(row["case"])]} for split, own in rows.items() for row in own
-    ]
-
-
-def headline(metrics: Mapping[str, Mapping[str, float | None]], monitor: str) -> Headline:
-    """Pick the metric that stands for the run: the monitored one, on the test cases where there are any."""
-    split: SplitName = "test" if "test" in metrics else "val"
+    split: SplitName = "test" if "test" in scores else "val"
     name = monitor.partition("/")[2]
     chosen = "" if split == "test" else "; these cases also chose the epoch, so this is no test score"
     return {
         "split": split,
         "metric": name,
-        "value": metrics[split][name],
+        "value": scores[split][name],
         "note": f"scored on whole {split} cases{chosen}",
     }

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from segexp.checkpoints.description import ModelDescription
 from segexp.inference import to_size
 from segexp.losses import DeepSupervision
-from segexp.metrics import CaseMetric, joined, summarize
+from segexp.metrics import CaseMetric, SplitResult, gather
 from segexp.training.schedules import Schedule
 
 Predictor = Callable[[nn.Module, Tensor], Tensor]
@@ -85,7 +85,7 @@ class Task(pl.LightningModule):
         self.memory_format = memory_format
         self.seed = seed
         self.description: ModelDescription | None = None
-        self.results: dict[str, dict[str, Any]] = {}
+        self.results: dict[str, SplitResult] = {}
 
     def configure_optimizers(self) -> Any:
         """Build optimizer and schedule once the number of steps is known."""
@@ -215,32 +215,19 @@ class Task(pl.LightningModule):
         """Gather the scores of all processes."""
         self._gather("test")
 
-    def _gather(self, side: str) -> None:
-        rows: list[dict[str, Any]] = []
-        whole: dict[str, float] = {}
-        protocol: dict[str, str] = {}
-        curves: dict[str, Any] = {}
+    def _gather(self, split: str) -> None:
+        """Score all cases of a split; what the metrics chose there is fixed for the next ones."""
+        results = []
         for metric in self.metrics:
             result = metric.compute()
-            protocol |= metric.protocol  # before the choice of these cases is fixed for the next ones
-            metric.chosen = result["chosen"]
-            rows += result["rows"]
-            whole |= result["set"]
-            curves |= result.get("curves", {})
-        rows = joined(rows)
-        figures = summarize(rows) | whole
-        self.results[side] = {
-            "rows": rows,
-            "figures": figures,
-            "chosen": self.chosen(),
-            "protocol": protocol,
-            "curves": curves,
-        }
-        if self._fitting:  # the final figures are no point of the curves
-            watched = {next(iter(metric.protocol)) for metric in self.metrics}  # the first figure of each metric
-            for name, value in figures.items():
-                # Every process holds the gathered figures, so there is nothing to reduce.
-                self.log(f"{side}/{name}", value, prog_bar=name in watched, sync_dist=False)
+            results.append((result, metric.info))  # as it is before the choice is fixed
+            metric.chosen = result.chosen
+        self.results[split] = gather(results)
+        if self._fitting:  # the final scores are no point of the curves
+            watched = {next(iter(metric.info)) for metric in self.metrics}  # the first score of each metric
+            for name, value in self.results[split].scores.items():
+                # Every process holds the gathered scores, so there is nothing to reduce.
+                self.log(f"{split}/{name}", value, prog_bar=name in watched, sync_dist=False)
 
     def chosen(self) -> dict[str, float]:
         """What the metrics have chosen on validation cases, such as a threshold."""

@@ -181,7 +181,7 @@ class Overview(Callback):
         log_start = getattr(trainer.logger, "log_start", None)  # TensorBoard alone shows them
         if trainer.is_global_zero and log_start is not None:
             record = json.loads(self.record.read_text(encoding="utf-8"))
-            names = [name for metric in pl_module.metrics for name in metric.protocol]  # type: ignore[union-attr]
+            names = [name for metric in pl_module.metrics for name in metric.info]  # type: ignore[union-attr]
             log_start(self.texts(record), self.layout(names, _foreground(trainer)))
 
 

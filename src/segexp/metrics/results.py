@@ -1,0 +1,63 @@
+"""What metrics yield: scores per case and class, scores of a whole set of cases, and both of several metrics."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from segexp.metrics.info import MetricInfo
+from segexp.metrics.summary import CaseScores, joined, summarize
+
+Curve = dict[str, list[float | None]]  # values of each coordinate
+
+
+@dataclass  # torchmetrics refuses frozen ones
+class MetricResult:
+    """What a metric finds on a set of cases, in plain Python values, no tensors.
+
+    Args:
+        rows: Scores of each case and class, sorted by case, then in the order of the classes; nan = undefined.
+        overall: Scores of the whole set of cases, by name.
+        chosen: Values chosen on these cases or beforehand, such as a threshold.
+        curves: Curve of each class, by name of the diagram and class.
+    """
+
+    rows: list[CaseScores]
+    overall: dict[str, float] = field(default_factory=dict)
+    chosen: dict[str, float] = field(default_factory=dict)
+    curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SplitResult:
+    """What all metrics of a run find on the cases of one split.
+
+    Args:
+        rows: Scores of each case and class, those of all metrics together.
+        scores: Final scores: means over cases and classes, and scores of the whole set.
+        chosen: Values chosen on these cases or beforehand, such as a threshold.
+        info: Description of each score; means for one class go by that of the mean over classes.
+        curves: Curve of each class, by name of the diagram and class.
+    """
+
+    rows: list[CaseScores]
+    scores: dict[str, float]
+    chosen: dict[str, float]
+    info: dict[str, MetricInfo]
+    curves: dict[str, dict[str, Curve]]
+
+
+def gather(results: Iterable[tuple[MetricResult, Mapping[str, MetricInfo]]]) -> SplitResult:
+    """Bring what several metrics find together.
+
+    Args:
+        results: Result of each metric and the descriptions that were true of it.
+    """
+    rows: list[CaseScores] = []
+    whole = SplitResult([], {}, {}, {}, {})
+    for result, info in results:
+        rows += result.rows
+        whole.scores.update(result.overall)
+        whole.chosen.update(result.chosen)
+        whole.info.update(info)
+        whole.curves.update(result.curves)
+    rows = joined(rows)
+    return SplitResult(rows, summarize(rows) | whole.scores, whole.chosen, whole.info, whole.curves)
