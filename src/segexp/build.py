@@ -43,7 +43,7 @@ def build_task(config: Config) -> Task:
     _require_target(
         "loss",
         loss,
-        getattr(loss, "takes", TARGETS),
+        getattr(loss, "target_kinds", TARGETS),
         regions,
         "loss=bce or loss=dice_bce" if regions else "loss=dice_ce",
     )

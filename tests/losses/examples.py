@@ -14,7 +14,7 @@ from segexp.losses import (
     CrossEntropy,
     Dice,
     Focal,
-    GeneralisedDice,
+    GeneralizedDice,
     Lovasz,
     Tversky,
     WeightedCrossEntropy2015,
@@ -47,8 +47,8 @@ MAKERS: dict[str, Callable[..., nn.Module]] = {
     "bce_weighted": partial(BinaryCrossEntropy, region_weights=[0.5, 3.0, 0]),
     "dice": Dice,
     "dice_squared_batch": partial(Dice, include_background=True, squared=True, batch=True, smooth=1e-5),
-    "generalised_dice": GeneralisedDice,
-    "generalised_dice_batch": partial(GeneralisedDice, include_background=False, batch=True, smooth=0.1),
+    "generalized_dice": GeneralizedDice,
+    "generalized_dice_batch": partial(GeneralizedDice, include_background=False, batch=True, smooth=0.1),
     "tversky": Tversky,
     "tversky_batch": partial(Tversky, alpha=0.0, beta=1.5, include_background=True, batch=True),
     "focal_tversky": partial(Tversky, gamma=0.75),
@@ -63,7 +63,7 @@ MAKERS: dict[str, Callable[..., nn.Module]] = {
     "overlaps": overlaps,
 }
 LOSSES = {name: make() for name, make in MAKERS.items()}
-PAIRS = [(name, kind) for name, loss in LOSSES.items() for kind in loss.takes]
+PAIRS = [(name, kind) for name, loss in LOSSES.items() for kind in loss.target_kinds]
 NEIGHBOURHOODS = ("boundary", "cldice", "overlaps")  # where pixels lie matters
 
 

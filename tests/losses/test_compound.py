@@ -77,7 +77,7 @@ def test_with_terms_gives_the_unweighted_terms_and_forward_their_sum() -> None:
 
 def test_a_term_of_weight_zero_is_not_computed() -> None:
     class Refuses(nn.Module):
-        takes = ("classes",)
+        target_kinds = ("classes",)
 
         def forward(self, *_: Tensor) -> Tensor:
             raise AssertionError
@@ -91,11 +91,11 @@ def test_a_term_of_weight_zero_is_not_computed() -> None:
 
 def test_takes_what_all_active_parts_take() -> None:
     parts = {"dice": Dice(), "ce": CrossEntropy(), "bce": BinaryCrossEntropy(), "lovasz": Lovasz()}
-    assert Compound({"dice": 1, "lovasz": 1}, parts).takes == ("classes", "regions")
-    assert Compound({"dice": 1, "ce": 1, "bce": 0}, parts).takes == ("classes",)
-    assert Compound({"dice": 1, "bce": 1}, parts).takes == ("regions",)
+    assert Compound({"dice": 1, "lovasz": 1}, parts).target_kinds == ("classes", "regions")
+    assert Compound({"dice": 1, "ce": 1, "bce": 0}, parts).target_kinds == ("classes",)
+    assert Compound({"dice": 1, "bce": 1}, parts).target_kinds == ("regions",)
     inner = Compound({"dice": 1, "bce": 1}, parts)
-    assert Compound({"inner": 1, "lovasz": 1}, {"inner": inner, "lovasz": Lovasz()}).takes == ("regions",)
+    assert Compound({"inner": 1, "lovasz": 1}, {"inner": inner, "lovasz": Lovasz()}).target_kinds == ("regions",)
 
 
 def test_parts_move_with_the_loss() -> None:

@@ -11,7 +11,7 @@ from segexp.losses import (
     CrossEntropy,
     Dice,
     Focal,
-    GeneralisedDice,
+    GeneralizedDice,
     Lovasz,
     Tversky,
     WeightedCrossEntropy2015,
@@ -156,7 +156,7 @@ def test_a_weight_of_one_changes_nothing(name: str, kind: str) -> None:
     assert not torch.isclose(LOSSES[name](logits, target, weight), ones)
 
 
-@pytest.mark.parametrize("name", [n for n, loss in LOSSES.items() if loss.takes == ("classes", "regions")])
+@pytest.mark.parametrize("name", [n for n, loss in LOSSES.items() if loss.target_kinds == ("classes", "regions")])
 @pytest.mark.parametrize("sizes", [(6, 5), (3, 4, 3)])
 def test_one_region_is_one_class_against_the_background(name: str, sizes: tuple[int, ...]) -> None:
     logits, region, weight = draw("regions", *sizes, channels=1)
@@ -188,7 +188,7 @@ def test_a_checkpoint_holds_nothing_of_it(name: str) -> None:
     assert not LOSSES[name].state_dict()
 
 
-@pytest.mark.parametrize("loss", [Dice(), Tversky(), Lovasz(), Boundary(), ClDice(), GeneralisedDice(False)])
+@pytest.mark.parametrize("loss", [Dice(), Tversky(), Lovasz(), Boundary(), ClDice(), GeneralizedDice(False)])
 def test_refuses_to_leave_out_the_only_class(loss: nn.Module) -> None:
     with pytest.raises(ValueError, match="include_background=False leaves nothing of logits with 1 class"):
         loss(torch.zeros(1, 1, 4, 4), torch.zeros(1, 4, 4, dtype=torch.int64))
@@ -210,7 +210,7 @@ def test_refuses_to_leave_out_the_only_class(loss: nn.Module) -> None:
         (lambda: Tversky(alpha=0, beta=0), "put one of them above 0"),
         (lambda: Tversky(gamma=0), "gamma=0 makes every loss 1"),
         (lambda: Tversky(gamma=-1), "gamma=-1 must be a number"),
-        (lambda: GeneralisedDice(smooth=0), "smooth=0 must be above 0"),
+        (lambda: GeneralizedDice(smooth=0), "smooth=0 must be above 0"),
         (lambda: Lovasz(ignore_index=None), "ignore_index=None must be an integer"),
         (lambda: Boundary(ignore_index="x"), "ignore_index='x' must be an integer"),
         (lambda: ClDice(iterations=-1), "iterations=-1 must be an integer"),

@@ -5,7 +5,7 @@ import torch
 from monai.losses import DiceLoss, TverskyLoss
 from torch import Tensor
 
-from segexp.losses import Dice, GeneralisedDice, Tversky, soft_dice, soft_tversky
+from segexp.losses import Dice, GeneralizedDice, Tversky, soft_dice, soft_tversky
 from tests.losses.examples import MASKS, assert_same_value_and_gradient, degenerate
 from tests.losses.examples import draw as draw_kind
 
@@ -116,7 +116,7 @@ def test_ignored_pixels_as_in_monai(ours: torch.nn.Module, theirs: torch.nn.Modu
     assert_same_value_and_gradient(ours(logits, target), theirs(logits, target.unsqueeze(1)), logits)
 
 
-@pytest.mark.parametrize("loss", [Dice(), Dice(squared=True, batch=True), Tversky(), GeneralisedDice()])
+@pytest.mark.parametrize("loss", [Dice(), Dice(squared=True, batch=True), Tversky(), GeneralizedDice()])
 def test_a_pixel_of_weight_three_counts_as_three_pixels(loss: torch.nn.Module) -> None:
     logits, target = draw(8)
     weight = torch.ones(2, 8)
@@ -145,7 +145,7 @@ def test_over_the_batch_there_is_one_row() -> None:
     torch.testing.assert_close(soft_dice(probs, onehot), torch.tensor([[1.0], [1 / 2]]))
 
 
-@pytest.mark.parametrize("loss", [Dice(), Tversky(), GeneralisedDice(include_background=False), Tversky(gamma=0.75)])
+@pytest.mark.parametrize("loss", [Dice(), Tversky(), GeneralizedDice(include_background=False), Tversky(gamma=0.75)])
 @pytest.mark.parametrize("kind", ["classes", "regions"])
 def test_an_empty_mask_costs_what_is_predicted_and_pulls_it_down(loss: torch.nn.Module, kind: str) -> None:
     target = torch.zeros(1, *[1] * (kind == "regions"), 10, 10, dtype=torch.int64)

@@ -13,7 +13,7 @@ from scipy.ndimage import distance_transform_edt
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from segexp.losses import ClDice, CrossEntropy, Dice, Focal, GeneralisedDice
+from segexp.losses import ClDice, CrossEntropy, Dice, Focal, GeneralizedDice
 from tests.losses.examples import draw
 
 
@@ -21,24 +21,24 @@ def gradient(value: Tensor, logits: Tensor) -> Tensor:
     return torch.autograd.grad(value, logits)[0]
 
 
-def test_monai_generalised_dice_of_an_empty_mask_has_no_gradient() -> None:
+def test_monai_generalized_dice_of_an_empty_mask_has_no_gradient() -> None:
     logits, target, _ = draw("classes", 8, 8, ignored=0)
     target.zero_()
     theirs = GeneralizedDiceLoss(include_background=False, to_onehot_y=True, softmax=True)(logits, target[:, None])
     assert theirs == 0
     assert not gradient(theirs, logits).any()
-    ours = GeneralisedDice(include_background=False)(logits, target)
+    ours = GeneralizedDice(include_background=False)(logits, target)
     assert ours > 0.9
     assert (gradient(ours, logits)[:, 1:].sum((0, 2, 3)) > 0).all()
 
 
-def test_monai_generalised_dice_of_large_objects_fades() -> None:
+def test_monai_generalized_dice_of_large_objects_fades() -> None:
     target = torch.zeros(1, 1024, 1024, dtype=torch.int64)
     target[:, :, :512] = 1
     logits = 40.0 * torch.stack([target, 1 - target], 1)  # all pixels wrong
     theirs = GeneralizedDiceLoss(to_onehot_y=True, softmax=True)(logits, target[:, None])
     assert 0.4 < theirs < 0.5  # their smooth, 1e-5, is as large as size / size^2
-    assert GeneralisedDice()(logits, target) > 0.999
+    assert GeneralizedDice()(logits, target) > 0.999
 
 
 def test_monai_focal_with_softmax_divides_by_the_classes_unless_pixels_are_ignored() -> None:

@@ -72,7 +72,7 @@ def test_config_builds_the_same_network():
         ({"fc_channels": 0}, "fc_channels=0 must be an integer of at least 1"),
         ({"spatial_dims": 1}, "spatial_dims=1 is not one of"),
         ({"norm": "bach"}, "did you mean 'batch'"),
-        ({"dropout": 1}, "dropout=1 must be below 1"),
+        ({"dropout": 1}, "dropout=1 must be a number of at least 0 and below 1"),
     ],
 )
 def test_wrong_arguments_are_refused_with_value_and_rule(arguments, words):

@@ -20,8 +20,8 @@ class Boundary(nn.Module):
     ignored, the loss and its gradient are 0.
 
     Args:
-        include_background: Count class 0 too; of regions it has no meaning.
-        ignore_index: Pixels with this target do not count, and are neither inside nor outside for the distance.
+        include_background: Whether class 0 counts too; of regions it has no meaning.
+        ignore_index: Target of pixels that do not count, and are neither inside nor outside for the distance.
 
     Raises:
         ValueError: ``ignore_index`` is not an integer of at least -100.
@@ -29,7 +29,7 @@ class Boundary(nn.Module):
     Source: Kervadec et al. 2019 (Boundary loss for highly unbalanced segmentation), equation 5.
     """
 
-    takes = ("classes", "regions")
+    target_kinds = ("classes", "regions")
 
     def __init__(self, include_background: bool = False, ignore_index: int = 255) -> None:
         super().__init__()
@@ -93,6 +93,6 @@ def _along(squares: Tensor, axis: int) -> Tensor:
     steps = (position[:, None] - position) ** 2
     lines = squares.movedim(axis, -1)
     limit = CHUNK if squares.device.type == "cpu" else LAUNCHES * CHUNK
-    chunks = lines.reshape(-1, 1, size).split(max(1, limit // size**2))
+    chunks = torch.split(lines.reshape(-1, 1, size), max(1, limit // size**2))
     nearest = torch.cat([(chunk + steps).amin(-1) for chunk in chunks])
     return nearest.reshape(lines.shape).movedim(-1, axis)

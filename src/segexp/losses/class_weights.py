@@ -16,7 +16,7 @@ class ClassWeights(nn.Module):
     """One factor per class or region; no part of a checkpoint.
 
     Args:
-        name: Of the setting, for messages: ``class_weights`` or ``region_weights``.
+        name: Name of the setting, for messages: ``class_weights`` or ``region_weights``.
         weights: Factors of at least 0; "auto" = those of ``balanced_weights``, known after ``fit``; None = no factors.
 
     Attributes:
@@ -78,25 +78,25 @@ def balanced_weights(counts: Tensor) -> Tensor:
     """Weights in inverse proportion to how frequent a class or region is; the mean over the pixels inside is 1.
 
     Args:
-        counts: (K, 2): pixels inside class or region k, pixels labelled for it (of classes, all the same number).
+        counts: (K, 2): pixels inside class or region k, pixels labeled for it (of classes, all the same number).
 
     Returns:
-        (K,) float64. With the frequency f = inside / labelled, w is proportional to 1 / f, scaled so that
+        (K,) float64. With the frequency f = inside / labeled, w is proportional to 1 / f, scaled so that
         sum(inside * w) = sum(inside). A class without pixels gets 1.
 
     Raises:
-        ValueError: The counts are not (K, 2), or more pixels lie inside than are labelled, or none lies inside.
+        ValueError: The counts are not (K, 2), or more pixels lie inside than are labeled, or none lies inside.
     """
     if counts.ndim != 2 or counts.shape[1] != 2:
-        raise ValueError(f"counts of shape {tuple(counts.shape)} must be (K, 2): pixels inside and pixels labelled")
-    inside, labelled = counts.double().unbind(1)
-    if (inside > labelled).any() or not (inside > 0).any():
+        raise ValueError(f"counts of shape {tuple(counts.shape)} must be (K, 2): pixels inside and pixels labeled")
+    inside, labeled = counts.double().unbind(1)
+    if (inside > labeled).any() or not (inside > 0).any():
         raise ValueError(
-            f"counts={counts.tolist()} must have at most as many pixels inside as labelled, and some inside: "
+            f"counts={counts.tolist()} must have at most as many pixels inside as labeled, and some inside: "
             "check the masks of the training cases, or give the weights by hand"
         )
     occurs = inside > 0
-    raw = torch.where(occurs, labelled / inside.where(occurs, 1), 0)
+    raw = torch.where(occurs, labeled / inside.where(occurs, 1), 0)
     return torch.where(occurs, raw * inside.sum() / (inside * raw).sum(), 1)
 
 

@@ -15,11 +15,11 @@ class Compound(nn.Module):
     """Sum of losses, each times its weight. On an empty mask each does what it says of itself.
 
     Args:
-        terms: Name of a part to its weight, at least 0; a part of weight 0, or without a weight, is not computed.
-        parts: Name to loss: ``forward(logits, target, weight)`` to a scalar, and ``takes``.
+        terms: Weights of the parts by name, at least 0; a part of weight 0, or without a weight, is not computed.
+        parts: Losses by name: ``forward(logits, target, weight)`` to a scalar, and ``target_kinds``.
 
     Attributes:
-        takes: What all active parts take: "classes", "regions" or both.
+        target_kinds: Kinds of target that all active parts are for: "classes", "regions" or both.
         terms: The weights above 0.
 
     Raises:
@@ -38,7 +38,7 @@ class Compound(nn.Module):
         if not self.terms or not math.isfinite(sum(self.terms.values())):
             raise ValueError(f"terms={dict(terms)} must be finite, and one at least above 0, such as terms.ce=1")
         self.parts = nn.ModuleDict({name: parts[name] for name in self.terms})
-        self.takes = _common({name: _takes(name, parts[name]) for name in self.terms})
+        self.target_kinds = _common({name: _target_kinds(name, parts[name]) for name in self.terms})
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the weighted sum; every part gets ``weight``. Arguments and errors as those of the parts."""
@@ -52,19 +52,19 @@ class Compound(nn.Module):
         return torch.stack([self.terms[name] * loss for name, loss in losses.items()]).sum(), losses
 
 
-def _takes(name: str, part: nn.Module) -> tuple[str, ...]:
-    takes = getattr(part, "takes", None)
-    if takes is None:
+def _target_kinds(name: str, part: nn.Module) -> tuple[str, ...]:
+    target_kinds = getattr(part, "target_kinds", None)
+    if target_kinds is None:
         raise ValueError(
-            f"parts.{name} {type(part).__name__} does not say which targets it takes: "
-            'give its class takes = ("classes",), ("regions",) or ("classes", "regions")'
+            f"parts.{name} {type(part).__name__} does not say which targets it is for: "
+            'give its class target_kinds = ("classes",), ("regions",) or ("classes", "regions")'
         )
-    return tuple(takes)
+    return tuple(target_kinds)
 
 
-def _common(takes: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    common = tuple(kind for kind in KINDS if all(kind in kinds for kinds in takes.values()))
+def _common(target_kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    common = tuple(kind for kind in KINDS if all(kind in kinds for kinds in target_kinds.values()))
     if not common:
-        said = ", ".join(f"{name} takes {' and '.join(kinds)}" for name, kinds in takes.items())
-        raise ValueError(f"{said}: these cannot be summed over one target; put the weight of one kind to 0")
+        listed = ", ".join(f"{name} takes {' and '.join(kinds)}" for name, kinds in target_kinds.items())
+        raise ValueError(f"{listed}: these cannot be summed over one target; put the weight of one kind to 0")
     return common

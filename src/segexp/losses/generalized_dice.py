@@ -8,7 +8,7 @@ from segexp.losses.overlap import pixel_sums
 from segexp.losses.regions import soft_regions
 
 
-class GeneralisedDice(nn.Module):
+class GeneralizedDice(nn.Module):
     """1 - 2 sum_k(w_k |P T|) / sum_k(w_k (|P| + |T|)), averaged over samples; rare classes weigh more: w_k = 1 / |T|^2.
 
     The weights are divided by the largest of their sample, which leaves the ratio as it is and makes ``smooth`` mean
@@ -17,11 +17,11 @@ class GeneralisedDice(nn.Module):
     towards less. A sample whose pixels are all ignored scores 1: loss 0, gradient 0.
 
     Args:
-        include_background: Count class 0 too. With one foreground class and without it, this is ``Dice``. Of regions
+        include_background: Whether class 0 counts too. With one foreground class and without it, this is ``Dice``. Of regions
             it has no meaning.
-        smooth: Added above and below, above 0.
-        batch: Take weights and sums over the whole batch instead of per sample.
-        ignore_index: Pixels with this target do not count.
+        smooth: Number of pixels added above and below, above 0.
+        batch: Whether weights and sums are taken over the whole batch instead of per sample.
+        ignore_index: Target of pixels that do not count.
 
     Raises:
         ValueError: A value is outside its range.
@@ -30,7 +30,7 @@ class GeneralisedDice(nn.Module):
     segmentations).
     """
 
-    takes = ("classes", "regions")
+    target_kinds = ("classes", "regions")
 
     def __init__(
         self, include_background: bool = True, smooth: float = 1.0, batch: bool = False, ignore_index: int = 255
@@ -39,11 +39,12 @@ class GeneralisedDice(nn.Module):
         require_above_zero("smooth", smooth)
         require_ignore_index(ignore_index)
         self.include_background = include_background
-        self.smooth, self.batch = smooth, batch
+        self.smooth = smooth
+        self.batch = batch
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return 1 - generalised Dice; arguments, result and errors as ``Dice.forward``."""
+        """Return 1 - generalized Dice; arguments, result and errors as ``Dice.forward``."""
         probs, truth, _, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
         both = pixel_sums(probs * truth, self.batch, factors)
         predicted = pixel_sums(probs, self.batch, factors)

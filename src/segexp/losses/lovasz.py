@@ -15,10 +15,10 @@ class Lovasz(nn.Module):
     else it costs its largest probability. If every pixel is ignored, the loss and its gradient are 0.
 
     Args:
-        per_image: One Jaccard index per sample, averaged over all samples, instead of one over the whole batch.
-        present_only: Average only over the classes that occur in the mask of the sample or batch.
-        include_background: Count class 0 too; of regions it has no meaning.
-        ignore_index: Pixels with this target do not count.
+        per_image: Whether there is one Jaccard index per sample, averaged over all samples, instead of one over the whole batch.
+        present_only: Whether only the classes are averaged that occur in the mask of the sample or batch.
+        include_background: Whether class 0 counts too; of regions it has no meaning.
+        ignore_index: Target of pixels that do not count.
 
     Raises:
         ValueError: ``ignore_index`` is not an integer of at least -100.
@@ -26,7 +26,7 @@ class Lovasz(nn.Module):
     Source: Berman et al. 2018 (The Lovász-Softmax loss), who count the background like any class.
     """
 
-    takes = ("classes", "regions")
+    target_kinds = ("classes", "regions")
 
     def __init__(
         self,
@@ -37,7 +37,8 @@ class Lovasz(nn.Module):
     ) -> None:
         super().__init__()
         require_ignore_index(ignore_index)
-        self.per_image, self.present_only = per_image, present_only
+        self.per_image = per_image
+        self.present_only = present_only
         self.include_background = include_background
         self.ignore_index = ignore_index
 

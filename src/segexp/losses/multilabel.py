@@ -1,4 +1,4 @@
-"""Cross-entropy of regions that may overlap: each is a yes or no of its own, through a sigmoid."""
+"""Cross-entropy of regions that may overlap: each is an independent binary output (sigmoid)."""
 
 from collections.abc import Sequence
 
@@ -11,21 +11,21 @@ from segexp.losses.pixel import mean_over
 
 
 class BinaryCrossEntropy(nn.Module):
-    """Sigmoid cross-entropy per region and pixel, the mean over the labelled pixels of all regions.
+    """Sigmoid cross-entropy per region and pixel, the mean over the labeled pixels of all regions.
 
-    A region that is absent from the mask is nothing special: each pixel is a no. If every pixel is ignored, the loss
+    A region that is absent from the mask is nothing special: each pixel counts as outside. If every pixel is ignored, the loss
     and its gradient are 0.
 
     Args:
-        region_weights: One factor per region, at least 0; the mean is divided by the sum of the factors of what it is
+        region_weights: Factors, one per region, at least 0; the mean is divided by the sum of the factors of what it is
             taken over, as ``CrossEntropy`` does. "auto" = ``balanced_weights`` of the training cases. None = all alike.
-        ignore_index: Pixels of a region with this target do not count.
+        ignore_index: Target of pixels that do not count for a region.
 
     Raises:
         ValueError: A value is outside its range.
     """
 
-    takes = ("regions",)
+    target_kinds = ("regions",)
 
     def __init__(self, region_weights: Sequence[float] | str | None = None, ignore_index: int = 255) -> None:
         super().__init__()
@@ -49,9 +49,9 @@ class BinaryCrossEntropy(nn.Module):
         """
         require_region_shapes(logits, target, weight)
         logits = at_least_float32(logits)
-        shares = (target != self.ignore_index).to(logits.dtype)
+        contributions = (target != self.ignore_index).to(logits.dtype)
         factors = self.region_weights(logits)
         if factors is not None:
-            shares = shares * factors.view(-1, *[1] * (logits.ndim - 2))
+            contributions = contributions * factors.view(-1, *[1] * (logits.ndim - 2))
         losses = F.binary_cross_entropy_with_logits(logits, (target == 1).to(logits.dtype), reduction="none")
-        return mean_over(losses * shares, None if weight is None else weight.unsqueeze(CLASS_DIM), shares)
+        return mean_over(losses * contributions, None if weight is None else weight.unsqueeze(CLASS_DIM), contributions)

@@ -21,10 +21,10 @@ def soft_dice(
     Args:
         probs: (B, C, *S) float in [0, 1].
         onehot: (B, C, *S) one-hot truth, same shape.
-        smooth: Added above and below; a class absent from both then scores 1, one absent from the truth alone
+        smooth: Number of pixels added above and below; a class absent from both then scores 1, one absent from the truth alone
             smooth / (|P| + smooth).
-        squared: Square the probabilities in the sum below, as V-Net does.
-        batch: Take the sums over the whole batch instead of per sample.
+        squared: Whether the probabilities are squared in the sum below, as V-Net does.
+        batch: Whether sums are taken over the whole batch instead of per sample.
         weight: (B, 1 or C, *S) factor of each pixel in every sum; 0 leaves the pixel out.
 
     Returns:
@@ -58,8 +58,8 @@ def soft_tversky(
         onehot: (B, C, *S) one-hot truth, same shape.
         alpha: Price of false positives.
         beta: Price of false negatives.
-        smooth: Added above and below; a class absent from both then scores 1.
-        batch: Take the sums over the whole batch instead of per sample.
+        smooth: Number of pixels added above and below; a class absent from both then scores 1.
+        batch: Whether sums are taken over the whole batch instead of per sample.
         weight: (B, 1 or C, *S) factor of each pixel in every sum; 0 leaves the pixel out.
 
     Returns:
@@ -84,11 +84,11 @@ class Dice(nn.Module):
     else a pull towards less. A sample whose pixels are all ignored scores 1: loss 0, gradient 0.
 
     Args:
-        include_background: Count class 0 too; of regions it has no meaning.
-        smooth: Added above and below, above 0.
-        squared: Square the probabilities in the sum below, as V-Net does.
-        batch: Take the sums over the whole batch: steadier where many patches lack a class.
-        ignore_index: Pixels with this target do not count.
+        include_background: Whether class 0 counts too; of regions it has no meaning.
+        smooth: Number of pixels added above and below, above 0.
+        squared: Whether the probabilities are squared in the sum below, as V-Net does.
+        batch: Whether sums are taken over the whole batch: steadier where many patches lack a class.
+        ignore_index: Target of pixels that do not count.
 
     Raises:
         ValueError: A value is outside its range.
@@ -96,7 +96,7 @@ class Dice(nn.Module):
     Source: Milletari et al. 2016 (V-Net).
     """
 
-    takes = ("classes", "regions")
+    target_kinds = ("classes", "regions")
 
     def __init__(
         self,
@@ -145,10 +145,10 @@ class Tversky(nn.Module):
         beta: Price of false negatives, at least 0; not both 0.
         gamma: Exponent of each class' loss, above 0; 1 = Tversky. Focal Tversky is written with the exponent 1 / gamma
             in the paper (best at gamma = 4/3) and with gamma = 0.75 in its code: here it is the exponent, so 0.75.
-        smooth: Added above and below, above 0.
-        include_background: Count class 0 too; of regions it has no meaning.
-        batch: Take the sums over the whole batch.
-        ignore_index: Pixels with this target do not count.
+        smooth: Number of pixels added above and below, above 0.
+        include_background: Whether class 0 counts too; of regions it has no meaning.
+        batch: Whether sums are taken over the whole batch.
+        ignore_index: Target of pixels that do not count.
 
     Raises:
         ValueError: A value is outside its range.
@@ -157,7 +157,7 @@ class Tversky(nn.Module):
     Tversky loss function), their alpha is our beta.
     """
 
-    takes = ("classes", "regions")
+    target_kinds = ("classes", "regions")
 
     def __init__(
         self,
@@ -179,8 +179,11 @@ class Tversky(nn.Module):
             raise ValueError("gamma=0 makes every loss 1: take 1 for Tversky, 0.75 for focal Tversky")
         require_above_zero("smooth", smooth)
         require_ignore_index(ignore_index)
-        self.alpha, self.beta, self.gamma = alpha, beta, gamma
-        self.smooth, self.batch = smooth, batch
+        self.alpha = alpha
+        self.beta = beta
+        self.gamma = gamma
+        self.smooth = smooth
+        self.batch = batch
         self.include_background = include_background
         self.ignore_index = ignore_index
 

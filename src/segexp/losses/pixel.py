@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segexp.errors import require_at_least
+from segexp.errors import require_at_least, require_between
 from segexp.losses.checks import at_least_float32, require_class_shapes, require_ignore_index
 from segexp.losses.class_weights import ClassWeights
 
@@ -18,24 +18,22 @@ class CrossEntropy(nn.Module):
     its own class. If every pixel is ignored, or of a class of weight 0, the loss and its gradient are 0.
 
     Args:
-        class_weights: One factor per class, at least 0; the mean over pixels is divided by the sum of the factors of
+        class_weights: Factors, one per class, at least 0; the mean over pixels is divided by the sum of the factors of
             their classes, as torch does. "auto" = ``balanced_weights`` of the training cases. None = all alike.
-        label_smoothing: Share in [0, 1] of the truth that is spread evenly over all classes.
-        ignore_index: Pixels with this target do not count.
+        label_smoothing: Fraction in [0, 1] of the truth that is spread evenly over all classes.
+        ignore_index: Target of pixels that do not count.
 
     Raises:
         ValueError: A value is outside its range.
     """
 
-    takes = ("classes",)
+    target_kinds = ("classes",)
 
     def __init__(
         self, class_weights: Sequence[float] | str | None = None, label_smoothing: float = 0.0, ignore_index: int = 255
     ) -> None:
         super().__init__()
-        require_at_least("label_smoothing", label_smoothing, 0)
-        if label_smoothing > 1:
-            raise ValueError(f"label_smoothing={label_smoothing} must be at most 1: it is a share of the truth")
+        require_between("label_smoothing", label_smoothing, 0, 1, "it is a fraction of the truth")
         require_ignore_index(ignore_index)
         self.class_weights = ClassWeights("class_weights", class_weights)
         self.label_smoothing = label_smoothing
@@ -67,8 +65,8 @@ class CrossEntropy(nn.Module):
             label_smoothing=self.label_smoothing,
         )
         counted = target != self.ignore_index
-        shares = counted if factors is None else factors[target.where(counted, 0)] * counted
-        return mean_over(losses, weight, shares)
+        contributions = counted if factors is None else factors[target.where(counted, 0)] * counted
+        return mean_over(losses, weight, contributions)
 
 
 class Focal(nn.Module):
@@ -79,9 +77,9 @@ class Focal(nn.Module):
 
     Args:
         gamma: Focusing exponent, at least 0; 0 gives cross-entropy.
-        class_weights: One factor per class (alpha of the paper), at least 0; the mean is not divided by their sum.
+        class_weights: Factors, one per class (alpha of the paper), at least 0; the mean is not divided by their sum.
             "auto" = ``balanced_weights`` of the training cases. None = all alike.
-        ignore_index: Pixels with this target do not count.
+        ignore_index: Target of pixels that do not count.
 
     Raises:
         ValueError: A value is outside its range.
@@ -89,7 +87,7 @@ class Focal(nn.Module):
     Source: Lin et al. 2017 (Focal Loss for Dense Object Detection), equation 5, for softmax, mean over pixels.
     """
 
-    takes = ("classes",)
+    target_kinds = ("classes",)
 
     def __init__(
         self, gamma: float = 2.0, class_weights: Sequence[float] | str | None = None, ignore_index: int = 255
@@ -135,7 +133,7 @@ class WeightedCrossEntropy2015(nn.Module):
     are 0.
 
     Args:
-        ignore_index: Pixels with this target do not count.
+        ignore_index: Target of pixels that do not count.
 
     Raises:
         ValueError: ``ignore_index`` is not an integer of at least -100.
@@ -143,7 +141,7 @@ class WeightedCrossEntropy2015(nn.Module):
     Source: Ronneberger et al. 2015 (U-Net), equation 1, as a mean over the counted pixels.
     """
 
-    takes = ("classes",)
+    target_kinds = ("classes",)
 
     def __init__(self, ignore_index: int = 255) -> None:
         super().__init__()
@@ -172,8 +170,8 @@ class WeightedCrossEntropy2015(nn.Module):
         return loss
 
 
-def mean_over(losses: Tensor, weight: Tensor | None, shares: Tensor) -> Tensor:
-    """Divide the sum of the weighted losses by the sum of ``shares``; 0, with a zero gradient, where nothing counts."""
+def mean_over(losses: Tensor, weight: Tensor | None, contributions: Tensor) -> Tensor:
+    """Divide the sum of the weighted losses by the sum of ``contributions``; 0, with a zero gradient, where nothing counts."""
     weighted = losses if weight is None else losses * weight.to(losses.dtype)
-    total = shares.sum(dtype=losses.dtype)
+    total = contributions.sum(dtype=losses.dtype)
     return weighted.sum() / total.where(total > 0, 1)

@@ -33,8 +33,8 @@ def soft_regions(
         logits: (B, K, *S); half precision is computed in float32.
         target: (B, *S) int64 class indices: softmax; or (B, K, *S) of overlapping regions, 0 or 1: sigmoid.
         weight: (B, *S) factor of each pixel, or None.
-        ignore_index: Pixels with this target do not count; of regions, they do not count for that region.
-        include_background: Keep class 0. Regions have no background: there it does not apply.
+        ignore_index: Target of pixels that do not count; of regions, they do not count for that region.
+        include_background: Whether class 0 is kept. Regions have no background: there it does not apply.
 
     Raises:
         ValueError: The shapes do not fit, or no class is left.

@@ -13,12 +13,12 @@ from segexp.losses.checks import CLASS_DIM
 class DeepSupervision:
     """Weighted sum of the losses of all heads, the finest first.
 
-    Target and weight map are brought to the size of each head by nearest neighbour, about pixel centres; heads may
+    Target and weight map are brought to the size of each head by nearest neighbor, about pixel centers; heads may
     also all have full size (U-Net++). Heads of weight 0 are not computed; DistributedDataParallel then misses the
     gradient of what they alone use: give 1e-6 there.
 
     Args:
-        weights: One per head, at least 0, taken as they are. None = 1, 1/2, 1/4, … divided by their sum.
+        weights: Factors, one per head, at least 0, taken as they are. None = 1, 1/2, 1/4, … divided by their sum.
 
     Raises:
         ValueError: A weight is negative or not finite, or none is above 0.
@@ -45,7 +45,7 @@ class DeepSupervision:
 
         Args:
             loss: (logits, target, weight or None) to a scalar.
-            heads: Logits (B, C, *S'), the finest first, each of its own size.
+            heads: Logits (B, C, *S'), the finest first, each of another size.
             target: (B, *S) or, of regions, (B, C, *S).
             weight: (B, *S) or None.
 
@@ -81,10 +81,10 @@ class DeepSupervision:
 
 
 def resized(values: Tensor, size: Sequence[int]) -> Tensor:
-    """Pick along the trailing axes of values (..., *S) the pixels nearest to the centres of a grid of ``size``."""
+    """Pick along the trailing axes of values (..., *S) the pixels nearest to the centers of a grid of ``size``."""
     for axis, new in enumerate(size, start=-len(size)):
         old = values.shape[axis]
         if old != new:
-            centres = 2 * torch.arange(new, device=values.device) + 1  # in halves of a new pixel
-            values = values.index_select(axis, centres * old // (2 * new))
+            centers = 2 * torch.arange(new, device=values.device) + 1  # in halves of a new pixel
+            values = values.index_select(axis, centers * old // (2 * new))
     return values

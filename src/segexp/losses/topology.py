@@ -11,19 +11,19 @@ from segexp.losses.regions import soft_regions
 
 
 class ClDice(nn.Module):
-    """1 - soft clDice (centre-line Dice), averaged over classes (or regions) and samples.
+    """1 - soft clDice (centerline Dice), averaged over classes (or regions) and samples.
 
-    clDice is the harmonic mean of the share of the predicted skeleton that lies in the mask, and of the true skeleton
-    that lies in the prediction. It sees centre lines alone: add Dice (``Compound``), as the paper does. Where a class
+    clDice is the harmonic mean of the fraction of the predicted skeleton that lies in the mask, and of the true skeleton
+    that lies in the prediction. It sees centerlines alone: add Dice (``Compound``), as the paper does. Where a class
     is absent from the mask, its loss is s / (s + 2 smooth) for a predicted skeleton of s pixels: 0 if nothing of it is
     predicted, else a pull towards less. If every pixel is ignored, the loss and its gradient are 0.
 
     Args:
-        iterations: Erosions after the first opening, at least 0: take at least the half-width in pixels of the
+        iterations: Number of erosions after the first opening, at least 0: take at least the half-width in pixels of the
             thickest tube, or its middle is missed.
-        smooth: Added above and below in both shares, above 0.
-        include_background: Count class 0 too; of regions it has no meaning.
-        ignore_index: Pixels with this target are outside in mask and prediction, and do not count.
+        smooth: Number of pixels added above and below in both fractions, above 0.
+        include_background: Whether class 0 counts too; of regions it has no meaning.
+        ignore_index: Target of pixels that are outside in mask and prediction, and do not count.
 
     Raises:
         ValueError: A value is outside its range.
@@ -31,7 +31,7 @@ class ClDice(nn.Module):
     Source: Shit et al. 2021 (clDice), algorithms 1 and 2.
     """
 
-    takes = ("classes", "regions")
+    target_kinds = ("classes", "regions")
 
     def __init__(
         self, iterations: int = 3, smooth: float = 1.0, include_background: bool = False, ignore_index: int = 255
@@ -40,7 +40,8 @@ class ClDice(nn.Module):
         require_at_least("iterations", iterations, 0, integer=True)
         require_above_zero("smooth", smooth)
         require_ignore_index(ignore_index)
-        self.iterations, self.smooth = iterations, smooth
+        self.iterations = iterations
+        self.smooth = smooth
         self.include_background = include_background
         self.ignore_index = ignore_index
 
@@ -62,12 +63,12 @@ class ClDice(nn.Module):
             logits, target, weight, self.ignore_index, self.include_background
         )
         probs = probs * counted
-        precision = self._share(soft_skeleton(probs, self.iterations), truth, factors)
-        sensitivity = self._share(soft_skeleton(truth, self.iterations), probs, factors)
+        precision = self._fraction(soft_skeleton(probs, self.iterations), truth, factors)
+        sensitivity = self._fraction(soft_skeleton(truth, self.iterations), probs, factors)
         return 1 - (2 * precision * sensitivity / (precision + sensitivity)).mean()
 
-    def _share(self, skeleton: Tensor, region: Tensor, factors: Tensor) -> Tensor:
-        """How much of the skeleton lies in the region, (B, K)."""
+    def _fraction(self, skeleton: Tensor, region: Tensor, factors: Tensor) -> Tensor:
+        """Fraction of the skeleton that lies in the region, (B, K)."""
         both = pixel_sums(skeleton * region, False, factors)
         return (both + self.smooth) / (pixel_sums(skeleton, False, factors) + self.smooth)
 
@@ -77,7 +78,7 @@ def soft_skeleton(region: Tensor, iterations: int) -> Tensor:
 
     Args:
         region: (B, K, *S) in [0, 1] with one to three axes S.
-        iterations: Erosions.
+        iterations: Number of erosions.
 
     Returns:
         (B, K, *S) in [0, 1].

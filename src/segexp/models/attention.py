@@ -11,8 +11,8 @@ class SqueezeExcitation(nn.Module):
     """Weigh each channel by a number in (0, 1) that follows from the means of all channels.
 
     Args:
-        channels: Channels in and out.
-        ratio: The hidden layer has ``channels // ratio`` channels, at least one.
+        channels: Number of channels in and out.
+        ratio: Reduction ratio: the hidden layer has ``channels // ratio`` channels, at least one.
         spatial_dims: 2 or 3.
 
     Source: Hu et al. 2018 (arXiv:1709.01507).
@@ -34,8 +34,8 @@ class AttentionGate(nn.Module):
     """Weigh each pixel of a skip connection by a number in (0, 1) that follows from it and from the level below.
 
     Args:
-        skip_channels: Channels of the skip connection.
-        gate_channels: Channels of the up-sampled map from below.
+        skip_channels: Number of channels of the skip connection.
+        gate_channels: Number of channels of the up-sampled map from below.
         spatial_dims: 2 or 3.
 
     Source: Oktay et al. 2018 (arXiv:1804.03999), equation 1, but on the finer of the two grids: the map from below
@@ -44,7 +44,8 @@ class AttentionGate(nn.Module):
 
     def __init__(self, skip_channels: int, gate_channels: int, spatial_dims: int = 2) -> None:
         super().__init__()
-        convolution, hidden = CONVOLUTIONS[spatial_dims], max(skip_channels // 2, 1)
+        convolution = CONVOLUTIONS[spatial_dims]
+        hidden = max(skip_channels // 2, 1)
         self.skip = convolution(skip_channels, hidden, 1, bias=False)
         self.gate = convolution(gate_channels, hidden, 1)
         self.score = convolution(hidden, 1, 1)

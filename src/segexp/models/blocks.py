@@ -51,9 +51,9 @@ class DoubleConv(nn.Sequential):
     """Twice: 3-wide convolution, norm, activation.
 
     Args:
-        in_channels: Channels in.
-        out_channels: Channels out.
-        mid_channels: Channels between the two convolutions; None = ``out_channels``.
+        in_channels: Number of channels in.
+        out_channels: Number of channels out.
+        mid_channels: Number of channels between the two convolutions; None = ``out_channels``.
         spatial_dims: 2 or 3.
         norm: Key of ``NORMS``; convolutions carry a bias only where it is "none".
         activation: Key of ``ACTIVATIONS``.
@@ -138,8 +138,8 @@ class Down(nn.Sequential):
     """Max pooling by two, then a block.
 
     Args:
-        in_channels: Channels from above.
-        out_channels: Channels out.
+        in_channels: Number of channels from above.
+        out_channels: Number of channels out.
         ceil: Whether odd sizes are rounded up instead of down.
         block: Key of ``BLOCKS``.
         options: Arguments of the block.
@@ -162,10 +162,10 @@ class Up(nn.Module):
     """Up-sample by two, join the skip connections, then a block.
 
     Args:
-        in_channels: Channels from below.
-        skip_channels: Channels of the skip connection; learned up-sampling maps to as many.
-        out_channels: Channels out.
-        more_skip_channels: Channels of further skip connections, all together (U-Net++).
+        in_channels: Number of channels from below.
+        skip_channels: Number of channels of the skip connection; learned up-sampling maps to as many.
+        out_channels: Number of channels out.
+        more_skip_channels: Number of channels of further skip connections, all together (U-Net++).
         upsampling: One of ``UPSAMPLING``.
         alignment: "pad" pads the up-sampled map to the skip's size, "crop" crops the larger of the two.
         attention: Whether an ``AttentionGate`` weighs the pixels of the skip connections.

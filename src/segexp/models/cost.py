@@ -13,8 +13,8 @@ class Cost(NamedTuple):
     """Size of a network and work of one pass.
 
     Attributes:
-        parameters: Trained numbers.
-        multiply_adds: Of the convolutions and matrix products of one forward pass; norms, activations, poolings and
+        parameters: Number of trainable parameters.
+        multiply_adds: Number of multiply-adds of the convolutions and matrix products of one forward pass; norms, activations, poolings and
             interpolations are not counted.
     """
 

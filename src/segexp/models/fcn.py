@@ -4,7 +4,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from segexp.errors import require_at_least, require_choice
+from segexp.errors import require_at_least, require_between, require_choice
 from segexp.models.blocks import ACTIVATIONS, NORMS, POOLS, conv_norm
 from segexp.models.network import Network
 from segexp.models.receptive_field import Reach
@@ -23,11 +23,11 @@ class FCN8s(Network):
     the image is padded at its end to a multiple of 32, by repeating its last pixels.
 
     Args:
-        in_channels: Channels of the image.
-        num_classes: Classes, background included; one logit each.
+        in_channels: Number of channels of the image.
+        num_classes: Number of classes, background included; one logit each.
         spatial_dims: 2 for images, 3 for volumes.
-        base_channels: Channels of the first of five stages; the others have 2, 4, 8 and 8 times as many.
-        fc_channels: Channels of fc6 (7-wide) and fc7 (1-wide), fully connected layers in VGG-16.
+        base_channels: Number of channels of the first of five stages; the others have 2, 4, 8 and 8 times as many.
+        fc_channels: Number of channels of fc6 (7-wide) and fc7 (1-wide), fully connected layers in VGG-16.
         norm: "none" as in the paper, "batch", "instance" or "group"; after each convolution but the scores.
         dropout: Probability of dropping a value after fc6 and fc7.
 
@@ -136,6 +136,4 @@ def _check(dropout: float, **given: object) -> None:
         require_at_least(name, given[name], 1, integer=True)
     require_choice("spatial_dims", given["spatial_dims"], (2, 3))
     require_choice("norm", given["norm"], NORMS)
-    require_at_least("dropout", dropout, 0.0)
-    if dropout >= 1:
-        raise ValueError(f"dropout={dropout!r} must be below 1: all values would be dropped")
+    require_between("dropout", dropout, 0, 1, "1 would drop all values", open_at="high")

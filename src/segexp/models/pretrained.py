@@ -1,5 +1,6 @@
 """Encoders with pretrained weights, from segmentation_models_pytorch (SMP)."""
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -19,15 +20,15 @@ class PretrainedUNet(Network):
     repeating its last pixels, and the logits are cropped.
 
     Args:
-        in_channels: Channels of the image; where they are not 3, SMP fits the weights of the first convolution.
-        num_classes: Classes, background included; one logit each.
+        in_channels: Number of channels of the image; where they are not 3, SMP fits the weights of the first convolution.
+        num_classes: Number of classes, background included; one logit each.
         spatial_dims: 2.
         encoder: Name of an SMP encoder, such as "resnet34", "efficientnet-b0", "mit_b0" or "tu-<name in timm>".
         weights: Weights to start from, as SMP names them for the encoder, such as "imagenet"; they are downloaded.
             None = random. ``config`` says None in any case: a checkpoint brings its own.
         decoder: "Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN" or "DeepLabV3Plus"; SMP refuses some pairs.
         depth: Number of down-samplings, 3 to 5; for some encoders 5 alone.
-        base_channels: Channels of the decoder at full size, doubled with each level down; for "Unet",
+        base_channels: Number of channels of the decoder at full size, doubled with each level down; for "Unet",
             "UnetPlusPlus" and "MAnet".
 
     Attributes:
@@ -97,11 +98,13 @@ class PretrainedUNet(Network):
         return
 
 
-def _decoder_options(decoder: str, depth: int, base_channels: int) -> dict[str, Any]:
-    """Say what SMP's own defaults say for a depth of five alone."""
-    widths = {"decoder_channels": [base_channels * 2**level for level in reversed(range(depth))]}
-    options = {"Unet": widths, "UnetPlusPlus": widths, "MAnet": widths, "FPN": {"upsampling": 2 ** (depth - 3)}}
-    return options.get(decoder, {})
+def _decoder_options(decoder: str, depth: int, base_channels: int) -> Mapping[str, int | list[int]]:
+    """Arguments of a decoder whose defaults fit a depth of five alone."""
+    if decoder == "FPN":
+        return {"upsampling": 2 ** (depth - 3)}
+    if decoder in ("Unet", "UnetPlusPlus", "MAnet"):
+        return {"decoder_channels": [base_channels * 2**level for level in reversed(range(depth))]}
+    return {}
 
 
 def _smp() -> Any:
