@@ -87,7 +87,7 @@ def test_weights_given_by_hand_stay() -> None:
         (lambda: Focal(class_weights=[1.0, float("inf")]), "must be finite"),
         (lambda: BinaryCrossEntropy(region_weights=[0, 0]), "region_weights=.* one at least above 0"),
         (lambda: balanced_weights(torch.tensor([1, 2])), r"counts of shape \(2,\) must be \(K, 2\)"),
-        (lambda: balanced_weights(torch.tensor([[3, 2]])), "at most as many pixels inside as labelled"),
+        (lambda: balanced_weights(torch.tensor([[3, 2]])), "at most as many pixels inside as labeled"),
         (lambda: balanced_weights(torch.tensor([[0, 2]])), "and some inside"),
     ],
 )

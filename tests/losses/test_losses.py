@@ -197,7 +197,7 @@ def test_refuses_to_leave_out_the_only_class(loss: nn.Module) -> None:
 @pytest.mark.parametrize(
     ("make", "sentence"),
     [
-        (lambda: CrossEntropy(label_smoothing=1.5), r"label_smoothing=1\.5 must be at most 1"),
+        (lambda: CrossEntropy(label_smoothing=1.5), r"label_smoothing=1\.5 must be .* at most 1"),
         (lambda: CrossEntropy(label_smoothing=-0.1), r"label_smoothing=-0\.1 must be a number of at least 0"),
         (lambda: CrossEntropy(ignore_index=2.5), r"ignore_index=2\.5 must be an integer"),
         (lambda: Focal(gamma=-1), "gamma=-1 must be a number of at least 0"),

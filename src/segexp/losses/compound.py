@@ -56,7 +56,7 @@ def _target_kinds(name: str, part: nn.Module) -> tuple[str, ...]:
     target_kinds = getattr(part, "target_kinds", None)
     if target_kinds is None:
         raise ValueError(
-            f"parts.{name} {type(part).__name__} does not say which targets it is for: "
+            f"parts.{name} {type(part).__name__} does not say which targets it takes: "
             'give its class target_kinds = ("classes",), ("regions",) or ("classes", "regions")'
         )
     return tuple(target_kinds)

@@ -17,8 +17,8 @@ class GeneralizedDice(nn.Module):
     towards less. A sample whose pixels are all ignored scores 1: loss 0, gradient 0.
 
     Args:
-        include_background: Whether class 0 counts too. With one foreground class and without it, this is ``Dice``. Of regions
-            it has no meaning.
+        include_background: Whether class 0 counts too. With one foreground class and without it, this is ``Dice``. Of
+            regions it has no meaning.
         smooth: Number of pixels added above and below, above 0.
         batch: Whether weights and sums are taken over the whole batch instead of per sample.
         ignore_index: Target of pixels that do not count.

@@ -15,7 +15,8 @@ class Lovasz(nn.Module):
     else it costs its largest probability. If every pixel is ignored, the loss and its gradient are 0.
 
     Args:
-        per_image: Whether there is one Jaccard index per sample, averaged over all samples, instead of one over the whole batch.
+        per_image: Whether there is one Jaccard index per sample, averaged over all samples, instead of one over the
+            whole batch.
         present_only: Whether only the classes are averaged that occur in the mask of the sample or batch.
         include_background: Whether class 0 counts too; of regions it has no meaning.
         ignore_index: Target of pixels that do not count.

@@ -13,8 +13,8 @@ from segexp.losses.pixel import mean_over
 class BinaryCrossEntropy(nn.Module):
     """Sigmoid cross-entropy per region and pixel, the mean over the labeled pixels of all regions.
 
-    A region that is absent from the mask is nothing special: each pixel counts as outside. If every pixel is ignored, the loss
-    and its gradient are 0.
+    A region that is absent from the mask is nothing special: each pixel counts as outside. If every pixel is
+    ignored, the loss and its gradient are 0.
 
     Args:
         region_weights: Factors, one per region, at least 0; the mean is divided by the sum of the factors of what it is

@@ -21,8 +21,8 @@ def soft_dice(
     Args:
         probs: (B, C, *S) float in [0, 1].
         onehot: (B, C, *S) one-hot truth, same shape.
-        smooth: Number of pixels added above and below; a class absent from both then scores 1, one absent from the truth alone
-            smooth / (|P| + smooth).
+        smooth: Number of pixels added above and below; a class absent from both then scores 1, one absent from the
+            truth alone smooth / (|P| + smooth).
         squared: Whether the probabilities are squared in the sum below, as V-Net does.
         batch: Whether sums are taken over the whole batch instead of per sample.
         weight: (B, 1 or C, *S) factor of each pixel in every sum; 0 leaves the pixel out.

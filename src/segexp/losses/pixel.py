@@ -171,7 +171,7 @@ class WeightedCrossEntropy2015(nn.Module):
 
 
 def mean_over(losses: Tensor, weight: Tensor | None, contributions: Tensor) -> Tensor:
-    """Divide the sum of the weighted losses by the sum of ``contributions``; 0, with a zero gradient, where nothing counts."""
+    """Divide the sum of the weighted losses by that of ``contributions``; 0, without gradient, where none counts."""
     weighted = losses if weight is None else losses * weight.to(losses.dtype)
     total = contributions.sum(dtype=losses.dtype)
     return weighted.sum() / total.where(total > 0, 1)

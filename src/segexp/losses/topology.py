@@ -13,14 +13,14 @@ from segexp.losses.regions import soft_regions
 class ClDice(nn.Module):
     """1 - soft clDice (centerline Dice), averaged over classes (or regions) and samples.
 
-    clDice is the harmonic mean of the fraction of the predicted skeleton that lies in the mask, and of the true skeleton
-    that lies in the prediction. It sees centerlines alone: add Dice (``Compound``), as the paper does. Where a class
-    is absent from the mask, its loss is s / (s + 2 smooth) for a predicted skeleton of s pixels: 0 if nothing of it is
-    predicted, else a pull towards less. If every pixel is ignored, the loss and its gradient are 0.
+    clDice is the harmonic mean of the fraction of the predicted skeleton that lies in the mask, and of the true
+    skeleton that lies in the prediction. It sees centerlines alone: add Dice (``Compound``), as the paper does. Where a
+    class is absent from the mask, its loss is s / (s + 2 smooth) for a predicted skeleton of s pixels: 0 if nothing of
+    it is predicted, else a pull towards less. If every pixel is ignored, the loss and its gradient are 0.
 
     Args:
-        iterations: Number of erosions after the first opening, at least 0: take at least the half-width in pixels of the
-            thickest tube, or its middle is missed.
+        iterations: Number of erosions after the first opening, at least 0: take at least the half-width in pixels of
+            the thickest tube, or its middle is missed.
         smooth: Number of pixels added above and below in both fractions, above 0.
         include_background: Whether class 0 counts too; of regions it has no meaning.
         ignore_index: Target of pixels that are outside in mask and prediction, and do not count.

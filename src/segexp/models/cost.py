@@ -14,8 +14,8 @@ class Cost(NamedTuple):
 
     Attributes:
         parameters: Number of trainable parameters.
-        multiply_adds: Number of multiply-adds of the convolutions and matrix products of one forward pass; norms, activations, poolings and
-            interpolations are not counted.
+        multiply_adds: Number of multiply-adds of the convolutions and matrix products of one forward pass; norms,
+            activations, poolings and interpolations are not counted.
     """
 
     parameters: int

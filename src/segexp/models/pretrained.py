@@ -20,7 +20,7 @@ class PretrainedUNet(Network):
     repeating its last pixels, and the logits are cropped.
 
     Args:
-        in_channels: Number of channels of the image; where they are not 3, SMP fits the weights of the first convolution.
+        in_channels: Number of channels of the image; where it is not 3, SMP fits the weights of the first convolution.
         num_classes: Number of classes, background included; one logit each.
         spatial_dims: 2.
         encoder: Name of an SMP encoder, such as "resnet34", "efficientnet-b0", "mit_b0" or "tu-<name in timm>".

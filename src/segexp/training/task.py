@@ -16,6 +16,7 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.inference import to_size
 from segexp.losses import DeepSupervision
 from segexp.metrics import CaseMetric, SplitResult, gather
+from segexp.models.sizes import center_crop_or_pad
 from segexp.training.schedules import Schedule
 
 Predictor = Callable[[nn.Module, Tensor], Tensor]
@@ -136,8 +137,8 @@ class Task(pl.LightningModule):
         loss = self.deep_supervision(
             partial(self._loss_noting, terms),
             heads,
-            _centre(batch["target"], size),
-            None if weight is None else _centre(weight, size),
+            center_crop_or_pad(batch["target"], size),
+            None if weight is None else center_crop_or_pad(weight, size),
         )
         return loss, terms
 
@@ -242,11 +243,3 @@ class Task(pl.LightningModule):
 def _logits(probs: Tensor, target: Tensor) -> Tensor:
     """Undo the sigmoid of overlapping regions, which have a target per channel, or the softmax of classes."""
     return probs.logit(1e-7) if target.ndim == probs.ndim else probs.clamp_min(1e-7).log()
-
-
-def _centre(x: Tensor, size: torch.Size) -> Tensor:
-    """Crop the trailing axes of x (..., *S) about the centre."""
-    extent = x.shape[-len(size) :]
-    starts = [(have - want) // 2 for have, want in zip(extent, size, strict=True)]
-    window: tuple[Any, ...] = (..., *(slice(s, s + n) for s, n in zip(starts, size, strict=True)))
-    return x[window]
