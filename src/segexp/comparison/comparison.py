@@ -186,7 +186,7 @@ def _table(
 
 def _summary(table: statistics.Scores, metric: str) -> Summary:
     """Summary of one experiment; an interval does not reach beyond what the score can be."""
-    summary: Summary = _plain(asdict(statistics.summarise(table)))
+    summary: Summary = _plain(asdict(statistics.summarize(table)))
     interval = summary["interval"]
     if metric.startswith(POINTS) and interval["low"] is not None and interval["high"] is not None:
         interval["low"] = max(interval["low"], 0.0)

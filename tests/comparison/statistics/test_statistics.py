@@ -20,7 +20,7 @@ from segexp.comparison.statistics import (
     shared,
     sign_flip_p,
     signed_rank_p,
-    summarise,
+    summarize,
     verdict,
     weighted_interval,
 )
@@ -168,8 +168,8 @@ def test_bootstrap_t_against_its_definition():
     scores = 1 - np.random.default_rng(3).gamma(1, 0.05, 25)
     rng = np.random.default_rng(5)
     drawn = rng.choice(scores, (40000, 25))
-    studentised = (drawn.mean(1) - scores.mean()) / stats.sem(drawn, axis=1)
-    low, high = scores.mean() - stats.sem(scores) * np.quantile(studentised, [0.975, 0.025])
+    studentized = (drawn.mean(1) - scores.mean()) / stats.sem(drawn, axis=1)
+    low, high = scores.mean() - stats.sem(scores) * np.quantile(studentized, [0.975, 0.025])
     found = mean_interval(table(scores), resamples=40000)
     assert (found.low, found.high) == pytest.approx((low, high), abs=0.05 * (high - low))
     assert found.value - found.low > 1.2 * (found.high - found.value)  # the tail is on the left
@@ -203,12 +203,12 @@ def test_too_few_cases_have_no_interval(count):
     assert math.isnan(found.interval.low)
     assert math.isnan(found.interval.p_value)
     assert f"they share {count} case" in verdict(found)
-    assert math.isnan(summarise(table(numbers(1))).sd_cases)
+    assert math.isnan(summarize(table(numbers(1))).sd_cases)
 
 
 def test_no_variance():
     flat = table([0.8] * 10, [0.8] * 10)
-    found = summarise(flat).interval
+    found = summarize(flat).interval
     assert (found.low, found.high) == pytest.approx((0.8, 0.8))
     same = compare(flat, flat)
     assert (same.interval.p_value, same.p_wilcoxon, same.p_permutation) == (1, 1, 1)
@@ -248,12 +248,12 @@ def test_as_many_folds_as_cases():
 
 
 def test_summary_says_which_sd_is_which():
-    found = summarise(table([0.1, 0.2, 0.3, 0.4], [0.3, 0.4, 0.5, 0.6], folds=[0, 0, 1, 1]))
+    found = summarize(table([0.1, 0.2, 0.3, 0.4], [0.3, 0.4, 0.5, 0.6], folds=[0, 0, 1, 1]))
     assert found.sd_seeds == pytest.approx(np.std([0.25, 0.45], ddof=1))
     assert found.sd_folds == pytest.approx(np.std([0.25, 0.45], ddof=1))
     assert found.sd_cases == pytest.approx(np.std([0.2, 0.3, 0.4, 0.5], ddof=1))
     assert (found.runs, found.seeds, found.folds) == (4, 2, 2)
-    single = summarise(table([0.1, 0.2]))
+    single = summarize(table([0.1, 0.2]))
     assert math.isnan(single.sd_seeds)
     assert math.isnan(single.sd_folds)
 
@@ -391,7 +391,7 @@ def test_verdict_without_difference_shows_the_sign():
 
 def test_verdict_says_what_is_not_in_the_interval():
     one = verdict(compare(table(numbers(20)), table(numbers(20, seed=1))))
-    assert one.endswith("one run per side: training randomness is not in the interval, another seed may turn it round")
+    assert one.endswith("one run per side: training randomness is not in the interval, another seed may reverse it")
     folds = np.arange(20) % 5
     folded = verdict(compare(table(numbers(20), folds=folds), table(numbers(20, seed=1), folds=folds)))
     assert folded.endswith("one seed: training randomness is judged from the spread between folds")
@@ -459,7 +459,7 @@ def test_five_hundred_runs_of_two_hundred_cases_take_seconds():
     tables = [table(*numbers(1, 200, seed=i)) for i in range(500)]
     start = time.process_time()
     for item in tables:
-        summarise(item)
+        summarize(item)
     family = corrected([compare(tables[0], item) for item in tables[1:]])
     assert time.process_time() - start < 8  # about 1 s on a quiet core
     assert sum(item.p_holm <= 0.05 for item in family) <= 2

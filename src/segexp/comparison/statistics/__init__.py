@@ -1,6 +1,6 @@
 """Which experiment is better, and how sure that is: docs/comparison_statistics.md."""
 
-from segexp.comparison.statistics.comparison import Comparison, Summary, caveats, compare, corrected, summarise, verdict
+from segexp.comparison.statistics.comparison import Comparison, Summary, caveats, compare, corrected, summarize, verdict
 from segexp.comparison.statistics.intervals import Interval, mean_interval, weighted_interval
 from segexp.comparison.statistics.marginal import Marginal, marginal_effects
 from segexp.comparison.statistics.paired import cohens_d_z, holm, rank_biserial, sign_flip_p, signed_rank_p
@@ -25,7 +25,7 @@ __all__ = [
     "shared",
     "sign_flip_p",
     "signed_rank_p",
-    "summarise",
+    "summarize",
     "verdict",
     "weighted_interval",
 ]

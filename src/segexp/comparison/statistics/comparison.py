@@ -15,13 +15,13 @@ MINUS = "\N{MINUS SIGN}"
 
 @dataclass(frozen=True)
 class Summary:
-    """One experiment in figures, in units of the score.
+    """Summary of one experiment, in units of the score.
 
     Args:
         interval: Mean over cases (each the mean over its seeds), and its interval.
         sd_cases: Standard deviation of the cases' means.
-        sd_seeds: Of the means of the replicates (one per seed, over all folds); nan with one.
-        sd_folds: Of the means of the folds (over all seeds); nan with one.
+        sd_seeds: Standard deviation of the means of the replicates (one per seed, over all folds); nan with one.
+        sd_folds: Standard deviation of the means of the folds (over all seeds); nan with one.
         runs: Number of runs.
         seeds: Number of replicates.
         folds: Number of folds.
@@ -63,8 +63,8 @@ class Comparison:
     family: int = 1
 
 
-def summarise(table: Scores, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Summary:
-    """Summarise one experiment."""
+def summarize(table: Scores, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Summary:
+    """Summarize one experiment."""
     folds = [float(table.case_means[table.folds == fold].mean()) for fold in np.unique(table.folds)]
     return Summary(
         mean_interval(table, level, resamples, seed),
@@ -81,10 +81,10 @@ def compare(a: Scores, b: Scores, level: float = 0.95, seed: int = 0) -> Compari
     """Compare experiment B with experiment A, paired by case; seeds are not paired.
 
     Args:
-        a: The one to compare with.
-        b: The other.
-        level: Of the interval.
-        seed: Of the drawn sign flips.
+        a: Scores of the experiment to compare with.
+        b: Scores of the other.
+        level: Probability that such intervals cover the truth.
+        seed: Seed of the drawn sign flips.
     """
     interval = weighted_interval([a, b], [-1.0, 1.0], level)
     first, second = shared([a, b])
@@ -121,9 +121,9 @@ def verdict(
     interval leaves out 0.
 
     Args:
-        comparison: B minus A.
-        names: Of A and B.
-        unit: Such as "Dice points" or "mm".
+        comparison: Comparison B minus A.
+        names: Names of A and B.
+        unit: Unit of the difference, such as "Dice points" or "mm".
         scale: Factor from the score to the unit: 100 for points.
         higher_is_better: False for distances and errors.
     """
@@ -131,14 +131,14 @@ def verdict(
     cases = f"{found.cases} case{'' if found.cases == 1 else 's'}"
     if math.isnan(found.p_value):
         return f"{names[0]} and {names[1]} cannot be compared: they share {cases}, and 2 are needed"
-    sign = 1 if (found.value > 0) == higher_is_better else -1
     claimed = comparison.p_holm <= 1 - found.level
+    # A claim tells the distance, a positive number; else the difference keeps its sign.
     flip = math.copysign(1, found.value) if claimed else 1
     value, *ends = (scale * flip * number for number in (found.value, found.low, found.high))
     digits = _digits((max(ends) - min(ends)) / 2, value)
     shown = [_number(number, digits) for number in (value, *sorted(ends))]
     if claimed:
-        best, other = (names[1], names[0]) if sign > 0 else names
+        best, other = (names[1], names[0]) if (found.value > 0) == higher_is_better else names
         said = f"{best} is better than {other} by {shown[0]}{unit and ' ' + unit}"
     else:
         said = f"no difference can be seen: {names[1]} {MINUS} {names[0]} is {shown[0]}{unit and ' ' + unit}"
@@ -152,7 +152,7 @@ def caveats(comparison: Comparison) -> list[str]:
     if comparison.family > 1:
         said.append(f"p = {comparison.p_holm:.2g} after Holm's correction over {comparison.family} comparisons")
     if found.training == "unseen":
-        said.append("one run per side: training randomness is not in the interval, another seed may turn it round")
+        said.append("one run per side: training randomness is not in the interval, another seed may reverse it")
     elif found.training == "folds":
         said.append("one seed: training randomness is judged from the spread between folds")
     elif 1 in comparison.seeds:

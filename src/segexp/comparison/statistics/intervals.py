@@ -21,17 +21,17 @@ Training = Literal["seeds", "folds", "settings", "unseen"]
 
 @dataclass(frozen=True)
 class Interval:
-    """A figure and how well it is known.
+    """A value and how well it is known.
 
     Args:
-        value: In units of the score.
+        value: The value, in units of the score.
         low: Lower end; nan with fewer than two cases.
         high: Upper end.
         se: Standard error.
         p_value: Two-sided, of the hypothesis that the value is 0; agrees with the ends unless they are bootstrapped.
         level: Probability that such intervals cover the truth.
         cases: Number of cases.
-        parts: Of the variance, the squared standard error.
+        parts: Parts of the variance, the squared standard error.
         training: Where the randomness of training was seen: between "seeds", between "folds", between the "settings" of
             a sweep, or "unseen".
     """
@@ -51,10 +51,10 @@ def mean_interval(table: Scores, level: float = 0.95, resamples: int = 2000, see
     """Mean over cases with a bootstrap-t interval.
 
     Args:
-        table: Of one experiment.
+        table: Scores of one experiment.
         level: Probability that such intervals cover the truth.
-        resamples: Of the cases, within folds; 0 takes Student's t instead.
-        seed: Of the resampling.
+        resamples: Number of resamples of the cases, within folds; 0 takes Student's t instead.
+        seed: Seed of the resampling.
 
     Source: Efron & Tibshirani 1993, chapter 12 (bootstrap-t).
     """
@@ -72,11 +72,11 @@ def weighted_interval(
     """Weighted sum of the means of experiments, on the cases that all of them score.
 
     Args:
-        tables: One per experiment.
-        weights: One per experiment; (-1, 1) is a difference.
+        tables: Scores, one table per experiment.
+        weights: Weights, one per experiment; (-1, 1) is a difference.
         level: Probability that such intervals cover the truth.
-        resamples: Of the cases, within folds; 0 takes Student's t instead.
-        seed: Of the resampling.
+        resamples: Number of resamples of the cases, within folds; 0 takes Student's t instead.
+        seed: Seed of the resampling.
         between_runs: Variance of the mean of one run, used if no experiment has two runs of a fold.
 
     Source: Cochran & Cox 1957, section 4.14: the quantile of a sum of parts is the mean of their quantiles, weighted by
@@ -88,14 +88,17 @@ def weighted_interval(
     if len(values) < 2:
         value = float(values.mean()) if len(values) else math.nan
         return Interval(value, math.nan, math.nan, math.nan, math.nan, level, len(values), (), "unseen")
+    # The standard error: parts of the variance that cases, runs and folds make.
     folds = _common_folds(tables)
     parts, training = _parts(tables, weight, values, folds, between_runs)
     se = math.sqrt(sum(part.variance for part in parts))
+    # The quantiles of the sum of parts; the bootstrap gives those of the cases, which need not be symmetric.
     tail = (1 - level) / 2
-    below, above = (_quantile(parts, share) for share in (tail, 1 - tail))
+    lower = upper = None
     if parts[0].source == "cases" and parts[0].variance:
         lower, upper = _bootstrap_t(values, folds, level, resamples, seed) or (None, None)
-        below, above = _quantile(parts, tail, lower), _quantile(parts, 1 - tail, upper)
+    below = _quantile(parts, tail, lower)
+    above = _quantile(parts, 1 - tail, upper)
     value = float(values.mean())
     ends = (value - above * se, value - below * se)
     return Interval(value, *ends, se, _p_value(parts, value, se), level, len(values), tuple(parts), training)
@@ -105,15 +108,22 @@ def _parts(
     tables: Sequence[Scores], weights: Array, values: Array, folds: NDArray[np.intp], between_runs: Part | None
 ) -> tuple[list[Part], Training]:
     """Parts of the variance, that of the cases first."""
-    many = int(folds.max()) + 1
+    fold_count = int(folds.max()) + 1
     runs = training_parts(tables, weights)
-    training: Training = "seeds" if runs else "folds" if many > 1 else "settings" if between_runs else "unseen"
-    if many > 1 and (not runs or len(values) == many):
-        return [fold_part(values, folds), *runs[1:]], training
-    if training == "settings" and between_runs:
+    training: Training = "unseen"
+    if runs:
+        training = "seeds"
+    elif fold_count > 1:
+        training = "folds"
+    elif between_runs:
+        training = "settings"
         runs = [replace(between_runs, variance=between_runs.variance * float((weights**2).sum()))]
+    # Without replicates, or with one case per fold, the spread between folds holds cases and training together.
+    if fold_count > 1 and (training == "folds" or len(values) == fold_count):
+        return [fold_part(values, folds), *runs[1:]], training
     parts = [case_part(values, folds), *runs]
-    if many > 1:
+    # What folds vary beyond cases and runs comes from their training sets.
+    if fold_count > 1:
         whole = fold_part(values, folds)
         parts.append(replace(whole, variance=max(0.0, whole.variance - parts[0].variance - parts[1].variance)))
     return parts, training
@@ -125,9 +135,9 @@ def _common_folds(tables: Sequence[Scores]) -> NDArray[np.intp]:
     return np.unique(min(folded, key=lambda table: table.fold_count).folds, return_inverse=True)[1]
 
 
-def _quantile(parts: Sequence[Part], share: float, first: float | None = None) -> float:
+def _quantile(parts: Sequence[Part], fraction: float, first: float | None = None) -> float:
     """Quantile of the sum of parts in standard errors; ``first`` replaces that of the first part."""
-    quantiles = [part.quantile(share) for part in parts]
+    quantiles = [part.quantile(fraction) for part in parts]
     if first is not None:
         quantiles[0] = first
     total = sum(part.variance for part in parts)
@@ -149,25 +159,27 @@ def _p_value(parts: Sequence[Part], value: float, se: float) -> float:
 def _bootstrap_t(
     values: Array, folds: NDArray[np.intp], level: float, resamples: int, seed: int
 ) -> tuple[float, float] | None:
-    """Quantiles of the studentised mean over cases drawn with replacement within folds.
+    """Quantiles of the studentized mean over cases drawn with replacement within folds.
 
     Returns:
         None where the resamples do not serve: too few or many cases, or more than one in a hundred without spread.
     """
     if not resamples or not LEAST_CASES <= len(values) <= MOST_CASES:
         return None
+    # Differences to the mean of their fold, the cases of a fold side by side.
     order = np.argsort(folds, kind="stable")
     sizes = np.bincount(folds)
-    centred = (values - (np.bincount(folds, values) / sizes)[folds])[order]
+    centered = (values - (np.bincount(folds, values) / sizes)[folds])[order]
+    # Mean and variance of each resample, from how often it draws each case.
     counts = _counts(tuple(int(size) for size in sizes), resamples, seed)
-    sums = counts @ (centred[:, None] * np.eye(len(sizes))[folds[order]])
-    within = counts @ centred**2 - (sums**2 / sizes).sum(1)
+    sums = counts @ (centered[:, None] * np.eye(len(sizes))[folds[order]])
+    within = counts @ centered**2 - (sums**2 / sizes).sum(1)
     variance = within / (len(values) - len(sizes)) / len(values)
-    spread = variance > 1e-9 * float((centred**2).mean())
-    if spread.mean() < 0.99:
+    usable = variance > 1e-9 * float((centered**2).mean())
+    if usable.mean() < 0.99:
         return None
-    studentised = sums.sum(1)[spread] / len(values) / np.sqrt(variance[spread])
-    low, high = np.quantile(studentised, [(1 - level) / 2, (1 + level) / 2])
+    studentized = sums.sum(1)[usable] / len(values) / np.sqrt(variance[usable])
+    low, high = np.quantile(studentized, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

@@ -15,7 +15,7 @@ class Marginal:
     """One value of a hyper-parameter, averaged over the other settings.
 
     Args:
-        value: Of the hyper-parameter.
+        value: Value of the hyper-parameter.
         mean: Mean of the experiments' means, each experiment with the same weight.
         effect: The same minus the mean over all values. What cases have in common cancels out, so this interval is the
             one to compare values by.
@@ -41,9 +41,9 @@ def marginal_effects(
     explain by addition; interactions are in it, too.
 
     Args:
-        settings: Per experiment its settings.
-        tables: Per experiment its scores.
-        key: The hyper-parameter.
+        settings: Settings of each experiment.
+        tables: Scores of each experiment.
+        key: Name of the hyper-parameter.
         level: Probability that such intervals cover the truth.
 
     Returns:
@@ -55,21 +55,23 @@ def marginal_effects(
     missing = [dict(setting) for setting in settings if key not in setting]
     if missing:
         raise ValueError(f"setting {missing[0]} has no {key!r}: compare experiments that all name it")
+    # The combinations of the other settings that were tried with every value; without any, all experiments count.
     values = list(dict.fromkeys(setting[key] for setting in settings))
     others = [_others(setting, key) for setting in settings]
     sets = [{other for other, setting in zip(others, settings, strict=True) if setting[key] == v} for v in values]
     common = set.intersection(*sets)
     kept = [i for i, other in enumerate(others) if other in common or not common]
+    # One row of weights per value: the mean of its experiments.
     chosen = shared([tables[i] for i in kept])
     rows = [np.array([settings[i][key] == value for i in kept], dtype=float) for value in values]
     rows = [row / row.sum() for row in rows]
-    centre = np.mean(rows, axis=0)
-    spread = _residual(chosen, rows, [others[i] for i in kept]) if common else None
+    center = np.mean(rows, axis=0)
+    residual = _residual(chosen, rows, [others[i] for i in kept]) if common else None
     return [
         Marginal(
             value,
-            weighted_interval(chosen, list(row), level, between_runs=spread),
-            weighted_interval(chosen, list(row - centre), level, between_runs=spread),
+            weighted_interval(chosen, list(row), level, between_runs=residual),
+            weighted_interval(chosen, list(row - center), level, between_runs=residual),
             int(np.count_nonzero(row)),
             bool(common),
         )
@@ -87,6 +89,7 @@ def _residual(tables: Sequence[Scores], rows: Sequence[Array], others: Sequence[
     df = (len(rows) - 1) * (len(blocks) - 1)
     if not df or not tables[0].cases:
         return None
+    # Two-way analysis of variance: what the means of rows and blocks leave of each experiment's mean.
     means = np.array([table.case_means.mean() for table in tables])
     rest = means + means.mean()
     for member in (*(row > 0 for row in rows), *blocks):

@@ -62,10 +62,10 @@ def sign_flip_p(differences: ArrayLike, seed: int = 0) -> float:
 
 
 def rank_biserial(differences: ArrayLike) -> float:
-    """Matched-pairs rank-biserial correlation: share of the ranks in favour minus share against; zeros favour neither.
+    """Matched-pairs rank-biserial correlation: ranks in favor minus ranks against, as fractions; zeros favor neither.
 
     Returns:
-        In [-1, 1]: 1 if all differences are positive, 0 if none is in favour or against; nan without cases.
+        In [-1, 1]: 1 if all differences are positive, 0 if none is in favor or against; nan without cases.
 
     Source: Kerby 2014; zeros ranked as by Pratt 1959.
     """
@@ -93,7 +93,7 @@ def holm(p_values: Sequence[float]) -> list[float]:
     """Adjust p-values so that the chance of any false claim among them stays at the level.
 
     Args:
-        p_values: nan for a comparison that could not be made; it stays nan and does not count.
+        p_values: P-values; nan for a comparison that could not be made; it stays nan and does not count.
 
     Source: Holm 1979.
     """

@@ -15,9 +15,9 @@ class Run:
     """Scores of one run.
 
     Args:
-        seed: Of the run.
-        fold: Which fold it tested; None for a single split.
-        scores: Per case the score; nan where it is undefined.
+        seed: Seed of the run.
+        fold: Fold that it tested; None for a single split.
+        scores: Score of each case; nan where it is undefined.
     """
 
     seed: int
@@ -32,7 +32,7 @@ class Scores:
     Args:
         values: (replicates, cases); nan where a run did not score the case or its score is undefined. Each case has at
             least one score. With folds a replicate is a seed: its runs, one per fold, fill one row.
-        cases: Their names.
+        cases: Names of the cases.
         folds: (cases,) 0, 1, ...: the fold that tested each case; all 0 for a single split.
         runs: Number of runs.
     """
@@ -79,6 +79,7 @@ def gather(runs: Sequence[Run]) -> Scores:
     if not runs:
         raise ValueError("0 runs make no experiment: give at least 1")
     _refuse_doubles(runs)
+    # The folds that test each case.
     homes: dict[str, set[int]] = {}
     for run in runs:
         for case, score in run.scores.items():
@@ -88,6 +89,7 @@ def gather(runs: Sequence[Run]) -> Scores:
                 )
             if not math.isnan(score):
                 homes.setdefault(case, set()).add(-1 if run.fold is None else run.fold)
+    # A row per seed where each case has one fold, else a row per run.
     nested = all(len(folds) == 1 for folds in homes.values())
     keys = [run.seed if nested else i for i, run in enumerate(runs)]
     rows = {key: row for row, key in enumerate(dict.fromkeys(keys))}
