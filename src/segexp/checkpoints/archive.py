@@ -1,4 +1,4 @@
-"""What is looked at in a file before it is read: that it is a plain file, and what a checkpoint's archive holds.
+"""What is checked in a checkpoint before it is read: that it is a plain file, and what its archive holds.
 
 A file of ``torch.save`` is a zip archive: a pickle, and the bytes of each tensor as they are. PyTorch reads it with
 ``weights_only=True``, whose list of allowed names is longer than what a checkpoint of ours needs, so ours is shorter.
@@ -34,8 +34,8 @@ def require_checkpoint(path: Path, folder: Path | None = None) -> int:
     """Refuse a file that is anything but an archive of tensors and plain values, without reading it as such.
 
     Args:
-        path: The file.
-        folder: A link must not lead out of it; None = it may.
+        path: Path to the file.
+        folder: Folder that a link must not lead out of; None = it may.
 
     Returns:
         Its size in bytes; what it holds takes no more memory than that.
@@ -61,9 +61,11 @@ def require_checkpoint(path: Path, folder: Path | None = None) -> int:
 
 def _require_small_directory(file: BinaryIO, path: Path, size: int) -> None:
     """Refuse a table of contents that would take much memory; PyTorch writes no comment after its end."""
+    # The last 22 bytes say how long the table is; for large archives the 20 bytes before them say where that stands.
     file.seek(max(0, size - 42))
     tail = file.read()
-    locator, end = tail[:-22], tail[-22:]
+    locator = tail[:-22]
+    end = tail[-22:]
     if end[:4] != b"PK\x05\x06" or end[20:] != b"\0\0":
         raise ValueError(f"{path} is a broken archive: it does not end as torch.save ends it")
     length = struct.unpack("<I", end[12:16])[0]
@@ -78,24 +80,25 @@ def _require_small_directory(file: BinaryIO, path: Path, size: int) -> None:
 def _require_members(archive: zipfile.ZipFile, path: Path, size: int) -> zipfile.ZipInfo:
     """Return the pickle of an archive whose members are those of torch.save and nowhere near a bomb."""
     members = archive.infolist()
-    found = [MEMBER.fullmatch(member.filename) for member in members]
-    for member, match in zip(members, found, strict=True):
+    folders, pickles = set(), []
+    for member in members:
+        match = MEMBER.fullmatch(member.filename)
         if match is None or match[1] == "..":
             code = "code/" in member.filename or member.filename.endswith("constants.pkl")
             what = "TorchScript, which is a program" if code else "no part of a checkpoint"
             raise ValueError(f"{path} holds {shown(member.filename)}: that is {what}")
-        if (
-            member.compress_type != zipfile.ZIP_STORED
-            or member.file_size != member.compress_size
-            or member.flag_bits & 1
-        ):
+        compressed = member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size
+        if compressed or member.flag_bits & 1:  # encrypted
             raise ValueError(f"{path}: {shown(member.filename)} must be stored as it is, not compressed or encrypted")
-    if len({match[1] for match in found if match}) != 1 or len({member.filename for member in members}) != len(members):
+        folders.add(match[1])
+        if match[2]:
+            pickles.append(member)
+    if len(folders) != 1 or len({member.filename for member in members}) != len(members):
         raise ValueError(f"{path} must hold one folder, and each name in it once")
+    # Uncompressed members can only be larger than the file together where they share its bytes.
     total = sum(member.file_size for member in members)
     if total > size:
         raise ValueError(f"{path} would become {total} bytes, but the file has {size}: its members overlap")
-    pickles = [member for member, match in zip(members, found, strict=True) if match and match[2]]
     if len(pickles) != 1 or pickles[0].file_size > MOST_PICKLE:
         raise ValueError(f"{path} must hold one data.pkl of {MOST_PICKLE} bytes at most")
     return pickles[0]
