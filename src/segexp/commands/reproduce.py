@@ -14,6 +14,7 @@ from segexp.build import build_data
 from segexp.comparison.reproduction import changed_names, print_facts, print_metrics, verdict
 from segexp.config import require_no_code, split_config_dirs
 from segexp.data import DataModule
+from segexp.data.sources import require_files
 from segexp.errors import short_path
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
@@ -163,13 +164,7 @@ def _read_data(config: Config) -> DataModule:
         ValueError: The data cannot be used.
     """
     data = build_data(config)
-    missing = [file for entry in data.source.entries() for file in entry.files if not file.exists()]
-    if missing:
-        folder = os.path.commonpath([file.parent for file in missing])
-        raise FileNotFoundError(
-            f"the data are not all there: {len(missing)} files are missing in {folder}, such as {missing[0].name}; "
-            "put them there, or start from the folder where the run was started"
-        )
+    require_files(data.source, "start from the folder where the run was started")
     data.setup()
     return data
 

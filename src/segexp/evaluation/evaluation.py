@@ -7,8 +7,8 @@ from rich.console import Console
 from torch.utils.data import DataLoader
 
 from segexp.build import build_trainer
-from segexp.data import DataModule
 from segexp.data.patches import CaseDataset
+from segexp.data.sources import require_files
 from segexp.evaluation.ensemble import ensemble_predictor, shared_choices
 from segexp.evaluation.rescoring import LabelScorer, Predictions
 from segexp.evaluation.trained import Trained, build_again, changes_data, compose_again
@@ -53,7 +53,8 @@ class Evaluation:
         if changes_data(self.arguments):
             self.data.prepare_data()
         else:
-            _require_files(self.data)
+            remedy = "set SEGEXP_DATA_DIR, or name the data set again with data=<its name>, which may download it"
+            require_files(self.data.source, remedy)
         self.data.setup()
         if split == "auto":
             split = "test" if self.data.split.test else "val"
@@ -165,17 +166,3 @@ class Evaluation:
         trainer = build_trainer(self.config | {"trainer": trainer_node, "callbacks": {}, "logger": None})
         trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
         return trainer
-
-
-def _require_files(data: DataModule) -> None:
-    """Refuse to go on where files of the run's data are missing: of its own accord nothing is downloaded.
-
-    Raises:
-        FileNotFoundError: Names one of them.
-    """
-    missing = [file for entry in data.source.entries() for file in entry.files if not file.exists()]
-    if missing:
-        raise FileNotFoundError(
-            f"{missing[0]}: {len(missing)} files of the run's data are missing, this is the first; put them there, set "
-            "SEGEXP_DATA_DIR, or name the data set again with data=<its name>, which may download it"
-        )

@@ -3,7 +3,7 @@
 import importlib
 from typing import TYPE_CHECKING, Any
 
-from segexp.data.sources.source import Source, label_values
+from segexp.data.sources.source import Source, label_values, require_files
 
 if TYPE_CHECKING:
     from segexp.data.sources.chase import Chase
@@ -27,6 +27,7 @@ __all__ = [
     "Source",
     "Synthetic",
     "label_values",
+    "require_files",
 ]
 _LAZY = {  # imported when they are named: a run has one source, and some need libraries that others do not
     "Chase": "chase",

@@ -1,5 +1,6 @@
 """What a data source offers; anything with these three methods is one."""
 
+import os
 from typing import Protocol
 
 from segexp.data.case import Case, Entry
@@ -26,6 +27,25 @@ class Source(Protocol):
         Raises:
             ValueError: There is no such case, or a file cannot be used; names the file.
         """
+
+
+def require_files(source: Source, remedy: str) -> None:
+    """Refuse a source whose files are not all there; nothing is downloaded.
+
+    Args:
+        source: Source whose files are looked for.
+        remedy: What else can be done than putting them there.
+
+    Raises:
+        FileNotFoundError: Names how many are missing, where, and one of them.
+    """
+    missing = [file for entry in source.entries() for file in entry.files if not file.exists()]
+    if missing:
+        folder = os.path.commonpath([file.parent for file in missing])
+        raise FileNotFoundError(
+            f"the data are not all there: {len(missing)} files are missing in {folder}, such as {missing[0].name}; "
+            f"put them there, or {remedy}"
+        )
 
 
 def label_values(source: Source, num_classes: int) -> list[int]:
