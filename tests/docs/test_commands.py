@@ -1,0 +1,232 @@
+"""Every command of README, documentation and notebooks: run, or, where its block is marked as too long, checked.
+
+A block is marked by a comment on the line above it: ``<!-- too long: why -->``, ``<!-- needs: what -->``, or
+``<!-- tiny -->`` for a training that ``make test-slow`` runs with the overrides of a tiny one. Marked blocks are
+checked: overrides compose, keys and options exist. All others are run, in a folder with runs, images and masks.
+"""
+
+import importlib
+import json
+import re
+import shlex
+import shutil
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+import yaml
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import IntervalSweep, Override
+
+from segexp.cli import COMMANDS, WITHOUT_CONFIGURATION, main
+from segexp.commands.arguments import parse
+from segexp.config import compose
+from tests.conftest import HERE, ROOT, SMALL, TINY, trained, write_pairs
+
+PATTERNS = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/*.md", "experiments/*/README.md")
+PAGES = [path for pattern in PATTERNS for path in sorted(ROOT.glob(pattern))]
+GENERATED = re.compile(r"<!-- (benchmarks\.\w+|coverage|segexp: .*?|table: .*?) -->\n.*?<!-- (end of|/).*? -->", re.S)
+BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.S | re.M)
+MARK = re.compile(r"(too long|needs): \S.*|tiny")
+LANGUAGES = {"bash", "python", "yaml", "json", "text", "markdown"}
+
+
+@dataclass(frozen=True)
+class Block:
+    page: str
+    line: int
+    mark: str
+    language: str
+    text: str
+
+    def commands(self) -> list[list[str]]:
+        """Split into words, without comments and prompts, lines that end in a backslash joined."""
+        lines = self.text.replace("\\\n", " ").splitlines()
+        commands = [shlex.split(line, comments=True) for line in lines]
+        return [command for words in commands for command in _separated(words) if command]
+
+
+def _separated(words: list[str]) -> Iterator[list[str]]:
+    while "&&" in words:
+        cut = words.index("&&")
+        yield words[:cut]
+        words = words[cut + 1 :]
+    yield words
+
+
+def blocks() -> Iterator[Block]:
+    for path in PAGES:
+        text = GENERATED.sub(lambda found: "\n" * found[0].count("\n"), path.read_text())
+        for found in BLOCK.finditer(text):
+            line = text[: found.start("language")].count("\n") + 1
+            yield Block(str(path.relative_to(ROOT)), line, found["mark"] or "", found["language"], found["text"])
+
+
+BLOCKS = list(blocks())
+COMMAND_BLOCKS = [block for block in BLOCKS if block.language == "bash"]
+PYTHON_BLOCKS = [block for block in BLOCKS if block.language == "python"]
+
+
+def named(block: Block) -> str:
+    return f"{block.page}:{block.line}"
+
+
+def test_blocks_say_what_they_are():
+    assert len(COMMAND_BLOCKS) > 40
+    for block in BLOCKS:
+        assert block.language in LANGUAGES, f"{named(block)}: language {block.language!r}"
+        if block.language in ("bash", "python"):
+            assert not block.mark or MARK.fullmatch(block.mark), f"{named(block)}: mark {block.mark!r}"
+        if block.language in ("yaml", "json"):
+            assert yaml.safe_load(block.text) is not None
+
+
+def test_no_command_stands_outside_of_a_block():
+    """Indented code has no language and no mark."""
+    for path in PAGES:
+        text = BLOCK.sub("", GENERATED.sub("", path.read_text()))
+        assert not re.search(r"^ {4,}(segexp|python|make|pip) ", text, re.M), path
+
+
+def single(override: Override) -> str:
+    """The override with the first of the values that a sweep goes through."""
+    if not override.is_sweep_override():
+        return str(override.input_line)
+    value = override.value()
+    first = value.start if isinstance(value, IntervalSweep) else next(override.sweep_string_iterator())
+    return f"{override.get_key_element()}={first}"
+
+
+def check_overrides(command: str, words: list[str]) -> None:
+    if words and "=" not in words[0] and not words[0].startswith("-"):
+        words = [*words[1:], f"subject={words[0]}"]
+    overrides = [word for word in words if "=" in word and not word.startswith("resume=")]
+    overrides = [single(override) for override in OverridesParser.create().parse_overrides(overrides)]
+    foreign = [word for word in overrides if word == "experiment=mine"]  # of the reader's own folder
+    compose([word for word in overrides if word not in foreign], command, run_dir="unused")
+
+
+def check_segexp(command: str, words: list[str]) -> None:
+    assert command in COMMANDS, f"segexp {command}: no such command"
+    if command not in WITHOUT_CONFIGURATION:
+        check_overrides(command, words)
+        return
+    module = importlib.import_module(f"segexp.commands.{command}")
+    if command == "runs":
+        module._parser("clean" in words).parse_args([word for word in words if word != "clean"])
+    elif hasattr(module, "DEFAULTS"):
+        keys = [word for word in words if command != "evaluate" or word.partition("=")[0] in module.DEFAULTS]
+        parse(keys, module.DEFAULTS)
+        check_overrides("train", [word for word in words if word not in keys])
+    else:
+        getattr(module, "parser", getattr(module, "_parser", None))().parse_args(words)
+
+
+def check(words: list[str]) -> None:
+    """Refuse a command that could not run: unknown keys, options, modules, targets, extras."""
+    program, *rest = words
+    if program == "srun":
+        program, *rest = [word for word in rest if not word.startswith("--")]
+    if program.endswith("segexp"):
+        check_segexp(rest[0], rest[1:])
+    elif words[:2] == ["python", "train.py"]:
+        check_segexp("train", rest[1:])
+    elif words[:2] == ["python", "-m"]:
+        assert find_spec(rest[1]), f"no module {rest[1]}"
+        assert all((ROOT / word).exists() for word in rest[2:] if "/" in word)
+    elif program == "make":
+        targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(), re.M))
+        assert {word for word in rest if "=" not in word} <= targets
+        for word in rest:
+            if word.startswith("ARGS="):
+                check_overrides("train", shlex.split(word.removeprefix("ARGS=")))
+    elif program == "pip":
+        extras = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
+        named_extras = re.findall(r"segexp\[([\w,]+)\]", " ".join(rest))
+        assert all(extra in extras for names in named_extras for extra in names.split(","))
+    else:
+        assert program in ("cd", ".", "pre-commit"), f"{program}: nothing is known of this program"
+
+
+@pytest.mark.parametrize("block", [block for block in COMMAND_BLOCKS if block.mark], ids=named)
+def test_marked_commands_are_valid(block):
+    for words in block.commands():
+        check(words)
+
+
+@pytest.fixture(scope="module")
+def filled(tmp_path_factory) -> Path:
+    """A folder as the pages speak of it: two runs, images with masks, configuration of one's own."""
+    folder = tmp_path_factory.mktemp("project")
+    for name, seed in (("cells", 0), ("cells-2", 1)):
+        trained(folder / "outputs" / name, "trainer.max_epochs=1", f"seed={seed}", "logger=none")
+    write_pairs(folder, 6)
+    (folder / "images").rename(folder / "scans")
+    for path in (folder / "masks").iterdir():
+        path.rename(path.with_name(f"{path.stem}_mask.png"))
+    shutil.copy(folder / "scans" / "scan_0.png", folder / "scan.png")
+    (mine,) = (block.text for block in BLOCKS if "override /loss: compound" in block.text)
+    (folder / "my_conf" / "experiment").mkdir(parents=True)
+    (folder / "my_conf" / "experiment" / "mine.yaml").write_text(mine)
+    return folder
+
+
+@pytest.fixture
+def project(filled, tmp_path, monkeypatch) -> Path:
+    """A copy of it as the working directory."""
+    folder = Path(shutil.copytree(filled, tmp_path / "project"))
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("COLUMNS", "120")
+    return folder
+
+
+def run(words: list[str], monkeypatch) -> None:
+    assert words[0] == "segexp" or words[:2] == ["python", "train.py"], f"{words}: run it by hand, and mark its block"
+    arguments = words[1:] if words[0] == "segexp" else ["train", *words[2:]]
+    monkeypatch.setattr(sys, "argv", ["segexp", *arguments])
+    status = None
+    try:
+        main()
+    except SystemExit as stop:
+        status = stop.code
+    assert not status, words
+
+
+@pytest.mark.parametrize("block", [block for block in COMMAND_BLOCKS if not block.mark], ids=named)
+def test_commands_run(block, project, monkeypatch):
+    for words in block.commands():
+        run(words, monkeypatch)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", [block for block in COMMAND_BLOCKS if block.mark == "tiny"], ids=named)
+def test_trainings_run(block, project, monkeypatch):
+    for words in block.commands():
+        if words[0] == "python" or words[1] == "train":
+            cells = [] if any(word.startswith(("data=", "resume=")) for word in words) else SMALL
+            words = [*words, *cells, *TINY, *HERE[1:], "trainer.max_epochs=2"]
+        run(words, monkeypatch)
+
+
+@pytest.mark.parametrize("block", PYTHON_BLOCKS, ids=named)
+def test_python_runs(block, project):
+    code = compile(block.text, named(block), "exec")
+    if not block.mark:
+        exec(code, {})
+
+
+def test_commands_of_the_reference_are_those_of_the_program():
+    listed = re.findall(r"^\| `segexp (\w+)`", (ROOT / "docs" / "commands.md").read_text(), re.M)
+    assert sorted(listed) == sorted(COMMANDS)
+
+
+def test_every_page_is_in_the_navigation():
+    nav = yaml.safe_load((ROOT / "mkdocs.yml").read_text())["nav"]
+    text = json.dumps(nav)
+    assert [path.name for path in ROOT.glob("docs/*.md") if f'"{path.name}"' not in text] == []
+    rooms = {path.parent.name for path in (ROOT / "src" / "segexp").glob("*/__init__.py")}
+    assert {name for name in rooms if f"api/{name}.md" not in text} == set()
