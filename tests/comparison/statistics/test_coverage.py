@@ -1,6 +1,6 @@
 """Do intervals cover the truth, and are claims false no more often than they say? Measured in simulated worlds.
 
-`python -m tests.comparison.statistics.test_statistics_coverage` measures with more repetitions, also
+`python -m tests.comparison.statistics.test_coverage` measures with more repetitions, also
 what was tried and not taken, and writes the tables of docs/comparison_statistics.md.
 """
 
