@@ -92,3 +92,24 @@ def test_texts_have_the_command_the_configuration_and_the_readme_of_the_experime
     assert written["experiment"] == "# Does it help?"
     assert "segexp train \\\n  loss=ce \\\n  'a=[1, 2]'" in written["configuration"]
     assert "depth: 4" in written["configuration"]
+
+
+def test_hyperparameters_are_flat_scalars():
+    config = {
+        "model": {"_target_": "x", "depth": 4, "max_channels": None},
+        "optimizer": {"_target_": "x", "_partial_": True, "lr": 0.1},
+        "data": {"sampling": {"batch_size": 8, "patch_size": [64, 64]}, "split": {"fold": None}},
+        "trainer": {"max_epochs": 3, "precision": "32-true"},
+        "seed": 7,
+    }
+    params = hyperparameters(config, {"model": "unet", "experiment": None, "paths": "default"})
+    assert params == {
+        "model": "unet",
+        "model.depth": 4,
+        "optimizer.lr": 0.1,
+        "run.batch_size": 8,
+        "run.patch_size": "[64, 64]",
+        "run.max_epochs": 3,
+        "run.precision": "32-true",
+        "seed": 7,
+    }
