@@ -3,7 +3,7 @@
     python -m benchmarks.compare                          # 100 experiments, 5 seeds, 200 cases
     python -m benchmarks.compare --experiments 20 --seeds 25
 
-Seconds are told by the clock and of the processor, which others on the machine disturb less.
+Seconds are given by the clock and of the processor, which others on the machine disturb less.
 """
 
 import argparse

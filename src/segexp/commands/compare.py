@@ -10,20 +10,20 @@ from segexp.comparison.tables import FORMATS, sheets
 from segexp.runs.runs import find_runs, select
 
 
-def compare(words: list[str]) -> None:
+def compare(arguments: list[str]) -> None:
     """Compare runs, sweeps and experiments.
 
     Raises:
-        FileNotFoundError: There is no run where one was said to be.
+        FileNotFoundError: A folder or pattern leads to no run.
         ValueError: The condition, a metric or the baseline is unknown.
     """
-    given = parser().parse_args(words)
+    given = parser().parse_args(arguments)
     runs = find_runs(given.runs)
     if given.where:
         runs = select(runs, given.where)
         if not runs:
             raise ValueError(f"--where {given.where!r} leaves none of the runs: loosen it")
-    content = compared(runs, given.metric, given.baseline) | {"command": shlex.join(["segexp", "compare", *words])}
+    content = compared(runs, given.metric, given.baseline) | {"command": shlex.join(["segexp", "compare", *arguments])}
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n" if given.format == "json" else None
     if text is None:
         text = FORMATS[given.format](sheets(content, every_class=given.format != "terminal" or given.classes))
@@ -38,7 +38,7 @@ def compare(words: list[str]) -> None:
 
 
 def parser() -> argparse.ArgumentParser:
-    """Return what reads the words after ``segexp compare``."""
+    """Return the parser of the arguments after ``segexp compare``."""
     found = argparse.ArgumentParser(prog="segexp compare", description=(compare.__doc__ or "").splitlines()[0])
     found.add_argument("runs", nargs="+", help="run folders, sweeps, or glob patterns of them")
     found.add_argument("--where", help='condition, such as "model.depth>=4 and dice>0.8"')

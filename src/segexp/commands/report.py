@@ -17,14 +17,14 @@ SHEETS = "sheets="
 ELSEWHERE = ("format", "output", "html")  # options of `segexp compare` that make no sense in a marker
 
 
-def report(words: list[str]) -> None:
+def report(arguments: list[str]) -> None:
     """Fill the tables between the markers of Markdown files.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A marker is wrong; names file and line.
     """
-    given = _parser().parse_args(words)
+    given = _parser().parse_args(arguments)
     stale = [line for word in given.paths for line in _fill(_page(word), given.check)]
     if given.check and stale:
         print("\n".join(stale), file=sys.stderr)
@@ -64,10 +64,10 @@ def _fill(page: Path, check: bool) -> list[str]:
 
 
 def _tables(words: list[str]) -> str:
-    """Markdown for the words of a marker.
+    """Markdown for the arguments of a marker.
 
     Raises:
-        FileNotFoundError: There is no run where one was said to be.
+        FileNotFoundError: A folder or pattern leads to no run.
         ValueError: An option, the condition, a metric, a table or the baseline is unknown.
     """
     require_choice("marker", words[0], ["compare"])

@@ -1,4 +1,4 @@
-"""What differs between a recorded run and the present, and between the figures of two runs."""
+"""What differs between a recorded run and the present, and between the metrics of two runs."""
 
 import json
 import math
@@ -22,10 +22,10 @@ class Fact:
     """Something that a run depends on, as recorded and at present.
 
     Args:
-        name: Of it.
-        recorded: In words.
-        present: In words.
-        same: Whether the two are equal; words may be shortened.
+        name: Name of what it depends on.
+        recorded: Recorded value, as text.
+        present: Present value, as text.
+        same: Whether the two values are equal; the texts may be shortened.
     """
 
     name: str
@@ -39,9 +39,9 @@ class Value:
     """A number that both of two runs left.
 
     Args:
-        name: Such as "test/dice".
-        recorded: Of the first run; None = undefined or not there.
-        again: Of the second.
+        name: Name, such as "test/dice".
+        recorded: Value of the first run; None = undefined or not there.
+        again: Value of the second run.
     """
 
     name: str
@@ -96,8 +96,8 @@ def data_facts(recorded: Record, fingerprint: str, split: Mapping[str, Sequence[
 
     Args:
         recorded: Content of run.json.
-        fingerprint: Of the data as they are now.
-        split: Cases of each side, as they are now.
+        fingerprint: Fingerprint of the data as they are now.
+        split: Cases of each split, as they are now.
     """
     old, sides = recorded.get("data_fingerprint"), recorded.get("split") or {}
     same_split = {name: list(cases) for name, cases in split.items()} == sides
@@ -115,10 +115,10 @@ def compare_values(recorded: Path, again: Path) -> tuple[list[Value], list[Value
         again: Folder of the second.
 
     Returns:
-        The figures of results.json, and the numbers of cases.csv.
+        Metrics of results.json, and numbers of cases.csv.
     """
     folders = (RunFolder(recorded), RunFolder(again))
-    return _paired(*map(_figures, folders)), _paired(*map(_scores, folders))
+    return _paired(*map(_metrics, folders)), _paired(*map(_scores, folders))
 
 
 def _paired(one: Metrics, two: Metrics) -> list[Value]:
@@ -173,7 +173,7 @@ def _setting(config: Mapping[str, Any], key: str) -> str:
     return _word(config[key]) if key in config else "no such key"
 
 
-def _figures(folder: RunFolder) -> Metrics:
+def _metrics(folder: RunFolder) -> Metrics:
     results = folder.results()
     sides = {"val": results.get("val", {}), "test": results.get("test", {})}
     figures = {f"{side}/{name}": value for side, metrics in sides.items() for name, value in metrics.items()}
