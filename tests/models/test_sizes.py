@@ -1,26 +1,16 @@
-import pytest
+"""Sizes by hand."""
 
-from segexp.models import FCN8s, UNet
-from segexp.models.sizes import EvenSizes
+import torch
 
-
-@pytest.mark.parametrize(
-    ("network", "sizes"),
-    [
-        (UNet(base_channels=2, depth=4), EvenSizes(32, 16)),
-        (UNet(base_channels=2, depth=1), EvenSizes(4, 2)),
-        (UNet(base_channels=2, depth=4, padding="valid", alignment="crop"), EvenSizes(188, 16)),
-        (FCN8s(base_channels=2, fc_channels=4), EvenSizes(64, 32)),
-    ],
-    ids=lambda value: type(value).__name__,
-)
-def test_sizes_that_every_pooling_halves_evenly(network, sizes):
-    assert network.even_sizes == sizes
-    assert sizes.at_least(1) == sizes.at_least(sizes.least) == sizes.least
-    assert sizes.at_least(sizes.least + 1) == sizes.least + sizes.multiple_of
+from segexp.models.sizes import center_crop_or_pad, crop_end, next_multiple, pad_end
 
 
-def test_the_image_of_the_paper_is_such_a_size():
-    sizes = UNet(base_channels=2, depth=4, padding="valid", alignment="crop").even_sizes
-    assert sizes.at_least(572) == 572  # figure 1
-    assert sizes.at_least(571) == 572
+def test_sizes():
+    line = torch.arange(5.0).reshape(1, 1, 5)
+    assert pad_end(line, [7]).flatten().tolist() == [0, 1, 2, 3, 4, 4, 4]
+    assert pad_end(line, [3]) is line
+    assert torch.equal(crop_end(pad_end(line, [9]), [5]), line)
+    assert center_crop_or_pad(line, [3]).flatten().tolist() == [1, 2, 3]
+    assert center_crop_or_pad(line, [7]).flatten().tolist() == [0, 0, 1, 2, 3, 4, 0]
+    assert next_multiple([1, 32, 33], 32, least=64) == [64, 64, 64]
+    assert next_multiple([1, 65], 32, least=64) == [64, 96]

@@ -6,9 +6,10 @@ from torch import nn
 
 from segexp.models import UNet, UNetPlusPlus
 from segexp.models.upsampling import UPSAMPLING
+from tests.models.weights import copy_convolutions
 
 
-def monai_nested(dims: int) -> nn.Module:
+def monai_unet_plus_plus(dims: int) -> nn.Module:
     """MONAI's U-Net++, whose finest up-samplings keep twice the channels of the paper's: made anew with the paper's."""
     from monai.networks.nets.basic_unetplusplus import BasicUNetPlusPlus, UpCat
 
@@ -19,19 +20,11 @@ def monai_nested(dims: int) -> nn.Module:
     return network
 
 
-def copy_convolutions(ours: nn.Module, theirs: nn.Module) -> None:
-    kinds = (nn.Conv2d, nn.Conv3d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-    mine, others = ([m for m in one.modules() if isinstance(m, kinds)] for one in (ours, theirs))
-    for here, there in zip(mine, others, strict=True):
-        there.weight.data.copy_(here.weight.data)
-        there.bias.data.copy_(torch.zeros_like(there.bias) if here.bias is None else here.bias.data)
-
-
 @pytest.mark.parametrize("dims", [2, 3])
-def test_nested_network_and_its_heads_equal_those_of_monai(dims):
+def test_network_and_its_heads_equal_those_of_monai(dims):
     torch.manual_seed(0)
     ours = UNetPlusPlus(1, 2, dims, base_channels=4, depth=4, deep_supervision=3)
-    theirs = monai_nested(dims)
+    theirs = monai_unet_plus_plus(dims)
     for level, (mine, other) in enumerate(zip([ours.stem, *ours.downs], range(5), strict=True)):
         copy_convolutions(mine, getattr(theirs, f"conv_{other}_0"))
         assert level == other

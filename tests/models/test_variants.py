@@ -1,5 +1,6 @@
 """Every file of conf/model, composed and trained for a step: all depths, up-samplings and dimensions."""
 
+import hashlib
 from functools import cache
 from typing import Any
 
@@ -16,6 +17,22 @@ PRETRAINED = "unet_pretrained"  # test_pretrained.py
 MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - {PRETRAINED})
 SIZES = {2: [33, 21], 3: [9, 13, 17]}  # none divides by two
 TINY = {"base_channels": 2, "max_channels": 8, "fc_channels": 3, "in_channels": 2, "num_classes": 3}
+
+
+STATE = {  # entries of the state_dict, parameters, digest of names and shapes: checkpoints fit while these stay
+    "fcn8s": (38, 134_269_254, "fd94d6abbca22ba8"),
+    "fcn8s_tiny": (98, 436_462, "03bb12501bbe26f2"),
+    "unet": (118, 31_036_546, "6c779a185fa6c374"),
+    "unet_2015": (46, 31_030_658, "3cb42c97313661d5"),
+    "unet_3d": (50, 1_926_466, "913cf2b329dfc4cb"),
+    "unet_attention": (138, 31_385_670, "9e6e482d5d27ec6f"),
+    "unet_bilinear": (110, 17_261_890, "9f62043cbe321714"),
+    "unet_deep_supervision": (122, 31_037_318, "41ac561f3dfd627d"),
+    "unet_plus_plus": (202, 9_045_282, "2e1da54c7de8cf10"),
+    "unet_residual": (172, 32_435_138, "81d94fce453dfc1d"),
+    "unet_se": (154, 31_257_786, "abe8bca88c95e71a"),
+    "unet_tiny": (118, 486_418, "90b1f09ac0b1611f"),
+}
 
 
 @cache
@@ -64,6 +81,16 @@ def step(network: nn.Module, size: list[int]) -> None:
     for name, parameter in network.named_parameters():
         assert parameter.grad is not None, f"{name} gets no gradient"
         assert parameter.grad.isfinite().all(), name
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_names_and_shapes_of_weights_stay(model):
+    node = plain(compose([f"model={model}", "name=test"], run_dir="unused"))["model"]
+    with torch.device("meta"):
+        network = instantiate(node, _convert_="all")
+    shapes = [f"{name} {tuple(value.shape)}" for name, value in network.state_dict().items()]
+    digest = hashlib.sha256("\n".join(shapes).encode()).hexdigest()[:16]
+    assert (len(shapes), sum(p.numel() for p in network.parameters()), digest) == STATE[model]
 
 
 @pytest.mark.parametrize("model", MODELS)

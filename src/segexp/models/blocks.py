@@ -222,3 +222,11 @@ class OutConv(nn.Sequential):
 
     def __init__(self, in_channels: int, num_classes: int, spatial_dims: int = 2) -> None:
         super().__init__(CONVOLUTIONS[spatial_dims](in_channels, num_classes, 1))
+
+
+def draw_he_weights(module: nn.Module) -> None:
+    """Draw the weights of a convolution from N(0, 2 / fan-in) (He et al. 2015), biases are 0; leave other modules."""
+    if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
+        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)

@@ -7,7 +7,7 @@ from itertools import pairwise
 from torch import Tensor, nn
 
 from segexp.errors import require_at_least, require_between, require_choice
-from segexp.models.blocks import ACTIVATIONS, BLOCKS, NORMS, BlockOptions, Down, OutConv, Up
+from segexp.models.blocks import ACTIVATIONS, BLOCKS, NORMS, BlockOptions, Down, OutConv, Up, draw_he_weights
 from segexp.models.network import Network
 from segexp.models.receptive_field import unet_receptive_field
 from segexp.models.recompute import run_checkpointed
@@ -90,7 +90,6 @@ class UNet(Network):
         self.margin = valid_margin(depth) if padding == "valid" else 0
         self.even_sizes = even_sizes(depth, padding)
         self.ceil = alignment == "crop" and padding == "same"
-        self.linear = upsampling == "linear"
         self.checkpointing = checkpointing
         self.heads = 1 + deep_supervision
 
@@ -114,7 +113,7 @@ class UNet(Network):
             OutConv(decoded[level], num_classes, spatial_dims) for level in self.head_levels[1:]
         )
         if init == "he":
-            self.apply(_draw_he)
+            self.apply(draw_he_weights)
 
     def expanding_path(self, encoded: list[int], decoded: list[int], make_up: Callable[..., Up]) -> nn.ModuleList:
         """Build the steps upwards, the deepest first, for maps of so many channels per level."""
@@ -171,9 +170,7 @@ class UNet(Network):
         """Undo ``pad`` on logits of a decoder level."""
         if self.padding == "valid":
             return logits
-        if self.ceil:
-            return crop_end(logits, [-(-n >> level) for n in size])
-        return crop_end(logits, [max(n >> level, 1) for n in size])
+        return crop_end(logits, [-(-n >> level) if self.ceil else max(n >> level, 1) for n in size])
 
     def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Size of the logits for an image of ``size``, per spatial axis.
@@ -189,7 +186,7 @@ class UNet(Network):
         Counts convolutions, poolings, up-samplings and all skip connections. Squeeze-and-excitation, instance norm,
         group norm and, in training, batch norm take means over the whole map and are left out.
         """
-        return unet_receptive_field(self.depth, self.linear)
+        return unet_receptive_field(self.depth, linear=self.config["upsampling"] == "linear")
 
 
 def _channels_per_level(
@@ -202,13 +199,6 @@ def _channels_per_level(
         return widths, widths
     halves = [max(width // 2, 1) for width in widths]
     return [*widths[:-1], halves[-1]], [widths[0], *halves[1:]]
-
-
-def _draw_he(module: nn.Module) -> None:
-    if isinstance(module, nn.Conv2d | nn.Conv3d | nn.ConvTranspose2d | nn.ConvTranspose3d):
-        nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
 
 
 CHOICES: dict[str, Collection[object]] = {
