@@ -38,7 +38,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from segexp.inference import TiledPredictor, optimized_for_inference, predict_blocks, predict_tiled
+from segexp.inference import TiledPredictor, optimized_for_inference, predict_blocks
 from segexp.models import UNet
 from segexp.prediction.maps import room_for
 from segexp.runs.recorder import processor
@@ -96,7 +96,7 @@ def monai_labels(network: nn.Module, image: np.ndarray, tile: int, batch: int, o
 
 
 def our_probs(network: nn.Module, image: Tensor, tile: int, batch: int) -> Tensor:
-    return predict_tiled(network, image, tile, OVERLAP, border=0, batch_size=batch)
+    return TiledPredictor(tile, OVERLAP, border=0, batch_size=batch)(network, image)
 
 
 def our_labels(network: nn.Module, image: np.ndarray, tile: int, batch: int, out: np.ndarray) -> None:

@@ -13,7 +13,7 @@ from segexp.build import build_data
 from segexp.checkpoints.checkpoint import open_model
 from segexp.checkpoints.package import SUFFIXES
 from segexp.commands.export import export
-from segexp.inference import predict_tiled
+from segexp.inference import TiledPredictor
 from tests.conftest import trained
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -125,7 +125,7 @@ def test_onnx_gives_the_same_mask_on_every_held_out_case(run, tmp_path, capsys):
     data.setup()
     network, cases = open_model(run).network, 0
     for batch in data.test_dataloader():
-        ours, theirs = (predict_tiled(one, batch["image"], tile=32) for one in (network, graph))
+        ours, theirs = (TiledPredictor(tile=32)(one, batch["image"]) for one in (network, graph))
         assert torch.equal(ours.argmax(1), theirs.argmax(1))
         cases += 1
     assert cases == len(data.split.test) > 0

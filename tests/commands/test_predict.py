@@ -402,7 +402,7 @@ def test_two_inputs_for_one_mask_and_ways_out_of_the_folder_are_refused(flat, im
     [
         ({}, (3, 16, 16), "the array has 3 channels, the network takes 1"),
         ({"spatial_dims": 3}, (1, 16, 16), "is a flat image, but the network takes volumes"),
-        ({"context": 1}, (1, 16, 16), "slices with 1 neighbours on each side"),
+        ({"context": 1}, (1, 16, 16), "slices with 1 neighbors on each side"),
         ({"spacing": [1.0, 1.0]}, (1, 16, 16), r"give spacing=\[..\]"),
         ({"label_values": [0, 0.5]}, (1, 16, 16), "must be integers"),
     ],
@@ -419,7 +419,7 @@ def test_what_does_not_go_with_the_network_is_told(flat, change, array, message)
         ("tta=flip", "did you mean 'flips'"),
         ("device=tpu7", "device=tpu7 cannot be used here"),
         ("tile=half", r"tile='half' is not one of \['whole'\]"),
-        ("overlap=1", "overlap=1 must be below 1"),
+        ("overlap=1", "overlap=1 must be a number of at least 0 and below 1"),
         ("batch_size=0", "batch_size=0 must be an integer of at least 1"),
     ],
 )

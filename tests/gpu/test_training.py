@@ -8,7 +8,7 @@ import torch
 
 from segexp.commands.train import train
 from segexp.config import compose
-from segexp.inference import FlipTurnPredictor, Members, TiledPredictor, optimized_for_inference, predict_blocks, views
+from segexp.inference import Ensemble, FlipTurnPredictor, TiledPredictor, optimized_for_inference, predict_blocks, views
 from segexp.models import UNet
 from segexp.training.performance import Performance
 
@@ -59,9 +59,9 @@ def test_gpu_predicts_blocks_of_a_lighter_network_as_the_cpu_does(accumulate, di
     network = UNet(spatial_dims=dims, base_channels=8, depth=2).eval()
     image = np.random.default_rng(0).random((1, *(45,) * dims))
     settings = TiledPredictor(tile=32, batch_size=3)
-    expected = settings(Members([network], list(views())), torch.from_numpy(image[None]).float())[0]
+    expected = settings(Ensemble([network], views()), torch.from_numpy(image[None]).float())[0]
     Performance(channels_last=False, tf32=False).apply(network, dims)
-    members = Members([optimized_for_inference(network, "cuda")], list(views()))
+    ensemble = Ensemble([optimized_for_inference(network, "cuda")], views())
     where = {"device": "cuda", "accumulate": accumulate}
-    for px, probs in predict_blocks(members, image, np.float32, settings, dims, **where):
+    for px, probs in predict_blocks(ensemble, image, np.float32, settings, dims, **where):
         torch.testing.assert_close(probs, expected[(slice(None), *px)], atol=1e-4, rtol=1e-3)

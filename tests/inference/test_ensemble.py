@@ -1,4 +1,4 @@
-"""Members against numpy and scipy over their stacked predictions."""
+"""Ensembles against numpy and scipy over their stacked predictions."""
 
 import math
 
@@ -8,8 +8,12 @@ import torch
 from scipy.stats import entropy as scipy_entropy
 from torch import Tensor, nn
 
-from segexp.inference import FlipTurnPredictor, Members, TiledPredictor, entropy, predict_tiled, views
+from segexp.inference import Ensemble, FlipTurnPredictor, TiledPredictor, entropy, views
 from segexp.models import UNet
+
+
+def predict_tiled(network: object, image: Tensor, tile: int | None = None) -> Tensor:
+    return TiledPredictor(tile)(network, image)
 
 
 def draw(*shape: int) -> Tensor:
@@ -41,42 +45,44 @@ def stacked(nets: list[nn.Module], tiles: Tensor, flips: bool, turns: bool) -> n
 def test_mean_and_deviation_of_all_members(shape: tuple, flips: bool, turns: bool) -> None:
     nets, tiles = networks(dims=len(shape) - 2), draw(*shape)
     with torch.inference_mode():
-        means, deviations = Members(nets, list(views(flips, turns)), spread=True)(tiles).chunk(2, dim=1)
-        alone = Members(nets, list(views(flips, turns)))(tiles)
+        both = Ensemble(nets, views(flips, turns), std=True).average_probabilities(tiles)
+        means, deviations = both.chunk(2, dim=1)
+        alone = Ensemble(nets, views(flips, turns)).average_probabilities(tiles)
     expected = stacked(nets, tiles, flips, turns)
     np.testing.assert_allclose(means, expected.mean(0), atol=1e-6)
     np.testing.assert_allclose(deviations, expected.std(0), atol=1e-6)
     torch.testing.assert_close(alone, means)
 
 
-def test_one_member_is_its_network_and_has_no_spread() -> None:
+def test_one_member_is_its_network_and_has_no_deviation() -> None:
     net, image = networks(1)[0], draw(2, 1, 40, 30)
     plain = predict_tiled(net, image, 16)
-    assert torch.equal(predict_tiled(Members([net]), image, 16), plain)
-    mean, spread = predict_tiled(Members([net], spread=True), image, 16).chunk(2, dim=1)
+    assert torch.equal(predict_tiled(Ensemble([net]), image, 16), plain)
+    mean, std = predict_tiled(Ensemble([net], std=True), image, 16).chunk(2, dim=1)
     torch.testing.assert_close(mean, plain)
-    assert not spread.any()
+    assert not std.any()
 
 
 def test_views_of_one_tile_are_views_of_the_image() -> None:
     net, image = networks(1)[0], draw(1, 1, 24, 32)
     turned = FlipTurnPredictor(TiledPredictor())(net, image)
-    torch.testing.assert_close(predict_tiled(Members([net], list(views())), image), turned, rtol=0, atol=1e-6)
+    torch.testing.assert_close(predict_tiled(Ensemble([net], views()), image), turned, rtol=0, atol=1e-6)
 
 
 def test_ensemble_of_regions() -> None:
     nets, image = networks(2), draw(1, 1, 16, 16)
-    probs = TiledPredictor(activation="sigmoid")(Members(nets), image)
+    probs = TiledPredictor(activation="sigmoid")(Ensemble(nets), image)
     with torch.no_grad():
         expected = torch.stack([net(image).sigmoid() for net in nets]).mean(0)
     torch.testing.assert_close(probs, expected)
 
 
-def test_networks_of_valid_and_same_convolutions_meet_in_the_middle() -> None:
+def test_networks_of_valid_and_same_convolutions_meet_in_the_center() -> None:
     torch.manual_seed(0)
     nets = [nn.Conv2d(1, 2, 3), nn.Conv2d(1, 2, (7, 3)), nn.Conv2d(1, 2, 3, padding=1)]
+    nets[0].margin, nets[1].margin = 1, (3, 1)
     image = draw(1, 1, 37, 29)
-    probs = predict_tiled(Members(nets, spread=True), image, 16)
+    probs = predict_tiled(Ensemble(nets, std=True), image, 16)
     around = torch.nn.functional.pad(image, (1, 1, 3, 3), mode="reflect")
     with torch.no_grad():
         outputs = [nets[0](around)[:, :, 2:-2], nets[1](around), nets[2](around)[:, :, 3:-3, 1:-1]]
@@ -87,19 +93,19 @@ def test_networks_of_valid_and_same_convolutions_meet_in_the_middle() -> None:
 def test_refuses_networks_of_other_classes() -> None:
     nets = [nn.Conv2d(1, 2, 1), nn.Conv2d(1, 3, 1)]
     with pytest.raises(ValueError, match="network 2 of the ensemble gives 3 classes and network 1 gives 2"):
-        predict_tiled(Members(nets), draw(1, 1, 8, 8))
+        predict_tiled(Ensemble(nets), draw(1, 1, 8, 8))
 
 
 def test_refuses_an_empty_ensemble() -> None:
     with pytest.raises(ValueError, match="0 networks and 1 views"):
-        Members([])
+        Ensemble([])
     with pytest.raises(ValueError, match="1 networks and 0 views"):
-        Members([nn.Identity()], views=[])
+        Ensemble([nn.Identity()], views=[])
 
 
 def test_refuses_views_without_a_plane() -> None:
     with pytest.raises(ValueError, match=r"image of shape \(1, 1, 9\) has no plane"):
-        predict_tiled(Members([nn.Conv1d(1, 2, 1)], list(views())), draw(1, 1, 9))
+        predict_tiled(Ensemble([nn.Conv1d(1, 2, 1)], views()), draw(1, 1, 9))
 
 
 @pytest.mark.parametrize("classes", [2, 5])

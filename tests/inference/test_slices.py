@@ -3,12 +3,12 @@ import torch
 from monai.networks.nets import BasicUNet
 
 from segexp.inference import SlicePredictor, TiledPredictor, to_size
-from segexp.inference.slices import with_neighbours
+from segexp.inference.slices import with_neighbors
 
 
-def test_neighbours_in_the_order_of_the_channels_ends_repeated():
+def test_neighbors_in_the_order_of_the_channels_ends_repeated():
     volume = torch.arange(2 * 4).view(2, 4, 1, 1).float()  # channel 0 holds slices 0-3, channel 1 slices 4-7
-    stacked = with_neighbours(volume, torch.tensor([0, 2]), context=1)
+    stacked = with_neighbors(volume, torch.tensor([0, 2]), context=1)
     assert stacked[:, :, 0, 0].tolist() == [[0, 0, 1, 4, 4, 5], [1, 2, 3, 5, 6, 7]]
 
 

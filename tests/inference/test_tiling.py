@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable
 from statistics import median
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from segexp.inference import FlipTurnPredictor, TiledPredictor, predict_tiled
+from segexp.inference import FlipTurnPredictor, TiledPredictor
+from segexp.inference.probabilities import ACTIVATIONS
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
 
@@ -21,7 +23,9 @@ def conv_network(dims: int, padding: int | str, width: int = 4, classes: int = 3
     torch.manual_seed(0)
     conv = CONVOLUTIONS[dims]
     layers = conv(2, width, 3, padding=padding), nn.Tanh(), conv(width, classes, 3, padding=padding)
-    return nn.Sequential(*layers).eval()
+    network = nn.Sequential(*layers).eval()
+    network.margin = 0 if padding == "same" else 2
+    return network
 
 
 def draw(*shape: int) -> Tensor:
@@ -38,6 +42,15 @@ def whole(network: nn.Module, image: Tensor, beyond: list[int]) -> Tensor:
 def keep(image: Tensor) -> Tensor:
     """Leave the values alone."""
     return image
+
+
+@pytest.fixture(autouse=True)
+def keep_activation(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(ACTIVATIONS, "keep", keep)
+
+
+def predict_tiled(network: object, image: Tensor, *settings: Any, **more: Any) -> Tensor:
+    return TiledPredictor(*settings, **more)(network, image)
 
 
 class Recorder:
@@ -136,6 +149,7 @@ def test_a_valid_network_is_exact(shape: tuple, tile: int | tuple | None) -> Non
 
 def test_a_valid_network_may_lack_a_margin_along_one_axis_alone() -> None:
     network = nn.Conv2d(2, 3, (5, 1))
+    network.margin = (2, 0)
     image = draw(2, 2, 19, 14)
     torch.testing.assert_close(predict_tiled(network, image, 8), whole(network, image, [2, 0]), rtol=0, atol=1e-6)
 
@@ -147,23 +161,36 @@ def test_tiles_of_a_valid_network_advance_by_its_output() -> None:
         sizes.append(tuple(tiles.shape))
         return tiles[:, :, 92:-92]
 
+    network.margin = 92
     image = draw(1, 1, 1000)
-    torch.testing.assert_close(predict_tiled(network, image, 572, activation=keep), image)
-    assert sizes == [(3, 1, 572), (3, 1, 572)]  # one look to find the margin, then 388 + 388 + 224 px
+    torch.testing.assert_close(predict_tiled(network, image, 572, activation="keep"), image)
+    assert sizes == [(3, 1, 572)]  # 388 + 388 + 224 px, none of them predicted twice
 
 
-def test_a_valid_network_whose_margin_depends_on_the_size_needs_a_tile() -> None:
+def test_a_valid_network_that_tells_no_margin_or_another_one_is_refused() -> None:
     def network(tiles: Tensor) -> Tensor:
-        return tiles[:, :, 4:-4] if tiles.shape[2] > 20 else tiles[:, :, 2:-2]
+        return tiles[:, :, 4:-4]
 
-    with pytest.raises(ValueError, match=r"tile of \(24,\) px gives an output of \(16,\) px.*give a tile"):
+    sentence = (
+        r"output of shape \(1, 1, {}\) does not fit .* margin of \({},\) px it must be \(N, K, 20\).*attribute margin"
+    )
+    with pytest.raises(ValueError, match=sentence.format(12, 0)):
         predict_tiled(network, draw(1, 1, 20))
+    network.margin = 2
+    with pytest.raises(ValueError, match=sentence.format(16, 2)):
+        predict_tiled(network, draw(1, 1, 20))
+
+
+def test_a_tile_no_larger_than_the_margins_is_refused() -> None:
+    network = conv_network(2, "valid")
+    with pytest.raises(ValueError, match="tile=4 must be larger than twice the margin .* 2 px on each side: .* 4 px"):
+        predict_tiled(network, draw(1, 2, 20, 20), 4)
 
 
 def test_tiles_lie_at_regular_positions_and_the_last_one_is_shifted_inward() -> None:
     network = Recorder()
     image = torch.arange(23.0).reshape(1, 1, 23)
-    result = predict_tiled(network, image, 8, 0.25, border=0, batch_size=3, activation=keep)
+    result = predict_tiled(network, image, 8, 0.25, border=0, batch_size=3, activation="keep")
     assert [[int(tile[0, 0]) for tile in tiles] for tiles in network.inputs] == [[0, 6, 12], [15]]
     torch.testing.assert_close(result, image)
 
@@ -171,7 +198,7 @@ def test_tiles_lie_at_regular_positions_and_the_last_one_is_shifted_inward() -> 
 def test_the_border_is_half_the_overlap_where_an_axis_takes_several_tiles() -> None:
     network = Recorder()
     image = torch.arange(20.0).reshape(1, 1, 4, 5)
-    predict_tiled(network, image, (4, 4), 0.5, activation=keep)
+    predict_tiled(network, image, (4, 4), 0.5, activation="keep")
     expected = np.pad(image.numpy()[0, 0], [(0, 0), (1, 1)], mode="reflect")
     starts = (0, 2, 3)
     np.testing.assert_array_equal(network.inputs[0][:, 0], np.stack([expected[:, s : s + 4] for s in starts]))
@@ -183,7 +210,7 @@ def test_the_border_is_half_the_overlap_where_an_axis_takes_several_tiles() -> N
 def test_the_image_is_mirrored_again_and_again(border: int, size: int, tile: int | None) -> None:
     network = Recorder()
     image = draw(2, 1, size, 4)
-    result = predict_tiled(network, image, tile, 0.0, border, batch_size=1, activation=keep)
+    result = predict_tiled(network, image, tile, 0.0, border, batch_size=1, activation="keep")
     torch.testing.assert_close(result, image)
     beyond = [(max(2 * border, (tile or 0) - side), side) for side in (size, 4)]
     pads = [(more // 2, more - more // 2) for more, _ in beyond]
@@ -287,7 +314,7 @@ def test_refuses_an_unknown_activation() -> None:
         ({"tile": 0}, "tile=0 must be an integer of at least 1"),
         ({"tile": [8, -1]}, "tile=-1 must be"),
         ({"tile": 2.5}, r"tile=2\.5 must be an integer"),
-        ({"tile": 8, "overlap": 1}, "overlap=1 must be below 1"),
+        ({"tile": 8, "overlap": 1}, "overlap=1 must be a number of at least 0 and below 1: it is a fraction"),
         ({"tile": 8, "overlap": -0.1}, r"overlap=-0\.1 must be a number of at least 0"),
         ({"border": -1}, "border=-1 must be an integer of at least 0"),
         ({"border": "Auto"}, r"border='Auto' is not one of \['auto'\] \(did you mean 'auto'\?\)"),
@@ -298,8 +325,6 @@ def test_refuses_an_unknown_activation() -> None:
 def test_refuses_wrong_settings(settings: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         TiledPredictor(**settings)
-    with pytest.raises(ValueError, match=sentence):
-        predict_tiled(keep, draw(1, 2, 9, 9), **settings)
 
 
 @pytest.mark.parametrize(

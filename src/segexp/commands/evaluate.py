@@ -25,7 +25,7 @@ from segexp.evaluation.trained import (
 from segexp.evaluation.tuning import Tuning
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
 from segexp.metrics import SplitResult, find_info
-from segexp.prediction.members import paths_of
+from segexp.prediction.ensemble import paths_of
 from segexp.runs.configuration import Config, Scored
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import RunFolder

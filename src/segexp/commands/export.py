@@ -23,7 +23,7 @@ from segexp.data.case import slices_first
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import short_path
 from segexp.evaluation.rescoring import in_words
-from segexp.inference.slices import with_neighbours
+from segexp.inference.slices import with_neighbors
 from segexp.pictures.figures import COLORS
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
@@ -163,7 +163,7 @@ def _patch(model: Model, case: Case) -> Tensor:
     array = intensity.standardize(intensity.to_unit(case.image))
     image = torch.from_numpy(np.ascontiguousarray(array, np.float32))
     if image.ndim == 4 and description.spatial_dims == 2:  # the middle slice stands for the volume
-        image = with_neighbours(image, torch.tensor([image.shape[1] // 2]), description.context)[0]
+        image = with_neighbors(image, torch.tensor([image.shape[1] // 2]), description.context)[0]
     if image.ndim != description.spatial_dims + 1 or len(image) != description.in_channels:
         raise ValueError(f"case {case.name} has shape {tuple(case.image.shape)}, which the network does not take")
     return _center(image, [model.network.even_sizes.at_least(side) for side in description.patch_size])

@@ -23,7 +23,7 @@ from segexp.errors import short_path
 from segexp.pictures.overlays import draw_overlay
 from segexp.prediction import Maps, Segmenter, Settings, open_models
 from segexp.prediction.inputs import Input, find_inputs, read_input
-from segexp.prediction.maps import whole_values
+from segexp.prediction.maps import integer_values
 
 SETTINGS = {field.name: field.default for field in fields(Settings)}
 DEFAULTS = {
@@ -111,7 +111,7 @@ def predict(words: list[str]) -> None:
 def outputs_of(item: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
     """Name the files that an input leaves."""
     regions = segmenter.description.regions
-    mask_type = np.dtype(np.uint8) if regions else label_dtype(whole_values(segmenter.description))
+    mask_type = np.dtype(np.uint8) if regions else label_dtype(integer_values(segmenter.description))
     mask_suffix = suffix_for(item.files[0], mask_type)
     map_suffix = suffix_for(item.files[0], np.dtype(np.float32))
     stem = Path(item.name)
@@ -119,7 +119,7 @@ def outputs_of(item: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
     wanted = {
         "probabilities": segmenter.settings.probabilities and ".npy",
         "entropy": segmenter.settings.uncertainty and map_suffix,
-        "std": segmenter.members.spread and map_suffix,
+        "std": segmenter.has_std and map_suffix,
         "overlay": overlay and ".png",
     }
     others = {name: stem.with_name(f"{stem.name}_{name}{suffix}") for name, suffix in wanted.items() if suffix}
@@ -188,7 +188,7 @@ def _write(maps: Maps, case: Case, outputs: Outputs, description: ModelDescripti
         write_map(mask, case, folder / path)
     for name, path in outputs.others.items():
         if name == "overlay":
-            Image.fromarray(draw_overlay(case.image, maps.labels, whole_values(description)[1:])).save(folder / path)
+            Image.fromarray(draw_overlay(case.image, maps.labels, integer_values(description)[1:])).save(folder / path)
         elif name == "probabilities":
             assert maps.probabilities is not None
             np.save(folder / path, in_file_axes(maps.probabilities, case))
@@ -204,7 +204,7 @@ def _require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: P
     """
     # Each file may lie there twice: as the mapped array that is filled, and as the file that is written from it.
     bytes_per_pixel = {"probabilities": 4 * segmenter.parts, "entropy": 8, "std": 8}
-    label_bytes = label_dtype(whole_values(segmenter.description)).itemsize
+    label_bytes = label_dtype(integer_values(segmenter.description)).itemsize
     masks = 2 * max(label_bytes, len(outputs.masks))
     maps = sum(bytes_per_pixel.get(name, 0) for name in outputs.others)
     needed = math.prod(case.image.shape[1:]) * (masks + maps) + segmenter.scratch(case)

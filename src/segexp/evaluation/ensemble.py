@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from segexp.checkpoints.checkpoint import open_model
 from segexp.evaluation.rescoring import Steps
 from segexp.evaluation.trained import Trained
-from segexp.inference import Members
-from segexp.prediction.members import require_same
+from segexp.inference import Ensemble
+from segexp.prediction.ensemble import require_same
 from segexp.training.task import Predictor
 
 
@@ -29,8 +29,8 @@ class EnsemblePredictor:
 
     def __call__(self, network: nn.Module, image: Tensor) -> Tensor:
         """Return the mean probabilities (B, K, *S) of an image (B, C, *S)."""
-        members: Any = Members([network, *(other.to(image.device) for other in self.others)])
-        return self.predictor(members, image)
+        ensemble: Any = Ensemble([network, *(other.to(image.device) for other in self.others)])
+        return self.predictor(ensemble, image)
 
 
 def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:

@@ -1,24 +1,17 @@
-"""Putting the probabilities of tiles together again: windows and weighted means."""
+"""Blending the probabilities of overlapping tiles: windows and weighted means."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from segexp.inference.layout import Layout, Place, Ranges
+from segexp.inference.layout import Layout, Ranges, Span
 
-Tile = tuple[Place, Tensor]  # with its output (K, *output)
-Room = Callable[[tuple[int, ...]], Tensor]
-Part = tuple[int, Ranges, Tensor]  # sample, px per axis, probabilities of these (K, *px)
-
-
-def constant_window(sides: Sequence[int]) -> Tensor:
-    """Weigh all pixels of a tile alike."""
-    return torch.ones(tuple(sides))
+MakeTensor = Callable[[tuple[int, ...]], Tensor]
 
 
 def gaussian_window(sides: Sequence[int]) -> Tensor:
-    """Weigh the middle of a tile most: a bell with sigma = side / 8 and a floor that keeps corners above 0."""
+    """Gaussian window, sigma = side / 8, with a floor that keeps corners above 0."""
     window = torch.ones(())
     for side in sides:
         distance = torch.arange(side) - (side - 1) / 2
@@ -26,11 +19,11 @@ def gaussian_window(sides: Sequence[int]) -> Tensor:
     return window.clamp_min(1e-3)
 
 
-WINDOWS = {"constant": constant_window, "gaussian": gaussian_window}
+WINDOWS: dict[str, Callable[[Sequence[int]], Tensor]] = {"constant": torch.ones, "gaussian": gaussian_window}
 
 
 class Blend:
-    """The weighted means of overlapping tiles; each px is handed out once no later tile covers it.
+    """The weighted means of overlapping tiles; each px is final once no later tile covers it.
 
     Tiles come in the order of ``Layout.places``. Along each axis, the last one first, a tile adds to its sums what
     earlier ones left there, hands on the px that no later tile along this axis covers, and leaves the others. So
@@ -38,65 +31,55 @@ class Blend:
 
     Args:
         layout: Where the tiles lie.
-        window: (*output) weights of the pixels of a tile, on the device where tiles are added up.
-        room: Makes float32 tensors of a shape, on that device, for what is left along an axis; torch.empty without.
+        blending: Key of ``WINDOWS``; where one tile covers the image, all its pixels weigh alike.
+        device: Device where tiles are added up.
+        make: Function that makes float32 tensors of a shape, on that device, for what is left along an axis; None =
+            torch.empty.
     """
 
-    def __init__(self, layout: Layout, window: Tensor, room: Room | None = None) -> None:
-        self.layout, self.window = layout, window
-        self.room = room or window.new_empty
+    def __init__(self, layout: Layout, blending: str, device: torch.device, make: MakeTensor | None = None) -> None:
+        self.layout = layout
+        single = all(len(axis) == 1 for axis in layout.axes)
+        self.window = WINDOWS["constant" if single else blending](layout.output).to(device)
+        self.make = make or self.window.new_empty
         self._left: dict[int, Tensor] = {}
 
-    def parts(self, tiles: Iterable[Tile]) -> Iterator[Part]:
-        """Yield the means of each px of the images once, a part of at most a tile's size at a time."""
-        for place, output in tiles:
-            px, inside = self.layout.covered(place)
-            weights = self.window[inside]
-            sums = output.new_empty((len(output) + 1, *weights.shape))  # the last channel sums up the weights
-            torch.mul(output[(slice(None), *inside)], weights, out=sums[:-1])
-            sums[-1] = weights
-            del output  # a view of its whole batch
-            px, sums = self._settled(place, px, sums)
-            if sums.numel():
-                yield place[0], px, sums[:-1].div_(sums[-1:])
-            del sums  # before the next batch needs the memory
+    def means(self, spans: Sequence[Span], output: Tensor) -> tuple[Ranges, Tensor]:
+        """Add a tile (K, *output), and return the px that are final with it and their means (K, *px)."""
+        inside = tuple(span.inside for span in spans)
+        weights = self.window[inside]
+        sums = output.new_empty((len(output) + 1, *weights.shape))  # the last channel sums up the weights
+        torch.mul(output[(slice(None), *inside)], weights, out=sums[:-1])
+        sums[-1] = weights
+        px, sums = self._final(spans, sums)
+        return px, sums[:-1].div_(sums[-1:])
 
-    def whole(self, tiles: Iterable[Tile], samples: int) -> Tensor:
-        """Return the means of so many images (samples, K, *S). Sums lie in the result, weights alone are left."""
-        means = torch.empty(0)
-        for place, output in tiles:
-            if not means.numel():
-                means = output.new_zeros((samples, len(output), *self.layout.sizes))
-            image, (px, inside) = means[place[0]], self.layout.covered(place)
-            image[(slice(None), *px)].addcmul_(output[(slice(None), *inside)], self.window[inside])
-            del output
-            px, weights = self._settled(place, px, self.window[inside][None].clone())
-            image[(slice(None), *px)].div_(weights)
-        return means
+    def add(self, image: Tensor, spans: Sequence[Span], output: Tensor) -> None:
+        """Add a tile (K, *output) to an image (K, *S), which becomes the means; weights alone are left for later."""
+        px, inside = tuple(span.px for span in spans), tuple(span.inside for span in spans)
+        image[(slice(None), *px)].addcmul_(output[(slice(None), *inside)], self.window[inside])
+        px, weights = self._final(spans, self.window[inside][None].clone())
+        image[(slice(None), *px)].div_(weights)
 
-    def _settled(self, place: Place, px: Ranges, sums: Tensor) -> tuple[Ranges, Tensor]:
+    def _final(self, spans: Sequence[Span], sums: Tensor) -> tuple[Ranges, Tensor]:
         """Add to sums (N, *px) what earlier tiles left there, and return those that no later tile covers."""
-        for axis in reversed(range(len(px))):
-            px, sums = self._passed(axis, place[1 + axis], px, sums)
-        return px, sums
-
-    def _passed(self, axis: int, start: int, px: Ranges, sums: Tensor) -> tuple[Ranges, Tensor]:
-        """Pass sums (N, *px) along an axis: add what was left, leave what later tiles cover."""
-        first, last = px[axis].start, px[axis].stop
-        before, stop = self.layout.axes[axis].between(start)
-        left = self._left_of(axis, sums)
-        # Axes before this one count from the tile's first px, those after it from that of the image.
-        here = (slice(None), *(slice(0, size) for size in sums.shape[1 : 1 + axis]))
-        if before > first:
-            sums.narrow(1 + axis, 0, before - first).add_(left[(*here, slice(0, before - first), *px[axis + 1 :])])
-        if last > stop:
-            left[(*here, slice(0, last - stop), *px[axis + 1 :])] = sums.narrow(1 + axis, stop - first, last - stop)
-        return (*px[:axis], slice(first, stop), *px[axis + 1 :]), sums.narrow(1 + axis, 0, stop - first)
-
-    def _left_of(self, axis: int, sums: Tensor) -> Tensor:
-        """Room for what is left along an axis, made once the first tile tells how many sums there are."""
-        if axis not in self._left:
-            layout = self.layout
-            shape = (*layout.output[:axis], layout.axes[axis].overlap, *layout.sizes[axis + 1 :])
-            self._left[axis] = self.room((len(sums), *shape))
-        return self._left[axis]
+        px = [span.px for span in spans]
+        for axis in reversed(range(len(spans))):
+            dim, span, size = 1 + axis, spans[axis], sums.shape[1 + axis]
+            first = span.px.start
+            if axis not in self._left and span.later < span.px.stop:
+                layout = self.layout
+                shape = (len(sums), *layout.output[:axis], layout.overlap(axis), *layout.sizes[axis + 1 :])
+                self._left[axis] = self.make(shape)
+            # In what is left, axes before this one count from the tile's first px, those after it from the image's.
+            before = (slice(None), *(slice(0, side) for side in sums.shape[1:dim]))
+            after = px[axis + 1 :]
+            if span.earlier > first:
+                shared = span.earlier - first
+                sums.narrow(dim, 0, shared).add_(self._left[axis][(*before, slice(0, shared), *after)])
+            final = span.later - first
+            if final < size:
+                self._left[axis][(*before, slice(0, size - final), *after)] = sums.narrow(dim, final, size - final)
+            sums = sums.narrow(dim, 0, final)
+            px[axis] = slice(first, span.later)
+        return tuple(px), sums

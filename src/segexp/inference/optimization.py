@@ -13,7 +13,7 @@ from torch.nn.modules.conv import _ConvNd, _ConvTransposeNd
 from torch.nn.modules.instancenorm import _InstanceNorm
 from torch.nn.utils.fusion import fuse_conv_bn_eval
 
-from segexp.inference.ensemble import CPU_MEMORY_FORMATS
+from segexp.inference.probabilities import CPU_MEMORY_FORMATS
 from segexp.inference.split_up import freed_early, split_up
 
 _SOLE_OWNERS = (_ConvNd, _BatchNorm, _InstanceNorm, nn.GroupNorm)  # nobody else holds their output

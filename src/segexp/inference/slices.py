@@ -14,13 +14,13 @@ _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 class SlicePredictor:
     """Lets a 2-D predictor predict volumes; images pass through as they are.
 
-    Each slice along the first spatial axis is predicted with its neighbours as further channels (2.5-D), the first and
+    Each slice along the first spatial axis is predicted with its neighbors as further channels (2.5-D), the first and
     last slice repeated beyond the ends; of each image channel the slices follow one another.
 
     Args:
-        predictor: (network, image (B, C, H, W)) to probabilities (B, K, H, W).
-        context: Neighbours on each side, k: the network has C * (2 k + 1) input channels.
-        batch_size: Slices at a time.
+        predictor: Predictor, (network, image (B, C, H, W)) to probabilities (B, K, H, W).
+        context: Number of neighbors on each side, k: the network has C * (2 k + 1) input channels.
+        batch_size: Number of slices at a time.
 
     Raises:
         ValueError: A number is out of range.
@@ -31,7 +31,9 @@ class SlicePredictor:
     ) -> None:
         require_at_least("context", context, 0, integer=True)
         require_at_least("batch_size", batch_size, 1, integer=True)
-        self.predictor, self.context, self.batch_size = predictor, context, batch_size
+        self.predictor = predictor
+        self.context = context
+        self.batch_size = batch_size
 
     def __call__(self, network: nn.Module, image: Tensor) -> Tensor:
         """Return probabilities (B, K, *S) of an image (B, C, *S), S of two or three axes."""
@@ -44,15 +46,15 @@ class SlicePredictor:
         depth = volume.shape[1]
         parts = []
         for first in range(0, depth, self.batch_size):
-            centres = torch.arange(first, min(first + self.batch_size, depth), device=volume.device)
-            parts.append(self.predictor(network, with_neighbours(volume, centres, self.context)))
+            centers = torch.arange(first, min(first + self.batch_size, depth), device=volume.device)
+            parts.append(self.predictor(network, with_neighbors(volume, centers, self.context)))
         return torch.cat(parts).movedim(0, 1)
 
 
-def with_neighbours(volume: Tensor, centres: Tensor, context: int) -> Tensor:
-    """Collect slices (N, C * (2 k + 1), H, W) of a volume (C, D, H, W) around N centres."""
+def with_neighbors(volume: Tensor, centers: Tensor, context: int) -> Tensor:
+    """Collect slices (N, C * (2 k + 1), H, W) of a volume (C, D, H, W) around N centers."""
     offsets = torch.arange(-context, context + 1, device=volume.device)
-    indices = (centres[:, None] + offsets).clamp(0, volume.shape[1] - 1)
+    indices = (centers[:, None] + offsets).clamp(0, volume.shape[1] - 1)
     return volume[:, indices].movedim(0, 1).flatten(1, 2)
 
 

@@ -8,11 +8,11 @@ import torch
 from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
-from segexp.inference.averaging import Network
 from segexp.inference.blending import Blend
-from segexp.inference.ensemble import ACTIVATIONS, Members
+from segexp.inference.ensemble import Ensemble
 from segexp.inference.layout import Ranges
-from segexp.inference.tiling import Progress, TiledPredictor, Tiles, tile_sides, window_of
+from segexp.inference.probabilities import Network
+from segexp.inference.tiling import Progress, TiledPredictor
 
 Ready = Callable[[np.ndarray], np.ndarray]
 
@@ -24,7 +24,7 @@ class Block(NamedTuple):
 
     Attributes:
         px: Of the image, per spatial axis.
-        probs: (K, *px) float32 on the CPU; of ``Members`` with ``spread`` (2 K, ..), the means first.
+        probs: (K, *px) float32 on the CPU; of an ``Ensemble`` with ``std`` (2 K, ..), the means first.
     """
 
     px: Ranges
@@ -33,7 +33,7 @@ class Block(NamedTuple):
 
 @torch.inference_mode()
 def predict_blocks(
-    network: Network | Members,
+    network: Network | Ensemble,
     image: np.ndarray,
     ready: Ready,
     settings: TiledPredictor,
@@ -44,60 +44,60 @@ def predict_blocks(
     progress: Progress | None = None,
     room: Callable[[tuple[int, ...]], np.ndarray] | None = None,
 ) -> Iterator[Block]:
-    """Predict an image tile by tile and hand it out in blocks, each px once.
+    """Predict an image tile by tile and yield it in blocks, each px once.
 
-    The probabilities are those of ``predict_tiled``. What is kept in memory is a batch of tiles and the overlap of
-    neighbouring tiles, rows and layers of tiles; the image is read tile by tile. A block is at most as large as a
+    The probabilities are those of the ``TiledPredictor``. What is kept in memory is a batch of tiles and the overlap of
+    neighboring tiles, rows and layers of tiles; the image is read tile by tile. A block is at most as large as a
     tile. A tile=None takes the whole image in one go, and its memory.
 
-    A network of images predicts a volume slice by slice along the first axis, each with its neighbours as further
+    A network of images predicts a volume slice by slice along the first axis, each with its neighbors as further
     channels (see ``SlicePredictor``).
 
     Args:
-        network: See ``predict_tiled``; on ``device``, in eval mode.
+        network: Network or ensemble, see ``TiledPredictor``; on ``device``, in eval mode.
         image: (C, *S), an array or a mapped file, in the file's data type.
-        ready: Makes a part of it (C, *t) ready for the network: float32 of the same shape, px by px.
-        settings: Of the tiles.
-        spatial_dims: Of the network, 2 or 3.
-        context: Neighbours on each side of a slice, k: the network has C * (2 k + 1) input channels.
-        device: Where tiles are predicted.
+        ready: Function that makes a part of it (C, *t) ready for the network: float32 of the same shape, px by px.
+        settings: Settings of the tiles.
+        spatial_dims: Spatial dimensions of the network, 2 or 3.
+        context: Number of neighbors on each side of a slice, k: the network has C * (2 k + 1) input channels.
+        device: Device where tiles are predicted.
         accumulate: Where overlapping tiles are added up: "device", or "cpu" where their overlaps are too large for
             the device.
         progress: Called after each batch with the number of tiles done and that of all tiles.
-        room: Makes float32 arrays of a shape for overlaps that are kept on the CPU, such as mapped files where they are
-            large; None = all in memory.
+        room: Function that makes float32 arrays of a shape for overlaps that are kept on the CPU, such as mapped files
+            where they are large; None = all in memory.
 
     Raises:
         ValueError: The image does not go with the network, a setting is out of range, or the output of the network
-            does not fit its input.
+            has another size than its margin makes it.
     """
     slices = _by_slices(image, spatial_dims, context)
     require_choice("accumulate", accumulate, ACCUMULATE)
     device = torch.device(device)
-    sizes = image.shape[2:] if slices else image.shape[1:]
+    blended_on = device if accumulate == "device" else torch.device("cpu")
+    # A volume that goes slice by slice is as many images as it has slices.
     samples = image.shape[1] if slices else 1
+    layout = settings.layout(image.shape[2:] if slices else image.shape[1:], network)
+    make = (lambda shape: torch.from_numpy(room(shape))) if room and blended_on.type == "cpu" else None
+    blend = Blend(layout, settings.blending, blended_on, make)
 
     def read(sample: int, px: Ranges) -> Tensor:
-        if not slices:
-            return torch.from_numpy(_made_ready(image[(slice(None), *px)], ready))
-        return _with_neighbours(image, ready, sample, context, px)
-
-    blended_on = device if accumulate == "device" else torch.device("cpu")
-    activation = ACTIVATIONS[settings.activation]
-    tiles = Tiles(network, activation, read, samples, settings.batch_size, device, blended_on, progress)
-    sides = tile_sides(settings.tile, sizes, image.shape)
-    layout, predicted = tiles.laid_out(sizes, sides, settings.overlap, settings.border)
-    window = window_of(layout, settings.blending).to(blended_on)
-    made = (lambda shape: torch.from_numpy(room(shape))) if room and blended_on.type == "cpu" else None
-    for sample, px, probs in Blend(layout, window, made).parts(predicted):
         if slices:
+            return _with_neighbors(image, ready, sample, context, px)
+        return torch.from_numpy(_made_ready(image[(slice(None), *px)], ready))
+
+    for (sample, spans), output in settings.tiles(network, layout, read, samples, device, blended_on, progress):
+        px, probs = blend.means(spans, output)
+        del output  # a view of its whole batch, before the next one needs the memory
+        if probs.numel() and slices:
             yield Block((slice(sample, sample + 1), *px), probs[:, None].cpu())
-        else:
+        elif probs.numel():
             yield Block(px, probs.cpu())
+        del probs
 
 
 def _by_slices(image: np.ndarray, spatial_dims: int, context: int) -> bool:
-    """Say whether a network of ``spatial_dims`` takes image (C, *S) slice by slice.
+    """Whether a network of ``spatial_dims`` predicts image (C, *S) slice by slice.
 
     Raises:
         ValueError: They do not go together, or a number is out of range.
@@ -118,8 +118,8 @@ def _made_ready(part: np.ndarray, ready: Ready) -> np.ndarray:
     return np.require(ready(np.asarray(part)), np.float32, ["C", "W"])
 
 
-def _with_neighbours(image: np.ndarray, ready: Ready, centre: int, context: int, px: Ranges) -> Tensor:
-    """Read a tile (C * (2 k + 1), h, w) of a slice and its neighbours, the first and last slice repeated."""
-    wanted = np.clip(np.arange(centre - context, centre + context + 1), 0, image.shape[1] - 1)
+def _with_neighbors(image: np.ndarray, ready: Ready, center: int, context: int, px: Ranges) -> Tensor:
+    """Read a tile (C * (2 k + 1), h, w) of a slice and its neighbors, the first and last slice repeated."""
+    wanted = np.clip(np.arange(center - context, center + context + 1), 0, image.shape[1] - 1)
     part = _made_ready(image[(slice(None), slice(wanted[0], wanted[-1] + 1), *px)], ready)
     return torch.from_numpy(part[:, wanted - wanted[0]]).flatten(0, 1)

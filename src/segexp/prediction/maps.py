@@ -1,4 +1,4 @@
-"""What a prediction leaves: labels, probabilities and uncertainty of one image, filled block by block."""
+"""Result of a prediction: labels, probabilities and uncertainty of one image, filled block by block."""
 
 import math
 import tempfile
@@ -13,9 +13,9 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.data.case import Case
 from segexp.data.files.writing import in_file_axes, label_dtype
 from segexp.inference import Block, entropy
+from segexp.prediction.ensemble import Settings
 
 MAPPED = 2**28  # bytes: larger arrays lie in a file while they are filled
-FLAT_REGION, VOLUME_REGION = 255, 1  # inside a region, in files that are looked at and in those that are computed with
 PIECE = 1 << 24  # pixels whose values are set at a time
 
 
@@ -27,8 +27,8 @@ class Maps:
         labels: (*S), the value of each class as the training files have it; of overlapping regions (R, *S) bool.
         probabilities: (K, *S) float16 of classes or regions, before post-processing; None = not kept.
         entropy: (*S) float32 from 0 to 1, of several regions the largest; None = not kept.
-        std: (*S) float32, standard deviation of the probabilities over the members of an ensemble and the views, of
-            several classes or regions the largest; None = not kept.
+        std: (*S) float32, standard deviation of the probabilities over networks and views, of several classes or
+            regions the largest; None = not kept.
     """
 
     labels: np.ndarray
@@ -38,25 +38,33 @@ class Maps:
 
     @classmethod
     def empty(
-        cls, size: Sequence[int], description: ModelDescription, settings: Any, spread: bool, folder: Path | None
+        cls,
+        size: Sequence[int],
+        description: ModelDescription,
+        settings: Settings,
+        has_std: bool,
+        folder: Path | None,
     ) -> "Maps":
         """Make room for an image of ``size``.
 
         Args:
             size: (*S).
             description: Description of the model.
-            settings: Say whether probabilities and uncertainty are kept.
-            spread: Whether there are several members to tell a standard deviation of.
-            folder: For large arrays, as files; None = all in memory.
+            settings: Settings that say whether probabilities and uncertainty are kept.
+            has_std: Whether there are several networks or views to take a standard deviation over.
+            folder: Folder for large arrays, as files; None = all in memory.
         """
-        regions, classes = description.regions, len(description.class_names)
-        kind = np.dtype(bool) if regions else label_dtype([*whole_values(description), classes - 1])
         outputs = (len(description.output_names), *size)
+        if description.regions:
+            labels = room_for(outputs, bool, folder)
+        else:
+            values = [*integer_values(description), len(description.class_names) - 1]
+            labels = room_for(size, label_dtype(values), folder)
         return cls(
-            room_for(outputs if regions else size, kind, folder),
+            labels,
             room_for(outputs, np.float16, folder) if settings.probabilities else None,
             room_for(size, np.float32, folder) if settings.uncertainty else None,
-            room_for(size, np.float32, folder) if spread else None,
+            room_for(size, np.float32, folder) if has_std else None,
         )
 
     def view(self, turn: Callable[[np.ndarray], np.ndarray]) -> "Maps":
@@ -84,16 +92,16 @@ class Maps:
         if self.probabilities is not None:
             self.probabilities[here] = probs.half().numpy()
         if self.entropy is not None:
-            found = entropy(probs.clamp(0, 1), activation)
-            self.entropy[here] = (found if classes else found.amax(0)).clamp_(0, 1).numpy()
+            uncertainty = entropy(probs, activation)
+            self.entropy[here] = (uncertainty if classes else uncertainty.amax(0)).numpy()
         if self.std is not None:
             self.std[here] = block.probs[parts:].amax(0).numpy()
 
     def blank(self, outside: np.ndarray, activation: str) -> None:
-        """Put background, certain, where no network has learnt anything.
+        """Put background, as certain, where the network was not trained.
 
         Args:
-            outside: (*S) bool.
+            outside: Pixels outside the field of view, (*S) bool.
             activation: "softmax" of classes, of which 0 is the background, or "sigmoid" of regions.
         """
         for array in (self.labels, self.probabilities, self.entropy, self.std):
@@ -103,17 +111,18 @@ class Maps:
             self.probabilities[0, outside] = 1
 
     def set_values(self, description: ModelDescription) -> None:
-        """Put in place of the numbers of the classes the values of the training files."""
-        values = whole_values(description)
+        """Replace the indices of the classes by their values in the training files."""
+        values = integer_values(description)
         if description.regions or values == list(range(len(values))):
             return
         table = np.array(values, dtype=self.labels.dtype)
+        # A piece at a time: the labels may lie in a file that is larger than memory.
         rows = max(1, PIECE // max(1, math.prod(self.labels.shape[1:])))
         for first in range(0, len(self.labels), rows):
             self.labels[first : first + rows] = table[self.labels[first : first + rows]]
 
 
-def whole_values(description: ModelDescription) -> list[int]:
+def integer_values(description: ModelDescription) -> list[int]:
     """Value of each class in files.
 
     Raises:

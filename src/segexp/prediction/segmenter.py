@@ -13,15 +13,14 @@ import torch
 from segexp.checkpoints.checkpoint import Model
 from segexp.data.case import Case, slices_first
 from segexp.data.field_of_view import FIELDS_OF_VIEW
-from segexp.data.intensity.rules import rule_from
 from segexp.errors import require_choice
 from segexp.inference import Block, predict_blocks, to_size
 from segexp.postprocessing.postprocess import PostProcess
+from segexp.prediction.ensemble import TTA, Settings, averaged, device_of, predictor_of, require_same
 from segexp.prediction.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
 from segexp.prediction.maps import MAPPED, Maps, room_for
-from segexp.prediction.members import TTA, Settings, device_of, joined, predictor_of, require_same
 
-Progress = Callable[[int, int], object]  # told the tiles done and all tiles, of an image or a page
+Progress = Callable[[int, int], object]  # called with the number of tiles done and of all tiles, of an image or a page
 
 
 def segment(
@@ -33,11 +32,11 @@ def segment(
     """Predict one image.
 
     Args:
-        models: One, or several whose probabilities are averaged.
+        models: Model, or several whose probabilities are averaged.
         image: File, folder of a DICOM series, or array (C, *S) in the axes that the training had: (C, H, W), or
             (C, D, H, W) with D to superior, H to anterior and W to the right where the model was trained on volumes.
         spacing: Size of a pixel per axis in mm, where the file does not tell it, or of an array.
-        settings: Of ``Settings``.
+        settings: Fields of ``Settings``.
 
     Returns:
         Labels and what else was asked for, in the axes of the file, (X, Y, Z) as nibabel has them of a volume, or of
@@ -60,8 +59,12 @@ class Segmenter:
     """Trained models made ready together.
 
     Args:
-        models: Members of an ensemble; of the same classes, working at the same spacing.
+        models: Models of the same classes, working at the same spacing; several are averaged.
         settings: How to use them.
+
+    Attributes:
+        has_std: Whether the standard deviation over several networks or views is kept.
+        steps_differ: Whether the models keep different post-processing steps, so that none is applied.
 
     Raises:
         ValueError: The models do not go together, or a setting is out of its range.
@@ -71,12 +74,14 @@ class Segmenter:
         require_choice("tta", settings.tta, TTA)
         require_same([model.description for model in models])
         self.description = models[0].description
-        self.device, self.settings = device_of(settings.device), settings
+        self.settings = settings
+        self.device = device_of(settings.device)
         self.predictor = predictor_of(self.description, settings)
+        self.has_std = settings.uncertainty and len(models) * len(TTA[settings.tta]) > 1
         steps = [model.description.postprocess or {} for model in models]
         self.steps_differ = any(other != steps[0] for other in steps)
         self.postprocess = PostProcess(steps[0] if settings.postprocess and not self.steps_differ else {})
-        self.members, self._rules = joined(models, settings, self.device)
+        self.network, self.rules = averaged(models, settings, self.device)
 
     @property
     def channels(self) -> int:
@@ -85,26 +90,27 @@ class Segmenter:
 
     @property
     def parts(self) -> int:
-        """Classes or regions that the networks tell apart."""
+        """Number of classes or regions that the networks predict."""
         return len(self.description.output_names)
 
     def scratch(self, case: Case) -> int:
         """Bytes that arrays other than the maps may take on the disk: overlaps of tiles and resampled probabilities."""
         size, spacing, tile = case.image.shape[1:], self.description.spacing, self.predictor.tile
-        small = [px * own / new for px, own, new in zip(size, case.spacing, spacing or case.spacing, strict=False)]
+        at = spacing or case.spacing
+        resampled = [px * old / new for px, old, new in zip(size, case.spacing, at, strict=False)]
         side = tile if isinstance(tile, int) or tile is None else max(tile)
-        channels = self.parts * (1 + self.members.spread)
-        numbers = [(channels + 1) * (side or 0) * math.prod(small[1 - self.description.spatial_dims :])]
+        channels = self.parts * (1 + self.has_std)
+        numbers = [(channels + 1) * (side or 0) * math.prod(resampled[1 - self.description.spatial_dims :])]
         if spacing:
-            numbers += [channels * math.prod(small), channels * math.prod(size)]
+            numbers += [channels * math.prod(resampled), channels * math.prod(size)]
         return sum(math.ceil(4 * count) for count in numbers if 4 * count >= MAPPED)
 
     def __call__(self, case: Case, folder: Path | None = None, progress: Progress | None = None) -> Maps:
         """Predict a case.
 
         Args:
-            case: As ``read_input`` gives it.
-            folder: For arrays too large for memory, as files that may be removed afterwards; None = in memory.
+            case: Case as ``read_input`` returns it.
+            folder: Folder for arrays too large for memory, as files that may be removed afterwards; None = in memory.
             progress: Called after each batch of tiles.
 
         Returns:
@@ -113,46 +119,55 @@ class Segmenter:
         Raises:
             ValueError: The case does not go with the networks; names the file.
         """
-        dims = self.description.spatial_dims
         self._require_fit(case)
-        maps = Maps.empty(case.image.shape[1:], self.description, self.settings, self.members.spread, folder)
-        if is_stack(case) and dims == 2 and not self.description.context:
-            for index, page in enumerate(pages_of(case)):
-                self._fill(page, maps.view(partial(_page, index=index)), folder, progress)
-        else:
-            self._fill(case, maps, folder, progress)
-        maps.set_values(self.description)
+        description = self.description
+        maps = Maps.empty(case.image.shape[1:], description, self.settings, self.has_std, folder)
+        for original, resampled, part in self._images(case, maps):
+            for block in self._blocks(resampled, original.image.shape[1:], folder, progress):
+                part.put(block, self.parts, description.activation)
+            if original.valid is not None:
+                part.blank(~original.valid, description.activation)
+            if self.postprocess.steps:
+                spacing = original.spacing if original.spacing_unit == "mm" else None
+                part.labels[...] = self.postprocess(part.labels, spacing)
+        maps.set_values(description)
         return maps
 
-    def _fill(self, case: Case, maps: Maps, folder: Path | None, progress: Progress | None) -> None:
-        """Predict an image or volume into maps of its size."""
-        if self.description.field_of_view:
-            case = replace(case, valid=FIELDS_OF_VIEW[self.description.field_of_view](case.image))
-        axis = self.description.slice_axis if case.image.ndim == 4 else 0
-        turned = slices_first(at_spacing(case, self.description.spacing), axis)
-        own = slices_first(case, axis)
-        maps = maps.view(lambda array: np.moveaxis(array, axis - 3, -3)) if axis else maps
-        for block in self._blocks(turned, own.image.shape[1:], folder, progress):
-            maps.put(block, self.parts, self.description.activation)
-        if own.valid is not None:
-            maps.blank(~own.valid, self.description.activation)
-        if self.postprocess.steps:
-            maps.labels[...] = self.postprocess(maps.labels, own.spacing if own.spacing_unit == "mm" else None)
+    def _images(self, case: Case, maps: Maps) -> Iterator[tuple[Case, Case, Maps]]:
+        """Yield each image or volume that is predicted on its own, slices first.
+
+        A stack is as many images as it has pages, unless the network takes volumes or neighboring slices.
+
+        Returns:
+            The image as it is, at the spacing of the network, and the part of the maps that it fills.
+        """
+        description = self.description
+        if is_stack(case) and description.spatial_dims == 2 and not description.context:
+            images = [(page, maps.view(partial(_page, index=index))) for index, page in enumerate(pages_of(case))]
+        else:
+            images = [(case, maps)]
+        axis = description.slice_axis if images[0][0].image.ndim == 4 else 0
+        for image, part in images:
+            if description.field_of_view:
+                image = replace(image, valid=FIELDS_OF_VIEW[description.field_of_view](image.image))
+            if axis:
+                part = part.view(partial(np.moveaxis, source=axis - 3, destination=-3))
+            yield slices_first(image, axis), slices_first(at_spacing(image, description.spacing), axis), part
 
     def _blocks(
         self, case: Case, size: tuple[int, ...], folder: Path | None, progress: Progress | None
     ) -> Iterator[Block]:
         """Yield blocks of the case, interpolated to ``size`` where it was resampled."""
         try:
-            maps = [rule_from(rule).of(case.image, case.valid) for rule in self._rules]
+            intensities = [rule.of(case.image, case.valid) for rule in self.rules]
         except ValueError as error:
             raise ValueError(f"{_where(case)}: {error}") from error
 
         def ready(tile: np.ndarray) -> np.ndarray:
-            return np.concatenate([each.standardize(each.to_unit(tile)) for each in maps])
+            return np.concatenate([each.standardize(each.to_unit(tile)) for each in intensities])
 
         blocks = predict_blocks(
-            self.members,
+            self.network,
             case.image,
             ready,
             self.predictor,
@@ -173,7 +188,7 @@ class Segmenter:
             raise ValueError(f"{where} is a flat image, but the network takes volumes: give NIfTI, DICOM or a stack")
         if axes == 2 and description.context:
             raise ValueError(
-                f"{where} is a flat image, but the network takes slices with {description.context} neighbours on each "
+                f"{where} is a flat image, but the network takes slices with {description.context} neighbors on each "
                 "side: give a volume or a stack"
             )
         if description.spacing is not None and case.spacing_unit == "px":

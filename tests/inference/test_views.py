@@ -1,4 +1,4 @@
-"""Averaging over views: what it leaves alone, and means by hand."""
+"""Averaging over views: networks that it leaves alone, and means by hand."""
 
 import numpy as np
 import pytest
@@ -6,11 +6,18 @@ import torch
 from torch import Tensor, nn
 
 from segexp.inference import FlipTurnPredictor, TiledPredictor
+from segexp.inference.probabilities import ACTIVATIONS
 
 
-def plain(network: object, image: Tensor) -> Tensor:
-    """Call the network on the whole image."""
-    return network(image)
+@pytest.fixture(autouse=True)
+def keep_activation(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An activation that leaves the values alone."""
+    monkeypatch.setitem(ACTIVATIONS, "keep", lambda logits: logits)
+
+
+def averaged(network: object, image: Tensor, flips: bool = True, turns: bool = True) -> Tensor:
+    """Average what the network makes of the whole image."""
+    return FlipTurnPredictor(TiledPredictor(activation="keep"), flips, turns)(network, image)
 
 
 def ramp(image: Tensor) -> Tensor:
@@ -43,14 +50,14 @@ def test_leaves_an_equivariant_network_alone(shape: tuple) -> None:
     ],
 )
 def test_averages_over_the_views(flips: bool, turns: bool, expected: object) -> None:
-    result = FlipTurnPredictor(plain, flips, turns)(ramp, torch.zeros(1, 1, 2, 3))
+    result = averaged(ramp, torch.zeros(1, 1, 2, 3), flips, turns)
     np.testing.assert_allclose(result[0, 0], expected)
 
 
 @pytest.mark.parametrize(
     ("flips", "turns", "count"), [(False, False, 1), (True, False, 4), (False, True, 4), (True, True, 8)]
 )
-def test_every_view_is_looked_at_once_and_brought_back(flips: bool, turns: bool, count: int) -> None:
+def test_every_view_is_predicted_once_and_undone(flips: bool, turns: bool, count: int) -> None:
     image = torch.arange(6.0).reshape(1, 1, 2, 3)
     seen = []
 
@@ -58,7 +65,7 @@ def test_every_view_is_looked_at_once_and_brought_back(flips: bool, turns: bool,
         seen.append(tuple(view.shape[2:]) + tuple(view.flatten().tolist()))
         return view
 
-    result = FlipTurnPredictor(plain, flips, turns)(network, image)
+    result = averaged(network, image, flips, turns)
     torch.testing.assert_close(result, image)
     turned = [np.rot90(image[0, 0].numpy(), k) for k in (range(4) if turns else (0, 2) if flips else (0,))]
     views = [*turned, *(map(np.fliplr, turned) if flips else ())]
@@ -74,7 +81,7 @@ def test_turns_volumes_in_the_plane_alone() -> None:
         shapes.add(tuple(view.shape[2:]))
         return torch.arange(4.0).reshape(1, 1, 4, 1, 1).expand_as(view)
 
-    torch.testing.assert_close(FlipTurnPredictor(plain)(network, torch.zeros(1, 1, 4, 2, 3)), depths)
+    torch.testing.assert_close(averaged(network, torch.zeros(1, 1, 4, 2, 3)), depths)
     assert shapes == {(4, 2, 3), (4, 3, 2)}
 
 
@@ -87,4 +94,4 @@ def test_goes_with_tiles_of_an_image_that_is_not_square() -> None:
 
 def test_refuses_images_without_a_plane() -> None:
     with pytest.raises(ValueError, match=r"image of shape \(1, 2, 9\) has no plane to flip or turn"):
-        FlipTurnPredictor(plain)(ramp, torch.zeros(1, 2, 9))
+        averaged(ramp, torch.zeros(1, 2, 9))

@@ -1,7 +1,7 @@
 """Trained models made ready to predict together: opened, compared, set up."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,11 +11,12 @@ from torch import Tensor
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.description import ModelDescription
+from segexp.data.intensity.rules import IntensityRule, rule_from
 from segexp.errors import require_choice
-from segexp.inference import Members, TiledPredictor, optimized_for_inference, views
-from segexp.inference.averaging import UNTURNED
+from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference, views
+from segexp.inference.probabilities import Network
 
-TTA = {"none": [UNTURNED], "flips": list(views(True, False)), "turns": list(views(True, True))}
+TTA = {"none": views(False, False), "flips": views(True, False), "turns": views(True, True)}
 SAME = (
     *("class_names", "label_values", "regions", "activation"),
     *("channels", "spatial_dims", "context", "slice_axis", "field_of_view"),
@@ -29,16 +30,17 @@ class Settings:
     Args:
         tta: Views of each tile whose probabilities are averaged: "none", "flips" (4) or "turns" (8: flips and quarter
             turns).
-        device: "auto", "cpu", "cuda", "cuda:1", "mps" …
+        device: Name of the device: "auto", "cpu", "cuda", "cuda:1", "mps" …
         tile: Side of a tile in px, one for all axes or one per axis; "whole" takes the image in one go.
-        overlap: Share of a tile, in [0, 1), that it has in common with the next one.
+        overlap: Fraction of a tile, in [0, 1), that it has in common with the next one.
         border: Mirrored border in px, or "auto".
         blending: "gaussian" or "constant".
-        batch_size: Tiles per call of the network.
+        batch_size: Number of tiles per call of the network.
         accumulate: Where tiles are added up: "device" or "cpu".
-        postprocess: Apply the steps that the models say, where all say the same.
-        probabilities: Keep them, too.
-        uncertainty: Keep entropy, and the standard deviation over networks and views where there are several.
+        postprocess: Whether to apply the steps that the models keep, where all keep the same.
+        probabilities: Whether to keep the probabilities, too.
+        uncertainty: Whether to keep the entropy, and the standard deviation over networks and views where there are
+            several.
     """
 
     tta: str = "none"
@@ -68,46 +70,57 @@ def open_models(run: str) -> list[Model]:
 
 
 def paths_of(run: str) -> list[Path]:
-    """Part a path, or several with commas; one that is there may have commas in its name."""
-    return [Path(run)] if Path(run).exists() else [Path(word.strip()) for word in run.split(",") if word.strip()]
+    """Split several paths with commas; one that is there may have commas in its name."""
+    return [Path(run)] if Path(run).exists() else [Path(path.strip()) for path in run.split(",") if path.strip()]
 
 
-def joined(
+def averaged(
     models: Sequence[Model], settings: Settings, device: torch.device
-) -> tuple[Members, list[Mapping[str, Any]]]:
-    """Bring networks to a device and let each see its part of a tile.
+) -> tuple[Network | Ensemble, list[IntensityRule]]:
+    """Bring networks to a device, as one.
 
     Returns:
-        The networks and views as one, and the intensity rules: a tile holds its channels under each rule in turn.
+        The network, or the ensemble of all networks and views; and the intensity rules: a tile holds its channels under
+        each rule in turn.
     """
-    rules: list[Mapping[str, Any]] = []
-    networks = []
-    for model in models:
-        description = model.description
-        if description.intensity not in rules:
-            rules.append(description.intensity)
-        width = description.in_channels
-        network = optimized_for_inference(model.network, device)
-        networks.append(Part(network, rules.index(description.intensity) * width, width))
+    descriptions = [model.description for model in models]
+    networks: list[Network] = [optimized_for_inference(model.network, device) for model in models]
+    intensities = []
+    for description in descriptions:
+        if description.intensity not in intensities:
+            intensities.append(description.intensity)
+    if len(intensities) > 1:
+        width = descriptions[0].in_channels
+        firsts = [intensities.index(description.intensity) * width for description in descriptions]
+        networks = [ChannelsOf(network, first, width) for network, first in zip(networks, firsts, strict=True)]
+    rules = [rule_from(intensity) for intensity in intensities]
     tta = TTA[settings.tta]
-    return Members(networks, tta, spread=settings.uncertainty and len(models) * len(tta) > 1), rules
+    if len(networks) * len(tta) == 1:
+        return networks[0], rules
+    return Ensemble(networks, tta, std=settings.uncertainty), rules
 
 
-@dataclass(frozen=True)
-class Part:
-    """A network that looks at its part of the channels of tiles (N, C, *T)."""
+class ChannelsOf:
+    """A network that sees some of the channels of tiles (N, C, *T).
 
-    network: Callable[[Tensor], Tensor]
-    first: int
-    count: int
+    Args:
+        network: The network.
+        first: Its first channel.
+        count: Number of its channels.
+    """
+
+    def __init__(self, network: Network, first: int, count: int) -> None:
+        self.network = network
+        self.channels = slice(first, first + count)
+        self.margin = getattr(network, "margin", 0)
 
     def __call__(self, tiles: Tensor) -> Tensor:
         """Return the network's logits."""
-        return self.network(tiles[:, self.first : self.first + self.count])
+        return self.network(tiles[:, self.channels])
 
 
 def predictor_of(description: ModelDescription, settings: Settings) -> TiledPredictor:
-    """Set the tiles up as in training, save for what the settings say.
+    """Set the tiles up as in training, except for what the settings ask for.
 
     Raises:
         ValueError: A setting is out of its range.
@@ -127,9 +140,8 @@ def device_of(name: str) -> torch.device:
         ValueError: It is not there.
     """
     if name == "auto":
-        return torch.device(
-            "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
-        )
+        available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+        return torch.device(next(kind for kind, there in available.items() if there))
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

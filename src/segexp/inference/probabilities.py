@@ -1,0 +1,91 @@
+"""From a network's output for a tile to probabilities, and how certain these are."""
+
+import math
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from segexp.errors import require_choice
+
+Network = Callable[[Tensor], Tensor]
+Activation = Callable[[Tensor], Tensor]
+
+# On CPUs networks run up to twice as fast in this order; on other devices the order is the caller's choice.
+CPU_MEMORY_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
+def softmax(logits: Tensor) -> Tensor:
+    """Turn logits (N, K, *S) into probabilities of K classes."""
+    return logits.softmax(1)
+
+
+ACTIVATIONS: dict[str, Activation] = {"softmax": softmax, "sigmoid": torch.sigmoid}
+
+
+def in_memory_format(tiles: Tensor) -> Tensor:
+    """Bring tiles (N, C, *T) into the memory format that is fast on their device."""
+    if tiles.device.type != "cpu" or tiles.ndim not in CPU_MEMORY_FORMATS:
+        return tiles
+    return tiles.contiguous(memory_format=CPU_MEMORY_FORMATS[tiles.ndim])
+
+
+def margins_of(network: object, axes: int) -> tuple[int, ...]:
+    """Pixels per axis that the output of a network lacks on each side of its input.
+
+    An ensemble has a method ``margins``; a network tells by its attribute ``margin``, one number or one per axis; one
+    without it lacks nothing.
+    """
+    if hasattr(network, "margins"):
+        margins: tuple[int, ...] = network.margins(axes)
+        return margins
+    margin = getattr(network, "margin", 0)
+    return tuple(margin) if isinstance(margin, Sequence) else (margin,) * axes
+
+
+def require_output(logits: Tensor, tiles: Tensor, margins: Sequence[int]) -> None:
+    """Refuse an output for tiles (N, C, *T) that is not (N, K, *T'), with T' as the margins of the network make it.
+
+    Raises:
+        ValueError: The output has another shape.
+    """
+    size = [side - 2 * margin for side, margin in zip(tiles.shape[2:], margins, strict=True)]
+    if logits.ndim != tiles.ndim or len(logits) != len(tiles) or list(logits.shape[2:]) != size:
+        raise ValueError(
+            f"an output of shape {tuple(logits.shape)} does not fit tiles of shape {tuple(tiles.shape)}: with a margin "
+            f"of {tuple(margins)} px it must be (N, K, {', '.join(map(str, size))}); a network of unpadded "
+            "convolutions tells by its attribute margin how many pixels its output lacks on each side"
+        )
+
+
+def center_crop(maps: Tensor, size: Sequence[int]) -> Tensor:
+    """Crop maps (N, K, *T) to the center of this size."""
+    for dim, side in enumerate(size, start=2):
+        maps = maps.narrow(dim, (maps.shape[dim] - side) // 2, side)
+    return maps
+
+
+def entropy(probs: Tensor, activation: str = "softmax") -> Tensor:
+    """Entropy of predicted probabilities, as a fraction of the largest possible one.
+
+    Args:
+        probs: (K, *S) in [0, 1], as in a ``Block``.
+        activation: "softmax": classes that exclude each other; "sigmoid": overlapping regions, each with an
+            independent binary output.
+
+    Returns:
+        In [0, 1], 1 where all is equally probable: (*S) of classes, (K, *S) of regions.
+
+    Raises:
+        ValueError: The activation is another, or there is one class only.
+    """
+    require_choice("activation", activation, ACTIVATIONS)
+    probs = probs.clamp(0, 1)  # means may be off by a rounding
+    fraction: Tensor
+    if activation == "sigmoid":
+        fraction = (torch.special.entr(probs) + torch.special.entr(1 - probs)) / math.log(2)
+    elif len(probs) < 2:
+        raise ValueError(f"probabilities of shape {tuple(probs.shape)} are of one class: entropy needs two or more")
+    else:
+        fraction = torch.special.entr(probs).sum(0) / math.log(len(probs))
+    return fraction.clamp_(max=1)
