@@ -54,7 +54,7 @@ def test_gpu_predicts_what_the_cpu_predicts(channels_last):
 
 @pytest.mark.parametrize("accumulate", ["device", "cpu"])
 @pytest.mark.parametrize("dims", [2, 3])
-def test_gpu_predicts_blocks_of_a_lighter_network_as_the_cpu_does(accumulate, dims):
+def test_gpu_predicts_blocks_of_an_optimized_network_as_the_cpu_does(accumulate, dims):
     torch.manual_seed(0)
     network = UNet(spatial_dims=dims, base_channels=8, depth=2).eval()
     image = np.random.default_rng(0).random((1, *(45,) * dims))

@@ -10,7 +10,7 @@ from tests.losses.examples import draw
 
 
 def counts_of(target: torch.Tensor, classes: int) -> torch.Tensor:
-    """Pixels inside and labelled per class."""
+    """Pixels inside and labeled per class."""
     known = target[target != 255]
     return torch.stack([torch.bincount(known, minlength=classes), torch.full((classes,), len(known))], 1)
 

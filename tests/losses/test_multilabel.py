@@ -15,7 +15,7 @@ def draw(*sizes: int, ignored: float = 0.2) -> tuple[Tensor, Tensor, Tensor]:
 
 @pytest.mark.parametrize("sizes", [(9, 7), (4, 5, 6)])
 @pytest.mark.parametrize("region", ["random", "empty", "full"])
-def test_equals_torch_on_the_labelled_pixels(sizes: tuple[int, ...], region: str) -> None:
+def test_equals_torch_on_the_labeled_pixels(sizes: tuple[int, ...], region: str) -> None:
     logits, target, weight = draw(*sizes)
     if region != "random":
         target[:, 1] = region == "full"

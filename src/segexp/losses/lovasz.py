@@ -73,7 +73,7 @@ class Lovasz(nn.Module):
 def lovasz_jaccard(errors: Tensor, truth: Tensor, factors: Tensor) -> Tensor:
     """Lovász extension of the Jaccard loss: sorted errors times what each adds to the loss as it turns wrong.
 
-    The additions are written as products. As differences of neighbouring Jaccard indices, which are near 1, they would
+    The additions are written as products. As differences of neighboring Jaccard indices, which are near 1, they would
     lose their digits where pixels are many.
 
     Args:

@@ -93,20 +93,20 @@ def soft_skeleton(region: Tensor, iterations: int) -> Tensor:
 
 
 def _erode(region: Tensor) -> Tensor:
-    """Minimum over each pixel and its neighbours along the axes; beyond the border there is none."""
+    """Minimum over each pixel and its neighbors along the axes; beyond the border there is none."""
     lines = [-_widest(-region, axis) for axis in range(region.ndim - 2)]
     return torch.stack(lines).amin(0)
 
 
 def _dilate(region: Tensor) -> Tensor:
-    """Maximum over each pixel and all its neighbours, those at the corners too: one axis after the other."""
+    """Maximum over each pixel and all its neighbors, those at the corners too: one axis after the other."""
     for axis in range(region.ndim - 2):
         region = _widest(region, axis)
     return region
 
 
 def _widest(region: Tensor, axis: int) -> Tensor:
-    """Maximum over each pixel and its two neighbours along one of the axes S."""
+    """Maximum over each pixel and its two neighbors along one of the axes S."""
     dims = region.ndim - 2
     window = [3 if other == axis else 1 for other in range(dims)]
     pool = (F.max_pool1d, F.max_pool2d, F.max_pool3d)[dims - 1]

@@ -9,7 +9,7 @@ class Reach:
     """The input pixels that the positions of a map depend on, far from any border.
 
     Position q depends on the pixels from ``step * q + ends[q % n][0]`` to ``step * q + ends[q % n][1]``, n = number
-    of ``ends``: after an up-sampling neighbours see different pixels, and the pattern repeats.
+    of ``ends``: after an up-sampling neighbors see different pixels, and the pattern repeats.
 
     Attributes:
         step: Input pixels between two positions.
