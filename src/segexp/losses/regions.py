@@ -42,7 +42,9 @@ def soft_regions(
     logits = at_least_float32(logits)
     if target.ndim == logits.ndim:
         require_region_shapes(logits, target, weight)
-        probs, truth, counted = logits.sigmoid(), (target == 1).to(logits.dtype), target != ignore_index
+        probs = logits.sigmoid()
+        truth = (target == 1).to(logits.dtype)
+        counted = target != ignore_index
     else:
         require_class_shapes(logits, target, weight)
         probs, truth, counted = _classes(logits, target, ignore_index, include_background)
