@@ -230,3 +230,15 @@ def test_every_page_is_in_the_navigation():
     assert [path.name for path in ROOT.glob("docs/*.md") if f'"{path.name}"' not in text] == []
     rooms = {path.parent.name for path in (ROOT / "src" / "segexp").glob("*/__init__.py")}
     assert {name for name in rooms if f"api/{name}.md" not in text} == set()
+
+
+def test_options_and_paths_of_the_readme_exist():
+    text = (ROOT / "README.md").read_text()
+    rows = re.findall(r"^\| `([\w/]+)` \| (.*) \|$", text, re.M)
+    assert len(rows) > 8
+    for group, choices in rows:
+        listed = re.findall(r"`(\w+)`", choices)
+        assert [option for option in listed if not (ROOT / "conf" / group / f"{option}.yaml").exists()] == []
+    paths = re.findall(r"`((?:src|conf)/[\w/.]*)`", text)
+    assert len(paths) > 20
+    assert [path for path in paths if not (ROOT / path).exists()] == []
