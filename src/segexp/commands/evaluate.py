@@ -16,7 +16,7 @@ from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
 from segexp.evaluation.report import print_folder, print_scores, results_of, rows_of_cases
-from segexp.evaluation.rescoring import LabelScorer, Predictions, Steps, in_words, rescored
+from segexp.evaluation.rescoring import LabelScorer, Predictions, Steps, rescored
 from segexp.evaluation.trained import (
     compose_again,
     open_trained,
@@ -25,6 +25,7 @@ from segexp.evaluation.trained import (
 from segexp.evaluation.tuning import Tuning
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
 from segexp.metrics import SplitResult, find_info
+from segexp.postprocessing.in_words import in_words
 from segexp.prediction.ensemble import paths_of
 from segexp.runs.configuration import Config, Scored
 from segexp.runs.files import write_json, write_table

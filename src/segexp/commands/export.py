@@ -22,12 +22,11 @@ from segexp.data import Case
 from segexp.data.case import slices_first
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import short_path
-from segexp.evaluation.rescoring import in_words
 from segexp.inference.slices import with_neighbors
 from segexp.pictures.figures import COLORS
+from segexp.postprocessing.in_words import in_words
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
-from segexp.training.warnings import quiet
 
 DEFAULTS = {"run": REQUIRED, "format": "safetensors", "output": "", "verify": True}
 COMMENTS = {
@@ -49,7 +48,6 @@ def export(words: list[str]) -> None:
         ValueError: An argument is wrong, the run is broken or foreign, or the file does not agree with the network.
     """
     arguments = parse(words, DEFAULTS, COMMENTS, "export")
-    quiet()
     source = Path(arguments["run"])
     form = arguments["format"]
     model = open_model(source)

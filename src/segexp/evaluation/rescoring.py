@@ -13,6 +13,7 @@ from segexp.data import DataModule
 from segexp.data.case import Case
 from segexp.data.prepared import spacing_of, target_of, target_tensor
 from segexp.metrics import CaseMetric, DecisionRule, MetricInfo, MetricResult, SplitResult, gather, score_labels
+from segexp.postprocessing.in_words import in_words
 from segexp.postprocessing.postprocess import PostProcess
 
 Settings = dict[str, bool | int | float | list[int] | None]
@@ -112,12 +113,3 @@ def _of_labels(metric: CaseMetric, result: MetricResult, steps: Steps) -> tuple[
         for name, info in infos.items()
         if name not in needs_probabilities
     }
-
-
-def in_words(steps: Mapping[str, Mapping[str, object]]) -> str:
-    """Describe steps in words, such as "min_size (size=30), fill_holes"; "none" where there are none."""
-    words = []
-    for name, settings in steps.items():
-        values = ", ".join(f"{key}={value}" for key, value in settings.items())
-        words.append(f"{name} ({values})" if settings else name)
-    return ", ".join(words) or "none"
