@@ -197,7 +197,7 @@ def test_a_job_inherits_nothing_of_other_jobs(monkeypatch):
 def test_gpus_are_shared_out(monkeypatch):
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1,2,3,4")
     engine = LocalEngine(gpus_per_job=2)
-    assert (engine.jobs_at_once, engine.shares) == (2, [["0", "1"], ["2", "3"]])
+    assert (engine.jobs_at_once, engine.free_gpus) == (2, [["0", "1"], ["2", "3"]])
     assert LocalEngine().jobs_at_once == 5
     assert LocalEngine(jobs_at_once=3).jobs_at_once == 3
     with pytest.raises(ValueError, match="gpus_per_job=6: this machine shows 5 GPUs"):

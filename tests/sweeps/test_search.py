@@ -234,7 +234,7 @@ def test_two_objectives_leave_a_front(tmp_path, capsys):
     found = trials_of(tmp_path)
     assert len({trial.system_attrs["NSGAIISampler:generation"] for trial in found}) == 3
     best = min(found, key=lambda trial: trial.values[1])
-    assert f"not bettered: trial {best.number}: val.dice" in capsys.readouterr().out
+    assert f"Pareto-optimal: trial {best.number}: val.dice" in capsys.readouterr().out
     for name in ("pareto", "parallel_val.dice", "importance_training.minutes"):
         assert (tmp_path / f"{name}.html").is_file()
     assert [float(table(tmp_path)[0][name]) for name in ("val.dice", "training.minutes")] == found[0].values
@@ -295,7 +295,7 @@ def test_dry_run_says_what_would_be_searched(tmp_path, capsys):
     [
         (["test.dice"], None, "test.dice is of the test cases, which must not choose"),
         (["headline.value"], None, "must not choose"),
-        (["dice"], None, "'dice' is not val.<figure>"),
+        (["dice"], None, "'dice' is not val.<metric>"),
         (["parameter"], None, "did you mean 'parameters'"),
         (["val.hd95_mm"], None, "is more of val.hd95_mm better"),
         (["val.dice"], ["max"], "hydra.sweeper.directions='max' is not one of"),
@@ -347,5 +347,5 @@ def test_real_training_through_the_command_line(tmp_path):
         assert float(row["val.dice"]) == json.loads((run / "results.json").read_text())["val"]["dice"]
         assert float(row["parameters"]) == json.loads((run / "run.json").read_text())["parameters"]
         assert f"optimizer.lr={row['optimizer.lr']}" in (run / "overrides.yaml").read_text()
-    assert "not bettered: trial" in done.stdout
-    assert "no importance of parameters for parameters: all trials came out alike" in done.stdout
+    assert "Pareto-optimal: trial" in done.stdout
+    assert "no importance of parameters for parameters: all trials have the same value" in done.stdout

@@ -4,7 +4,7 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
 
-from segexp.sweeps.space import Grid, described, examples, overrides, read_space
+from segexp.sweeps.space import Grid, describe, examples, overrides, read_space
 
 SYNTAX = {
     "choice(ce,dice)": CategoricalDistribution(("ce", "dice")),
@@ -68,9 +68,9 @@ def test_examples_show_each_choice():
     assert [list(found.values()) for found in examples(space)] == [["ce", 0, "x"], ["dice", 0, "y"], ["focal", 0, "x"]]
 
 
-def test_described():
+def test_describe():
     space, _ = read_space(["a=ce,null", "b=tag(log,interval(1e-4,1))", "c=range(0,9,3)"])
-    assert described(space) == "a (ce, null), b (0.0001 to 1.0, log scale), c (0 to 6 in steps of 3)"
+    assert describe(space) == "a (ce, null), b (0.0001 to 1.0, log scale), c (0 to 6 in steps of 3)"
 
 
 def test_grid_has_every_combination_once_in_an_order_of_its_seed():

@@ -1,1 +1,1 @@
-"""What Hydra finds by itself; the work is done in segexp.sweeps."""
+"""Plugins that Hydra finds by itself; the work is done in segexp.sweeps."""

@@ -10,10 +10,10 @@ from omegaconf import DictConfig
 
 
 class LocalLauncher(Launcher):
-    """Processes of this machine.
+    """Runs jobs as processes of this machine.
 
     Args:
-        settings: Of `segexp.sweeps.local.LocalEngine`.
+        settings: Arguments of `segexp.sweeps.local.LocalEngine`.
     """
 
     def __init__(self, **settings: Any) -> None:
@@ -25,7 +25,7 @@ class LocalLauncher(Launcher):
         self.config = config
 
     def engine(self) -> Any:
-        """Build what runs the jobs."""
+        """Build the engine that runs the jobs."""
         from segexp.sweeps.local import LocalEngine
 
         return LocalEngine(**self.settings)
@@ -39,28 +39,28 @@ class LocalLauncher(Launcher):
 
 
 class SlurmLauncher(LocalLauncher):
-    """Jobs of a SLURM cluster.
+    """Runs jobs on a SLURM cluster.
 
     Args:
-        settings: Of `segexp.sweeps.slurm.SlurmEngine`.
+        settings: Arguments of `segexp.sweeps.slurm.SlurmEngine`.
     """
 
     def engine(self) -> Any:
-        """Build what runs the jobs."""
+        """Build the engine that runs the jobs."""
         from segexp.sweeps.slurm import SlurmEngine
 
         return SlurmEngine(**self.settings)
 
 
 class RayLauncher(LocalLauncher):
-    """Jobs of a Ray cluster.
+    """Runs jobs on a Ray cluster.
 
     Args:
-        settings: Of `segexp.sweeps.ray.RayEngine`.
+        settings: Arguments of `segexp.sweeps.ray.RayEngine`.
     """
 
     def engine(self) -> Any:
-        """Build what runs the jobs."""
+        """Build the engine that runs the jobs."""
         from segexp.sweeps.ray import RayEngine
 
         return RayEngine(**self.settings)

@@ -12,7 +12,7 @@ class OptunaSweeper(Sweeper):
     """Search with Optuna.
 
     Args:
-        settings: Of `segexp.sweeps.search.search`.
+        settings: Arguments of `segexp.sweeps.search.search`.
     """
 
     def __init__(self, **settings: Any) -> None:

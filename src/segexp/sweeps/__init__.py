@@ -1,1 +1,1 @@
-"""Many runs from one command: one fresh process per job, a ledger that survives the driver, search by Optuna."""
+"""Many runs from one command: one fresh process per job, a ledger that survives the driver, search with Optuna."""

@@ -1,4 +1,4 @@
-"""What runs jobs: an engine starts them somewhere and tells how they fare."""
+"""Interface of what runs jobs: an engine starts them somewhere and follows them."""
 
 from typing import Protocol
 
@@ -8,7 +8,7 @@ from segexp.sweeps.jobs import Job
 class Running(Protocol):
     """A job that was started."""
 
-    where: str  # for people: process, device, cluster job
+    where: str  # process, device or cluster job, as shown to the user
 
     def poll(self) -> int | None:
         """Exit status, negative for the signal that killed it; None while it runs."""
@@ -23,14 +23,14 @@ class Running(Protocol):
 class Engine(Protocol):
     """Starts jobs.
 
-    ``jobs_at_once`` may have been given as "auto" and is a number once the engine was built.
+    ``jobs_at_once`` may be "auto" as an argument; it is a number once the engine has been built.
     """
 
     jobs_at_once: int
     stop_seconds: float  # between asking a job to stop and killing it
 
     def start(self, job: Job) -> Running | None:
-        """Start a job; None where a living process works in its folder or has finished it."""
+        """Start a job; None where a live process works in its folder or has finished it."""
 
     def close(self) -> None:
-        """Let go of what the engine holds."""
+        """Release what the engine holds."""

@@ -17,19 +17,19 @@ from segexp.sweeps.jobs import Job, key_of, varying
 from segexp.sweeps.local import environment
 from segexp.sweeps.watch import duration
 
-LEFT_OUT = "Left out: validation, the final scoring, and what loading patches takes beyond the step."
+LEFT_OUT = "Left out: validation, the final scoring, and time to load patches beyond the step."
 
 
 @dataclass(frozen=True)
 class Estimate:
-    """What a job will take.
+    """Time and disk that a job will take.
 
     Args:
-        parameters: Of the network.
+        parameters: Number of parameters of the network.
         training: Seconds of all training steps.
         start: Seconds of imports and set-up before them.
-        disk: Bytes of its checkpoints.
-        error: Why it cannot run; empty if it can.
+        disk: Bytes of the checkpoints.
+        error: Reason why the job cannot run; empty if it can.
     """
 
     parameters: int = 0
@@ -40,7 +40,7 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        """Of the whole job, as far as it was measured."""
+        """Seconds of the whole job, as far as they were measured."""
         return self.start + self.training
 
 
@@ -48,9 +48,9 @@ def print_estimate(jobs: Sequence[Job], jobs_at_once: int, threads: int | None =
     """List the jobs with what each takes, and what all take; run none of them.
 
     Args:
-        jobs: Of the sweep. Those that differ only in seed and fold share one measurement.
-        jobs_at_once: How many run at a time.
-        threads: CPU threads of each; None = as many as it likes.
+        jobs: Jobs of the sweep. Those that differ only in seed and fold share one measurement.
+        jobs_at_once: Number of jobs that run at a time.
+        threads: Number of CPU threads of each; None = no limit.
     """
     groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
@@ -59,6 +59,7 @@ def print_estimate(jobs: Sequence[Job], jobs_at_once: int, threads: int | None =
     for number, (settings, members) in enumerate(groups.items(), start=1):
         print(f"measuring {number} of {len(groups)}: {members[0].name}", flush=True)
         measured[settings] = measure(members[0], threads)
+    # Each job gets the estimate of the experiment that it repeats.
     estimates = [measured[tuple(sorted(job.settings))] for job in jobs]
     console = Console()
     console.print(_table(jobs, estimates))
@@ -70,8 +71,8 @@ def measure(job: Job, threads: int | None = None) -> Estimate:
     """Take a few training steps of a job in a process of its own.
 
     Args:
-        job: It; seed and fold play no part.
-        threads: CPU threads; None = as many as it likes.
+        job: Job to measure; seed and fold play no part.
+        threads: Number of CPU threads; None = no limit.
     """
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.json"
@@ -84,17 +85,18 @@ def measure(job: Job, threads: int | None = None) -> Estimate:
         whole = time.monotonic() - begin
         if ended.returncode or not path.is_file():
             return Estimate(error=_sentence(ended.stderr) or f"measuring ended with status {ended.returncode}")
-        found = json.loads(path.read_text(encoding="utf-8"))
-    start = max(whole - found["measuring_seconds"], 0.0)
-    return Estimate(found["parameters"], found["training_seconds"], start, found["run_bytes"])
+        cost = json.loads(path.read_text(encoding="utf-8"))
+    # What the process took beyond the measured steps is its start.
+    start = max(whole - cost["measuring_seconds"], 0.0)
+    return Estimate(cost["parameters"], cost["training_seconds"], start, cost["run_bytes"])
 
 
 def makespan(seconds: Iterable[float], at_once: int) -> float:
     """Time until all jobs have ended when the next one starts wherever one ends first.
 
     Args:
-        seconds: Of each job, in the order in which they start.
-        at_once: How many run at a time.
+        seconds: Seconds of each job, in the order in which they start.
+        at_once: Number of jobs that run at a time.
     """
     free = [0.0] * max(at_once, 1)
     for each in seconds:
@@ -112,33 +114,35 @@ def _table(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> Table:
     table = Table("job", *(key.rpartition(".")[2] for key in keys))
     for heading in ("parameters", "start", "training", "disk"):
         table.add_column(heading, justify="right", no_wrap=True)
-    for number, (job, found) in enumerate(zip(jobs, estimates, strict=True), start=1):
+    for number, (job, estimate) in enumerate(zip(jobs, estimates, strict=True), start=1):
         values = {key_of(word): word.partition("=")[2] for word in job.overrides}
-        cost = [f"{found.parameters:,}", duration(found.start), duration(found.training), size(found.disk)]
-        cells = [values.get(key, "") for key in keys]
-        table.add_row(str(number), *cells, *(["–", "–", "wrong", "–"] if found.error else cost))
+        cost = ["–", "–", "error", "–"]
+        if not estimate.error:
+            times = [duration(estimate.start), duration(estimate.training)]
+            cost = [f"{estimate.parameters:,}", *times, size(estimate.disk)]
+        table.add_row(str(number), *(values.get(key, "") for key in keys), *cost)
     return table
 
 
 def _errors(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> list[str]:
     """One line for each error, with the jobs that have it."""
     numbers: dict[str, list[str]] = {}
-    for number, (_, found) in enumerate(zip(jobs, estimates, strict=True), start=1):
-        if found.error:
-            numbers.setdefault(found.error, []).append(str(number))
+    for number, (_, estimate) in enumerate(zip(jobs, estimates, strict=True), start=1):
+        if estimate.error:
+            numbers.setdefault(estimate.error, []).append(str(number))
     return [f"job {', '.join(which)}: {error}" for error, which in numbers.items()]
 
 
 def _totals(estimates: Sequence[Estimate], jobs_at_once: int) -> list[str]:
-    good = [found for found in estimates if not found.error]
-    whole = makespan([found.seconds for found in good], jobs_at_once)
+    good = [estimate for estimate in estimates if not estimate.error]
+    whole = makespan([estimate.seconds for estimate in good], jobs_at_once)
     return [
         f"{len(good)} jobs, {jobs_at_once} at once: about {duration(whole)}; "
-        f"checkpoints: {size(sum(found.disk for found in good))}",
+        f"checkpoints: {size(sum(estimate.disk for estimate in good))}",
         LEFT_OUT,
     ]
 
 
 def size(count: int) -> str:
-    """Bytes in words: 12.3 MB, 4.56 GB."""
+    """Write a number of bytes: 12.3 MB, 4.56 GB."""
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"

@@ -1,4 +1,4 @@
-"""Jobs of a sweep: known by their overrides, not by a counter."""
+"""Jobs of a sweep, identified by their overrides instead of a counter."""
 
 import hashlib
 import itertools
@@ -13,7 +13,7 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
 from segexp.runs.results import Results
 
-DRIVERS_OWN = re.compile(r"^[+~]*(sweep|hydra)[./@=]")  # overrides that speak to the driver, not to its jobs
+FOR_DRIVER = re.compile(r"^[+~]*(sweep|hydra)[./@=]")  # overrides for the driver, not for its jobs
 LONGEST = 100  # characters of the readable part of a name
 
 
@@ -22,10 +22,10 @@ class Job:
     """One run of a sweep.
 
     Args:
-        overrides: Of the run, as on the command line.
-        folder: Where it runs.
-        command: Words before the overrides, such as ``train --config-dir mine``.
-        replicate: Those of its overrides, seed and fold, that repeat an experiment instead of changing it.
+        overrides: Overrides of the run, as on the command line.
+        folder: Run folder.
+        command: Arguments before the overrides, such as ``train --config-dir mine``.
+        replicate: Overrides among them, of seed and fold, that repeat an experiment instead of changing it.
     """
 
     overrides: tuple[str, ...]
@@ -45,16 +45,16 @@ class Job:
 
     @property
     def files(self) -> RunFolder:
-        """Its run folder, by the names of the files."""
+        """Paths of the files of its run folder."""
         return RunFolder(self.folder)
 
     @property
     def settings(self) -> tuple[str, ...]:
-        """The overrides but for seed and fold: jobs that share them repeat one experiment."""
+        """Overrides without seed and fold: jobs that share them repeat one experiment."""
         return tuple(word for word in self.overrides if word not in self.replicate)
 
     def words(self) -> list[str]:
-        """Command line: goes on from the last checkpoint where there is one, else starts anew."""
+        """Command line: resumes from the last checkpoint where there is one, else starts anew."""
         folder = quoted(self.folder.absolute())
         start = [sys.executable, "-m", "segexp", *self.command]
         if self.files.is_resumable:
@@ -81,8 +81,8 @@ def digest(words: Iterable[str], length: int = 8) -> str:
 
 
 def job_overrides(words: Sequence[str]) -> tuple[str, ...]:
-    """Leave out what speaks to the driver: ``sweep...`` and ``hydra...``."""
-    return tuple(word for word in words if not DRIVERS_OWN.match(word))
+    """Leave out what is for the driver: ``sweep...`` and ``hydra...``."""
+    return tuple(word for word in words if not FOR_DRIVER.match(word))
 
 
 def with_replicates(
@@ -108,22 +108,24 @@ def with_replicates(
 
 
 def folder_name(words: Sequence[str], shown: Iterable[str]) -> str:
-    """Name a job's folder: the overrides that tell it from the others, and the digest of all.
+    """Name a job's folder: the overrides that distinguish it from the others, and the digest of all.
 
     Args:
         words: All overrides of the job.
-        shown: Keys of those that appear in the name.
+        shown: Keys of the overrides that appear in the name.
     """
     keys = set(shown)
     pairs = [word.lstrip("+~").partition("=")[::2] for word in words if key_of(word) in keys]
-    told = [f"{key.rpartition('.')[2]}-{_short(value)}" for key, value in pairs]
-    parts = [re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in told]
-    fits = parts and len("__".join(parts)) <= LONGEST
-    return "__".join([*(parts if fits else ["job"]), digest(words)])
+    readable = [f"{key.rpartition('.')[2]}-{_short(value)}" for key, value in pairs]
+    parts = [re.sub(r"[^\w.+-]+", "-", part).strip("-") for part in readable]
+    # A name that is too long says nothing but the digest.
+    if not parts or len("__".join(parts)) > LONGEST:
+        parts = ["job"]
+    return "__".join([*parts, digest(words)])
 
 
 def _short(value: str) -> str:
-    """Shorten a long number; the digest tells neighbours apart."""
+    """Shorten a long number; the digest distinguishes neighbors."""
     return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", value) else value
 
 
@@ -150,7 +152,7 @@ def varying(jobs: Sequence[Sequence[str]]) -> list[str]:
 def sweep_name(data: str, overrides: Sequence[str]) -> str:
     """Name a sweep: the data, the swept keys, a digest of the overrides that all jobs share.
 
-    The swept values are left out, so that a sweep that is widened goes on in the same folder.
+    The swept values are left out, so that a sweep with more values continues in the same folder.
     """
     from hydra.core.override_parser.overrides_parser import OverridesParser
 

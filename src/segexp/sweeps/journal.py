@@ -16,15 +16,15 @@ def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings:
     """Open a study, or start it; the caller is its only driver.
 
     Args:
-        path: Of the journal.
+        path: Path to the journal.
         space: Distribution by key.
-        facts: What makes it this study and no other.
-        settings: Of `optuna.create_study`.
+        facts: Facts that distinguish this study from others.
+        settings: Arguments of `optuna.create_study`.
 
     Raises:
-        ValueError: The journal is that of another study.
+        ValueError: The journal belongs to another study.
     """
-    _mend(path)
+    _repair(path)
     storage = JournalStorage(JournalFileBackend(str(path)))
     study = optuna.create_study(study_name="study", storage=storage, load_if_exists=True, **settings)
     for fact, value in facts.items():
@@ -52,8 +52,8 @@ def _refuse_other_choices(path: Path, study: optuna.Study, space: Space) -> None
                 ) from error
 
 
-def _mend(path: Path) -> None:
-    """Take away what a killed driver left: half a line at the end, and the lock that Optuna holds while it writes."""
+def _repair(path: Path) -> None:
+    """Remove what a killed driver left: half a line at the end, and the lock that Optuna holds while it writes."""
     path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     if path.is_file():
         content = path.read_bytes()

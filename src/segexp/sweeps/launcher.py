@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, cast
 
 from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
@@ -19,24 +19,33 @@ from segexp.sweeps.summary import figure, print_summary, write_summary
 from segexp.sweeps.watch import watcher
 
 
+class SweepSettings(TypedDict):
+    """Group ``sweep`` of the configuration."""
+
+    name: str | None
+    seeds: list[int] | None
+    folds: list[int] | None
+    retry: str | None
+    fail_fast: bool
+    dry_run: bool
+
+
 class Sweep:
-    """A sweep folder with its ledger, and how its jobs are made and run.
+    """A sweep folder with its ledger; makes the jobs and runs them.
 
     Args:
-        config: Of the multirun, Hydra's own node included.
-        engine: Runs the jobs.
+        config: Configuration of the multirun, Hydra's own node included.
+        engine: Engine that runs the jobs.
 
     Raises:
-        ValueError: The sweep group has a value that it must not have, or the command is not ``train``.
+        ValueError: The sweep group has an invalid value, or the command is not ``train``.
     """
 
     def __init__(self, config: DictConfig, engine: Engine) -> None:
         name = config.hydra.job.config_name
         if name != "train":
             raise ValueError(f"-m with segexp {name}: only the runs of segexp train are swept; leave -m out")
-        settings = OmegaConf.to_container(config.sweep, resolve=True)
-        assert isinstance(settings, dict)
-        self.settings: dict[str, Any] = {str(key): value for key, value in settings.items()}
+        self.settings = cast(SweepSettings, OmegaConf.to_container(config.sweep, resolve=True))
         require_choice("sweep.retry", self.settings["retry"], [None, FAILED])
         self.folder = Path(config.hydra.sweep.dir)
         self.engine = engine
@@ -48,32 +57,33 @@ class Sweep:
 
         Args:
             words: Overrides.
-            shown: Keys of those that the folder's name shows; a job that has run before keeps its folder.
+            shown: Keys of the overrides that the folder's name shows; a job that has run before keeps its folder.
         """
         known = self.ledger.entries()
-        made = []
+        jobs = []
         for own, replicate in with_replicates(job_overrides(words), self.settings["seeds"], self.settings["folds"]):
             ident = digest(own)
             keys = [*shown, *(key_of(word) for word in replicate)]
             name = known[ident].name if ident in known else folder_name(own, keys)
-            made.append(Job(own, self.folder / name, self.command, replicate))
-        return made
+            jobs.append(Job(own, self.folder / name, self.command, replicate))
+        return jobs
 
     def pool(self, **hooks: Any) -> Pool:
         """Return a pool that runs jobs of this sweep; for ``hooks`` see `Pool`."""
-        chosen = {key: self.settings[key] for key in ("retry", "fail_fast")}
-        return Pool(self.engine, self.ledger, watcher(), **chosen, **hooks)
+        retry, fail_fast = self.settings["retry"], self.settings["fail_fast"]
+        return Pool(self.engine, self.ledger, watcher(), retry, fail_fast, **hooks)
 
 
 def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]]) -> list[JobReturn]:
     """Run all jobs of a grid, for Hydra.
 
     Returns:
-        Per set of overrides the monitored figure, averaged over seeds and folds.
+        Per set of overrides the monitored metric, averaged over seeds and folds.
 
     Raises:
         ValueError: Jobs failed; names them, why, and the end of their logs. All others have ended well.
     """
+    # From sets of overrides to jobs, one per seed and fold.
     sweep = Sweep(config, engine)
     shown = varying([job_overrides(words) for words in batches])
     groups = [sweep.jobs(words, shown) for words in batches]
@@ -83,6 +93,7 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
 
         print_estimate(jobs, engine.jobs_at_once, getattr(engine, "threads", None))
         return [_returned(config, words, None) for words in batches]
+    # Run all, whatever becomes of each; only then complain.
     print(f"{len(jobs)} jobs in {sweep.folder}, {engine.jobs_at_once} at once")
     with stop_signals():
         ended = sweep.pool().run(jobs)
@@ -93,7 +104,7 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
 
 
 def refuse_failures(ended: Sequence[Tracked]) -> None:
-    """Tell what did not end well, and why.
+    """Report what did not end well, and why.
 
     Raises:
         ValueError: Jobs failed, or were stopped by somebody else.
@@ -101,18 +112,18 @@ def refuse_failures(ended: Sequence[Tracked]) -> None:
     failed = [item for item in ended if item.state == FAILED]
     stopped = sum(item.state == INTERRUPTED for item in ended)
     queued = sum(item.state == QUEUED for item in ended)
-    said = []
+    problems = []
     if failed:
-        said.append(
+        problems.append(
             f"{len(failed)} of {len(ended)} jobs failed; the same command with sweep.retry=failed runs them again"
         )
     if stopped:
-        said.append(f"{stopped} were stopped from outside; the same command goes on with them")
+        problems.append(f"{stopped} were stopped from outside; the same command resumes them")
     if queued:
-        said.append(f"{queued} were not started (sweep.fail_fast)")
-    told = [f"\n{item.job.name}: {item.why}\n{_log(item.job)}" for item in failed]
-    if said:
-        raise ValueError("; ".join(said) + "".join(told))
+        problems.append(f"{queued} were not started (sweep.fail_fast)")
+    reasons = [f"\n{item.job.name}: {item.why}\n{_log(item.job)}" for item in failed]
+    if problems:
+        raise ValueError("; ".join(problems) + "".join(reasons))
 
 
 @contextmanager
@@ -120,7 +131,7 @@ def stop_signals() -> Iterator[None]:
     """Let SIGTERM stop the sweep as Ctrl-C does, also where a shell started it in the background."""
 
     def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt("; the same command goes on with what was cut off")
+        raise KeyboardInterrupt("; the same command resumes what was cut off")
 
     earlier = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
     try:
@@ -131,7 +142,7 @@ def stop_signals() -> Iterator[None]:
 
 
 def _search_path(config: DictConfig) -> list[str]:
-    """Words that let a job find the same configuration files."""
+    """Arguments with which a job finds the same configuration files."""
     words = []
     for source in config.hydra.runtime.config_sources:
         if source.provider == "command-line":

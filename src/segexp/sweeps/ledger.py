@@ -1,4 +1,4 @@
-"""ledger.jsonl: what became of each job of a sweep, one line per change, written by any number of drivers."""
+"""ledger.jsonl: states of the jobs of a sweep, one line per change, written by any number of drivers."""
 
 import fcntl
 import json
@@ -9,22 +9,35 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO, NotRequired, TypedDict
 
 from segexp.runs.folder import RunFolder
 
 QUEUED, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "queued", "running", "done", "failed", "interrupted", "pruned"
 
 
+class Line(TypedDict):
+    """A line of the ledger: a job came to a state."""
+
+    time: str
+    job: str
+    name: str
+    state: str
+    driver: str
+    why: NotRequired[str]
+    where: NotRequired[str]
+    overrides: NotRequired[list[str]]
+
+
 @dataclass
 class Entry:
-    """What the ledger says of a job.
+    """State of a job in the ledger.
 
     Args:
-        name: Of its folder.
-        state: The last one.
-        why: It came to that state.
-        starts: How often it was started.
+        name: Name of the job's folder.
+        state: Last state.
+        why: Reason for that state.
+        starts: Number of times that the job was started.
     """
 
     name: str
@@ -37,7 +50,7 @@ class Ledger:
     """A file to which lines are only ever added, each whole or not at all.
 
     Args:
-        path: The file; drivers on several machines may share it.
+        path: Path to the file; drivers on several machines may share it.
     """
 
     def __init__(self, path: Path) -> None:
@@ -45,14 +58,14 @@ class Ledger:
         self._entries: dict[str, Entry] = {}
         self._read = 0  # bytes of the file that are in the entries
 
-    def add(self, job: str, name: str, state: str, **facts: Any) -> None:
+    def add(self, job: str, name: str, state: str, **facts: object) -> None:
         """Add a line.
 
         Args:
-            job: Its id.
-            name: Of its folder.
+            job: Id of the job.
+            name: Name of its folder.
             state: "queued", "running", "done", "failed", "interrupted" or "pruned".
-            facts: More to say, such as ``why``.
+            facts: Further facts, such as ``why``.
         """
         line = {"time": _now(), "job": job, "name": name, "state": state, **facts, "driver": driver()}
         self.path.parent.mkdir(parents=True, exist_ok=True)
@@ -63,14 +76,14 @@ class Ledger:
             file.flush()
             os.fsync(file.fileno())
 
-    def lines(self) -> list[dict[str, Any]]:
+    def lines(self) -> list[Line]:
         """All lines; one that was cut off is left out."""
         if not self.path.is_file():
             return []
         return list(_parsed(self.path.read_bytes()))
 
     def entries(self) -> dict[str, Entry]:
-        """State of each job by its id."""
+        """State of each job by its id, from the lines that were added since the last call and those before."""
         for line in _parsed(self._new()):
             before = self._entries.get(line["job"])
             starts = (before.starts if before else 0) + (line["state"] == RUNNING)
@@ -89,7 +102,7 @@ class Ledger:
         return added
 
 
-def _parsed(content: bytes) -> Iterator[dict[str, Any]]:
+def _parsed(content: bytes) -> Iterator[Line]:
     for text in content.decode(errors="replace").splitlines():
         try:
             yield json.loads(text)
@@ -103,9 +116,9 @@ def driver() -> str:
 
 
 def take(folder: Path) -> BinaryIO | None:
-    """Take the lock of a job's folder; None while a living process, here or on another machine, holds it.
+    """Take the lock of a job's folder; None while a live process, here or on another machine, holds it.
 
-    The lock goes along to a child that inherits the file and is free once all its holders are gone, however they went.
+    A child that inherits the file holds the lock too; it is free once all its holders have ended, however they ended.
     """
     folder.mkdir(parents=True, exist_ok=True)
     file = RunFolder(folder).lock_path.open("ab")

@@ -1,10 +1,9 @@
-"""What a study optimizes: named metrics of the validation cases or of the training, each with its direction."""
+"""Objectives of a study: named metrics of the validation cases or of the training, each with its direction."""
 
 import math
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from segexp.errors import did_you_mean, require_choice
 from segexp.sweeps.jobs import Job
@@ -15,7 +14,7 @@ DIRECTIONS = {"training.minutes": "minimize", PARAMETERS: "minimize", "training.
 
 @dataclass(frozen=True)
 class Objective:
-    """A figure that is searched for.
+    """A metric that a study optimizes.
 
     Args:
         name: Dotted path into results.json, or "parameters".
@@ -29,40 +28,40 @@ class Objective:
         """Mean over the runs of a trial.
 
         Raises:
-            ValueError: A run has no such figure, or it is undefined.
+            ValueError: A run has no such metric, or it is undefined.
         """
         return statistics.fmean(self._of_run(job) for job in jobs)
 
     def _of_run(self, job: Job) -> float:
-        found: Any = job.record() if self.name == PARAMETERS else job.results()
+        value: object = job.record() if self.name == PARAMETERS else job.results()
         for part in self.name.split("."):
-            if not isinstance(found, dict) or part not in found:
-                known = found if isinstance(found, dict) else ()
+            if not isinstance(value, dict) or part not in value:
+                known = value if isinstance(value, dict) else ()
                 raise ValueError(f"objective {self.name}: the run has no {part!r}{did_you_mean(part, known)}")
-            found = found[part]
-        if isinstance(found, bool) or not isinstance(found, int | float) or not math.isfinite(found):
-            raise ValueError(f"objective {self.name} is {found}, not a number that can be compared")
-        return float(found)
+            value = value[part]
+        if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+            raise ValueError(f"objective {self.name} is {value}, not a number that can be compared")
+        return float(value)
 
 
 def monitored(monitor: str) -> str:
-    """Name, as an objective, of the monitored figure: ``val/dice`` is val.dice."""
+    """Name of the monitored metric as an objective: ``val/dice`` is val.dice."""
     return monitor.replace("/", ".")
 
 
 def read_objectives(
     names: Sequence[str] | None, directions: Sequence[str] | None, monitor: str, mode: str
 ) -> list[Objective]:
-    """Read what is searched for.
+    """Check objectives and their directions.
 
     Args:
-        names: Of the figures; None = the monitored one.
-        directions: Of each; None = as usual for each.
-        monitor: Monitored figure, such as ``val/dice``.
+        names: Names of the metrics; None = the monitored one.
+        directions: Direction of each; None = the usual ones.
+        monitor: Monitored metric, such as ``val/dice``.
         mode: "max" or "min", which is better.
 
     Raises:
-        ValueError: A figure must not choose, or its direction is not known.
+        ValueError: A metric must not choose, or its direction is not known.
     """
     names = [monitored(monitor)] if names is None else list(names)
     usual = {**DIRECTIONS, monitored(monitor): f"{mode}imize"}
@@ -86,11 +85,11 @@ def read_objectives(
 
 
 def _refuse_objective(name: str) -> None:
-    side = name.partition(".")[0]
-    if side in ("test", "headline"):
+    group = name.partition(".")[0]
+    if group in ("test", "headline"):
         raise ValueError(f"hydra.sweeper.objectives: {name} is of the test cases, which must not choose; use val.…")
-    if name != PARAMETERS and (side not in ("val", "training") or "." not in name):
+    if name != PARAMETERS and (group not in ("val", "training") or "." not in name):
         raise ValueError(
-            f"hydra.sweeper.objectives: {name!r} is not val.<figure>, training.<figure> or {PARAMETERS}"
+            f"hydra.sweeper.objectives: {name!r} is not val.<metric>, training.<metric> or {PARAMETERS}"
             f"{did_you_mean(name, [*DIRECTIONS, 'val.dice'])}"
         )

@@ -1,4 +1,4 @@
-"""What a study found: a table, plots that open without network, and the best trials as command lines."""
+"""Results of a study: a table, plots that open without network, and the best trials as command lines."""
 
 import csv
 import math
@@ -6,7 +6,7 @@ import shlex
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 import optuna
 from optuna import visualization
@@ -17,6 +17,9 @@ from segexp.errors import short_path
 from segexp.runs.folder import RunFolder
 from segexp.sweeps.progress import Progress
 from segexp.sweeps.space import overrides
+
+if TYPE_CHECKING:
+    from plotly.graph_objects import Figure
 
 SHOWN = 10  # best trials of several objectives that are printed
 
@@ -30,7 +33,7 @@ def write_table(folder: Path, study: optuna.Study, names: Sequence[str]) -> None
         writer.writerows(rows)
 
 
-def _row(folder: Path, trial: FrozenTrial, names: Sequence[str]) -> dict[str, Any]:
+def _row(folder: Path, trial: FrozenTrial, names: Sequence[str]) -> dict[str, object]:
     values = trial.values or [""] * len(names)
     runs = trial.user_attrs.get("runs", [])
     return {
@@ -52,7 +55,7 @@ def _minutes(folder: Path) -> float:
 
 def write_plots(folder: Path, study: optuna.Study, names: Sequence[str]) -> None:
     """Draw the plots as HTML, plotly.min.js once beside them; print what was drawn and what was not."""
-    figures: dict[str, Any] = {}
+    figures: dict[str, Figure] = {}
     complete = counts(study)[TrialState.COMPLETE]
     if complete and len(names) == 1:
         figures["history"] = visualization.plot_optimization_history(study, target_name=names[0])
@@ -68,7 +71,7 @@ def write_plots(folder: Path, study: optuna.Study, names: Sequence[str]) -> None
 
 
 def _alone(study: optuna.Study, index: int) -> optuna.Study:
-    """Completed trials with one of their values, so that the plots know which end of it is the better one."""
+    """Completed trials with one of their values, so that the plots know its direction."""
     view = optuna.create_study(direction=study.directions[index])
     for trial in study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,)):
         view.add_trial(
@@ -77,10 +80,10 @@ def _alone(study: optuna.Study, index: int) -> optuna.Study:
     return view
 
 
-def _of_one(study: optuna.Study, name: str) -> dict[str, Any]:
+def _of_one(study: optuna.Study, name: str) -> "dict[str, Figure]":
     """Draw parallel coordinates and importances of one objective."""
     figures = {"parallel": visualization.plot_parallel_coordinate(study, target_name=name)}
-    reason = _no_importance([trial.value for trial in study.get_trials(deepcopy=False)])
+    reason = _no_importance([trial.values[0] for trial in study.get_trials(deepcopy=False)])
     if reason:
         print(f"no importance of parameters for {name}: {reason}")
         return figures
@@ -88,14 +91,14 @@ def _of_one(study: optuna.Study, name: str) -> dict[str, Any]:
     return {**figures, "importance": visualization.plot_param_importances(study, evaluator=evaluator, target_name=name)}
 
 
-def _no_importance(values: Sequence[Any]) -> str:
+def _no_importance(values: Sequence[float]) -> str:
     if len(values) < 2:
         return "it takes two completed trials"
-    return "all trials came out alike" if math.isclose(min(values), max(values)) else ""
+    return "all trials have the same value" if math.isclose(min(values), max(values)) else ""
 
 
 def counts(study: optuna.Study) -> Counter[TrialState]:
-    """How many trials are in which state."""
+    """Number of trials in each state."""
     return Counter(trial.state for trial in study.get_trials(deepcopy=False))
 
 
@@ -107,7 +110,7 @@ def print_best(study: optuna.Study, names: Sequence[str], command: Sequence[str]
     alone = len(names) == 1
     for trial in best[: 1 if alone else SHOWN]:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial.values, strict=True))
-        print(f"{'best' if alone else 'not bettered:'} trial {trial.number}: {figures}")
+        print(f"{'best' if alone else 'Pareto-optimal:'} trial {trial.number}: {figures}")
         print(f"  {shlex.join(['segexp', *command, *overrides(trial.params)])}")
     if not alone and len(best) > SHOWN:
-        print(f"and {len(best) - SHOWN} more that no trial betters in all objectives, see study.csv")
+        print(f"and {len(best) - SHOWN} more Pareto-optimal trials, see study.csv")

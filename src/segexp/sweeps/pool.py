@@ -1,4 +1,4 @@
-"""Runs jobs a few at a time, to the end, whatever becomes of each."""
+"""Runs jobs a few at a time; one that fails does not stop the others."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -11,19 +11,19 @@ from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNN
 from segexp.sweeps.progress import Progress
 
 POLL_SECONDS = 0.2
-KILL_SECONDS = 10.0  # for a killed process to be gone
+KILL_SECONDS = 10.0  # until a killed process has ended
 ELSEWHERE = "another process"
 
 
 @dataclass
 class Tracked:
-    """A job and how it fares.
+    """A job and its state.
 
     Args:
-        job: It.
-        state: As in the ledger.
-        why: It came to that state.
-        running: Its process, if it is ours; a job that another process works on has none.
+        job: The job.
+        state: State, as in the ledger.
+        why: Reason for that state.
+        running: Process of the job, if it is ours; a job that another process works on has none.
     """
 
     job: Job
@@ -39,8 +39,10 @@ class Tracked:
 
     @property
     def where(self) -> str:
-        """Where it runs, for people."""
-        return "" if self.state != RUNNING else ELSEWHERE if self.running is None else self.running.where
+        """Process, device or machine that it runs on, as shown to the user."""
+        if self.state != RUNNING:
+            return ""
+        return ELSEWHERE if self.running is None else self.running.where
 
 
 class Watcher(Protocol):
@@ -50,20 +52,20 @@ class Watcher(Protocol):
         """Show the present state; called several times a second."""
 
     def close(self) -> None:
-        """Show no more."""
+        """Show the final state."""
 
 
 class Pool:
     """Runs jobs.
 
     Args:
-        engine: Starts them.
-        ledger: Remembers them.
-        watcher: Shows them.
-        retry: "failed" = run again what failed earlier; None = leave it alone.
-        fail_fast: Start no more jobs once one has failed.
-        on_epoch: Told of each new row of a job's metrics.csv; True stops the job as pruned.
-        on_end: Told of each job that ended, also of one that had ended earlier.
+        engine: Engine that starts them.
+        ledger: Ledger of their states.
+        watcher: Display of their progress.
+        retry: "failed" = run again what failed earlier; None = leave it as it is.
+        fail_fast: Whether to start no more jobs once one has failed.
+        on_epoch: Function that gets each new row of a job's metrics.csv; True stops the job as pruned.
+        on_end: Function that gets each job that ended, also one that had ended earlier.
     """
 
     def __init__(
@@ -76,9 +78,13 @@ class Pool:
         on_epoch: Callable[[Tracked, dict[str, str]], bool] | None = None,
         on_end: Callable[[Tracked], None] | None = None,
     ) -> None:
-        self.engine, self.ledger, self.watcher = engine, ledger, watcher
-        self.retry, self.fail_fast = retry, fail_fast
-        self.on_epoch, self.on_end = on_epoch, on_end
+        self.engine = engine
+        self.ledger = ledger
+        self.watcher = watcher
+        self.retry = retry
+        self.fail_fast = fail_fast
+        self.on_epoch = on_epoch
+        self.on_end = on_end
         self.tracked: list[Tracked] = []
         self.waiting: list[Tracked] = []
 
@@ -86,13 +92,14 @@ class Pool:
         """Run all jobs.
 
         Args:
-            jobs: A sequence is queued at once; of anything else the next job is only asked for when there is room.
+            jobs: Jobs to run. A sequence is queued at once; of an iterator the next job is only asked for when there
+                is room.
 
         Returns:
             All of them, ended; with ``fail_fast`` some may still be queued.
 
         Raises:
-            KeyboardInterrupt: After the jobs were stopped, their last epochs in their checkpoints.
+            KeyboardInterrupt: The sweep was stopped; the jobs have ended, their last epochs in their checkpoints.
         """
         self.waiting = [self._admit(job) for job in jobs] if isinstance(jobs, Sequence) else []
         source = iter(()) if isinstance(jobs, Sequence) else iter(jobs)
@@ -101,7 +108,7 @@ class Pool:
                 self._fill(source)
                 alive = [item for item in self.tracked if item.state == RUNNING]
                 for item in alive:
-                    self._look_after(item)
+                    self._update(item)
                 self.watcher.update(self.tracked)
                 if not alive:
                     break
@@ -119,6 +126,7 @@ class Pool:
         while sum(item.running is not None for item in self.tracked) < self.engine.jobs_at_once:
             if self.fail_fast and any(item.state == FAILED for item in self.tracked):
                 return
+            # Queued jobs come first; then the source is asked for another one.
             if not self.waiting:
                 job = next(source, None)
                 if job is None:
@@ -134,34 +142,37 @@ class Pool:
         return item
 
     def _begin(self, item: Tracked) -> None:
-        """Start a job, unless it has ended before; a failed one is started again if that was asked for."""
+        """Start a job, unless it has ended before; a failed one is started again with ``retry``."""
         before = self.ledger.entries().get(item.job.id)
         state, why = verdict(item.job, before)
+        # What an earlier driver or somebody else has ended is not run again.
         if state != QUEUED and not (state == FAILED and self.retry == FAILED):
-            self._end(item, state, why, told=before is not None and before.state == state)
+            self._end(item, state, why, known=before is not None and before.state == state)
             return
         item.started = time.time()
         item.running = self.engine.start(item.job)
         if item.running is None:
-            item.state = RUNNING  # another driver's, or left behind by one that died: wait for its end
+            item.state = RUNNING  # of another driver, or of one that died: wait for its end
         else:
             self._note(item, RUNNING, where=item.running.where)
 
-    def _look_after(self, item: Tracked) -> None:
+    def _update(self, item: Tracked) -> None:
+        """Read the progress of a job, prune it if asked to, and note its end."""
         for row in item.progress.refresh():
             prune = self.on_epoch is not None and self.on_epoch(item, row)
             if prune and item.running is not None and not item.stopping:
                 item.stopping = PRUNED
                 item.running.stop()
         if item.running is None:
-            self._look_elsewhere(item)
+            self._update_elsewhere(item)
             return
         status = item.running.poll()
         if status is not None:
             item.running = None
             self._end(item, *self._judge(item, status))
 
-    def _look_elsewhere(self, item: Tracked) -> None:
+    def _update_elsewhere(self, item: Tracked) -> None:
+        """Note the end of a job that another process works on: nobody holds its lock any more."""
         lock = take(item.job.folder)
         if lock is None:
             return
@@ -169,17 +180,19 @@ class Pool:
         state, why = verdict(item.job, self.ledger.entries().get(item.job.id))
         if state in (DONE, FAILED, PRUNED):
             self._end(item, state, why)
-        else:  # cut off: it is ours to go on with
+        else:  # cut off: resumed here
             item.state = QUEUED
             self.waiting.insert(0, item)
 
     def _judge(self, item: Tracked, status: int) -> tuple[str, str]:
         """State and reason of a job of ours that has ended."""
+        # A run.json that is older than this start tells of an earlier one.
         written = item.job.files.record_path
-        fresh = written.is_file() and written.stat().st_mtime >= item.started - 1  # else it tells of an earlier start
+        fresh = written.is_file() and written.stat().st_mtime >= item.started - 1
         record = item.job.record().get("status") if fresh else None
         if record == DONE and status == 0:
             return DONE, ""
+        # A job that was asked to stop is not to blame for how it ended.
         if item.stopping:
             return item.stopping, "its validation curve was worse than those of earlier trials"
         if record == FAILED:
@@ -190,9 +203,11 @@ class Pool:
             return INTERRUPTED, "stopped from outside"
         return FAILED, f"ended with status {status}: {last_lines(item.job, 1)}"
 
-    def _end(self, item: Tracked, state: str, why: str, told: bool = False) -> None:
-        if told:
-            item.state, item.why = state, why
+    def _end(self, item: Tracked, state: str, why: str, known: bool = False) -> None:
+        """Note the end of a job; ``known`` = the ledger has it already."""
+        if known:
+            item.state = state
+            item.why = why
         else:
             self._note(item, state, why=why)
         item.progress.refresh()
@@ -200,7 +215,8 @@ class Pool:
             self.on_end(item)
 
     def _note(self, item: Tracked, state: str, **facts: object) -> None:
-        item.state, item.why = state, str(facts.get("why", ""))
+        item.state = state
+        item.why = str(facts.get("why", ""))
         self.ledger.add(item.job.id, item.job.name, state, **facts)
 
     def _stop_all(self) -> None:
@@ -208,12 +224,14 @@ class Pool:
         mine = [(item, item.running) for item in self.tracked if item.running is not None]
         for _, running in mine:
             running.stop()
+        # All share one period of grace.
         until = time.monotonic() + self.engine.stop_seconds
         try:
             for _, running in mine:
                 _wait(running, until - time.monotonic())
         except KeyboardInterrupt:
             pass
+        # Whoever still runs is killed; what became of each goes into the ledger.
         for item, running in mine:
             if running.poll() is None:
                 running.kill()
@@ -229,10 +247,10 @@ def _wait(running: Running, seconds: float) -> None:
 
 
 def verdict(job: Job, before: Entry | None) -> tuple[str, str]:
-    """State of a job that no living process works on, from what it left and what the ledger says.
+    """State of a job that no live process works on, from its files and the ledger.
 
     Returns:
-        (state, why); "queued" if it is to be run or gone on with.
+        (state, why); "queued" if it is to be run or resumed.
     """
     if job.is_done:
         return DONE, ""
@@ -240,7 +258,7 @@ def verdict(job: Job, before: Entry | None) -> tuple[str, str]:
         return before.state, before.why
     record = job.record()
     if record.get("status") == FAILED and before is not None and before.state == RUNNING:
-        return FAILED, record["why"]  # its driver died before it could write that down
+        return FAILED, record["why"]  # its driver died before it could note that
     return QUEUED, ""
 
 

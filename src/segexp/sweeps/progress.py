@@ -1,4 +1,4 @@
-"""How far a run is, read from the files that it leaves."""
+"""Progress of a run, read from its files."""
 
 import math
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ class Progress:
     """Follows one run through its metrics.csv.
 
     Args:
-        folder: Run folder; it may not exist yet.
+        folder: Run folder; it need not exist yet.
     """
 
     folder: RunFolder
@@ -22,7 +22,7 @@ class Progress:
     _read: tuple[int, int] = (0, 0)
 
     def refresh(self) -> list[dict[str, str]]:
-        """Read what is new; return the rows of epochs that were not there before."""
+        """Read new rows; return those of epochs that were not there before."""
         path = self.folder.curves_path
         if not path.is_file() or not self._load_config():
             return []
@@ -42,29 +42,29 @@ class Progress:
 
     @property
     def monitor(self) -> str:
-        """Name of the monitored figure, such as ``val/dice``."""
+        """Name of the monitored metric, such as ``val/dice``."""
         return "" if self._config is None else str(self._config["monitor"])
 
     @property
     def best(self) -> float:
-        """Best monitored figure so far; nan before the first."""
+        """Best value of the monitored metric so far; nan before the first."""
         values = [value for value in map(self.value, self.rows) if not math.isnan(value)]
         if not values or self._config is None:
             return math.nan
         return max(values) if self._config["monitor_mode"] == "max" else min(values)
 
     def value(self, row: dict[str, str]) -> float:
-        """Monitored figure of a row; nan where it is undefined or was not measured in that epoch."""
+        """Monitored metric of a row; nan where it is undefined or was not measured in that epoch."""
         return float(row.get(self.monitor) or math.nan)
 
     @property
     def seconds_spent(self) -> float:
-        """Time of training and validation so far."""
+        """Seconds of training and validation so far."""
         return sum(epoch_seconds(self.rows))
 
     @property
     def seconds_left(self) -> float:
-        """Estimate from the epochs so far; nan before the first."""
+        """Estimate of the remaining seconds from the epochs so far; nan before the first."""
         if not self.rows:
             return math.nan
         return self.seconds_spent / len(self.rows) * max(self.epochs - len(self.rows), 0)

@@ -14,11 +14,11 @@ class RayEngine:
     """Runs each job as a process that a Ray actor starts and watches.
 
     Args:
-        address: Of the cluster, as for ``ray.init``; None = start one on this machine.
-        jobs_at_once: "auto" = as many as the cluster has CPUs and GPUs for.
-        cpus_per_job: CPU cores that Ray reserves for a job.
-        gpus_per_job: GPUs that Ray reserves for a job and lets it see; 0 = none.
-        stop_seconds: Between asking a job to stop and killing it.
+        address: Address of the cluster, as for ``ray.init``; None = start one on this machine.
+        jobs_at_once: Number of jobs at a time; "auto" = as many as the cluster has CPUs and GPUs for.
+        cpus_per_job: Number of CPU cores that Ray reserves for a job.
+        gpus_per_job: Number of GPUs that Ray reserves for a job and lets it see.
+        stop_seconds: Seconds between asking a job to stop and killing it.
 
     Raises:
         ValueError: A number is out of range, ray is not installed, or the cluster is too small for one job.
@@ -50,7 +50,7 @@ class RayEngine:
         )
 
     def start(self, job: Job) -> Submission | None:
-        """Hand a job to the cluster; None where a living process works in its folder or has finished it."""
+        """Hand a job to the cluster; None where a live process works in its folder or has finished it."""
         return submit(job, lambda order: RayJob(self._ray, self._actor.remote(order), order))
 
     def close(self) -> None:
@@ -59,16 +59,18 @@ class RayEngine:
 
 
 class RayJob:
-    """A job in the care of an actor.
+    """A job that an actor runs.
 
     Args:
-        ray: The module.
-        actor: A `RemoteJob`.
-        order: The job.
+        ray: Module ``ray``.
+        actor: Actor of a `RemoteJob`.
+        order: Order of the job.
     """
 
     def __init__(self, ray: Any, actor: Any, order: Order) -> None:
-        self._ray, self._actor, self._order = ray, actor, order
+        self._ray = ray
+        self._actor = actor
+        self._order = order
         self._host = actor.where.remote()
         self._status = actor.run.remote()
         self.where = "Ray"
@@ -86,11 +88,11 @@ class RayJob:
         except self._ray.exceptions.RayError as error:
             note(self._order.job, f"Ray could not run it: {error}")
             status = 1
-        self._ray.kill(self._actor)  # its share of the cluster is free
+        self._ray.kill(self._actor)  # frees its CPUs and GPUs
         return status
 
     def stop(self) -> None:
-        """Interrupt the process; a job that still waits for room is withdrawn."""
+        """Interrupt the process; a job that still waits for resources is withdrawn."""
         if self._begun():
             self._actor.stop.remote()
         else:
@@ -110,24 +112,27 @@ class RayJob:
 
 
 def _connected(address: str | None) -> Any:
-    """Join a cluster, or start one on this machine, without its messages, its dashboard and its reports of use."""
+    """Join a cluster, or start one on this machine, without its messages, dashboard and usage reports."""
     try:
         os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
         import ray
     except ImportError:
         raise ValueError("hydra/launcher=ray needs Ray: pip install 'segexp[ray]'") from None
-    if (
-        signal.getsignal(signal.SIGINT) == signal.SIG_IGN
-    ):  # as in a shell's background; Ray's processes would inherit it
+    # A shell's background ignores SIGINT, and Ray's processes would inherit that.
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
-    own: dict[str, Any] = {"include_dashboard": False} if address is None else {}
     try:
-        ray.init(address=address or "local", log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(
+            address=address or "local",
+            include_dashboard=False if address is None else None,  # a cluster that we join decides itself
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+        )
     except ConnectionError as error:
         raise ValueError(f"hydra.launcher.address={address}: {error}") from None
     return ray
 
 
-def _room(there: dict[str, float], needs: dict[str, int]) -> int:
-    """How many jobs fit."""
-    return min(int(there.get(kind, 0) // need) for kind, need in needs.items() if need)
+def _room(resources: dict[str, float], needs: dict[str, int]) -> int:
+    """Number of jobs that fit."""
+    return min(int(resources.get(kind, 0) // need) for kind, need in needs.items() if need)

@@ -1,4 +1,4 @@
-"""Jobs on other machines: what the driver hands over, what runs there, and how the driver follows it."""
+"""Jobs on other machines: the order of a driver, the process there, and the driver's view of it."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from segexp.sweeps.jobs import Job
 from segexp.sweeps.ledger import FAILED, take
 from segexp.sweeps.local import LocalJob, claim, environment, start_process
 
-HELD = 75  # status of a submission that found a living process at its job; "try later" in sysexits.h
+HELD = 75  # status of a submission whose job a live process works on; "try later" in sysexits.h
 POLL_SECONDS = 0.2
 
 
@@ -24,9 +24,9 @@ class Order:
     """A job on its way to another machine.
 
     Args:
-        job: Its folder has the same absolute path on all machines.
-        cwd: Where relative paths of its configuration start.
-        before: Stamp of its run.json when it was handed over; 0 = there was none.
+        job: Job whose folder has the same absolute path on all machines.
+        cwd: Folder at which relative paths of its configuration start.
+        before: Time stamp of its run.json when it was handed over; 0 = there was none.
     """
 
     job: Job
@@ -35,12 +35,12 @@ class Order:
 
     @classmethod
     def of(cls, job: Job) -> "Order":
-        """Make an order of a job, here and now."""
-        there = replace(job, folder=job.folder.absolute())
-        return cls(there, Path.cwd(), _stamp(there))
+        """Make an order of a job, in the present folder and at the present time."""
+        anywhere = replace(job, folder=job.folder.absolute())
+        return cls(anywhere, Path.cwd(), _stamp(anywhere))
 
     def ended(self) -> int | None:
-        """Status of a job that another process has ended since the order was made; None if it is to be run."""
+        """Exit status of a job that another process has ended since the order was made; None if it is to be run."""
         if self.job.is_done:
             return 0
         failed = self.job.record().get("status") == FAILED
@@ -51,7 +51,7 @@ class RemoteJob:
     """A job on the machine that runs it; its methods may be called from several threads.
 
     Args:
-        order: The job.
+        order: Order of the job.
     """
 
     def __init__(self, order: Order) -> None:
@@ -62,12 +62,13 @@ class RemoteJob:
         """Start the process, as holder of the job's lock.
 
         Args:
-            env: Of the process; None = that of this machine.
+            env: Environment of the process; None = that of this machine.
 
         Returns:
-            None once it runs; else a status: 75 where a living process has the job, that of a job that has ended.
+            None once it runs; else a status: 75 where a live process has the job, that of a job that has ended.
         """
         os.chdir(self.order.cwd)
+        # Time has passed since the order was made: somebody else may have run the job, or run it now.
         status = self.order.ended()
         if status is not None:
             return status
@@ -118,16 +119,17 @@ class RemoteJob:
 class Submission:
     """A job that was handed to a cluster, as its driver sees it.
 
-    It has ended when nothing holds its lock any more. Where another driver's process turns out to have the job, that is
-    waited for; if it was cut off, the job is handed over again.
+    It has ended when nothing holds its lock any more. Where another driver's process turns out to have the job, its end
+    is waited for; if it was cut off, the job is handed over again.
 
     Args:
-        job: It.
-        submit: Hands it over and returns what tells of it.
+        job: The job.
+        submit: Function that hands over an order and returns the running job.
     """
 
     def __init__(self, job: Job, submit: Callable[[Order], Running]) -> None:
-        self.job, self._submit = job, submit
+        self.job = job
+        self._submit = submit
         self._stopping = False
         self._status: int | None = None
         self._hand_over()
@@ -141,6 +143,7 @@ class Submission:
             return None
         if self._status != HELD:
             return self._status
+        # Another process had the job, and has ended: with the job, or before its end.
         status = self._order.ended()
         if status is None and self._stopping:
             return HELD
@@ -159,13 +162,14 @@ class Submission:
         self._handle.kill()
 
     def _hand_over(self) -> None:
-        self._order, self._status = Order.of(self.job), None
+        self._order = Order.of(self.job)
+        self._status = None
         self._handle = self._submit(self._order)
         self.where = self._handle.where
 
 
 def submit(job: Job, hand_over: Callable[[Order], Running]) -> Submission | None:
-    """Hand a job to a cluster; None where a living process works in its folder or has finished it."""
+    """Hand a job to a cluster; None where a live process works in its folder or has finished it."""
     lock = claim(job)
     if lock is None:
         return None
@@ -191,7 +195,7 @@ def note(job: Job, text: str) -> None:
 
 @contextmanager
 def signals_of_a_job() -> Iterator[None]:
-    """What is started inside can be interrupted, and does not hear the signal by which a cluster announces its limits.
+    """Let processes that start inside be interrupted, and not receive the signal that announces a cluster's limit.
 
     Ray blocks SIGINT in its processes, and a child inherits that. SLURM may send its signal to children, too; it is for
     the process that waits for them, which then interrupts them.

@@ -1,4 +1,4 @@
-"""Search instead of a grid: the sweeper behind ``hydra/sweeper=optuna``. Optuna is imported at use."""
+"""Search instead of a grid: the sweeper behind ``hydra/sweeper=optuna``. Optuna is imported when it is used."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -30,16 +30,16 @@ def search(
     sampler: DictConfig,
     pruner: DictConfig,
 ) -> None:
-    """Run a study, or go on with it, until enough of its trials have ended.
+    """Run or resume a study until enough of its trials have ended.
 
     Args:
-        config: Of the multirun, Hydra's own node included.
-        launcher: Whose engine runs the trials.
+        config: Configuration of the multirun, Hydra's own node included.
+        launcher: Launcher whose engine runs the trials.
         arguments: Overrides of the command line.
-        check: Composes sets of overrides and raises where one does not fit.
-        trials: That end in all.
-        objectives: Figures on the validation cases, of the training, or the number of parameters; None = the monitored.
-        directions: "maximize" or "minimize" per objective; None = as usual for each.
+        check: Function that composes sets of overrides and raises where one does not fit.
+        trials: Number of trials that end in all.
+        objectives: Metrics of the validation cases or of the training, or "parameters"; None = the monitored metric.
+        directions: "maximize" or "minimize" per objective; None = the usual ones.
         params: Search space beside the command line's.
         sampler: Node of the sampler.
         pruner: Node of the pruner.
@@ -48,21 +48,24 @@ def search(
         ValueError: A setting does not fit, or trials failed; names them, why, and the end of their logs.
     """
     _require_optuna(launcher)
-    from segexp.sweeps.space import described, examples, overrides, read_space
+    from segexp.sweeps.space import describe, examples, overrides, read_space
     from segexp.sweeps.study import Study
 
     require_at_least("hydra.sweeper.trials", trials, 1, integer=True)
+    # What is searched, what is fixed, and what is optimized.
     sweep = Sweep(config, launcher.engine())  # type: ignore[attr-defined]
     extra = [f"{key}={'null' if value is None else value}" for key, value in (params or {}).items()]
     space, fixed = read_space([*extra, *arguments])
     aims = read_objectives(objectives, directions, config.monitor, config.monitor_mode)
     study = Study(sweep, space, fixed, aims, monitored(config.monitor), trials, sampler, pruner)
+    # A mistyped key is refused before the first trial.
     check([[*fixed, *overrides(params)] for params in examples(space)])
     once = f"{sweep.engine.jobs_at_once} runs at once"
     if sweep.settings["dry_run"]:
         aim = " and ".join(f"{item.direction} {item.name}" for item in aims)
-        print(f"{trials} trials would {aim} over {described(space)}, {once}; nothing was run")
+        print(f"{trials} trials would {aim} over {describe(space)}, {once}; nothing was run")
         return
+    # Run trial after trial; report also where some failed.
     with _only_driver(sweep.folder), stop_signals():
         print(f"study of {trials} trials in {sweep.folder}, {once}")
         OmegaConf.save(config, sweep.folder / "multirun.yaml")
@@ -73,20 +76,21 @@ def search(
 
 
 def _report(study: "Study") -> None:
-    """Leave table and plots, print the best trials."""
+    """Write table and plots, print the best trials."""
     from segexp.sweeps.plots import print_best, write_plots, write_table
 
-    names, sweep = [item.name for item in study.objectives], study.sweep
+    names = [item.name for item in study.objectives]
+    sweep = study.sweep
     write_table(sweep.folder, study.optuna, names)
     print_best(study.optuna, names, [*sweep.command, *study.fixed])
     write_plots(sweep.folder, study.optuna, names)
 
 
 def _require_optuna(launcher: Launcher) -> None:
-    """Refuse what cannot run a study.
+    """Refuse an installation or launcher that cannot run a study.
 
     Raises:
-        ValueError: A package is missing, or the launcher is none of ours.
+        ValueError: A package is missing, or the launcher is not segexp's.
     """
     missing = [name for name in ("optuna", "cmaes", "plotly") if find_spec(name) is None]
     if missing:
@@ -100,7 +104,7 @@ def _require_optuna(launcher: Launcher) -> None:
 
 @contextmanager
 def _only_driver(folder: Path) -> Iterator[None]:
-    """Hold the lock of a study's folder: trials that no living driver cares for can then be told from others.
+    """Hold the lock of a study's folder: trials without a live driver can then be distinguished from others.
 
     Raises:
         ValueError: Another process holds it.

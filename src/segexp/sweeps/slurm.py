@@ -22,21 +22,21 @@ SPARE_SECONDS = 30  # between the end of stop_seconds and SLURM's own end of a j
 
 
 class SlurmEngine:
-    """Hands each job to SLURM as a submission of its own.
+    """Hands each job to SLURM as a separate submission.
 
     Args:
-        jobs_at_once: Submitted at a time, whether they run or wait.
-        partition: Of the cluster; None = its default.
-        nodes: Machines per job.
-        tasks_per_node: Processes per machine; more than one, or more nodes than one, with trainer=slurm_ddp.
-        gpus_per_node: GPUs per machine; 0 = none.
-        cpus_per_task: CPU cores per process.
+        jobs_at_once: Number of jobs that are submitted at a time, whether they run or wait.
+        partition: Partition of the cluster; None = its default.
+        nodes: Number of machines per job.
+        tasks_per_node: Number of processes per machine; several, or several nodes, need trainer=slurm_ddp.
+        gpus_per_node: Number of GPUs per machine.
+        cpus_per_task: Number of CPU cores per process.
         mem_gb: Memory per machine in GB; None = the cluster's default.
-        timeout_min: Limit of a job in minutes; it goes on in a new one.
-        requeues: How often a job that reached its limit goes on.
+        timeout_min: Time limit of a job in minutes; it is resumed in a new one.
+        requeues: Number of times that a job that reached its limit is resumed.
         setup: Lines of shell that run before the job.
         additional: Further parameters of sbatch, by their long names; True = without a value.
-        stop_seconds: Between asking a job to stop and killing it.
+        stop_seconds: Seconds between asking a job to stop and killing it.
         cluster: "slurm", or "local" = processes of this machine, to try things out.
 
     Raises:
@@ -55,7 +55,7 @@ class SlurmEngine:
         timeout_min: int = 240,
         requeues: int = 100,
         setup: list[str] | None = None,
-        additional: dict[str, Any] | None = None,
+        additional: dict[str, str | int | float | bool] | None = None,
         stop_seconds: float = 60,
         cluster: str = "slurm",
     ) -> None:
@@ -68,9 +68,12 @@ class SlurmEngine:
         require_at_least("hydra.launcher.stop_seconds", stop_seconds, 0)
         require_choice("hydra.launcher.cluster", cluster, ["slurm", "local"])
         _require_submitit(cluster, nodes)
-        self.jobs_at_once, self.stop_seconds = jobs_at_once, stop_seconds
+        self.jobs_at_once = jobs_at_once
+        self.stop_seconds = stop_seconds
+        self.cluster = cluster
+        self.requeues = requeues
+        self.tasks = nodes * tasks_per_node
         self._queue = Queue() if cluster == "slurm" else None
-        self.cluster, self.requeues, self.tasks = cluster, requeues, nodes * tasks_per_node
         self.parameters = {
             "nodes": nodes,
             "tasks_per_node": tasks_per_node,
@@ -86,7 +89,7 @@ class SlurmEngine:
         }
 
     def start(self, job: Job) -> Submission | None:
-        """Submit a job; None where a living process works in its folder or has finished it.
+        """Submit a job; None where a live process works in its folder or has finished it.
 
         Raises:
             ValueError: SLURM refused it, or its trainer waits for tasks that were not asked for.
@@ -99,16 +102,17 @@ class SlurmEngine:
         return submit(job, self._submit)
 
     def close(self) -> None:
-        """Hold nothing, let go of nothing."""
+        """Nothing is held, so nothing is released."""
 
     def _submit(self, order: Order) -> "SlurmJob":
         from submitit import AutoExecutor
 
+        # A folder for this submission alone: the driver's word to the tasks, and theirs to one another.
         folder = order.job.folder.parent / "submitit" / f"{order.job.name[:60]}-{uuid.uuid4().hex[:8]}"
         folder.mkdir(parents=True)
         (folder / "word").write_text(RUN)
         (folder / "start.json").write_text("{}")
-        requeues: dict[str, Any] = {f"{self.cluster}_max_num_timeout": self.requeues}
+        requeues = {f"{self.cluster}_max_num_timeout": self.requeues}
         executor = AutoExecutor(folder, cluster=self.cluster, **requeues)
         executor.update_parameters(name=order.job.name, **self.parameters)
         task = SlurmTask(order, folder, self.stop_seconds)
@@ -117,44 +121,47 @@ class SlurmEngine:
 
 
 class Queue:
-    """The user's jobs that wait or run, from squeue, which also works on clusters that keep no accounts."""
+    """Jobs of the user that wait or run, from squeue, which also works on clusters without accounting."""
 
     def __init__(self) -> None:
-        self._asked, self._states = -QUEUE_SECONDS, dict[str, str]()
+        self._asked = -QUEUE_SECONDS
+        self._states: dict[str, str] = {}
 
     def state(self, job: str, since: float) -> str:
         """State of a job, such as "RUNNING"; "" if it is not in the queue, "UNKNOWN" if that is not known now.
 
         Args:
-            job: Its number.
-            since: When it was submitted, by the monotonic clock.
+            job: Number of the job.
+            since: Time of its submission, by the monotonic clock.
         """
         if time.monotonic() - self._asked > QUEUE_SECONDS:
-            self._ask()
+            command = ["squeue", "--me", "--noheader", "--format=%i %T"]
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode == 0:
+                self._asked = time.monotonic()
+                self._states = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
         return self._states.get(job, "") if self._asked > since else "UNKNOWN"
-
-    def _ask(self) -> None:
-        command = ["squeue", "--me", "--noheader", "--format=%i %T"]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            self._asked = time.monotonic()
-            self._states = dict(line.split(maxsplit=1) for line in done.stdout.splitlines())
 
 
 class SlurmJob:
     """A submission.
 
     Args:
-        submitted: A job of submitit.
-        job: The job.
-        folder: Of the submission.
-        queue: SLURM's; None with cluster=local.
+        submitted: Job of submitit.
+        job: Job of the sweep.
+        folder: Folder of the submission.
+        queue: SLURM's queue; None with cluster=local.
     """
 
     def __init__(self, submitted: Any, job: Job, folder: Path, queue: Queue | None) -> None:
-        self._first, self._job, self._folder, self._queue = submitted.task(0), job, folder, queue
+        self._first = submitted.task(0)
+        self._job = job
+        self._folder = folder
+        self._queue = queue
         self.where = f"{'SLURM job' if queue else 'submitit, process'} {submitted.job_id}"
-        self._begun = self._next = self._seen = time.monotonic()
+        self._begun = time.monotonic()
+        self._next = self._begun  # time of the next look
+        self._seen = self._begun  # time at which it was last in the queue
         self._stopping = False
 
     def poll(self) -> int | None:
@@ -162,6 +169,7 @@ class SlurmJob:
         if time.monotonic() < self._next:
             return None
         self._next = time.monotonic() + POLL_SECONDS
+        # The result of the first task is that of the job.
         if self._first.paths.result_pickle.exists():
             error = self._first.exception()
             return self._lost(type(error).__name__) if error else int(self._first.result())
@@ -170,7 +178,7 @@ class SlurmJob:
         return STOPPED if self._stopping else self._lost("no result")
 
     def stop(self) -> None:
-        """Let the tasks interrupt their processes; one that still waits for its turn is withdrawn."""
+        """Let the tasks interrupt their processes; a job that still waits in the queue is withdrawn."""
         self._tell(STOP)
         if self._queue:
             subprocess.run(["scancel", "--state=PENDING", str(self._first.job_id)], check=False)
@@ -181,33 +189,32 @@ class SlurmJob:
         if self._queue:
             self._first.cancel(check=False)
 
-    def _state(self) -> str:
-        if self._queue:
-            return self._queue.state(str(self._first.job_id), self._begun)
-        return "" if self._first.done() else "RUNNING"
-
     def _is_gone(self) -> bool:
         """Whether it has left the queue, long enough ago for a result to be seen on this machine."""
-        if self._state():
+        if self._queue:
+            queued = self._queue.state(str(self._first.job_id), self._begun) != ""
+        else:
+            queued = not self._first.done()
+        if queued:
             self._seen = time.monotonic()
         wait = LOST_SECONDS if self._queue and not self._stopping else 0
-        return not self._state() and time.monotonic() - self._seen >= wait
+        return not queued and time.monotonic() - self._seen >= wait
 
     def _lost(self, how: str) -> int:
         note(self._job, f"{self.where} ended with {how}, see {self._first.paths.stderr}")
         return 1
 
     def _tell(self, word: str) -> None:
-        """Write into a file that is there already: over NFS that is seen at the next opening."""
+        """Write into a file that exists already: over NFS that is seen when it is next opened."""
         self._stopping = True
         (self._folder / "word").write_text(word)
 
 
 @contextmanager
 def _submitting() -> Iterator[None]:
-    """Submit from inside another job as if from outside, and tell in a sentence what sbatch does not accept.
+    """Submit from inside another job as if from outside, and explain in a sentence what sbatch does not accept.
 
-    A Ctrl-C at the terminal is for the driver, which lets jobs end well: with cluster=local they would hear it, too.
+    A Ctrl-C at the terminal is for the driver, which lets jobs end well: with cluster=local they would receive it, too.
 
     Raises:
         ValueError: SLURM refused the job.
@@ -215,15 +222,15 @@ def _submitting() -> Iterator[None]:
     from submitit.core.utils import FailedJobError, FailedSubmissionError
     from submitit.helpers import clean_env
 
-    given = {key: value for key, value in os.environ.items() if key == "SLURM_CONF" or key.startswith("SBATCH_")}
+    kept = {key: value for key, value in os.environ.items() if key == "SLURM_CONF" or key.startswith("SBATCH_")}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         with clean_env():
-            os.environ.update(given)
+            os.environ.update(kept)
             yield
     except (FailedJobError, FailedSubmissionError) as error:
-        said = " ".join(str(error).split())
-        raise ValueError(f"SLURM refused the job ({said}): change hydra.launcher accordingly") from None
+        reason = " ".join(str(error).split())
+        raise ValueError(f"SLURM refused the job ({reason}): change hydra.launcher accordingly") from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

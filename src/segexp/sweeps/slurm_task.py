@@ -1,4 +1,4 @@
-"""What runs on a SLURM cluster in place of the driver: the tasks of a submission."""
+"""Tasks of a submission: they run on a SLURM cluster in place of the driver."""
 
 import json
 import os
@@ -12,23 +12,26 @@ from segexp.sweeps.remote import HELD, Order, RemoteJob, start_beside
 
 RUN, STOP, KILL = "run", "stop", "kill"  # what a driver writes into the word file of a submission
 POLL_SECONDS = 1.0  # between two looks at a file system that many machines share
-STOPPED = 130  # status of what was stopped before it began; that of Ctrl-C
+STOPPED = 130  # status of a job that was stopped before it began; that of Ctrl-C
 
 
 class SlurmTask:
-    """What each task of a submission calls: it runs the job, and goes on with it after a requeue.
+    """Runs a job, one call in each task of a submission, and resumes it after a requeue.
 
     The first task takes the job's lock and starts the process; the others then start the same command beside it.
 
     Args:
-        order: The job.
-        folder: Of the submission.
-        stop_seconds: Between interrupting the process and killing it.
-        attempt: Counts the requeues.
+        order: Order of the job.
+        folder: Folder of the submission.
+        stop_seconds: Seconds between interrupting the process and killing it.
+        attempt: Number of requeues so far.
     """
 
     def __init__(self, order: Order, folder: Path, stop_seconds: float, attempt: int = 0) -> None:
-        self.order, self.folder, self.stop_seconds, self.attempt = order, folder, stop_seconds, attempt
+        self.order = order
+        self.folder = folder
+        self.stop_seconds = stop_seconds
+        self.attempt = attempt
         self._remote = RemoteJob(order)
 
     def __call__(self) -> int:
@@ -41,6 +44,7 @@ class SlurmTask:
         env = task_environment(place)
         if place.global_rank > 0:
             return self._run_beside(place.global_rank, env)
+        # The command is taken before the start, as the start may change what there is to resume.
         words = self.order.job.words()
         status = self._remote.start(env)
         if place.num_tasks > 1:
@@ -48,7 +52,7 @@ class SlurmTask:
         return self._wait(self._remote) if status is None else status
 
     def checkpoint(self) -> Any:
-        """Interrupt the process; for submitit, which then requeues what this returns."""
+        """Interrupt the process at the limit; submitit then requeues what this returns."""
         from submitit.helpers import DelayedSubmission
 
         self._remote.finish(self.stop_seconds)
@@ -64,7 +68,7 @@ class SlurmTask:
         return status
 
     def _wait(self, running: RemoteJob | LocalJob) -> int:
-        """Wait for the end of a process; on the way do as the driver says."""
+        """Wait for the end of a process; stop or kill it when the driver asks for that."""
         heeded = RUN
         while (status := running.poll()) is None:
             word = self._word()
@@ -81,14 +85,14 @@ class SlurmTask:
         (self.folder / "start.json").write_text(json.dumps({"attempt": self.attempt, "words": words}))
 
     def _words_of_the_first(self) -> list[str] | None:
-        """Wait for what the first task has to say; None if it starts nothing."""
+        """Wait for the command of the first task; None if it starts nothing."""
         while True:
             try:
-                told = json.loads((self.folder / "start.json").read_text())
+                start = json.loads((self.folder / "start.json").read_text())
             except json.JSONDecodeError:  # in the moment of writing
-                told = {}
-            if told.get("attempt") == self.attempt:
-                return told["words"]
+                start = {}
+            if start.get("attempt") == self.attempt:
+                return start["words"]
             if self._word() != RUN:
                 return None
             time.sleep(POLL_SECONDS)
@@ -97,8 +101,8 @@ class SlurmTask:
 def task_environment(place: Any) -> dict[str, str]:
     """Environment of a task's process.
 
-    With several tasks Lightning reads SLURM's variables and makes the port of the job's number, equal for all tasks;
-    in local mode, which has none, we give it the same ones. A single task is a plain process.
+    With several tasks Lightning reads SLURM's variables and derives the port from the job's number, equal for all
+    tasks; local mode, which has none, sets the same ones. A single task is a plain process.
 
     Args:
         place: Submitit's description of the task.

@@ -13,11 +13,12 @@ from optuna.trial import FrozenTrial, Trial
 from segexp.sweeps.jobs import job_overrides
 
 Space = dict[str, BaseDistribution]
+Value = bool | int | float | str | None
 REPLICATES = {"seed": "sweep.seeds", "data.split.fold": "sweep.folds"}
 
 
 def read_space(words: Iterable[str]) -> tuple[Space, list[str]]:
-    """Tell what is searched from what is fixed.
+    """Separate what is searched from what is fixed.
 
     Args:
         words: Overrides; of those with the same key the last one counts.
@@ -46,8 +47,8 @@ def distribution(override: Override) -> BaseDistribution:
     """Optuna's distribution of one swept key.
 
     Returns:
-        Of ``choice`` and ``a,b`` (and a shuffled range) the values; of ``range`` whole or broken numbers with a step,
-        its stop left out as Hydra does; of ``interval`` both ends included, on a log scale if tagged ``log``.
+        For ``choice`` and ``a,b`` (and a shuffled range) the values; for ``range`` integers or floats with a step, its
+        stop left out as Hydra does; for ``interval`` both ends included, on a log scale if tagged ``log``.
 
     Raises:
         ValueError: The bounds are impossible, such as a logarithm of 0.
@@ -70,28 +71,30 @@ def _numbers(low: Any, high: Any, step: Any = None, log: bool = False) -> BaseDi
     return FloatDistribution(float(low), float(high), step=step, log=log)
 
 
-def _plain(value: Any) -> Any:
-    """Numbers, truth values and null as they are; all else as it is written in an override."""
+def _plain(value: Any) -> Value:
+    """Keep numbers, booleans and null; write all else as in an override."""
     return value if value is None or isinstance(value, bool | int | float) else Transformer.str(value)
 
 
-def overrides(params: Mapping[str, Any]) -> list[str]:
+def overrides(params: Mapping[str, Value]) -> list[str]:
     """Write parameters as Hydra's overrides; floats keep all their digits."""
     return [f"{key}={_written(value)}" for key, value in params.items()]
 
 
-def _written(value: Any) -> str:
-    if value is None or isinstance(value, bool):
-        return "null" if value is None else str(value).lower()
+def _written(value: Value) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return str(value).lower()
     return repr(value) if isinstance(value, float) else str(value)
 
 
-def suggest(trial: Trial, space: Space) -> dict[str, Any]:
+def suggest(trial: Trial, space: Space) -> dict[str, Value]:
     """Parameters of a trial: those it has already, the others as the sampler proposes."""
     return {key: _suggest(trial, key, values) for key, values in space.items()}
 
 
-def _suggest(trial: Trial, key: str, values: BaseDistribution) -> Any:
+def _suggest(trial: Trial, key: str, values: BaseDistribution) -> Value:
     if isinstance(values, CategoricalDistribution):
         return trial.suggest_categorical(key, values.choices)
     if isinstance(values, IntDistribution):
@@ -100,19 +103,18 @@ def _suggest(trial: Trial, key: str, values: BaseDistribution) -> Any:
     return trial.suggest_float(key, values.low, values.high, step=values.step, log=values.log)
 
 
-def examples(space: Space) -> list[dict[str, Any]]:
+def examples(space: Space) -> list[dict[str, Value]]:
     """Few parameter sets in which each choice, and one number of each interval, occurs."""
-    values = {key: _example_values(item) for key, item in space.items()}
-    most = max(len(found) for found in values.values())
-    return [{key: found[index % len(found)] for key, found in values.items()} for index in range(most)]
+    columns: dict[str, Sequence[Value]] = {
+        key: item.choices if isinstance(item, CategoricalDistribution) else [item.low]  # type: ignore[attr-defined]
+        for key, item in space.items()
+    }
+    most = max(len(column) for column in columns.values())
+    return [{key: column[index % len(column)] for key, column in columns.items()} for index in range(most)]
 
 
-def _example_values(values: BaseDistribution) -> Sequence[Any]:
-    return values.choices if isinstance(values, CategoricalDistribution) else [values.low]  # type: ignore[attr-defined]
-
-
-def described(space: Space) -> str:
-    """The space in words."""
+def describe(space: Space) -> str:
+    """Describe the space in a sentence."""
     return ", ".join(f"{key} {_described(values)}" for key, values in space.items())
 
 
@@ -125,13 +127,13 @@ def _described(values: BaseDistribution) -> str:
 
 
 class Grid:
-    """All combinations of a space, each to be tried once.
+    """All combinations of a space, each tried once.
 
     Optuna's own GridSampler works in ``study.optimize`` only: it stops a loop that ask and tell do not have.
 
     Args:
-        space: Of choices, ranges and integers.
-        seed: Of the order in which they are tried; None = a different one each time.
+        space: Space of choices, ranges and integers.
+        seed: Seed of the order in which they are tried; None = a different order each time.
 
     Raises:
         ValueError: A parameter is continuous.
@@ -142,17 +144,17 @@ class Grid:
         self.points = [dict(zip(space, point, strict=True)) for point in itertools.product(*columns)]
         random.Random(seed).shuffle(self.points)
 
-    def next(self, trials: Sequence[FrozenTrial]) -> dict[str, Any] | None:
-        """Return the first point that no trial has, whatever became of it; None when all have been tried."""
+    def next(self, trials: Sequence[FrozenTrial]) -> dict[str, Value] | None:
+        """Return the first point that no trial has, failed ones included; None when all have been tried."""
         tried = {_key(trial.params) for trial in trials}
         return next((point for point in self.points if _key(point) not in tried), None)
 
 
-def _key(params: Mapping[str, Any]) -> frozenset[str]:
+def _key(params: Mapping[str, Value]) -> frozenset[str]:
     return frozenset(overrides(params))
 
 
-def _all_values(key: str, values: BaseDistribution) -> list[Any]:
+def _all_values(key: str, values: BaseDistribution) -> list[Value]:
     if isinstance(values, CategoricalDistribution):
         return list(values.choices)
     if isinstance(values, IntDistribution):

@@ -2,10 +2,9 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import optuna
@@ -21,7 +20,7 @@ from segexp.sweeps.launcher import Sweep
 from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED
 from segexp.sweeps.objectives import Objective
 from segexp.sweeps.pool import Tracked
-from segexp.sweeps.space import Grid, Space, overrides, suggest
+from segexp.sweeps.space import Grid, Space, Value, overrides, suggest
 
 
 @dataclass
@@ -29,9 +28,9 @@ class Group:
     """The runs of a trial, one or one per seed and fold.
 
     Args:
-        jobs: The runs.
-        trials: That share them: proposals can be equal.
-        ended: Those runs that have ended.
+        jobs: Jobs of the runs.
+        trials: Trials that share them, as proposals can be equal.
+        ended: Runs that have ended.
     """
 
     jobs: list[Job]
@@ -40,15 +39,15 @@ class Group:
 
 
 class Study:
-    """Asks for trials, makes runs of them and tells how they ended.
+    """Asks for trials, makes runs of them and reports how they ended.
 
     Args:
-        sweep: Makes the runs.
+        sweep: Sweep that makes the runs.
         space: Distribution by key.
         fixed: Overrides of all trials.
-        objectives: What is searched for.
+        objectives: Metrics to optimize.
         monitor: Name of the objective that the validation curve shows.
-        limit: Trials that end in all.
+        limit: Number of trials that end in all.
         sampler: Node of the sampler.
         pruner: Node of the pruner.
 
@@ -68,10 +67,15 @@ class Study:
         pruner: DictConfig,
     ) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.sweep, self.space, self.fixed, self.limit = sweep, space, list(fixed), limit
-        self.objectives, self.sampler = objectives, sampler
+        self.sweep = sweep
+        self.space = space
+        self.fixed = list(fixed)
+        self.limit = limit
+        self.objectives = objectives
+        self.sampler = sampler
         self.pruner = instantiate(pruner)
         self.grid: Grid | None = instantiate(sampler, _partial_=True)(space=space) if "space" in sampler else None
+        # A pruner needs one run per trial, whose curve is that of the only objective.
         alone = not sweep.settings["seeds"] and not sweep.settings["folds"]
         self.has_curve = alone and [item.name for item in objectives] == [monitor]
         self.groups: list[Group] = []
@@ -161,10 +165,10 @@ class Study:
     def _fresh_sampler(self, number: int) -> optuna.samplers.BaseSampler:
         """Sampler for one trial.
 
-        Its draws follow from the seed and the number alone, so that a study that is gone on with neither repeats its
-        first proposals nor differs from an unbroken one.
+        Its draws follow from the seed and the number alone, so that a resumed study neither repeats its first proposals
+        nor differs from an unbroken one.
         """
-        if self.grid is not None:  # it names all parameters itself
+        if self.grid is not None:  # the grid names all parameters itself
             return optuna.samplers.RandomSampler()
         seed = self.sampler.seed
         drawn = None if seed is None else int(np.random.SeedSequence([seed, number]).generate_state(1)[0])
@@ -183,15 +187,15 @@ class Study:
         self.groups.append(Group(jobs, [trial]))
         return jobs
 
-    def _jobs(self, params: dict[str, Any]) -> list[Job]:
+    def _jobs(self, params: Mapping[str, Value]) -> list[Job]:
         return self.sweep.jobs([*self.fixed, *overrides(params)], list(self.space))
 
     def on_epoch(self, item: Tracked, row: dict[str, str]) -> bool:
-        """Report an epoch; True when the run shall be stopped."""
+        """Report an epoch; True if the run is to be stopped."""
         return self._report(item, row) and all(trial.should_prune() for trial in self._group(item).trials)
 
     def _report(self, item: Tracked, row: dict[str, str]) -> bool:
-        """Report an epoch to those trials that do not know it; False where there is nothing to report."""
+        """Report an epoch to the trials that do not have it yet; False where there is nothing to report."""
         value = item.progress.value(row)
         if not self.has_curve or math.isnan(value):
             return False
@@ -202,28 +206,31 @@ class Study:
         return True
 
     def on_end(self, item: Tracked) -> None:
-        """Tell the outcome of a trial once all its runs have ended."""
+        """Report the outcome of a trial once all its runs have ended."""
         for row in item.progress.rows:
             self._report(item, row)
         group = self._group(item)
         group.ended.append(item)
         if len(group.ended) == len(group.jobs):
             self.groups.remove(group)
-            self._tell(group)
+            self._report_end(group)
 
     def _group(self, item: Tracked) -> Group:
         return next(group for group in self.groups if any(job is item.job for job in group.jobs))
 
-    def _tell(self, group: Group) -> None:
+    def _report_end(self, group: Group) -> None:
         states = {item.state for item in group.ended}
         if INTERRUPTED in states:
-            return  # stays at work, for the next driver
-        values, why = None, next((item.why for item in group.ended if item.state == FAILED), "")
+            return  # the trial stays at work, for the next driver
+        # Values, if all its runs are done and have all metrics.
+        values = None
+        why = next((item.why for item in group.ended if item.state == FAILED), "")
         if states == {DONE}:
             try:
                 values = [item.value(group.jobs) for item in self.objectives]
             except ValueError as error:
                 why = str(error)
+        # A trial of which one run was pruned, and none failed, is pruned.
         state = TrialState.FAIL if values is None else TrialState.COMPLETE
         if PRUNED in states and FAILED not in states:
             state = TrialState.PRUNED
@@ -240,12 +247,13 @@ class Study:
         """Runs of a trial with their last state in the ledger.
 
         Args:
-            trial: Of this study.
-            blame: Call the first run failed where all ran to their end and yet the trial failed.
+            trial: Trial of this study.
+            blame: Whether the first run counts as failed where all ran to their end and the trial still failed.
         """
         entries = self.sweep.ledger.entries()
         jobs = self._jobs(trial.params)
         items = [Tracked(job, entries[job.id].state, entries[job.id].why) for job in jobs if job.id in entries]
         if blame and trial.state == TrialState.FAIL and items and all(item.state != FAILED for item in items):
-            items[0].state, items[0].why = FAILED, trial.user_attrs.get("why", "")
+            items[0].state = FAILED
+            items[0].why = trial.user_attrs.get("why", "")
         return items

@@ -14,13 +14,13 @@ from segexp.sweeps.pool import Tracked
 
 COLORS = {DONE: "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", PRUNED: "magenta", QUEUED: "dim"}
 ORDER = [RUNNING, FAILED, INTERRUPTED, QUEUED, PRUNED, DONE]
-AROUND = 5  # lines of the table that are no jobs, and one for the cursor
+AROUND = 5  # lines of the table beside the jobs, and one for the cursor
 BETWEEN = 42  # columns of state, epoch, best and time left, with their gaps
 NARROW = 76  # a terminal of fewer columns has no room for the last column
 
 
 def watcher() -> "LiveTable | PlainLines":
-    """Return the one that suits the standard output."""
+    """Return the display that suits the standard output."""
     console = Console()
     return LiveTable(console) if console.is_terminal else PlainLines(console)
 
@@ -29,7 +29,7 @@ class LiveTable:
     """A table that is redrawn in place; the running jobs come first, then what fits of the others.
 
     Args:
-        console: A terminal.
+        console: Terminal to draw on.
     """
 
     def __init__(self, console: Console) -> None:
@@ -42,7 +42,7 @@ class LiveTable:
         self.live.update(_table(jobs, self.console.width, self.console.height), refresh=True)
 
     def close(self) -> None:
-        """Leave the last state standing."""
+        """Leave the last state on the screen."""
         self.live.stop()
 
 
@@ -50,7 +50,7 @@ class PlainLines:
     """One line for each change of a job, and for each epoch.
 
     Args:
-        console: Any output.
+        console: Output of any kind.
     """
 
     def __init__(self, console: Console) -> None:
@@ -62,9 +62,9 @@ class PlainLines:
         for item in jobs:
             now = (item.state, len(item.progress.rows) if item.state == RUNNING else 0)
             if now != self.seen.get(item.job.name) and item.state != QUEUED:
-                words = [word for word in _words(item) if word]
+                parts = [part for part in _parts(item) if part]
                 count = sum(other.state not in (QUEUED, RUNNING) for other in jobs)
-                text = f"[{count}/{len(jobs)}] {item.job.name}: {', '.join(words)}"
+                text = f"[{count}/{len(jobs)}] {item.job.name}: {', '.join(parts)}"
                 self.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self.seen[item.job.name] = now
 
@@ -74,6 +74,7 @@ class PlainLines:
 
 def _table(jobs: list[Tracked], width: int, height: int) -> Table:
     """One line per job, whatever the length of its name and of its reason."""
+    # As many jobs as there are lines, and for their names what the other columns leave.
     shown = sorted(jobs, key=lambda item: ORDER.index(item.state))[: max(height - AROUND, 1)]
     noted = width >= NARROW
     room = width - BETWEEN
@@ -86,7 +87,7 @@ def _table(jobs: list[Tracked], width: int, height: int) -> Table:
     if noted:
         table.add_column("")
     for item in shown:
-        cells = [shortened(labels[item.job.name], name), item.state, *_course(item)]
+        cells = [shortened(labels[item.job.name], name), item.state, *_progress(item)]
         note = [_note(item)[: max(room - name - 3, 0)]] if noted else []
         table.add_row(*(Text(cell) for cell in cells + note), style=COLORS[item.state])
     if len(jobs) > len(shown):
@@ -103,9 +104,9 @@ def _labels(jobs: list[Tracked]) -> dict[str, str]:
 
 def _title(jobs: list[Tracked]) -> str:
     counts = Counter(item.state for item in jobs)
-    figure = next((item.progress.monitor for item in jobs if item.progress.monitor), "")
-    told = ", ".join(f"{counts[state]} {state}" for state in COLORS if counts[state])
-    return f"{told}; best {figure}" if figure else told
+    monitor = next((item.progress.monitor for item in jobs if item.progress.monitor), "")
+    states = ", ".join(f"{counts[state]} {state}" for state in COLORS if counts[state])
+    return f"{states}; best {monitor}" if monitor else states
 
 
 def shortened(name: str, length: int) -> str:
@@ -116,8 +117,8 @@ def shortened(name: str, length: int) -> str:
     return f"{name[: length - end - 1]}…{name[-end:]}"
 
 
-def _course(item: Tracked) -> tuple[str, str, str]:
-    """Epoch, best figure and time left; empty where there is nothing to tell."""
+def _progress(item: Tracked) -> tuple[str, str, str]:
+    """Epoch, best metric and time left; empty before the first epoch."""
     progress = item.progress
     if not progress.rows:
         return "", "", ""
@@ -127,14 +128,14 @@ def _course(item: Tracked) -> tuple[str, str, str]:
 
 
 def _note(item: Tracked) -> str:
-    """Where it runs, or the first line of why it came to its state."""
+    """Where it runs, or the first line of the reason for its state."""
     if item.state == RUNNING:
         return item.where
     return item.why.splitlines()[0] if item.why else ""
 
 
-def _words(item: Tracked) -> list[str]:
-    epoch, best, left = _course(item)
+def _parts(item: Tracked) -> list[str]:
+    epoch, best, left = _progress(item)
     return [
         item.state,
         epoch and f"epoch {epoch}",
@@ -145,7 +146,7 @@ def _words(item: Tracked) -> list[str]:
 
 
 def duration(seconds: float) -> str:
-    """Time in words: 45 s, 12 min, 3.5 h, 2.1 d."""
+    """Write a time: 45 s, 12 min, 3.5 h, 2.1 d."""
     if seconds < 90:
         return f"{seconds:.0f} s"
     for limit, unit, size in ((5400, "min", 60), (172_800, "h", 3600), (math.inf, "d", 86_400)):
