@@ -25,7 +25,7 @@ from segexp.runs.folder import RunFolder
 COMMANDS = {
     "train": "train a network and score it on whole cases",
     "predict": "turn new images into masks in their own geometry",
-    "evaluate": "score a trained run on cases, in the way it was scored at its end",
+    "evaluate": "score a trained run on cases, as at the end of its training",
     "export": "hand a trained network over as one file: safetensors, ONNX, torch.export",
     "audit": "look for what is wrong or strange in a data set",
     "preview": "draw training patches before and after augmentation",
@@ -43,19 +43,19 @@ WITHOUT_CONFIGURATION = (
     "predict",
     "evaluate",
     "export",
-)  # these take words and options instead of overrides
-PLAIN_WORDS = {"benchmark": "subject"}  # command: the key that its first word names when it has no "="
+)  # these take arguments and options of their own instead of overrides
+FIRST_ARGUMENT = {"benchmark": "subject"}  # command: the key that its first argument sets when it has no "="
 
 
 def main(command: str | None = None) -> None:
     """Run a command with the overrides that stand on the command line.
 
     Args:
-        command: Its name; None = the first word of the command line.
+        command: Name of the command; None = the first argument of the command line.
     """
-    words = sys.argv[1:]
+    arguments = sys.argv[1:]
     if command is None:
-        command = words.pop(0) if words else "--help"
+        command = arguments.pop(0) if arguments else "--help"
     if command in ("--version", "-V"):
         print(segexp.__version__)
         return
@@ -63,14 +63,10 @@ def main(command: str | None = None) -> None:
         wanted = command in ("--help", "-h", "help")
         print(_usage() if wanted else f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}\n{_usage()}")
         sys.exit(0 if wanted else 2)
-    _run_or_explain(command, _keyed(command, words))
-
-
-def _keyed(command: str, words: list[str]) -> list[str]:
-    """Let ``benchmark data`` stand for ``benchmark subject=data``."""
-    if command in PLAIN_WORDS and words and re.fullmatch(r"\w+", words[0]):
-        return [*words[1:], f"{PLAIN_WORDS[command]}={words[0]}"]  # options such as --config-dir stay in front
-    return words
+    # `benchmark data` stands for `benchmark subject=data`; options such as --config-dir stay in front.
+    if command in FIRST_ARGUMENT and arguments and re.fullmatch(r"\w+", arguments[0]):
+        arguments = [*arguments[1:], f"{FIRST_ARGUMENT[command]}={arguments[0]}"]
+    _run_or_explain(command, arguments)
 
 
 def _usage() -> str:
@@ -78,14 +74,14 @@ def _usage() -> str:
     return f"usage: segexp <command> [overrides]\n\n{rows}\n\n`segexp <command> --help` lists its configuration groups."
 
 
-def _run_or_explain(command: str, words: list[str]) -> None:
-    """Run; print one sentence for what the user can mend, a traceback for what is ours."""
+def _run_or_explain(command: str, arguments: list[str]) -> None:
+    """Run; print one sentence for what the user can fix, a traceback for our own faults."""
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to us
     try:
-        _run(command, words)
+        _run(command, arguments)
     except Exception as error:
-        sentence = None if wants_traceback else explain(error, words)
+        sentence = None if wants_traceback else explain(error, arguments)
         if sentence is None:
             raise
         print(f"segexp {command}: {sentence}", file=sys.stderr)
@@ -98,93 +94,99 @@ def _run_or_explain(command: str, words: list[str]) -> None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
 
 
-def _run(command: str, words: list[str]) -> None:
+def _run(command: str, arguments: list[str]) -> None:
     if command in WITHOUT_CONFIGURATION:
-        getattr(importlib.import_module(f"segexp.commands.{command}"), command)(words)
+        getattr(importlib.import_module(f"segexp.commands.{command}"), command)(arguments)
         return
-    given = sys.argv
-    words = _resumed(words)
-    _check_hydra_keys(words)
+    original = sys.argv
+    overrides = _resumed(arguments)
+    _check_hydra_keys(overrides)
     register_resolvers()
 
     @hydra.main(config_path=str(config_dir()), config_name=command, version_base="1.3")
     def job(cfg: DictConfig) -> Any:
-        sys.argv = given  # DDP starts its other processes from it
-        with _uncollected():
+        sys.argv = original  # DDP starts its other processes from it
+        with _garbage_collection_paused():
             module = importlib.import_module(f"segexp.commands.{command}")
         return getattr(module, command)(cfg)
 
-    sys.argv = [given[0], *words]
+    sys.argv = [original[0], *overrides]
     try:
         job()
     finally:
-        sys.argv = given
+        sys.argv = original
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Import without garbage collection, which finds nothing among modules and takes a quarter of the time."""
+def _garbage_collection_paused() -> Iterator[None]:
+    """Pause garbage collection during imports: it finds nothing among modules and takes a quarter of the time."""
     gc.disable()
     try:
         yield
     finally:
-        gc.freeze()  # later collections pass over the modules, too
+        gc.freeze()  # later collections skip the modules, too
         gc.enable()
 
 
-def _resumed(words: list[str]) -> list[str]:
-    """For ``resume=<run folder>``: the overrides of that run, then the new ones, in the same folder.
+def _resumed(arguments: list[str]) -> list[str]:
+    """With ``resume=<run folder>``, put the overrides of that run before the new ones, in the same folder.
 
     Raises:
         ValueError: There is nothing to resume, or the run is complete.
     """
-    folders = [word.partition("=")[2].strip("'").replace("\\'", "'") for word in words if word.startswith("resume=")]
-    if not folders or folders[-1] in ("", "null"):
-        return words
-    folder = RunFolder(Path(folders[-1]).absolute())
+    values = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
+    resume = values[-1].strip("'").replace("\\'", "'") if values else ""
+    if resume in ("", "null"):
+        return arguments
+    # There must be a checkpoint, and something left to do.
+    folder = RunFolder(Path(resume).absolute())
     if not folder.is_resumable:
         raise ValueError(
-            f"resume={folders[-1]}: nothing to resume, there is no checkpoints/last.ckpt with its overrides.yaml; "
+            f"resume={resume}: nothing to resume, there is no checkpoints/last.ckpt with its overrides.yaml; "
             "give the folder of a run that finished an epoch, or leave resume out to start anew"
         )
-    longer = any(word.startswith("trainer.max_epochs=") for word in words)
+    longer = any(argument.startswith("trainer.max_epochs=") for argument in arguments)
     if not longer and folder.record()["status"] == "done":
-        raise ValueError(f"resume={folders[-1]}: the run is complete; to train longer give trainer.max_epochs=<more>")
+        raise ValueError(f"resume={resume}: the run is complete; to train longer give trainer.max_epochs=<more>")
+    # The folder may be a stranger's: its overrides must not name code.
     stored = folder.overrides()
     require_no_code(
-        [word for word in stored if word not in words],
+        [override for override in stored if override not in arguments],
         folder.overrides_path,
         "if it is yours, give it on the command line too; if not, do not resume this run",
     )
     quoted = str(folder.path).replace("'", "\\'")
-    options = list(takewhile(lambda word: word.startswith("-") or "=" not in word, words))  # such as --config-dir mine
-    return [*options, *stored, f"hydra.run.dir='{quoted}'", *words[len(options) :]]
+    # Options such as --config-dir mine stay in front; of the overrides, the last one counts.
+    options = list(takewhile(lambda argument: argument.startswith("-") or "=" not in argument, arguments))
+    return [*options, *stored, f"hydra.run.dir='{quoted}'", *arguments[len(options) :]]
 
 
-def _check_hydra_keys(words: list[str]) -> None:
-    """Refuse unknown ``hydra.`` settings, which Hydra itself would take without a word."""
+def _check_hydra_keys(overrides: list[str]) -> None:
+    """Refuse unknown ``hydra.`` settings, which Hydra itself would accept silently."""
     known = set(HydraConf.__dataclass_fields__)
-    for word in words:
-        found = re.match(r"\+*hydra\.(\w+)", word)
-        if found and found[1] not in known:
-            raise ValueError(f"{word!r}: hydra has no setting {found[1]!r}{did_you_mean(found[1], known)}")
+    for override in overrides:
+        key = re.match(r"\+*hydra\.(\w+)", override)
+        if key and key[1] not in known:
+            raise ValueError(f"{override!r}: hydra has no setting {key[1]!r}{did_you_mean(key[1], known)}")
 
 
-def explain(error: BaseException, words: list[str]) -> str | None:
-    """One sentence for an error that the user can mend; None for our own faults, which deserve a traceback."""
+def explain(error: BaseException, arguments: list[str]) -> str | None:
+    """One sentence for an error that the user can fix; None for our own faults, which deserve a traceback."""
+    # A mistyped option of a group, then a mistyped key.
     if isinstance(error, MissingConfigException) and error.options is not None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         options = ", ".join(sorted(error.options))
         return f"{group}={option}: no such option{did_you_mean(option, error.options)}; there are: {options}"
     if isinstance(error, ConfigCompositionException):
-        found = re.search(r"Could not override '([^']+)'", str(error))
-        if found:
-            key = found[1].partition("@")[0]
-            return f"{key}: no such key{_nearest(key, _known_keys(words))}"
+        quoted = re.search(r"Could not override '([^']+)'", str(error))
+        if quoted:
+            key = quoted[1].partition("@")[0]
+            return f"{key}: no such key{_nearest(key, _known_keys(arguments))}"
+    # What Hydra wrapped while it built an object.
     cause = error
     while cause.__cause__ is not None and isinstance(cause, HydraException):
         cause = cause.__cause__
-    if isinstance(cause, OmegaConfBaseException):  # below the first line it tells of its own nodes
+    if isinstance(cause, OmegaConfBaseException):  # the lines after the first are about its nodes
         return re.sub(r"^\w+ raised while resolving interpolation: ", "", str(cause).splitlines()[0])
     ours = isinstance(cause, ValueError | OSError | ImportError) and _raised_here(cause)
     return str(cause) if ours or isinstance(cause, HydraException) else None
@@ -199,10 +201,10 @@ def _nearest(key: str, known: dict[str, object]) -> str:
     return f" (did you mean {' or '.join(map(repr, own))}?)" if own else did_you_mean(key, known)
 
 
-def _known_keys(words: list[str]) -> dict[str, object]:
-    """All keys that the chosen groups have, with their values, and the groups themselves."""
+def _known_keys(arguments: list[str]) -> dict[str, object]:
+    """All keys of the chosen groups, with their values, and the groups themselves."""
     groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
-    chosen = [word for word in words if word.partition("=")[0] in groups]
+    chosen = [argument for argument in arguments if argument.partition("=")[0] in groups]
     try:
         cfg = compose(chosen)
     except HydraException:
