@@ -1,7 +1,7 @@
 """From configuration to objects: the only place that instantiates."""
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import Any, Literal
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
@@ -10,9 +10,10 @@ import segexp
 from segexp.checkpoints.description import ModelDescription
 from segexp.data import DataModule
 from segexp.data.description import DataDescription
-from segexp.errors import require_choice
+from segexp.errors import did_you_mean, require_choice
 from segexp.inference import SlicePredictor
-from segexp.runs.configuration import Config
+from segexp.metrics import find_info
+from segexp.runs.configuration import Config, Node
 from segexp.training.task import Task
 
 TARGETS = ("classes", "regions")  # what a loss that does not say may take
@@ -38,7 +39,8 @@ def build_task(config: Config) -> Task:
     dims = config["data"]["geometry"]["spatial_dims"]
     performance.apply(network, dims)
     predictor, scorer = _predictors(config)
-    loss, metrics = _make(config["loss"]), {name: _make(node) for name, node in config["metrics"].items()}
+    loss = _make(config["loss"])
+    metrics = {name: _make(node) for name, node in config["metrics"].items()}
     regions = config["data"]["labels"]["regions"] is not None
     _require_target(
         "loss",
@@ -62,6 +64,41 @@ def build_task(config: Config) -> Task:
         memory_format=performance.memory_format(dims),
         seed=config["seed"],
     )
+
+
+def settle_monitor_mode(config: Config) -> None:
+    """Fill in whether a higher monitored score is better, where the configuration leaves that to the metric."""
+    if config["monitor_mode"] is None:
+        config["monitor_mode"] = monitor_mode(config["monitor"], config["metrics"])
+    # Interpolations are resolved by now: what took over the open mode gets it, too.
+    nodes: list[Any] = [config["scheduler"], *config["callbacks"].values()]
+    for node in nodes:
+        if "mode" in node and node["mode"] is None:
+            node["mode"] = config["monitor_mode"]
+
+
+def monitor_mode(monitor: str, nodes: Mapping[str, Node]) -> Literal["max", "min"]:
+    """Whether a higher ("max") or a lower monitored score is better, as its metric says of itself.
+
+    Args:
+        monitor: Name of the monitored score, such as ``val/dice``.
+        nodes: Configuration of the metrics.
+
+    Raises:
+        ValueError: No metric describes it.
+    """
+    name = monitor.partition("/")[2]
+    if name.partition("_")[0] == "loss":  # the loss and its terms, as the task logs them
+        return "min"
+    metrics = [_make(node) for node in nodes.values()]
+    info = find_info(name, metrics)
+    if info is None:
+        near = did_you_mean(monitor, [f"val/{score}" for metric in metrics for score in metric.info])
+        raise ValueError(
+            f"monitor={monitor} is no score of the metrics{near}; of one that something else logs, say which is better "
+            "with monitor_mode=max or monitor_mode=min"
+        )
+    return "max" if info.higher_is_better else "min"
 
 
 def build_trainer(config: Config, purge_step: int | None = None) -> pl.Trainer:

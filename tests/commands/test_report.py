@@ -43,6 +43,7 @@ def leave(folder: Path, loss: str, seed: int, dice: list[float]) -> None:
     results = {
         "headline": {"split": "test", "metric": "dice", "value": mean},
         "test": {"dice": mean},
+        "metrics": {"dice": {"higher_is_better": True, "unit": "fraction"}},
         "protocol": {"test": {"dice": "overlap"}},
         "cases": {"test": cases},
         "training": {"minutes": 1.0},

@@ -46,6 +46,7 @@ def leave(
     results = {
         "headline": {"split": "test", "metric": "dice", "value": mean},
         "test": figures,
+        "metrics": {"dice": {"higher_is_better": True, "unit": "fraction"}},
         "protocol": {"test": {"dice": PROTOCOL}},
         "cases": {"test": cases},
         "training": {"minutes": 2.0, "peak_memory_mib": 5.0},

@@ -20,6 +20,11 @@ PROTOCOL = {
     "iou": "TP / (TP + FP + FN) per case and foreground class, averaged over cases, then over classes",
     "hd95_mm": "95th percentile of the distances between the surfaces, in mm, averaged over cases, then over classes",
 }
+FACTS = {
+    "dice": {"higher_is_better": True, "unit": "fraction"},
+    "iou": {"higher_is_better": True, "unit": "fraction"},
+    "hd95_mm": {"higher_is_better": False, "unit": "mm"},
+}
 
 
 @dataclass(frozen=True)
@@ -166,6 +171,7 @@ def _results(sweep: Sweep, rows: list[dict], names: list[str], minutes: float) -
         "headline": {"split": "test", "metric": sweep.metrics[0], "value": figures[sweep.metrics[0]], "note": ""},
         "test": figures,
         "curves": {"test": curves},
+        "metrics": {metric: FACTS[metric] for metric in sweep.metrics},
         "protocol": {"test": protocol},
         "cases": {"test": names},
         "training": {

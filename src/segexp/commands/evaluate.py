@@ -18,13 +18,12 @@ from segexp.evaluation.evaluation import Evaluation
 from segexp.evaluation.report import print_folder, print_scores, results_of, rows_of_cases
 from segexp.evaluation.rescoring import LabelScorer, Predictions, Steps, rescored
 from segexp.evaluation.trained import (
-    compose_again,
     open_trained,
     own_arguments,
 )
 from segexp.evaluation.tuning import Tuning
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
-from segexp.metrics import SplitResult, find_info
+from segexp.metrics import SplitResult
 from segexp.postprocessing.in_words import in_words
 from segexp.prediction.ensemble import paths_of
 from segexp.runs.configuration import Config, Scored
@@ -67,7 +66,7 @@ def evaluate(words: list[str]) -> None:
     evaluation = Evaluation(runs, more)
     split = evaluation.open(given["split"])
     folder = _folder(given["output"], evaluation, split)
-    config = compose_again(run, more, folder)  # with the paths of the folder, which follows from the data
+    config = evaluation.config_in(folder)  # with the paths of the folder, which follows from the data
     with _recorded(folder, evaluation, config, split) as record:
         tuning = None
         if given["tune"]:
@@ -177,6 +176,7 @@ def _leave(
             "split": cast(SplitName, split),
             "metric": metric,
             "value": result.scores[metric],
+            "higher_is_better": evaluation.higher_is_better,
             "note": _note(split, evaluation.own_validation, steps),
         },
         **results_of({split: result}, evaluation.task, data),
@@ -198,8 +198,7 @@ def _leave(
     left = RunFolder(folder)
     write_json(left.results_path, content)
     write_table(left.cases_path, rows_of_cases({split: result}, vars(data.split)))
-    info = find_info(metric, evaluation.task.metrics)
-    worst = worst_cases(result.rows, metric, count, info is None or info.higher_is_better)
+    worst = worst_cases(result.rows, metric, count, evaluation.higher_is_better)
     if worst:
         labels = scorer.processed(predictions.by(evaluation.decision_rule), steps)
         draw_worst(left.figures, split, metric, worst, scorer, labels)

@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from segexp.comparison.experiments import better
 from segexp.errors import short_path
 from segexp.runs.folder import RunFolder
 from segexp.runs.runs import find_runs, select
@@ -30,7 +29,8 @@ def _best_first(row: RunState) -> tuple[str, float]:
     if row.headline is None:
         return "~", 0.0  # after all names
     name, value = row.headline
-    return name, -value if better(name.partition("/")[2]) == "higher" else value
+    higher_is_better = row.run.results["headline"].get("higher_is_better", True)
+    return name, -value if higher_is_better else value
 
 
 SORTS: dict[str, Callable[[RunState], Any]] = {

@@ -14,7 +14,7 @@ from omegaconf import DictConfig
 from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
-from segexp.build import build_data, build_task, build_trainer, describe
+from segexp.build import build_data, build_task, build_trainer, describe, settle_monitor_mode
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.config import as_written, chosen_options, plain
 from segexp.data import DataModule
@@ -48,6 +48,7 @@ def train(cfg: DictConfig) -> float:
     """
     quiet()
     config = plain(cfg)
+    settle_monitor_mode(config)
     _refuse_processes_in_sweep(config)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with _recorded(config, folder) as record:
@@ -102,7 +103,11 @@ def _results(
     rates = [float(row["train/patches_per_second"]) for row in epochs]
     seconds = sum(epoch_seconds(epochs))
     return {
-        "headline": headline({split: result.scores for split, result in splits.items()}, config["monitor"]),
+        "headline": headline(
+            {split: result.scores for split, result in splits.items()},
+            config["monitor"],
+            config["monitor_mode"] == "max",
+        ),
         **results_of(splits, task, data),
         "chosen_on_val": {"epoch": epoch, "by": config["monitor"], **splits["val"].chosen},
         "training": {

@@ -22,15 +22,11 @@ from segexp.comparison.content import (
     Summary,
     Table,
 )
-from segexp.comparison.experiments import Experiment, better, differences, group, warnings
+from segexp.comparison.experiments import Experiment, differences, group, warnings
 from segexp.errors import require_choice
 from segexp.pictures.reliability import pooled
 from segexp.runs.runs import Run
 
-POINTS = (  # shown in hundredths
-    *("dice", "iou", "precision", "recall", "specificity", "nsd", "cldice", "topology", "object", "roc_auc"),
-    *("average_precision", "v_rand", "v_info"),
-)
 MOST_DIFFERENT = 8  # cases that are shown where two experiments differ most
 
 
@@ -152,14 +148,16 @@ def _table(
     others = [index for index in range(len(scores)) if index != base]
     # The comparisons of one table are one family: Holm's correction is over them.
     pairs = statistics.corrected([statistics.compare(scores[base], scores[index]) for index in others])
-    unit, scale = unit_of(metric)
+    run = experiments[0].first
+    facts = run.facts(metric)
+    unit, scale = shown_unit(facts["unit"])
     sentences = [
         statistics.verdict(
             pair,
             (f"{letters[base]} ({experiments[base].name})", f"{letters[index]} ({experiments[index].name})"),
-            unit if unit in ("mm", "px") else f"{metric} {unit}".strip(),
+            unit if unit not in ("", "points") else f"{metric} {unit}".strip(),
             scale,
-            better(metric) == "higher",
+            facts["higher_is_better"],
         )
         for index, pair in zip(others, pairs, strict=True)
     ]
@@ -167,13 +165,13 @@ def _table(
     cases = sorted({case for table in scores for case in table.cases})
     means = [dict(zip(table.cases, table.case_means.tolist(), strict=True)) for table in scores]
     rows = [[own.get(case, math.nan) for case in cases] for own in means]
-    run = experiments[0].first
     return {
         "metric": metric,
         "class": label,
-        "better": better(metric),
+        "better": "higher" if facts["higher_is_better"] else "lower",
+        "unit": facts["unit"],
         "protocol": run.results["protocol"][run.split].get(metric, ""),
-        "summaries": [_summary(table, metric) for table in scores],
+        "summaries": [_summary(table, facts["unit"]) for table in scores],
         "pairs": [
             cast(Pair, {"letter": letters[index], **_plain(asdict(pair)), "sentence": sentence})
             for index, pair, sentence in zip(others, pairs, sentences, strict=True)
@@ -184,11 +182,11 @@ def _table(
     }
 
 
-def _summary(table: statistics.Scores, metric: str) -> Summary:
+def _summary(table: statistics.Scores, unit: str) -> Summary:
     """Summary of one experiment; an interval does not reach beyond what the score can be."""
     summary: Summary = _plain(asdict(statistics.summarize(table)))
     interval = summary["interval"]
-    if metric.startswith(POINTS) and interval["low"] is not None and interval["high"] is not None:
+    if unit == "fraction" and interval["low"] is not None and interval["high"] is not None:
         interval["low"] = max(interval["low"], 0.0)
         interval["high"] = min(interval["high"], 1.0)
     return summary
@@ -233,7 +231,7 @@ def _marginals(experiments: Sequence[Experiment], metric: str, rows: Sequence[Di
 
 def _pareto(experiments: Sequence[Experiment], letters: Sequence[str], metric: str) -> list[str]:
     """Letters of the experiments that no other beats in score, minutes and parameters at once."""
-    sign = 1 if better(metric) == "higher" else -1
+    sign = 1 if experiments[0].first.facts(metric)["higher_is_better"] else -1
     points = []
     for found in experiments:
         cost = _cost(found)
@@ -246,13 +244,9 @@ def _pareto(experiments: Sequence[Experiment], letters: Sequence[str], metric: s
     ]
 
 
-def unit_of(metric: str) -> tuple[str, float]:
-    """Unit in which differences are shown, and the factor to it."""
-    if metric.startswith(POINTS):
-        return "points", 100.0
-    if metric.endswith(("_mm", "_px")):
-        return metric[-2:], 1.0
-    return "", 1.0
+def shown_unit(unit: str) -> tuple[str, float]:
+    """Unit in which differences are shown, and the factor to it: those of fractions are shown in hundredths."""
+    return ("points", 100.0) if unit == "fraction" else (unit, 1.0)
 
 
 def _plain(value: Any) -> Any:

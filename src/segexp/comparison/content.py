@@ -133,6 +133,7 @@ Table = TypedDict(
         "metric": str,
         "class": str | None,
         "better": Better,
+        "unit": str,
         "protocol": str,
         "summaries": list[Summary],
         "pairs": list[Pair],

@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from segexp.comparison import statistics
-from segexp.comparison.content import Better, Difference
+from segexp.comparison.content import Difference
 from segexp.runs.runs import Run
 
-LOWER_IS_BETTER = ("hd", "assd", "ece", "loss", "adapted_rand_error", "volume_difference")
 KEYS_OF_CASES = ("split", "case", "class")
 
 
@@ -141,11 +140,6 @@ def _follows(options: Sequence[str | None], values: Sequence[object]) -> bool:
 
 def _keys(nodes: Iterable[Mapping[str, object]]) -> list[str]:
     return list(dict.fromkeys(key for node in nodes for key in node))
-
-
-def better(metric: str) -> Better:
-    """Whether "higher" or "lower" is better."""
-    return "lower" if metric.startswith(LOWER_IS_BETTER) else "higher"
 
 
 def warnings(experiments: Sequence[Experiment]) -> list[str]:

@@ -13,7 +13,7 @@ from typing import cast
 
 import numpy as np
 
-from segexp.comparison.comparison import unit_of
+from segexp.comparison.comparison import shown_unit
 from segexp.comparison.content import Better, Content, Curve, Diagram, ExperimentFacts, Interval, Marginal, Table
 from segexp.comparison.page_pictures import pictures
 from segexp.runs.files import Json
@@ -145,7 +145,7 @@ def _table(table: Table, letters: Sequence[str]) -> Mapping[str, Json]:
         )
         for pair in table["pairs"]
     }
-    unit, scale = unit_of(table["metric"])
+    unit, scale = shown_unit(table["unit"])
     return {
         "metric": table["metric"],
         "class": table["class"],

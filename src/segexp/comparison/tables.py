@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.table import Table as RichTable
 
-from segexp.comparison.comparison import unit_of
+from segexp.comparison.comparison import shown_unit
 from segexp.comparison.content import Content, Interval, Marginal, Pair, Table
 
 ROOMY = 150  # characters in a line of the terminal that show all columns
@@ -99,7 +99,7 @@ def _scores(content: Content, table: Table) -> Sheet:
                 *_pair(pairs.get(item["letter"]), table),
             ]
         )
-    unit, _ = unit_of(table["metric"])
+    unit, _ = shown_unit(table["unit"])
     of = f" of {table['class']}" if table["class"] else ""
     difference = f"− {content['baseline']}{f' ({unit})' if unit else ''}"
     heads = ["", "experiment", "cases", "mean", "95 % interval", "sd seeds", "sd folds"]
@@ -112,7 +112,7 @@ def _pair(pair: Pair | None, table: Table) -> list[str]:
     """Cells of a difference to the baseline; empty for the baseline itself."""
     if pair is None:
         return [""] * 5
-    scale = unit_of(table["metric"])[1]
+    scale = shown_unit(table["unit"])[1]
     interval = pair["interval"]
     value = None if interval["value"] is None else scale * interval["value"]
     return [

@@ -1,12 +1,13 @@
 """Scoring a trained run on whole cases, as the end of its training does."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytorch_lightning as pl
 from rich.console import Console
 from torch.utils.data import DataLoader
 
-from segexp.build import build_trainer
+from segexp.build import build_trainer, settle_monitor_mode
 from segexp.data.patches import CaseDataset
 from segexp.data.sources import require_files
 from segexp.evaluation.ensemble import ensemble_predictor, shared_choices
@@ -14,7 +15,7 @@ from segexp.evaluation.rescoring import LabelScorer, Predictions
 from segexp.evaluation.trained import Trained, build_again, changes_data, compose_again
 from segexp.evaluation.tuning import Tuner, Tuning
 from segexp.metrics import DecisionRule, SplitResult
-from segexp.runs.configuration import TrainerNode
+from segexp.runs.configuration import Config, TrainerNode
 
 
 class Evaluation:
@@ -35,7 +36,7 @@ class Evaluation:
         self.runs = list(runs)
         self.arguments = list(arguments)
         self.run = self.runs[0]
-        self.config = compose_again(self.run, arguments, self.run.folder)
+        self.config = self.config_in(self.run.folder)
         self.data, self.task = build_again(self.config, self.run)
         self.task.scorer = ensemble_predictor(self.task.scorer, self.runs)
         self.chosen = shared_choices(self.runs)
@@ -64,6 +65,12 @@ class Evaluation:
             )
         return split
 
+    def config_in(self, folder: Path) -> Config:
+        """Compose the run's configuration with the further arguments, with a folder in place of the run's."""
+        config = compose_again(self.run, self.arguments, folder)
+        settle_monitor_mode(config)
+        return config
+
     @property
     def several(self) -> bool:
         """Whether an ensemble is scored."""
@@ -84,6 +91,11 @@ class Evaluation:
     def metric(self) -> str:
         """Name of the headline metric."""
         return str(self.config["monitor"]).partition("/")[2]
+
+    @property
+    def higher_is_better(self) -> bool:
+        """Whether a higher headline score is the better one."""
+        return self.config["monitor_mode"] == "max"
 
     @property
     def decision_rule(self) -> DecisionRule:

@@ -119,7 +119,7 @@ class CaseMetric(Metric):
         """Score all cases seen since the last reset, by all processes.
 
         Raises:
-            ValueError: A case was seen twice.
+            ValueError: A case was seen twice, or a score of the rows has no description.
         """
         cases, order = dim_zero_cat(self.case_index).cpu().sort()
         repeated = [case for case, times in Counter(cases.tolist()).items() if times > 1]
@@ -128,7 +128,14 @@ class CaseMetric(Metric):
                 f"case_index {repeated} came more than once: every case must count once; "
                 "use a sampler that neither repeats nor pads, and reset() between two passes"
             )
-        return self.score(cases.tolist(), dim_zero_cat(self.measured).cpu()[order])
+        result = self.score(cases.tolist(), dim_zero_cat(self.measured).cpu()[order])
+        undescribed = {name for row in result.rows for name in row.scores} - self.info.keys()
+        if undescribed:
+            raise ValueError(
+                f"{type(self).__name__} does not describe {sorted(undescribed)}: give each score of the rows its entry "
+                "in info, so that others know which is better"
+            )
+        return result
 
     def reset(self) -> None:
         """Forget all cases; keep what was chosen."""

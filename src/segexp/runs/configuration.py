@@ -109,7 +109,7 @@ class Config(TypedDict):
     seed: int
     resume: str | None
     monitor: str
-    monitor_mode: Literal["max", "min"]
+    monitor_mode: Literal["max", "min"] | None
     data: DataNode
     augment: Node | None
     weight_map: Node | None

@@ -50,6 +50,7 @@ class Headline(TypedDict):
     split: SplitName
     metric: str
     value: float | None
+    higher_is_better: bool
     note: str
 
 

@@ -48,12 +48,13 @@ class Results(TypedDict, total=False):
     without_postprocess: dict[str, Metrics]
 
 
-def headline(scores: Mapping[str, Mapping[str, float]], monitor: str) -> Headline:
+def headline(scores: Mapping[str, Mapping[str, float]], monitor: str, higher_is_better: bool) -> Headline:
     """Pick the metric that stands for the run: the monitored one, on the test cases where there are any.
 
     Args:
         scores: Final scores of each split.
         monitor: Name of the monitored score, such as ``val/dice``.
+        higher_is_better: Whether a higher value of it is the better one.
     """
     split: SplitName = "test" if "test" in scores else "val"
     name = monitor.partition("/")[2]
@@ -62,5 +63,6 @@ def headline(scores: Mapping[str, Mapping[str, float]], monitor: str) -> Headlin
         "split": split,
         "metric": name,
         "value": scores[split][name],
+        "higher_is_better": higher_is_better,
         "note": f"scored on whole {split} cases{chosen}",
     }

@@ -15,7 +15,7 @@ from segexp.runs.configuration import Config
 from segexp.runs.files import Json, Rows
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record, SplitName
-from segexp.runs.results import Results
+from segexp.runs.results import MetricFacts, Results
 
 REPLICATE_KEYS = ("seed", "data.split.fold")  # runs that differ in these alone repeat one experiment
 BOOKKEEPING = (  # settings that change no metric
@@ -74,6 +74,20 @@ class Run:
     def replicate(self) -> tuple[int, int | None]:
         """Seed and fold."""
         return cast(int, self.config.get("seed")), cast(int | None, self.config.get("data.split.fold"))
+
+    def facts(self, metric: str) -> MetricFacts:
+        """What the run's results say of a metric.
+
+        Raises:
+            ValueError: They do not describe it; names the run and the remedy.
+        """
+        known = self.results.get("metrics", {})
+        if metric not in known:
+            raise ValueError(
+                f"{self.files.results_path} does not describe {metric}: score the run again with segexp evaluate, "
+                "or leave it out"
+            )
+        return known[metric]
 
     @property
     def split(self) -> SplitName:
