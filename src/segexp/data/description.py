@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 Scalar = bool | int | float | str | None
 Plain = Scalar | list[Scalar]
+RuleSettings = dict[str, Plain | dict[str, list[float]]]  # name and settings of an intensity rule
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class DataDescription:
     spacing: list[float] | None
     distance_unit: str
     patch_size: list[int]
-    intensity: dict[str, Plain | dict[str, list[float]]]
+    intensity: RuleSettings
     field_of_view: str | None
 
     @property

@@ -11,7 +11,7 @@ from segexp.build import build_data
 from segexp.config import compose, plain
 from segexp.data import Case, Entry
 from segexp.data.audit import Audit, audit
-from segexp.data.files.images import file_facts, map_values
+from segexp.data.files.mask_values import file_facts, map_values
 from segexp.data.splits import Split
 
 SIZE = (20, 20)

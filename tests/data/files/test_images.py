@@ -1,6 +1,5 @@
 """Files written by Pillow, tifffile and OpenCV, or byte by byte, are read back."""
 
-import json
 import struct
 import zlib
 from pathlib import Path
@@ -11,7 +10,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from segexp.data.files.images import file_facts, map_values, read_image, read_mask, read_stack, require_same_size, some
+from segexp.data.files.images import read_image, read_mask, read_stack, require_same_size
 
 HERE = Path("mask.png")
 
@@ -257,51 +256,7 @@ def test_stacks_of_color_or_mixed_sizes_are_refused(tmp_path, gray, rgb):
             read_stack(tmp_path / name)
 
 
-def test_values_become_classes():
-    raw = np.array([[0, 255], [7, 0]], dtype=np.uint8)
-    target = map_values(raw, {0: 0, 255: 1, 7: 5}, 0, HERE)
-    assert target.dtype == np.uint8
-    np.testing.assert_array_equal(target, [[0, 1], [5, 0]])
-
-
-def test_values_may_be_negative_wide_and_swap_places():
-    raw = np.array([-1, 70000, 1, 0], dtype=np.int32)
-    np.testing.assert_array_equal(map_values(raw, {-1: 3, 70000: 2, 1: 0, 0: 1}, 0, HERE), [3, 2, 0, 1])
-
-
-def test_tolerance_sends_to_the_nearest_and_a_tie_to_the_lower():
-    raw = np.array([0, 3, 5, 7, 10, 13], dtype=np.uint8)
-    np.testing.assert_array_equal(map_values(raw, {0: 4, 10: 9}, 5, HERE), [4, 4, 4, 9, 9, 9])
-
-
-def test_undeclared_values_are_named():
-    raw = np.array([[0, 255, 3], [128, 0, 3]], dtype=np.uint8)
-    message = (
-        r"mask mask\.png has values without a class: 3, 128 \(declared are 0, 255\): declare .* tolerance \(now 1\)"
-    )
-    with pytest.raises(ValueError, match=message):
-        map_values(raw, {0: 0, 255: 1}, 1, HERE)
-
-
-def test_many_undeclared_values_are_counted():
-    with pytest.raises(ValueError, match=r"1, 2, 3, 4, 5, 6, 7, 8, 9, 10 and 245 more \(declared are 0\)"):
-        map_values(np.arange(256), {0: 0}, 0, HERE)
-
-
 def test_sizes_must_agree():
     require_same_size(np.zeros((3, 4, 5)), np.zeros((4, 5)), Path("i.png"), Path("m.png"))
     with pytest.raises(ValueError, match=r"i\.png is 4×5 .* mask m\.png is 5×4: crop or resample"):
         require_same_size(np.zeros((3, 4, 5)), np.zeros((5, 4)), Path("i.png"), Path("m.png"))
-
-
-def test_facts_are_plain_values_of_the_files():
-    image, mask = np.zeros((1, 2, 3), np.uint16), np.array([[0, 0, 7], [7, 7, 0]], np.float32)
-    facts = file_facts(image, mask)
-    assert facts == {"image_dtype": "uint16", "mask_dtype": "float32", "mask_values": {0: 3, 7: 3}}
-    assert json.loads(json.dumps(facts))["mask_values"] == {"0": 3, "7": 3}
-    assert file_facts(image, None) == {"image_dtype": "uint16"}
-
-
-def test_some_counts_what_it_leaves_out():
-    assert some("abc") == "a, b, c"
-    assert some(range(12)).endswith("8, 9 and 2 more")

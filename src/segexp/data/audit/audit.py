@@ -8,7 +8,7 @@ from segexp.data.audit.findings import IMAGE_RULES, Finding
 from segexp.data.audit.mask_findings import MASK_RULES
 from segexp.data.audit.measures import Measures, measure, times
 from segexp.data.case import Case, Entry
-from segexp.data.files.images import some
+from segexp.data.files.mask_values import some
 from segexp.data.splits import Split
 
 KINDS = 4  # that the overview lists

@@ -61,18 +61,19 @@ class Anisotropy(A.ImageOnlyTransform):
         super().__init__(p=p)
         self.factor = _range("factor of Anisotropy", factor, least=1)
 
-    def get_params(self) -> dict[str, Any]:
-        """Draw thickness and axis, the latter as a share."""
-        return {"factor": self.random_generator.uniform(*self.factor), "axis_share": self.random_generator.random()}
+    def get_params(self) -> dict[str, float]:
+        """Draw thickness and axis, the latter as a fraction of the number of axes."""
+        return {"factor": self.random_generator.uniform(*self.factor), "axis_fraction": self.random_generator.random()}
 
-    def apply(self, img: np.ndarray, factor: float, axis_share: float, **params: Any) -> np.ndarray:  # noqa: ARG002
+    def apply(self, img: np.ndarray, factor: float, axis_fraction: float, **params: Any) -> np.ndarray:  # noqa: ARG002
         """Coarsen an image (H, W, C), or a volume (D, H, W, C), in [0, 1]."""
-        turned = np.moveaxis(img, int(axis_share * (img.ndim - 1)), 0)
+        # cv2 resizes the first of two axes: the chosen axis against all others.
+        turned = np.moveaxis(img, int(axis_fraction * (img.ndim - 1)), 0)
         lines = np.ascontiguousarray(turned).reshape(len(turned), -1)
         coarse = (lines.shape[1], max(1, round(len(lines) / factor)))
         means = cv2.resize(lines, coarse, interpolation=cv2.INTER_AREA)
         fine = cv2.resize(means, lines.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        return np.moveaxis(fine.reshape(turned.shape), 0, int(axis_share * (img.ndim - 1)))
+        return np.moveaxis(fine.reshape(turned.shape), 0, int(axis_fraction * (img.ndim - 1)))
 
     def apply_to_images(self, images: np.ndarray, **params: Any) -> np.ndarray:
         """Coarsen a volume (D, H, W, C) in [0, 1]."""
@@ -102,9 +103,11 @@ class Motion(A.ImageOnlyTransform):
         require_at_least("degrees of Motion", degrees, 0)
         require_at_least("shift of Motion", shift, 0)
         require_at_least("moves of Motion", moves, 1, integer=True)
-        self.degrees, self.shift, self.moves = degrees, shift, moves
+        self.degrees = degrees
+        self.shift = shift
+        self.moves = moves
 
-    def get_params(self) -> dict[str, Any]:
+    def get_params(self) -> dict[str, list[tuple[float, ...]]]:
         """Draw for each move: angle, shift in x and y, and the signed frequency (1 / pixel) from which it holds."""
         draw = self.random_generator.uniform
         starts = sorted(draw(0.05, 0.5, self.moves))
@@ -115,7 +118,9 @@ class Motion(A.ImageOnlyTransform):
     def apply(self, img: np.ndarray, drawn: list[tuple[float, ...]], **params: Any) -> np.ndarray:  # noqa: ARG002
         """Disturb an image (H, W, C) in [0, 1]."""
         height, width = img.shape[:2]
-        spectrum, frequency = fft.fft(img, axis=0), fft.fftfreq(height)
+        spectrum = fft.fft(img, axis=0)
+        frequency = fft.fftfreq(height)
+        # Each move puts its own rows of k-space in the place of those of the image at rest.
         for degrees, right, down, start, side in drawn:
             matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
             matrix[:, 2] += np.array([right, down])
@@ -151,10 +156,10 @@ class TorchIO(A.ImageOnlyTransform):
     def __init__(self, transform: str, arguments: Mapping[str, Any] | None = None, p: float = 1.0) -> None:
         super().__init__(p=p)
         # TorchIO takes ranges as tuples only, YAML knows lists.
-        given = {key: tuple(value) if isinstance(value, list) else value for key, value in (arguments or {}).items()}
-        self.transform = _find(transform)(**given)
+        settings = {key: tuple(value) if isinstance(value, list) else value for key, value in (arguments or {}).items()}
+        self.transform = _find(transform)(**settings)
 
-    def get_params(self) -> dict[str, Any]:
+    def get_params(self) -> dict[str, int]:
         """Draw the seed of TorchIO's own random numbers from the patch's generator."""
         return {"torch_seed": int(self.random_generator.integers(2**63))}
 

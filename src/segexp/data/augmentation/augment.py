@@ -26,7 +26,7 @@ class Augment:
 
             from segexp.data.augmentation.appearance import GRAY_OR_RGB
 
-            self._color = [type(t).__name__ for t in transforms if isinstance(t, GRAY_OR_RGB)]
+            self._gray_or_rgb = [type(t).__name__ for t in transforms if isinstance(t, GRAY_OR_RGB)]
             self._compose = A.Compose(transforms, additional_targets={"weight": "mask", "weights": "masks"})
 
     def __call__(
@@ -39,16 +39,17 @@ class Augment:
         """
         if self._compose is None:
             return image, mask, weight
-        if self._color and len(image) not in (1, 3):
+        if self._gray_or_rgb and len(image) not in (1, 3):
             raise ValueError(
-                f"augmentation {', '.join(self._color)} is for images of 1 or 3 channels, these have {len(image)}: "
-                "take another preset, such as augment=light"
+                f"augmentation {', '.join(self._gray_or_rgb)} is for images of 1 or 3 channels, these have "
+                f"{len(image)}: take another preset, such as augment=light"
             )
         keys = ("images", "masks", "weights") if mask.ndim == 3 else ("image", "mask", "weight")
         arrays = (np.moveaxis(image, 0, -1), mask, weight)
-        given = {key: np.ascontiguousarray(a) for key, a in zip(keys, arrays, strict=True) if a is not None}
+        present = {key: np.ascontiguousarray(a) for key, a in zip(keys, arrays, strict=True) if a is not None}
+        # The patch's own generator, so that its draws depend on nothing else.
         self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
-        transformed = self._compose(**given)
+        transformed = self._compose(**present)
         moved_image, moved_mask, moved_weight = (transformed.get(key) for key in keys)
         if moved_mask.shape != mask.shape:
             raise ValueError(

@@ -15,7 +15,7 @@ class QuarterTurns(A.RandomRotate90):
     ``p`` is the probability of use.
     """
 
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, int]:  # noqa: ARG002
         """Make the number of quarter turns even where height and width differ."""
         height, width = params["shape"][:2]
         return {"factor": params["factor"] if height == width else params["factor"] // 2 * 2}
@@ -39,9 +39,14 @@ class GridElastic(A.DualTransform):
         super().__init__(p=p)
         if grid < 2 or sigma < 0:
             raise ValueError(f"GridElastic(sigma={sigma}, grid={grid}): sigma must be at least 0 and grid at least 2")
-        self.sigma, self.grid = sigma, grid
+        self.sigma = sigma
+        self.grid = grid
 
-    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
+    def get_params_dependent_on_data(
+        self,
+        params: dict[str, Any],
+        data: dict[str, Any],  # noqa: ARG002 (the base class passes it by name)
+    ) -> dict[str, np.ndarray]:
         """Draw the moves and spread them over the plane: maps (H, W) of source positions, for cv2.remap."""
         height, width = params["shape"][-3:-1] if len(params["shape"]) > 2 else params["shape"][:2]
         moves = self.random_generator.normal(0, self.sigma, (2, self.grid, self.grid))

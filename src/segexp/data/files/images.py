@@ -5,7 +5,7 @@ Tifffile reads TIFF, Pillow the rest and the TIFFs that tifffile needs codecs fo
 would cut to 8 bits (16-bit color). Compressed files of more than 2^30 pixels are refused as decompression bombs.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -14,7 +14,6 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageFile, ImageSequence
 
-from segexp.data.case import FileFacts
 from segexp.errors import require_choice
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -124,47 +123,6 @@ def map_tiff(path: Path) -> np.ndarray | None:
     return tifffile.memmap(path, mode="r").reshape(-1, *page.shape)
 
 
-def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path: Path) -> np.ndarray:
-    """Turn the values of a mask into class indices.
-
-    Args:
-        raw: (*S) integers.
-        values: Class of each value that may occur, such as {0: 0, 255: 1}.
-        tolerance: A value this near to a declared one counts as the nearest declared one (of two equally near the
-            lower), for masks that JPEG has blurred; 0 = exact.
-        path: For the message.
-
-    Returns:
-        (*S) uint8 class indices.
-
-    Raises:
-        ValueError: A value is not declared; names file, values, the declared ones and the remedy.
-    """
-    found = np.unique(raw)
-    declared = np.array(sorted(values), dtype=np.int64)
-    whole = found.astype(np.int64)
-    distance = np.abs(whole[:, None] - declared)
-    strange = whole[distance.min(axis=1) > tolerance]
-    if strange.size:
-        raise ValueError(
-            f"mask {path} has values without a class: {some(strange)} (declared are {some(declared)}): "
-            f"declare a class for each, or raise the tolerance (now {tolerance}) where JPEG blurred the mask"
-        )
-    classes = np.array([values[int(value)] for value in declared[distance.argmin(axis=1)]], dtype=np.uint8)
-    return classes[np.searchsorted(found, raw)]
-
-
-def require_values(values: Mapping[int, int]) -> None:
-    """Refuse a value map that is empty, or whose keys are not integers and classes not 0 to 255.
-
-    Raises:
-        ValueError: Names the map and the rule.
-    """
-    whole = all(type(number) is int for pair in values.items() for number in pair)
-    if not values or not whole or min(values.values()) < 0 or max(values.values()) > 255:
-        raise ValueError(f"values={dict(values)} must give each mask value (an integer) a class from 0 to 255")
-
-
 def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mask_path: Path) -> None:
     """Refuse an image (C, H, W) and a mask (H, W) that do not cover each other.
 
@@ -176,30 +134,6 @@ def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mas
             f"image {image_path} is {'×'.join(map(str, image.shape[1:]))} pixels high and wide, its mask {mask_path} "
             f"is {'×'.join(map(str, mask.shape))}: crop or resample one of them to the size of the other"
         )
-
-
-def file_facts(image: np.ndarray, mask: np.ndarray | None) -> FileFacts:
-    """What the audit wants to know of the files of a case, before classes are made of the mask.
-
-    Args:
-        image: (C, *S) in the dtype of the file.
-        mask: (*S) integers as the file has them; None = the case has no mask.
-
-    Returns:
-        ``image_dtype`` and, with a mask, ``mask_dtype`` and ``mask_values`` (pixels per value); plain values.
-    """
-    facts = FileFacts(image_dtype=str(image.dtype))
-    if mask is not None:
-        values, counts = np.unique(mask, return_counts=True)
-        facts["mask_dtype"] = str(mask.dtype)
-        facts["mask_values"] = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
-    return facts
-
-
-def some(items: Iterable[object]) -> str:
-    """Name the first ten items and count the others, for messages."""
-    words = [str(item) for item in items]
-    return ", ".join(words[:10]) + (f" and {len(words) - 10} more" if len(words) > 10 else "")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from segexp.data.files.images import some
+from segexp.data.files.mask_values import some
 
 TOLERANCE = 0.1  # of a voxel, for what should lie in one place
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

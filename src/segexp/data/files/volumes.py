@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from segexp.data.case import Case
-from segexp.data.files.images import file_facts, map_values
 from segexp.data.files.itk import TOLERANCE, is_dicom, naming, read_itk, read_series
+from segexp.data.files.mask_values import file_facts, map_values
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _MM = {"meter": 1000.0, "micron": 0.001}  # of NIfTI; all else is mm
@@ -165,8 +165,8 @@ def read_case(name: str, images: Sequence[Path], labels: Path, values: Mapping[i
         name: Of the case.
         images: One file or several; their channels are stacked in this order.
         labels: File of the truth.
-        values: Class of each label, see ``images.map_values``.
-        tolerance: See ``images.map_values``.
+        values: Class of each label, see ``map_values``.
+        tolerance: See ``map_values``.
 
     Raises:
         ValueError: A file cannot be used, geometries differ, or a label has no class; names the files.

@@ -1,6 +1,7 @@
 """Masks and maps written so that they lie on the file they were made from: its size, place, orientation and units."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -98,20 +99,43 @@ def _write_nifti(array: np.ndarray, case: Case, source: Path, path: Path) -> Non
 def _write_tiff(array: np.ndarray, source: Path, path: Path) -> None:
     """Write (H, W) or (N, H, W), one page each."""
     axes = "YX" if array.ndim == 2 else "ZYX"
-    kept = _scale(source) if source.suffix.lower() in TIFF_SUFFIXES else {}
-    page = kept.pop("metadata", {})
-    kept["imagej"] = bool(page) and array.dtype in (np.uint8, np.uint16, np.float32)
-    metadata = {"axes": axes, **(page if kept["imagej"] else {})}
-    tifffile.imwrite(path, array, photometric="minisblack", compression="zlib", metadata=metadata, **kept)
+    scale = _scale_of(source) if source.suffix.lower() in TIFF_SUFFIXES else _Scale()
+    # ImageJ reads the distance of pages from its own metadata, for these types alone.
+    imagej = bool(scale.pages) and array.dtype in (np.uint8, np.uint16, np.float32)
+    tifffile.imwrite(
+        path,
+        array,
+        photometric="minisblack",
+        compression="zlib",
+        metadata={"axes": axes, **(scale.pages if imagej else {})},
+        imagej=imagej,
+        resolution=scale.resolution,
+        resolutionunit=scale.unit,
+    )
 
 
-def _scale(source: Path) -> dict[str, Any]:
-    """What a TIFF says of the size of its pixels, as arguments of ``tifffile.imwrite``."""
+@dataclass(frozen=True)
+class _Scale:
+    """What a TIFF says of the size of its pixels.
+
+    Attributes:
+        resolution: Pixels per unit along x and y, as fractions.
+        unit: Unit of ``resolution`` in TIFF's numbers.
+        pages: Distance of the pages and its unit, as ImageJ has them.
+    """
+
+    resolution: tuple[tuple[int, int], tuple[int, int]] | None = None
+    unit: int | None = None
+    pages: Mapping[str, float | str] = field(default_factory=dict)
+
+
+def _scale_of(source: Path) -> _Scale:
     with tifffile.TiffFile(source) as file:
-        tags, imagej = file.pages.first.tags, file.imagej_metadata or {}
+        tags = file.pages.first.tags
+        imagej = file.imagej_metadata or {}
         names = ("XResolution", "YResolution", "ResolutionUnit")
         x, y, unit = (tags[name].value if name in tags else None for name in names)
-    kept: dict[str, Any] = {"metadata": {key: imagej[key] for key in ("spacing", "unit") if key in imagej}}
+    pages: dict[str, float | str] = {key: imagej[key] for key in ("spacing", "unit") if key in imagej}
     if x and y and x[1] and y[1]:
-        kept |= {"resolution": (x, y), "resolutionunit": unit or 1}
-    return kept
+        return _Scale((x, y), unit or 1, pages)
+    return _Scale(pages=pages)

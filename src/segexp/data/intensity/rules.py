@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from segexp.data.case import IGNORED, Case
+from segexp.data.description import RuleSettings
 from segexp.data.intensity.scaling import SAMPLE, Intensity, intensity_of, measure_channels, require_finite, strided
 from segexp.errors import require_at_least, require_choice
 
@@ -31,7 +32,7 @@ class IntensityRule(Protocol):
             ValueError: The image holds values that are not finite, or ``valid`` has another size or no pixel.
         """
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> RuleSettings:
         """Return name and settings as plain values; ``rule_from`` makes the rule again."""
 
 
@@ -41,7 +42,7 @@ class _Unlearned:
     def fit(self, cases: Sequence[Case]) -> None:
         """Do nothing."""
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> RuleSettings:
         """Return name and settings as plain values."""
         return {"rule": type(self).__name__, **vars(self)}
 
@@ -174,7 +175,7 @@ class TrainingStatistics:
             )
         return intensity_of(rows, image.ndim, clips=True)
 
-    def description(self) -> dict[str, Any]:
+    def description(self) -> RuleSettings:
         """Return name, settings and what was measured as plain values.
 
         Raises:

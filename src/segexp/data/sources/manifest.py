@@ -9,7 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 
 from segexp.data.case import Case, Entry
-from segexp.data.files.images import some
+from segexp.data.files.mask_values import some
 from segexp.data.files.volumes import opened_files
 from segexp.data.sources.pairs import PairReader, image_stem, natural_order
 from segexp.errors import did_you_mean

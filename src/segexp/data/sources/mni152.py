@@ -9,7 +9,7 @@ import numpy as np
 from scipy import ndimage
 
 from segexp.data.case import Case, Entry
-from segexp.data.files.images import file_facts
+from segexp.data.files.mask_values import file_facts
 from segexp.data.files.volumes import Volume, to_ras
 from segexp.errors import require_at_least, require_choice
 

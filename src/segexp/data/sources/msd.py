@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from segexp.data.case import IGNORED, Case, Entry
-from segexp.data.files.images import require_values, some
+from segexp.data.files.mask_values import require_values, some
 from segexp.data.files.volumes import opened_files, read_case, volume_stem
 from segexp.errors import did_you_mean, require_choice
 

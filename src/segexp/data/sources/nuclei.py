@@ -8,7 +8,8 @@ import numpy as np
 from scipy import ndimage
 
 from segexp.data.case import Case, Entry
-from segexp.data.files.images import file_facts, read_image, read_mask, require_same_size, some
+from segexp.data.files.images import read_image, read_mask, require_same_size
+from segexp.data.files.mask_values import file_facts, some
 from segexp.errors import did_you_mean, require_at_least
 
 COLUMNS = ("image_id", "stratum", "height", "width", "nuclei")

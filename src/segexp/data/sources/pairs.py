@@ -6,7 +6,8 @@ from pathlib import Path
 
 from segexp.data.case import Case
 from segexp.data.files import images, volumes
-from segexp.data.files.images import file_facts, map_values, read_image, read_mask, require_same_size, require_values
+from segexp.data.files.images import read_image, read_mask, require_same_size
+from segexp.data.files.mask_values import file_facts, map_values, require_values
 from segexp.data.files.volumes import read_case, volume_stem
 from segexp.errors import require_at_least
 
