@@ -12,8 +12,6 @@ from PIL import Image
 
 from segexp.data.files.images import read_image, read_mask, read_stack, require_same_size
 
-HERE = Path("mask.png")
-
 
 @pytest.fixture
 def rng():
