@@ -2,7 +2,6 @@
 
 import json
 import re
-import textwrap
 from pathlib import Path
 
 import numpy as np
@@ -57,8 +56,7 @@ def five_lines() -> dict[str, str]:
     """The programs of the page, by the word before them."""
     page = (Path(__file__).parents[2] / "docs" / "export.md").read_text()
     part = page.split("## Use it from Python in five lines")[1].split("\n## ")[0]
-    found = re.findall(r"^(\S+), with [^`]*?:(?:[^`]|`[^`]*`)*?\n\n((?:    .*\n)+)", part, re.MULTILINE)
-    return {name: textwrap.dedent(program) for name, program in found}
+    return dict(re.findall(r"^(\S+), with .*?\n```python\n(.*?)```", part, re.MULTILINE | re.DOTALL))
 
 
 @pytest.mark.parametrize(("form", "name"), [("safetensors", "safetensors"), ("onnx", "ONNX"), ("torch_export", ".pt2")])
