@@ -2,7 +2,8 @@
 
 A block is marked by a comment on the line above it: ``<!-- too long: why -->``, ``<!-- needs: what -->``, or
 ``<!-- tiny -->`` for a training that ``make test-slow`` runs with the overrides of a tiny one. Marked blocks are
-checked: overrides compose, keys and options exist. All others are run, in a folder with runs, images and masks.
+checked: overrides compose, keys and options exist. All others are run, in a folder with runs, images, masks and the
+files that the pages show, ``<!-- file: path -->``.
 """
 
 import importlib
@@ -31,7 +32,7 @@ PATTERNS = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/*.md",
 PAGES = [path for pattern in PATTERNS for path in sorted(ROOT.glob(pattern))]
 GENERATED = re.compile(r"<!-- (benchmarks\.\w+|coverage|segexp: .*?|table: .*?) -->\n.*?<!-- (end of|/).*? -->", re.S)
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.S | re.M)
-MARK = re.compile(r"(too long|needs): \S.*|tiny")
+MARK = re.compile(r"(too long|needs|file): \S.*|tiny")
 LANGUAGES = {"bash", "python", "yaml", "json", "text", "markdown"}
 
 
@@ -106,8 +107,8 @@ def check_overrides(command: str, words: list[str]) -> None:
         words = [*words[1:], f"subject={words[0]}"]
     overrides = [word for word in words if "=" in word and not word.startswith("resume=")]
     overrides = [single(override) for override in OverridesParser.create().parse_overrides(overrides)]
-    foreign = [word for word in overrides if word == "experiment=mine"]  # of the reader's own folder
-    compose([word for word in overrides if word not in foreign], command, run_dir="unused")
+    if "--config-dir" not in words:  # the files of the pages are only there where a training is run
+        compose(overrides, command, run_dir="unused")
 
 
 def check_segexp(command: str, words: list[str]) -> None:
@@ -169,9 +170,11 @@ def filled(tmp_path_factory) -> Path:
     for path in (folder / "masks").iterdir():
         path.rename(path.with_name(f"{path.stem}_mask.png"))
     shutil.copy(folder / "scans" / "scan_0.png", folder / "scan.png")
-    (mine,) = (block.text for block in BLOCKS if "override /loss: compound" in block.text)
-    (folder / "my_conf" / "experiment").mkdir(parents=True)
-    (folder / "my_conf" / "experiment" / "mine.yaml").write_text(mine)
+    for block in BLOCKS:
+        if block.mark.startswith("file: "):
+            path = folder / block.mark.removeprefix("file: ")
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(block.text)
     return folder
 
 
@@ -180,6 +183,7 @@ def project(filled, tmp_path, monkeypatch) -> Path:
     """A copy of it as the working directory."""
     folder = Path(shutil.copytree(filled, tmp_path / "project"))
     monkeypatch.chdir(folder)
+    monkeypatch.syspath_prepend(folder)
     monkeypatch.setenv("COLUMNS", "120")
     return folder
 
@@ -207,8 +211,10 @@ def test_commands_run(block, project, monkeypatch):
 def test_trainings_run(block, project, monkeypatch):
     for words in block.commands():
         if words[0] == "python" or words[1] == "train":
-            cells = [] if any(word.startswith(("data=", "resume=")) for word in words) else SMALL
-            words = [*words, *cells, *TINY, *HERE[1:], "trainer.max_epochs=2"]
+            own_data = any(word.startswith(("data=", "resume=")) for word in words)
+            own_model = any(word.startswith("model=") for word in words)
+            tiny = [word for word in (TINY if own_data else SMALL) if not own_model or not word.startswith("model.")]
+            words = [*words, *tiny, *HERE[1:], "trainer.max_epochs=2"]
         run(words, monkeypatch)
 
 
