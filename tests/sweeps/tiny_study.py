@@ -81,7 +81,7 @@ def drive(folder: Path, *words: str) -> None:
     overrides = [word for word in words if word not in drivers and not word.startswith("at_once=")]
     register_resolvers()
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        where = ["hydra/sweeper=optuna", f"hydra.sweep.dir={folder}"]
+        where = ["hydra/sweeper=optuna", f"hydra.sweep.dir={folder}", "monitor_mode=max"]
         config = compose("train", [*where, *drivers], return_hydra_config=True)
     settings = {key: value for key, value in config.hydra.sweeper.items() if key[0] != "_"}
     search(config, Launcher(), overrides, lambda batch: None, **settings)
