@@ -168,7 +168,7 @@ def two_discs(radius: int = 12, apart: int = 18) -> np.ndarray:
     return mask
 
 
-def test_touching_discs_are_parted_where_the_neck_is_narrow_enough():
+def test_touching_discs_are_split_where_the_neck_is_narrow_enough():
     mask = two_discs()
     distance = ndimage.distance_transform_edt(mask)
     fall = distance.max() - distance[:, 29].max()  # the neck lies half way between the centres
@@ -183,7 +183,7 @@ def test_touching_discs_are_parted_where_the_neck_is_narrow_enough():
     assert not regions[1].any()
 
 
-def test_parted_discs_are_those_of_the_power_diagram():
+def test_split_discs_are_those_of_the_power_diagram():
     """Each pixel goes to the disc in which it lies deepest, but for a pixel or two beside the lines."""
     discs = [(20, 20, 12), (20, 36, 7)]  # row, column, radius
     mask = np.zeros((40, 60), np.uint8)
@@ -218,7 +218,7 @@ def test_watershed_in_mm_and_in_3d():
 
 
 @pytest.mark.parametrize("size", SIZES, ids=str)
-def test_parted_objects_are_apart(size):
+def test_split_objects_are_apart(size):
     """Each object of the result has one seed at most: doing it again changes nothing but what became narrower."""
     for connectivity, axes in (("faces", 1), ("full", len(size))):
         labels = blobs(size, 9, 2)
@@ -285,7 +285,7 @@ def test_nothing_is_done_without_steps_or_to_absent_classes():
         ({"min_size": {"size": 1, "unit": "cm"}}, "'cm' is not one of"),
         ({"largest_component": {"classes": []}}, "must list one or more classes"),
         ({"largest_component": {"connectivity": "face"}}, "did you mean 'faces'"),
-        ({"watershed": {"depth": 0}}, "watershed.depth=0 would part"),
+        ({"watershed": {"depth": 0}}, "watershed.depth=0 would split"),
         ({"watershed": {"classes": [1], "line": 1}}, "is itself among classes"),
     ],
     ids=str,

@@ -24,7 +24,7 @@ from segexp.checkpoints.rules import (
 from segexp.data.description import DataDescription, Plain
 from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.intensity.rules import rule_from
-from segexp.postprocessing.postprocess import STEPS, PostProcess
+from segexp.postprocessing.postprocess import STEPS, PostProcess, Steps
 
 MOST_TILE_PIXELS = 2**27  # 512 x 512 x 512
 SIDE = whole(1, 65_536)
@@ -58,8 +58,6 @@ INFERENCE = {
     "blending": one_of("gaussian", "constant"),
     "batch_size": whole(1, 4096),
 }
-
-Steps = dict[str, dict[str, Plain | dict[str, Plain]]]  # post-processing, by name, with settings
 
 
 class Tiling(TypedDict):

@@ -16,7 +16,7 @@ from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
 from segexp.evaluation.report import print_folder, print_scores, results_of, rows_of_cases
-from segexp.evaluation.rescoring import LabelScorer, Predictions, Steps, rescored
+from segexp.evaluation.rescoring import LabelScorer, Predictions, rescored
 from segexp.evaluation.trained import (
     open_trained,
     own_arguments,
@@ -25,6 +25,7 @@ from segexp.evaluation.tuning import Tuning
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
 from segexp.metrics import SplitResult
 from segexp.postprocessing.in_words import in_words
+from segexp.postprocessing.postprocess import Steps
 from segexp.prediction.ensemble import paths_of
 from segexp.runs.configuration import Config, Scored
 from segexp.runs.files import write_json, write_table

@@ -8,9 +8,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from segexp.checkpoints.checkpoint import open_model
-from segexp.evaluation.rescoring import Steps
 from segexp.evaluation.trained import Trained
 from segexp.inference import Ensemble
+from segexp.postprocessing.postprocess import Steps
 from segexp.prediction.ensemble import require_same
 from segexp.training.task import Predictor
 

@@ -1,6 +1,6 @@
 """Scores of labels in place of probabilities: what post-processing changes, with the metrics of a run."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +14,9 @@ from segexp.data.case import Case
 from segexp.data.prepared import spacing_of, target_of, target_tensor
 from segexp.metrics import CaseMetric, DecisionRule, MetricInfo, MetricResult, SplitResult, gather, score_labels
 from segexp.postprocessing.in_words import in_words
-from segexp.postprocessing.postprocess import PostProcess
+from segexp.postprocessing.postprocess import PostProcess, Steps
 
 Settings = dict[str, bool | int | float | list[int] | None]
-Steps = Mapping[str, Settings]
 
 
 class Predictions(Callback):

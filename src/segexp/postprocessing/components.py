@@ -37,10 +37,10 @@ def pixel_size(unit: str, spacing: Spacing) -> float:
 
 
 def parts_of(array: np.ndarray, classes: Sequence[int] | None, lowest: int = 1) -> list[int]:
-    """Classes that are there and meant, or regions; background only where it is named and may be.
+    """List the classes of an array that a step is for, or the regions; background only where it is named and may be.
 
     Raises:
-        ValueError: A class or region cannot be meant.
+        ValueError: A step cannot be for such a class or region.
     """
     if array.dtype == bool:
         for index in classes or ():
@@ -53,7 +53,7 @@ def parts_of(array: np.ndarray, classes: Sequence[int] | None, lowest: int = 1) 
 
 def mask_of(array: np.ndarray, index: int) -> np.ndarray:
     """Pixels (*S) bool of a class or region."""
-    return array[index] if array.dtype == bool else array == index
+    return np.asarray(array[index] if array.dtype == bool else array == index)
 
 
 def put(array: np.ndarray, index: int, where: np.ndarray, inside: bool) -> None:
@@ -65,23 +65,27 @@ def put(array: np.ndarray, index: int, where: np.ndarray, inside: bool) -> None:
 
 
 def connected(mask: np.ndarray, connectivity: str) -> tuple[np.ndarray, int]:
-    """Number the connected components of (*S) bool from 1; their number."""
-    from skimage.measure import label
+    """Number the connected components of (*S) bool from 1, and count them."""
+    from skimage import measure
 
-    found, count = label(mask, connectivity=1 if connectivity == "faces" else mask.ndim, return_num=True)
-    return found, int(count)
+    reach = 1 if connectivity == "faces" else mask.ndim
+    numbers, count = measure.label(mask, connectivity=reach, return_num=True)
+    return numbers, int(count)
 
 
 def classes_around(labels: np.ndarray, holes: np.ndarray, count: int, connectivity: str) -> np.ndarray:
-    """For each number of a hole the one class of all its neighbours, 0 where there are several: (count + 1,)."""
+    """Find for each number of a hole the one class of all its neighbors, 0 where there are several: (count + 1,)."""
     from scipy import ndimage
 
     reach = ndimage.generate_binary_structure(labels.ndim, 1 if connectivity == "faces" else labels.ndim)
     beyond = np.iinfo(labels.dtype).max
+    # Highest and lowest class among the neighbors of each pixel, the background left out.
     most = ndimage.maximum_filter(labels, footprint=reach)
     least = ndimage.minimum_filter(np.where(labels == 0, beyond, labels), footprint=reach)
+    # The same among those of each hole: where both agree, there is one class.
     here = np.flatnonzero(holes)
-    numbers, highest = holes.ravel()[here], np.zeros(count + 1, labels.dtype)
+    numbers = holes.ravel()[here]
+    highest = np.zeros(count + 1, labels.dtype)
     lowest = np.full(count + 1, beyond, labels.dtype)
     np.maximum.at(highest, numbers, most.ravel()[here])
     np.minimum.at(lowest, numbers, least.ravel()[here])

@@ -1,9 +1,9 @@
 """Post-processing steps in words, for protocols and messages."""
 
-from collections.abc import Mapping
+from segexp.postprocessing.postprocess import Steps
 
 
-def in_words(steps: Mapping[str, Mapping[str, object]]) -> str:
+def in_words(steps: Steps) -> str:
     """Describe steps in words, such as "min_size (size=30), fill_holes"; "none" where there are none."""
     words = []
     for name, settings in steps.items():
