@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import segexp
-from segexp.config import compose, config_dir, register_resolvers, require_no_code
+from segexp.config import compose, config_dir, register_resolvers, require_no_code, unwrapped
 from segexp.errors import did_you_mean
 from segexp.runs.folder import RunFolder
 
@@ -182,10 +182,7 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         if quoted:
             key = quoted[1].partition("@")[0]
             return f"{key}: no such key{_nearest(key, _known_keys(arguments))}"
-    # What Hydra wrapped while it built an object.
-    cause = error
-    while cause.__cause__ is not None and isinstance(cause, HydraException):
-        cause = cause.__cause__
+    cause = unwrapped(error)
     if isinstance(cause, OmegaConfBaseException):  # the lines after the first are about its nodes
         return re.sub(r"^\w+ raised while resolving interpolation: ", "", str(cause).splitlines()[0])
     ours = isinstance(cause, ValueError | OSError | ImportError) and _raised_here(cause)

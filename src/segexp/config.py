@@ -8,6 +8,7 @@ from typing import Any, cast
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from segexp.runs.configuration import Config
@@ -52,6 +53,13 @@ def chosen_options() -> dict[str, Any]:
     """Chosen option of every group; conf/local belongs to the machine, so it is not among them."""
     choices = HydraConfig.get().runtime.choices if HydraConfig.initialized() else {}
     return {group: option for group, option in choices.items() if group != "local"}
+
+
+def unwrapped(error: BaseException) -> BaseException:
+    """Return the error that Hydra wrapped while it built an object, else the error itself."""
+    while isinstance(error, HydraException) and error.__cause__ is not None:
+        error = error.__cause__
+    return error
 
 
 def require_no_code(words: Iterable[object], source: object, remedy: str) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, TypedDict, cast
 
 import torch
 from hydra import compose
@@ -27,7 +27,33 @@ from segexp.runs.files import write_json
 from segexp.training.measure import StepClock, measure_step, random_patches
 from segexp.training.warnings import quiet
 
-Cell = dict[str, Any]
+
+class Cell(TypedDict):
+    """Speed of a preset of augment with a number of workers; ``note`` says why there is none."""
+
+    augment: str
+    workers: int
+    patches_per_second: float | None
+    note: str
+
+
+class StepReport(TypedDict):
+    """Cost of a training step and of the whole training: times in seconds, sizes in bytes."""
+
+    parameters: int
+    seconds_per_step: float
+    steps_per_epoch: int
+    epochs: int
+    training_seconds: float
+    checkpoint_bytes: int
+    run_bytes: int
+    gpu_bytes: int | None
+    timed_steps: int
+    measuring_seconds: float
+    batch_size: int
+    processes: int
+    device: str
+    precision: str
 
 
 class BenchmarkConfig(Config):
@@ -53,17 +79,17 @@ def benchmark(cfg: DictConfig) -> None:
 
 
 def _data(config: BenchmarkConfig) -> None:
+    """Measure the loading of patches with every preset of augment and every number of workers."""
     for workers in config["workers"]:
         require_at_least("workers", workers, 0, integer=True)
     require_at_least("seconds", config["seconds"], 0.01)
     data = build_data(config)
     data.prepare_data()
     data.setup()
-    data.sampling = replace(data.sampling, patches_per_epoch=10**9)  # no cell meets the end of an epoch
-    cells = []
-    for preset in _presets():
-        for workers in config["workers"]:
-            cells.append(_measure(data, preset, workers, config["seconds"]))
+    data.sampling = replace(data.sampling, patches_per_epoch=10**9)  # no cell reaches the end of an epoch
+    # All presets of augment, those of --config-dir too.
+    presets = sorted(GlobalHydra.instance().config_loader().get_group_options("augment", ObjectType.CONFIG))
+    cells = [_measure(data, preset, workers, config["seconds"]) for preset in presets for workers in config["workers"]]
     _print(cells, config)
     path = Path(config["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -72,12 +98,6 @@ def _data(config: BenchmarkConfig) -> None:
         writer.writeheader()
         writer.writerows(cells)
     print(path)
-
-
-def _presets() -> list[str]:
-    """Names of all presets of augment, those of ``--config-dir`` too."""
-    loader = GlobalHydra.instance().config_loader()
-    return sorted(loader.get_group_options("augment", ObjectType.CONFIG))
 
 
 def _measure(data: DataModule, preset: str, workers: int, seconds: float) -> Cell:
@@ -100,14 +120,16 @@ def batches_per_second(batches: Iterable[Any], seconds: float, skip: int = 0) ->
     """Time a loader.
 
     Args:
-        batches: More of them than fit into the time.
-        seconds: How long to count; the batch on hand then is still waited for.
-        skip: Batches after the first that are not counted either: what workers have ready before the clock starts.
+        batches: Batches, more than fit into the time.
+        seconds: Seconds to count for; the batch at work then is still waited for.
+        skip: Number of batches after the first that are not counted either: those that workers have ready before the
+            clock starts.
     """
     stream = iter(batches)
     for _ in islice(stream, 1 + skip):
         pass
-    start, count = time.perf_counter(), 0
+    start = time.perf_counter()
+    count = 0
     for count, _ in enumerate(stream, start=1):  # noqa: B007
         if time.perf_counter() - start >= seconds:
             break
@@ -116,8 +138,8 @@ def batches_per_second(batches: Iterable[Any], seconds: float, skip: int = 0) ->
 
 def _print(cells: list[Cell], config: BenchmarkConfig) -> None:
     size = " × ".join(map(str, config["data"]["sampling"]["patch_size"]))
-    words = [f"{n} worker" + "s" * (n != 1) for n in config["workers"]]
-    table = Table("augment", *words, title=f"patches per second, {size} pixels")
+    columns = [f"{n} worker" + "s" * (n != 1) for n in config["workers"]]
+    table = Table("augment", *columns, title=f"patches per second, {size} pixels")
     rates = {(cell["augment"], cell["workers"]): cell["patches_per_second"] for cell in cells}
     for preset in dict.fromkeys(cell["augment"] for cell in cells):
         row = [rates[preset, workers] for workers in config["workers"]]
@@ -129,10 +151,11 @@ def _print(cells: list[Cell], config: BenchmarkConfig) -> None:
 
 
 def _step(config: BenchmarkConfig) -> None:
+    """Measure a training step, and estimate the whole training from it."""
     require_at_least("seconds", config["seconds"], 0.01)
     cost = step_cost(config)
     table = Table("training", "value", caption="left out: loading of patches, validation, scoring")
-    for name, value in _in_words(cost).items():
+    for name, value in _rows(cost).items():
         table.add_row(name, value)
     Console().print(table)
     path = Path(config["path"]).with_suffix(".json")
@@ -141,25 +164,26 @@ def _step(config: BenchmarkConfig) -> None:
     print(path)
 
 
-def step_cost(config: BenchmarkConfig) -> dict[str, Any]:
+def step_cost(config: BenchmarkConfig) -> StepReport:
     """Train a few steps on one batch of noise; no data are read.
 
     Args:
-        config: Resolved and plain. Of several processes one is measured, with its share of the batch.
-
-    Returns:
-        Times in seconds, sizes in bytes.
+        config: Resolved configuration. Of several processes one is measured, with its part of the batch.
     """
-    data, task = build_data(config), build_task(config)
+    data = build_data(config)
+    task = build_task(config)
     processes = build_trainer(config | {"callbacks": {}, "logger": None}).world_size
     sampler = PatchSampler(data.sampling.patches_per_epoch, data.sampling.batch_size, world_size=processes)
     outputs = len(data.labels.regions or data.labels.class_names)
     task.fit_class_weights(lambda: torch.ones(outputs, 2))  # no data are read
+    # One process trains on and on, until the clock has timed enough.
     clock = StepClock(config["seconds"], config["trainer"]["accumulate_grad_batches"])
     trainer = build_trainer(_alone(config))
     trainer.callbacks.append(clock)  # type: ignore[attr-defined]
     cost = measure_step(task, trainer, random_patches(data, data.sampling.batch_size // processes), clock)
-    steps, epochs = _limited(len(sampler), config["trainer"]["limit_train_batches"]), config["trainer"]["max_epochs"]
+    # The whole training, from the cost of a step.
+    steps = _limited(len(sampler), config["trainer"]["limit_train_batches"])
+    epochs = config["trainer"]["max_epochs"]
     return {
         "parameters": sum(p.numel() for p in task.network.parameters()),
         "seconds_per_step": cost.seconds,
@@ -189,7 +213,7 @@ def _alone(config: Config) -> Config:
 
 
 def _limited(steps: int, limit: float | None) -> int:
-    """Steps of an epoch under ``trainer.limit_train_batches``: a number of them, a share, or no limit."""
+    """Steps of an epoch under ``trainer.limit_train_batches``: a number of them, a fraction, or no limit."""
     if limit is None:
         return steps
     return min(steps, limit) if isinstance(limit, int) else int(steps * limit)
@@ -201,18 +225,20 @@ def _checkpoint_files(config: BenchmarkConfig) -> int:
     return sum(node.get("save_top_k", 1) for node in nodes if node.get("enabled", True))
 
 
-def _in_words(cost: dict[str, Any]) -> dict[str, str]:
-    peak, count = cost["gpu_bytes"], cost["processes"]
-    shared = f", dealt out among {count} processes" if count > 1 else ""
-    return {
+def _rows(cost: StepReport) -> dict[str, str]:
+    """Rows of the table that is printed."""
+    sharded = f", sharded among {cost['processes']} processes" if cost["processes"] > 1 else ""
+    rows = {
         "parameters": f"{cost['parameters']:,}",
         "seconds per step": f"{cost['seconds_per_step']:.4g} on {cost['device']}, {cost['precision']}",
-        "patches per step": f"{cost['batch_size']}" + shared,
+        "patches per step": f"{cost['batch_size']}{sharded}",
         "steps": f"{cost['epochs']} epochs of {cost['steps_per_epoch']}",
         "minutes of all steps": f"{cost['training_seconds'] / 60:.2f}",
         "checkpoints": f"{cost['run_bytes'] / 1e6:.1f} MB",
-        **({} if peak is None else {"peak memory of the GPU": f"{peak / 1e9:.2f} GB"}),
     }
+    if cost["gpu_bytes"] is not None:
+        rows["peak memory of the GPU"] = f"{cost['gpu_bytes'] / 1e9:.2f} GB"
+    return rows
 
 
 SUBJECTS = {"data": _data, "step": _step}
