@@ -62,6 +62,7 @@ def test_results_follow_from_the_rows_of_the_cases(finished):
         "split": "test",
         "metric": "v_info",
         "value": results["test"]["v_info"],
+        "higher_is_better": True,
         "note": "scored on whole test cases",
     }
     assert "fixed beforehand on other cases" in results["protocol"]["test"]["v_rand"]
