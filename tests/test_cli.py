@@ -70,6 +70,13 @@ def test_a_wrong_word_gets_a_sentence(answer, word, words):
     assert words in sentence(answer, "trainer=cpu", word)
 
 
+def test_a_key_of_a_file_that_has_another_place_is_answered_too(answer, tmp_path):
+    (tmp_path / "mine" / "experiment").mkdir(parents=True)
+    (tmp_path / "mine" / "experiment" / "old.yaml").write_text("# @package _global_\ndata:\n  batch_size: 3\n")
+    told = sentence(answer, "--config-dir", str(tmp_path / "mine"), "experiment=old")
+    assert told.endswith("data.batch_size: no such key (did you mean 'data.sampling.batch_size'?)")
+
+
 def test_valid_network_with_an_impossible_patch(answer):
     said = sentence(answer, "model=unet_2015", "data.sampling.patch_size=[570,572]")
     assert "axis of 570 pixels cannot be halved evenly" in said

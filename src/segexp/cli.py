@@ -183,17 +183,32 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
             key = quoted[1].partition("@")[0]
             return f"{key}: no such key{_nearest(key, _known_keys(arguments))}"
     cause = unwrapped(error)
+    if isinstance(cause, TypeError):
+        return _unknown_argument(str(error), arguments)
     if isinstance(cause, OmegaConfBaseException):  # the lines after the first are about its nodes
         return re.sub(r"^\w+ raised while resolving interpolation: ", "", str(cause).splitlines()[0])
     ours = isinstance(cause, ValueError | OSError | ImportError) and _raised_here(cause)
     return str(cause) if ours or isinstance(cause, HydraException) else None
 
 
+def _unknown_argument(message: str, arguments: list[str]) -> str | None:
+    """One sentence for a key of a configuration file that its class does not take; None for any other TypeError."""
+    unknown = re.search(r"target '[\w.]+\.(\w+)':\s+TypeError\(.* unexpected keyword argument '(\w+)'", message)
+    if not unknown:
+        return None
+    known = _known_keys(arguments)
+    of_class = [
+        key for key, value in known.items() if key.endswith("._target_") and f".{value}".endswith(f".{unknown[1]}")
+    ]
+    key = ".".join([*(node.removesuffix("._target_") for node in of_class[:1]), unknown[2]])
+    return f"{key}: no such key{_nearest(key, known)}"
+
+
 def _nearest(key: str, known: dict[str, object]) -> str:
     """Name the keys of the group that end alike (data.sampling.batch_size for data.batch_size), else the nearest."""
     start = key.partition(".")[0] + "."
     end = "." + key.rpartition(".")[2]
-    alike = [name for name in known if name.startswith(start) and name.endswith(end)]
+    alike = [name for name in known if name.startswith(start) and name.endswith(end) and name != key]
     own = [name for name in alike if not str(known[name]).startswith("${")]  # not a copy of another key
     return f" (did you mean {' or '.join(map(repr, own))}?)" if own else did_you_mean(key, known)
 

@@ -1,4 +1,4 @@
-"""``segexp preview``: one sheet of training patches before and after augmentation."""
+"""``segexp preview``: a contact sheet of training patches before and after augmentation."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -50,7 +50,8 @@ class _Tap:
     """Stands in for the augmentation of a dataset and keeps what goes in and comes out; draw 1 is that of training."""
 
     def __init__(self, augment: Augment, draws: int) -> None:
-        self.augment, self.draws = augment, draws
+        self.augment = augment
+        self.draws = draws
         self.seen: list[Pair] = []
 
     def pairs(self, dataset: Any, position: int) -> list[Pair]:

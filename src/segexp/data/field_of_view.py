@@ -1,4 +1,4 @@
-"""Which part of an image shows anything at all, found in the image itself."""
+"""Which part of an image shows anything at all, derived from the image itself."""
 
 import numpy as np
 

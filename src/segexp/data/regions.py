@@ -33,7 +33,7 @@ def require_regions(regions: object, class_names: Sequence[str]) -> None:
     """Refuse regions that cannot be learned.
 
     Args:
-        regions: What stands in the configuration; None = no regions.
+        regions: Regions as the configuration has them; None = no regions.
         class_names: One per class, background first.
 
     Raises:

@@ -25,8 +25,8 @@ def resample(case: Case, spacing: Sequence[float]) -> Case:
     nearest neighbor.
 
     Args:
-        case: With a known spacing.
-        spacing: Wanted size of a pixel per spatial axis, in the case's unit.
+        case: Case with a known spacing.
+        spacing: Size of a pixel per spatial axis, in the case's unit.
 
     Returns:
         The case itself where its size would not change.

@@ -243,7 +243,7 @@ def test_descriptions_of_no_rule():
     [
         (lambda: PercentileClip(-1, 99), "low=-1 must be"),
         (lambda: PercentileClip(60, 40), "low=60 and high=40 must be percentiles from 0 to 100"),
-        (lambda: TrainingStatistics(0.5, 100.5), "high=100.5 must be percentiles"),
+        (lambda: TrainingStatistics(0.5, 100.5), "high=100.5 must be a number of at least 0 and at most 100"),
         (lambda: TrainingStatistics(0.5, "99"), "high='99' must be a number"),
         (lambda: Window(1, 1), r"Window\(low=1, high=1\): high must be above low"),
         (lambda: Window(0, float("inf")), "both finite"),

@@ -17,14 +17,14 @@ SPLITS = ("train", "val", "test", "left out")
 
 @dataclass(frozen=True)
 class Audit:
-    """What was found in a data set.
+    """Findings and measures of a data set.
 
     Attributes:
-        findings: Errors, then warnings, then notes.
-        measures: Of each case that can be used, in order.
-        count: Cases that were read, broken ones included.
-        class_names: One per class.
-        split: Sides of the cases; None where an error tells why they could not be split.
+        findings: Findings: errors, then warnings, then notes.
+        measures: Measures of each case that can be used, in order.
+        count: Number of cases that were read, broken ones included.
+        class_names: Names of the classes.
+        split: Split of the cases; None where an error tells why they could not be split.
     """
 
     findings: tuple[Finding, ...]
@@ -38,19 +38,18 @@ class Audit:
         return [finding for finding in self.findings if finding.level == level]
 
     def rules(self, name: str) -> list[str]:
-        """Rules that found something about a case."""
+        """Rules that a case breaks."""
         return list(dict.fromkeys(finding.rule for finding in self.findings if name in finding.cases))
 
     def summary(self, more: str = "") -> str:
         """One line, such as for the start of a training; ``more`` follows if there are errors or warnings."""
-        errors, warnings = (
-            f"{_counted(found, level)} ({', '.join(dict.fromkeys(one.rule for one in found))})"
-            if found
-            else f"no {level}s"
-            for level, found in ((level, self.of(level)) for level in ("error", "warning"))
-        )
-        more = f"; {more}" if more and (self.of("error") or self.of("warning")) else ""
-        return f"audit: {self.count} cases, {errors}, {warnings}{more}"
+        parts = [f"audit: {self.count} cases"]
+        for level in ("error", "warning"):
+            findings = self.of(level)
+            rules = ", ".join(dict.fromkeys(finding.rule for finding in findings))
+            parts.append(f"{_counted(findings, level)} ({rules})" if findings else f"no {level}s")
+        worth_a_look = more and (self.of("error") or self.of("warning"))
+        return ", ".join(parts) + (f"; {more}" if worth_a_look else "")
 
     def raise_errors(self) -> None:
         """Refuse data with errors.
@@ -95,13 +94,14 @@ def audit(
     """Read every case once, and tell all that is wrong at once.
 
     Args:
-        entries: All cases.
-        read: Reads one of them; an error that it raises is a finding.
-        check: Refuses a case that is not as declared.
-        split: Makes the split, or raises why it cannot.
-        class_names: One per class, background first.
+        entries: Entries of all cases.
+        read: Reader of one of them; an error that it raises is a finding.
+        check: Check that refuses a case which is not as declared.
+        split: Maker of the split; an error that it raises is a finding.
+        class_names: Names of the classes, background first.
         handled: Rules that need not warn, since the configuration takes care: "class imbalance", "pixel sizes".
     """
+    # The split may be impossible; the cases are read all the same.
     findings = list(_names_twice(entries))
     parts = None
     try:
@@ -109,6 +109,7 @@ def audit(
     except (ValueError, OSError) as error:
         findings.append(Finding("error", "split", str(error)))
     splits = {name: split for split, names in vars(parts).items() for name in names} if parts else {}
+    # Equal sentences about several cases become one finding.
     measures = []
     broken: dict[str, tuple[str, ...]] = {}
     for entry in entries:
@@ -119,10 +120,11 @@ def audit(
         except (ValueError, OSError) as error:
             broken[str(error)] = (*broken.get(str(error), ()), entry.name)
     findings += [Finding("error", "cannot be used", sentence, names) for sentence, names in broken.items()]
+    # Rules compare the cases that can be used.
     if measures:
-        found = [one for rule in IMAGE_RULES for one in rule(measures)]
-        found += [one for rule in MASK_RULES for one in rule(measures, class_names)]
-        findings += [one for one in found if one.rule not in handled]
+        by_rules = [finding for rule in IMAGE_RULES for finding in rule(measures)]
+        by_rules += [finding for rule in MASK_RULES for finding in rule(measures, class_names)]
+        findings += [finding for finding in by_rules if finding.rule not in handled]
     findings.sort(key=lambda finding: ("error", "warning", "note").index(finding.level))
     return Audit(tuple(findings), tuple(measures), len(entries), tuple(class_names), parts)
 
@@ -147,7 +149,7 @@ def _kinds(values: Iterable[object]) -> str:
 
 
 def _classes(seen: Sequence[Measures], class_names: Sequence[str]) -> dict[str, str]:
-    """Share of each class in all pixels, and the values in the mask files."""
+    """Fraction of each class in all pixels, and the values in the mask files."""
     labeled = max(1, sum(one.labeled for one in seen))
     facts = {}
     for label, name in enumerate(class_names):

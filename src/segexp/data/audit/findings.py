@@ -23,8 +23,8 @@ class Finding:
 
     Attributes:
         level: "error" = no training; "warning" = look at it; "note" = good to know.
-        rule: What found it, in two or three words.
-        sentence: What, where, and what to do.
+        rule: Rule that it breaks, in two or three words.
+        sentence: Sentence that tells what, where, and what to do.
         cases: Names of the cases that it is about.
     """
 
@@ -39,6 +39,7 @@ Rule = Iterator[Finding]  # a rule takes the measures of all cases, those on mas
 
 def equal_images(seen: Sequence[Measures]) -> Rule:
     """Equal images: in two splits, with different masks, or simply twice; constant images aside."""
+    # Images by their hash; of equal ones each is reported under the gravest rule.
     groups = defaultdict(list)
     for one in seen:
         if one.low < one.high:
@@ -48,39 +49,40 @@ def equal_images(seen: Sequence[Measures]) -> Rule:
     unlike = [group for group in equal if len({one.mask_hash for one in group}) > 1]
     harmless = [group for group in equal if group not in leaking and group not in unlike]
     if leaking:
-        said = (
+        sentence = (
             f"equal images lie in two splits ({_pairs(leaking)}), scores on them would be worthless: "
             "remove all but one of each"
         )
-        yield Finding("error", "equal images in two splits", said, _names(leaking))
+        yield Finding("error", "equal images in two splits", sentence, _names(leaking))
     if unlike:
-        said = f"equal images have different masks ({_pairs(unlike)}): keep the right one of each"
-        yield Finding("warning", "contradicting masks", said, _names(unlike))
+        sentence = f"equal images have different masks ({_pairs(unlike)}): keep the right one of each"
+        yield Finding("warning", "contradicting masks", sentence, _names(unlike))
     if harmless:
-        said = f"equal images with equal masks ({_pairs(harmless)}) count more than once: keep one of each"
-        yield Finding("warning", "duplicates", said, _names(harmless))
+        sentence = f"equal images with equal masks ({_pairs(harmless)}) count more than once: keep one of each"
+        yield Finding("warning", "duplicates", sentence, _names(harmless))
 
 
 def constant_images(seen: Sequence[Measures]) -> Rule:
     """Images of one value."""
     names = tuple(one.name for one in seen if one.low == one.high)
     if names:
-        said = f"{len(names)} of {len(seen)} images hold one value only: check their files"
-        yield Finding("warning", "constant images", said, names)
+        sentence = f"{len(names)} of {len(seen)} images hold one value only: check their files"
+        yield Finding("warning", "constant images", sentence, names)
 
 
 def intensity_scales(seen: Sequence[Measures]) -> Rule:
     """Ranges of intensities far from the usual one."""
+    # A range is far from the usual one beyond SCALES-fold, up or down.
     ranges = {one.name: one.high - one.low for one in seen if one.high > one.low}
     usual = float(np.median(list(ranges.values()))) if ranges else 0
     far = tuple(name for name, span in ranges.items() if not usual / SCALES <= span <= usual * SCALES)
     if far:
         widest, narrowest = max(ranges, key=ranges.__getitem__), min(ranges, key=ranges.__getitem__)
-        said = (
+        sentence = (
             f"intensities span {ranges[narrowest]:g} in {narrowest} and {ranges[widest]:g} in {widest}, {usual:g} in "
             "the median: normalize each case by itself, data/intensity=zscore or percentile"
         )
-        yield Finding("warning", "intensity scales", said, far)
+        yield Finding("warning", "intensity scales", sentence, far)
 
 
 def mixed_types(seen: Sequence[Measures]) -> Rule:
@@ -89,8 +91,8 @@ def mixed_types(seen: Sequence[Measures]) -> Rule:
     if len(types) > 1:
         usual = types.most_common(1)[0][0]
         shown = ", ".join(f"{name} in {count}" for name, count in types.most_common())
-        said = f"images have different types ({shown}): check that their intensities mean the same"
-        yield Finding("warning", "mixed types", said, tuple(one.name for one in seen if one.dtype != usual))
+        sentence = f"images have different types ({shown}): check that their intensities mean the same"
+        yield Finding("warning", "mixed types", sentence, tuple(one.name for one in seen if one.dtype != usual))
 
 
 def pixel_sizes(seen: Sequence[Measures]) -> Rule:
@@ -103,11 +105,11 @@ def pixel_sizes(seen: Sequence[Measures]) -> Rule:
     if fold[axis] > SPACINGS:
         ends = [seen[int(index)] for index in (sizes[:, axis].argmin(), sizes[:, axis].argmax())]
         shown = " and ".join(f"{times(one.spacing)} {one.unit} in {one.name}" for one in ends)
-        said = (
+        sentence = (
             f"pixels measure {shown}, {fold[axis]:.3g}-fold apart: "
             "bring them to one size with data.geometry.spacing=median"
         )
-        yield Finding("warning", "pixel sizes", said, tuple(one.name for one in ends))
+        yield Finding("warning", "pixel sizes", sentence, tuple(one.name for one in ends))
 
 
 def gray_in_color(seen: Sequence[Measures]) -> Rule:
@@ -115,24 +117,24 @@ def gray_in_color(seen: Sequence[Measures]) -> Rule:
     names = tuple(one.name for one in seen if one.gray)
     if names:
         remedy = ": data.channels=1 is enough" if len(names) == len(seen) else ""
-        said = f"{len(names)} of {len(seen)} images are gray, stored in three equal channels{remedy}"
-        yield Finding("note", "gray in color", said, names)
+        sentence = f"{len(names)} of {len(seen)} images are gray, stored in three equal channels{remedy}"
+        yield Finding("note", "gray in color", sentence, names)
 
 
 def alpha_channels(seen: Sequence[Measures]) -> Rule:
     """Images with transparency."""
     names = tuple(one.name for one in seen if one.alpha)
     if names:
-        said = f"{len(names)} of {len(seen)} images have an alpha channel (transparency), which is left out"
-        yield Finding("note", "alpha channels", said, names)
+        sentence = f"{len(names)} of {len(seen)} images have an alpha channel (transparency), which is left out"
+        yield Finding("note", "alpha channels", sentence, names)
 
 
 def sizes(seen: Sequence[Measures]) -> Rule:
     """Images of different sizes."""
     kinds = sorted({one.size for one in seen}, key=lambda size: float(np.prod(size)))
     if len(kinds) > 1:
-        said = f"images have {len(kinds)} sizes, from {times(kinds[0])} to {times(kinds[-1])} pixels"
-        yield Finding("note", "sizes", said)
+        sentence = f"images have {len(kinds)} sizes, from {times(kinds[0])} to {times(kinds[-1])} pixels"
+        yield Finding("note", "sizes", sentence)
 
 
 def orientations(seen: Sequence[Measures]) -> Rule:
@@ -140,8 +142,8 @@ def orientations(seen: Sequence[Measures]) -> Rule:
     kinds = Counter(one.orientation for one in seen if one.orientation not in ("", "RAS"))
     if kinds:
         shown = ", ".join(f"{count} of {len(seen)} in {axes}" for axes, count in kinds.most_common())
-        said = f"volumes lie {shown}; all were turned to RAS+ (right, anterior, superior)"
-        yield Finding("note", "orientations", said, tuple(one.name for one in seen if one.orientation in kinds))
+        sentence = f"volumes lie {shown}; all were turned to RAS+ (right, anterior, superior)"
+        yield Finding("note", "orientations", sentence, tuple(one.name for one in seen if one.orientation in kinds))
 
 
 IMAGE_RULES = (

@@ -8,8 +8,8 @@ from segexp.data.audit.findings import Finding, Rule
 from segexp.data.audit.measures import Measures
 from segexp.data.files.mask_values import some
 
-RARE = 0.01  # share of foreground below which random patches seldom show it
-MAJORITY = 0.5  # share of foreground above which two classes may be swapped
+RARE = 0.01  # fraction of foreground below which random patches seldom show it
+MAJORITY = 0.5  # fraction of foreground above which two classes may be swapped
 
 
 def one_class(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
@@ -17,14 +17,14 @@ def one_class(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
     masked = [one for one in seen if one.counts]
     kinds = (
         ("unlabeled masks", "no labeled pixel at all", [one for one in masked if not one.labeled]),
-        ("empty masks", "no foreground", [one for one in masked if one.labeled and not one.share]),
-        ("full masks", f"nothing but {some(class_names[1:])}", [one for one in masked if one.share == 1]),
+        ("empty masks", "no foreground", [one for one in masked if one.labeled and not one.foreground_fraction]),
+        ("full masks", f"nothing but {some(class_names[1:])}", [one for one in masked if one.foreground_fraction == 1]),
     )
-    for rule, what, found in kinds:
-        if found:
-            names = tuple(one.name for one in found)
-            said = f"{len(found)} of {len(seen)} masks have {what}: check that this is meant"
-            yield Finding("warning", rule, said, names)
+    for rule, what, masks in kinds:
+        if masks:
+            names = tuple(one.name for one in masks)
+            sentence = f"{len(masks)} of {len(seen)} masks have {what}: check that this is meant"
+            yield Finding("warning", rule, sentence, names)
 
 
 def missing_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
@@ -40,40 +40,40 @@ def missing_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
             if elsewhere
             else "nor any other: check the values of the masks, or take it out of data.labels.class_names"
         )
-        said = f"no training case has {name} (class {label}), {remedy}"
-        yield Finding("warning", "classes not in training", said, elsewhere)
+        sentence = f"no training case has {name} (class {label}), {remedy}"
+        yield Finding("warning", "classes not in training", sentence, elsewhere)
 
 
 def class_imbalance(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:  # noqa: ARG001
     """Little foreground, all cases together."""
-    share = _foreground(seen)
-    if 0 < share < RARE:
-        said = (
-            f"foreground makes {share:.2%} of the labeled pixels, patches seldom show it: "
+    fraction = _foreground(seen)
+    if 0 < fraction < RARE:
+        sentence = (
+            f"foreground makes {fraction:.2%} of the labeled pixels, patches seldom show it: "
             "data.sampling.foreground_fraction=0.5 centers half of them on it"
         )
-        yield Finding("warning", "class imbalance", said)
+        yield Finding("warning", "class imbalance", sentence)
 
 
 def swapped_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
     """More foreground than background, in all cases together or in a few that stand out."""
     if len(class_names) != 2:
         return
-    shares = {one.name: one.share for one in seen if one.labeled}
-    most = tuple(name for name, share in shares.items() if share > MAJORITY)
-    usual = float(np.median(list(shares.values()))) if shares else 0
+    fractions = {one.name: one.foreground_fraction for one in seen if one.labeled}
+    most = tuple(name for name, fraction in fractions.items() if fraction > MAJORITY)
+    usual = float(np.median(list(fractions.values()))) if fractions else 0
     if _foreground(seen) > MAJORITY:
-        said = (
+        sentence = (
             f"{class_names[1]} makes {_foreground(seen):.1%} of the labeled pixels: if background and foreground are "
             "swapped, swap the classes in data.source.values"
         )
-        yield Finding("warning", "swapped classes", said, most)
+        yield Finding("warning", "swapped classes", sentence, most)
     elif most and usual < MAJORITY / 5:
-        said = (
+        sentence = (
             f"{len(most)} of {len(seen)} masks have more {class_names[1]} than {class_names[0]}, but the median case "
             f"{usual:.1%}: check that black and white are not swapped in them"
         )
-        yield Finding("warning", "swapped classes", said, most)
+        yield Finding("warning", "swapped classes", sentence, most)
 
 
 def blurred_masks(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:  # noqa: ARG001
@@ -82,19 +82,19 @@ def blurred_masks(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
     if blurred:
         names = tuple(one.name for one in blurred)
         count = max(len(one.mask_values) for one in blurred)
-        said = (
+        sentence = (
             f"{len(blurred)} of {len(seen)} masks hold up to {count} values close to those of their classes, as JPEG "
             "leaves them, each was taken as the nearest: save masks as PNG where you can"
         )
-        yield Finding("warning", "blurred masks", said, names)
+        yield Finding("warning", "blurred masks", sentence, names)
 
 
 def polarity(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
     """Two classes whose foreground is the darker value of the mask files."""
     if len(class_names) == 2 and all(_is_dark(one) for one in seen):
         low, high = min(seen[0].mask_values), max(seen[0].mask_values)
-        said = f"foreground is dark in the mask files: {low} is {class_names[1]}, {high} is {class_names[0]}"
-        yield Finding("note", "polarity", said)
+        sentence = f"foreground is dark in the mask files: {low} is {class_names[1]}, {high} is {class_names[0]}"
+        yield Finding("note", "polarity", sentence)
 
 
 MASK_RULES = (one_class, missing_classes, class_imbalance, swapped_classes, blurred_masks, polarity)
@@ -111,6 +111,8 @@ def _blur(one: Measures) -> bool:
     kinds = sum(count > 0 for count in one.counts) + (one.labeled < np.prod(one.size))
     if kinds < 2 or len(values) <= kinds:
         return False
+    # The widest gaps part the crowds, one around each class; blurred values stay nearer to their crowd than crowds to
+    # each other.
     gaps = np.diff(values)
     widest = np.sort(np.argsort(gaps, kind="stable")[1 - kinds :])
     crowds = np.split(values, widest + 1)

@@ -17,22 +17,22 @@ class Measures:
     """Measures of one case.
 
     Attributes:
-        name: Of the case.
-        file: Its first file, or "".
+        name: Name of the case.
+        file: First file of the case, or "".
         group: Patient or other unit, or "".
         split: "train", "val", "test", or "" where the split leaves the case out.
         size: Pixels per axis.
-        channels: Of the image.
-        dtype: Of the image's file.
+        channels: Number of channels of the image.
+        dtype: Type of the values in the image's file.
         low: Smallest value of the image.
         high: Largest value.
         spacing: Size of a pixel per axis.
-        unit: Of ``spacing``.
+        unit: Unit of ``spacing``.
         orientation: Axes of the file, or "".
         mask_values: Pixels per value of the mask file, before classes were made of them; empty = not known.
         counts: Pixels per class.
-        image_hash: Of the pixels; equal images have equal hashes.
-        mask_hash: Of the target.
+        image_hash: Hash of the pixels; equal images have equal hashes.
+        mask_hash: Hash of the target.
         gray: Whether three channels hold the same.
         alpha: Whether its first file is a PNG with an alpha channel, which sources leave out.
     """
@@ -62,8 +62,8 @@ class Measures:
         return sum(self.counts)
 
     @property
-    def share(self) -> float:
-        """Share of foreground among the labeled pixels; nan without any."""
+    def foreground_fraction(self) -> float:
+        """Fraction of foreground among the labeled pixels; nan without any."""
         return 1 - self.counts[0] / self.labeled if self.labeled else float("nan")
 
 
@@ -115,7 +115,7 @@ def row(measures: Measures, class_names: Sequence[str], rules: Sequence[str]) ->
         "spacing": times(measures.spacing),
         "unit": measures.unit,
         "orientation": measures.orientation,
-        "foreground": round(measures.share, 6) if measures.labeled else "",
+        "foreground": round(measures.foreground_fraction, 6) if measures.labeled else "",
         **counts,
         "px_unlabeled": int(np.prod(measures.size)) - measures.labeled,
         "mask_values": " ".join(f"{value}:{count}" for value, count in sorted(measures.mask_values.items())),
@@ -145,7 +145,7 @@ def _hash(array: np.ndarray) -> str:
 
 
 def _is_gray(image: np.ndarray) -> bool:
-    """Whether three channels are equal; most color images are told by a few of their pixels."""
+    """Whether three channels are equal; a few pixels tell most color images."""
     if image.shape[0] != 3:
         return False
     few = image.reshape(3, -1)[:, ::97]

@@ -142,9 +142,10 @@ class TorchIO(A.ImageOnlyTransform):
     An image is handed over as a volume of one slice; axes 0, 1, 2 of TorchIO are x, y, z. Values are cut to [0, 1].
 
     Args:
-        transform: One of ``ARTIFACTS``. Not among them: RandomNoise, which seeds the GPU too (take ``Noise``),
-            RandomMotion, which moves a single slice as a whole, off its mask (take ``Motion``), and RandomAnisotropy.
-        arguments: Its arguments; lengths are in pixels, since the spacing is not handed over.
+        transform: Name of the transform, one of ``ARTIFACTS``. Not among them: RandomNoise, which seeds the GPU too
+            (take ``Noise``), RandomMotion, which moves a single slice as a whole, off its mask (take ``Motion``), and
+            RandomAnisotropy.
+        arguments: Arguments of the transform; lengths are in pixels, since the spacing is not handed over.
         p: Probability of use.
 
     Raises:

@@ -14,8 +14,8 @@ class Augment:
     ``Anisotropy`` and ``TorchIO`` act on the volume.
 
     Args:
-        transforms: albumentations transforms, ours among them, applied in order; images are float32 in [0, 1], masks
-            are interpolated by nearest neighbor so that no label is invented.
+        transforms: List of albumentations transforms, ours among them, applied in order; images are float32 in [0, 1],
+            masks are interpolated by nearest neighbor so that no label is invented.
     """
 
     def __init__(self, transforms: list[Any] | None = None) -> None:

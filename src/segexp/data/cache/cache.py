@@ -39,12 +39,12 @@ class CaseCache:
 
     A case is taken from the cache if its name, the contents and names of its files, the settings, and segexp's decoding
     code are the same. What is incomplete in the cache is made anew; arrays that someone altered in place, leaving their
-    size, go unseen. Where cases cannot be stored (folder not writable, disk full), they stay in the memory of the
+    size, are not noticed. Where cases cannot be stored (folder not writable, disk full), they stay in the memory of the
     process, with one warning.
 
     Args:
-        folder: Made if missing; may be deleted at any time. None = decode each time, into memory.
-        limit_gb: What ``trim`` leaves, in 10⁹ bytes, at least 0.
+        folder: Folder of the cache, made if missing; may be deleted at any time. None = decode each time, into memory.
+        limit_gb: Limit of what ``trim`` leaves, in 10⁹ bytes, at least 0.
 
     Raises:
         ValueError: ``limit_gb`` is out of its range.
@@ -62,9 +62,9 @@ class CaseCache:
         """Return a case, with arrays that cannot be written to, and the digest of its data.
 
         Args:
-            entry: The case; its files may be folders, such as that of a DICOM series.
-            settings: What else decides how it is decoded, see ``settings_of``; plain values.
-            decode: Reads it; called if it is not in the cache.
+            entry: Entry of the case; its files may be folders, such as that of a DICOM series.
+            settings: Settings that decide how it is decoded, see ``settings_of``; plain values.
+            decode: Decoder of the case; called if it is not in the cache.
 
         Returns:
             The case; the SHA-256 of names, dtypes, shapes and bytes of image, target, valid and others: equal data,
@@ -76,14 +76,15 @@ class CaseCache:
         """
         if self._folder is None or self._hashes is None:
             return _in_memory(decode())
+        # The place of a case is named by everything that decides its arrays.
         files = [[path.name, self._hashes.of(path)] for path in entry.files]
         plain = to_json(settings, f"settings of case {entry.name}")
         place = self._folder / hash_plain([_FORMAT, __version__, hash_code(), plain, entry.name, files])
-        found = _opened(place) or self._stored(place, decode())
+        stored = _opened(place) or self._stored(place, decode())
         self._used.add(place)
         with suppress(OSError):
             os.utime(place)  # trim sees that it is in use
-        return found
+        return stored
 
     def trim(self) -> None:
         """Remove the cases that were not used for longest, as far as all together exceed the limit.
@@ -108,10 +109,10 @@ class CaseCache:
                     own.rename(place)
             except OSError as error:
                 failure = error
-        found = _opened(place)
-        if failure and not found:
+        stored = _opened(place)
+        if failure and not stored:
             self._warn(place.parent.parent, failure)
-        return found or _in_memory(case)
+        return stored or _in_memory(case)
 
     def _warn(self, folder: Path, error: OSError) -> None:
         if not self._warned:
@@ -128,7 +129,7 @@ def settings_of(source: object) -> dict[str, Any]:
     """Return what decides how a source decodes: its class, the code of its modules, its public attributes.
 
     Args:
-        source: See ``Source``; its public attributes are plain values, see ``plain.to_json``.
+        source: Source of cases; its public attributes are plain values, see ``plain.to_json``.
 
     Returns:
         Values for JSON; paths as text.
@@ -230,5 +231,5 @@ def _weighed(folder: Path) -> Iterator[tuple[float, int, Path]]:
 
 def _remove(place: Path) -> None:
     """Remove a case at once from the sight of other processes."""
-    with hidden_folder(place.parent, "old") as gone, suppress(OSError):  # not there, or removed by another process
-        place.rename(gone)
+    with hidden_folder(place.parent, "old") as removed, suppress(OSError):  # not there, or removed by another process
+        place.rename(removed)

@@ -13,7 +13,7 @@ def to_json(value: Any, where: str) -> Any:
     Args:
         value: None, a boolean, number (NumPy's as well), text, path, or a list, tuple or mapping of these; numbers of
             NumPy come back as Python's, paths as text.
-        where: What the value is, for the message.
+        where: Name of the value, for the message.
 
     Raises:
         ValueError: It is something else.

@@ -31,10 +31,10 @@ class RemoteFile:
     """A file to download.
 
     Attributes:
-        url: Where it is.
-        path: Where it goes, relative to the root, with forward slashes.
-        sha256: Its SHA-256 in hexadecimal digits.
-        size: Its length in bytes.
+        url: URL of the file.
+        path: Path to save it at, relative to the root, with forward slashes.
+        sha256: SHA-256 in hexadecimal digits.
+        size: Number of bytes.
     """
 
     url: str
@@ -50,12 +50,12 @@ def fetch_all(files: Sequence[RemoteFile], root: Path, wait: Callable[[float], N
     download at a time; the others wait and then find the files.
 
     Args:
-        files: What to download; those already there are skipped.
+        files: Files to download; those already there are skipped.
         root: Folder that receives them; made if missing.
-        wait: Sleeps the given seconds between attempts.
+        wait: Function that sleeps the given seconds between attempts.
 
     Raises:
-        DownloadError: A file could not be had, see ``fetch``.
+        DownloadError: A file could not be downloaded, see ``fetch``.
         OSError: ``root`` cannot be written or locked.
     """
     root.mkdir(parents=True, exist_ok=True)
@@ -84,12 +84,12 @@ def fetch(
     Not for two processes at once on one path: ``fetch_all`` holds the lock for that.
 
     Args:
-        url: http or https; proxies come from the environment.
-        path: Where the file goes.
+        url: URL, http or https; proxies come from the environment.
+        path: Path to save the file at.
         sha256: Expected SHA-256 in hexadecimal digits.
         size: Expected length in bytes.
-        progress: Called with the number of bytes of this file that are there.
-        wait: Sleeps the given seconds (1, 2, 4) between the four attempts.
+        progress: Function that is called with the number of bytes of this file that are there.
+        wait: Function that sleeps the given seconds (1, 2, 4) between the four attempts.
 
     Raises:
         DownloadError: The server refuses, sends too much, stays away for all attempts, or the SHA-256 is wrong.
@@ -143,10 +143,10 @@ def _give_up_or_wait(url: str, error: Exception, attempt: int, wait: Callable[[f
 
 
 def _require_hash(url: str, part: Path, sha256: str) -> None:
-    found = _sha256(part)
-    if found != sha256:
+    actual = _sha256(part)
+    if actual != sha256:
         part.unlink()
-        raise DownloadError(f"{url} has SHA-256 {found} where {sha256} is expected: it was deleted; try again")
+        raise DownloadError(f"{url} has SHA-256 {actual} where {sha256} is expected: it was deleted; try again")
 
 
 def _is_intact(path: Path, sha256: str) -> bool:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 @contextmanager
 def hidden_folder(parent: Path, word: str) -> Iterator[Path]:
-    """Name a folder ``.word-<random>`` that whoever enters may make; afterwards it is gone, wherever Ctrl-C came.
+    """Name a folder ``.word-<random>`` that whoever enters may make; afterwards it is removed, whenever Ctrl-C comes.
 
     ``tempfile.TemporaryDirectory`` leaves its folder if Ctrl-C comes while it is being made or emptied.
 
     Args:
-        parent: Where it lies: on the disk of the files to come, so that they can be moved into place.
-        word: What is made in it.
+        parent: Folder that it lies in, on the disk of the files to come, so that they can be moved into place.
+        word: Word for what is made in it.
     """
     folder = parent / f".{word}-{uuid.uuid4().hex}"
     try:

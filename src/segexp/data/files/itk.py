@@ -30,9 +30,11 @@ def naming(path: Path) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        reason = str(error).strip().splitlines()
-        said = "SimpleITK cannot decode it" if isinstance(error, RuntimeError) else reason[-1] if reason else "empty"
-        raise ValueError(f"{path} cannot be read ({said}): check that it is complete") from error
+        lines = str(error).strip().splitlines()
+        reason = lines[-1] if lines else "empty"
+        if isinstance(error, RuntimeError):  # SimpleITK's, about its own code
+            reason = "SimpleITK cannot decode it"
+        raise ValueError(f"{path} cannot be read ({reason}): check that it is complete") from error
 
 
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -77,8 +79,8 @@ def read_series(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, np.nda
     """Read the one DICOM series of a folder, slices in the order of their positions, rescaled as their headers say.
 
     Args:
-        folder: With the series.
-        files: The DICOM files in it, which all must belong to the series.
+        folder: Folder with the series.
+        files: DICOM files in it, which all must belong to the series.
 
     Returns:
         Array (X, Y, Z, 1) and its affine (4, 4) to RAS+ in mm.

@@ -16,7 +16,7 @@ def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path:
         values: Class of each value that may occur, such as {0: 0, 255: 1}.
         tolerance: A value this near to a declared one counts as the nearest declared one (of two equally near the
             lower), for masks that JPEG has blurred; 0 = exact.
-        path: For the message.
+        path: Path to the mask, for the message.
 
     Returns:
         (*S) uint8 class indices.
@@ -24,9 +24,10 @@ def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path:
     Raises:
         ValueError: A value is not declared; names file, values, the declared ones and the remedy.
     """
-    found = np.unique(raw)
+    present = np.unique(raw)
     declared = np.array(sorted(values), dtype=np.int64)
-    whole = found.astype(np.int64)
+    whole = present.astype(np.int64)
+    # Each value that is present takes the class of the nearest declared one.
     distance = np.abs(whole[:, None] - declared)
     strange = whole[distance.min(axis=1) > tolerance]
     if strange.size:
@@ -35,7 +36,7 @@ def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path:
             f"declare a class for each, or raise the tolerance (now {tolerance}) where JPEG blurred the mask"
         )
     classes = np.array([values[int(value)] for value in declared[distance.argmin(axis=1)]], dtype=np.uint8)
-    return classes[np.searchsorted(found, raw)]
+    return classes[np.searchsorted(present, raw)]
 
 
 def require_values(values: Mapping[int, int]) -> None:

@@ -30,7 +30,7 @@ class Volume:
         affine: (4, 4), from index (x, y, z, 1), the axes of ``array`` reversed, to mm (right, anterior, superior).
         spacing: Size of a voxel along D, H, W in mm.
         orientation: Axes of the file before it was turned, such as "LPS".
-        path: Where it comes from, for messages.
+        path: Path to its file, for messages.
     """
 
     array: np.ndarray
@@ -72,8 +72,8 @@ def read_volume(path: Path, mapped: bool = False) -> Volume:
 
     Args:
         path: .nii, .nii.gz, .nrrd, .nhdr, .mha, .mhd, or a folder with the files of one DICOM series.
-        mapped: Give a view of what was read, in any order in memory and bytes; voxels of an uncompressed NIfTI without
-            slope stay in the file until they are used. Else the array is a contiguous one of its own.
+        mapped: Whether to give a view of what was read, in any order in memory and bytes; voxels of an uncompressed
+            NIfTI without slope stay in the file until they are used. Else the array is a contiguous one of its own.
 
     Raises:
         ValueError: The file cannot be read, has no three axes, or its affine has no inverse; SimpleITK is missing.
@@ -93,8 +93,8 @@ def to_ras(array: np.ndarray, affine: np.ndarray, path: Path, view: bool = False
     Args:
         array: (X, Y, Z, C) in the axes of the file.
         affine: (4, 4), from index (x, y, z, 1) to mm (right, anterior, superior).
-        path: For messages.
-        view: Turn without copying.
+        path: Path to the file, for messages.
+        view: Whether to turn without copying.
 
     Raises:
         ValueError: The values are not real numbers, or the affine has no inverse.
@@ -122,7 +122,7 @@ def to_file(array: np.ndarray, orientation: str) -> np.ndarray:
 
     Args:
         array: (..., D, H, W).
-        orientation: Of the file, as ``to_ras`` found it, such as "LPS".
+        orientation: Axes of the file, from ``to_ras``, such as "LPS".
 
     Returns:
         (..., X, Y, Z).
@@ -162,15 +162,16 @@ def read_case(name: str, images: Sequence[Path], labels: Path, values: Mapping[i
     """Read images of one geometry, the channels of a case, and its labels.
 
     Args:
-        name: Of the case.
+        name: Name of the case.
         images: One file or several; their channels are stacked in this order.
         labels: File of the truth.
         values: Class of each label, see ``map_values``.
-        tolerance: See ``map_values``.
+        tolerance: Largest distance to a declared value, see ``map_values``.
 
     Raises:
         ValueError: A file cannot be used, geometries differ, or a label has no class; names the files.
     """
+    # Channels and labels must cover each other voxel by voxel.
     volumes = [read_volume(path) for path in images]
     raw = read_labels(labels)
     first = volumes[0]
@@ -205,6 +206,7 @@ def require_same_geometry(image: Volume, other: Volume) -> None:
             f"{image.path} has {sizes[0]} voxels (D×H×W), but {other.path} has {sizes[1]}: "
             "resample one of them to the grid of the other"
         )
+    # Affine maps lie farthest apart at a corner.
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape[::-1]) - 1)
     change = image.affine - other.affine
     apart = np.linalg.norm(corners @ change[:3, :3].T + change[:3, 3], axis=1).max()

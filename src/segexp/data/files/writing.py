@@ -30,8 +30,9 @@ def suffix_for(source: Path, dtype: np.dtype) -> str:
     """Format of what is made from a file.
 
     Args:
-        source: NIfTI and DICOM give .nii.gz; NRRD .nrrd; MetaImage .mha; TIFF .tif; other images .png.
-        dtype: Of the pixels; what PNG cannot hold becomes .tif.
+        source: File that was read: NIfTI and DICOM give .nii.gz; NRRD .nrrd; MetaImage .mha; TIFF .tif; other images
+            .png.
+        dtype: Type of the pixels; what PNG cannot hold becomes .tif.
     """
     name = source.name.lower()
     if source.is_dir() or name.endswith(_NIFTI):
@@ -54,8 +55,8 @@ def write_map(array: np.ndarray, case: Case, path: Path) -> None:
 
     Args:
         array: (*S) in the axes of the case.
-        case: As it was read, in its own geometry; its first file is the source.
-        path: Ends with what ``suffix_for`` says.
+        case: Case as it was read, in its original geometry; its first file is the source.
+        path: Path to the file, with the suffix of ``suffix_for``.
 
     Raises:
         ValueError: SimpleITK is needed and missing.

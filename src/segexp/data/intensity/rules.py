@@ -1,6 +1,6 @@
 """From the file's intensities to the network's: scale to [0, 1] for augmentation, then to about mean 0, deviation 1.
 
-A rule (``data/intensity=zscore``, percentile, window, training) measures a case; what it found is that case's
+A rule (``data/intensity=zscore``, percentile, window, training) measures a case; the result is that case's
 ``Intensity``.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from segexp.data.case import IGNORED, Case
 from segexp.data.description import RuleSettings
 from segexp.data.intensity.scaling import SAMPLE, Intensity, intensity_of, measure_channels, require_finite, strided
-from segexp.errors import require_at_least, require_choice
+from segexp.errors import require_between, require_choice
 
 
 class IntensityRule(Protocol):
@@ -124,7 +124,7 @@ class TrainingStatistics:
 
     Clip bounds are percentiles, mean and standard deviation those of the values before clipping, per channel, over the
     foreground pixels of all training cases together: at most ``SAMPLE`` of them, evenly strided, and from no case more
-    than its equal share of that.
+    than its equal part of that.
 
     Args:
         low: Percentile that becomes 0 before augmentation; from 0 to ``high``.
@@ -142,7 +142,8 @@ class TrainingStatistics:
         self, low: float = 0.5, high: float = 99.5, measured: Mapping[str, Sequence[float]] | None = None
     ) -> None:
         _require_percentiles(low, high)
-        self.low, self.high = low, high
+        self.low = low
+        self.high = high
         self.measured = None if measured is None else _plain(measured)
         self._numbers = self.measured
 
@@ -236,7 +237,7 @@ def _plain(measured: Mapping[str, Any]) -> dict[str, list[float]]:
 
 
 def _require_percentiles(low: float, high: float) -> None:
-    require_at_least("low", low, 0)
-    require_at_least("high", high, 0)
-    if not low < high <= 100:
+    require_between("low", low, 0, 100)
+    require_between("high", high, 0, 100)
+    if not low < high:
         raise ValueError(f"low={low} and high={high} must be percentiles from 0 to 100, low below high")

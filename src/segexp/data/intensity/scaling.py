@@ -23,7 +23,7 @@ class Intensity:
     Attributes:
         low: Intensity that becomes 0.
         high: Intensity that becomes 1.
-        mean: Of the case, on the scale from 0 to 1.
+        mean: Mean of the case, on the scale from 0 to 1.
         std: Standard deviation of the case, on that scale.
         clips: Whether values beyond ``low`` and ``high`` become 0 and 1.
     """
@@ -54,8 +54,8 @@ def measure_channels(image: np.ndarray, valid: np.ndarray | None, bounds: Bounds
     Args:
         image: (C, *S).
         valid: (*S) bool, the pixels that count; None = all.
-        bounds: Says from all pixels of a channel (*S) and the valid ones what becomes 0 and 1.
-        clips: See ``Intensity``; mean and standard deviation are those after clipping.
+        bounds: Function of all pixels of a channel (*S) and the valid ones: what becomes 0 and 1.
+        clips: Whether values beyond the bounds are clipped; mean and standard deviation are those after clipping.
 
     Raises:
         ValueError: The image is not finite, or ``valid`` has another size or no pixel.

@@ -24,7 +24,7 @@ class Folder(PairReader):
         masks: Folder of the masks; may be ``images`` if ``mask_suffix`` tells them apart.
         values: Class of each value that may occur in the masks; 255 = not labeled.
         channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
-        mask_suffix: What the stem of a mask has after the stem of its image, such as "_mask".
+        mask_suffix: Suffix that the stem of a mask has after the stem of its image, such as "_mask".
         mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
         spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.
 
@@ -102,18 +102,18 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: check the path")
-    found: dict[str, Path] = {}
+    by_stem: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         stem = None if path.name[0] == "." else image_stem(path)
         if stem is None:
             continue
-        twin = found.setdefault(stem, path)
+        twin = by_stem.setdefault(stem, path)
         if twin is not path:
             raise ValueError(f"{twin} and {path} share the name {stem!r}: rename or remove one of them")
-    if not found:
+    if not by_stem:
         wanted = f"it needs some with {', '.join(SUFFIXES)}, or subfolders of DICOM files"
         raise ValueError(f"{folder} has no image files: {wanted}")
-    return found
+    return by_stem
 
 
 def _missing(names: Iterable[str], present: Container[str]) -> list[str]:

@@ -28,8 +28,9 @@ class ISBI:
     Args:
         root: Folder with either the challenge's stacks train-volume.tif and train-labels.tif, or single slices
             train/image/0.png … 29.png and train/label/0.png … 29.png (.tif as well).
-        download: If neither is there, fetch the slices into ``root`` (13 MB, SHA-256 pinned, with the test slices).
-        url: Where data/membrane/train/image/0.png and the others are found; ends with a slash.
+        download: Whether, if neither is there, to fetch the slices into ``root`` (13 MB, SHA-256 pinned, with the test
+            slices).
+        url: URL under which data/membrane/train/image/0.png and the others lie; ends with a slash.
 
     Terms, from the challenge: free "for the purpose of generating or testing non-commercial image segmentation
     software"; publications must cite TrakEM2 and Cardona et al. 2010.

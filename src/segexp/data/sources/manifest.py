@@ -27,7 +27,7 @@ class Manifest(PairReader):
     splits keep in proportion) and ``name`` (else the stem of the image). Blanks around values are dropped.
 
     Args:
-        csv: The file.
+        csv: Path to the CSV file.
         values: Class of each value that may occur in the masks; 255 = not labeled.
         channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
         mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
@@ -143,9 +143,9 @@ def _require_columns(path: Path, columns: Sequence[str]) -> None:
     strange = [f"{column!r}{did_you_mean(column, COLUMNS)}" for column in columns if column not in COLUMNS]
     twice = [column for column, count in Counter(columns).items() if count > 1]
     faults = {"lacks": lacking, "has unknown": strange, "has twice": twice}
-    told = "; ".join(f"{fault} {some(found)}" for fault, found in faults.items() if found)
-    if told:
-        raise ValueError(f"{path}, columns: it {told}; allowed are {', '.join(COLUMNS)}, the first two must be there")
+    report = "; ".join(f"{fault} {some(names)}" for fault, names in faults.items() if names)
+    if report:
+        raise ValueError(f"{path}, columns: it {report}; allowed are {', '.join(COLUMNS)}, the first two must be there")
 
 
 def _require_filled(path: Path, rows: Mapping[int, Mapping[str, str]]) -> None:

@@ -24,10 +24,10 @@ class MNI152:
     out, not to tell how a network does on patients.
 
     Args:
-        resolution: Side of a voxel in whole mm; 1 is that of the files, more is interpolated.
+        resolution: Side of a voxel in mm, an integer; 1 is that of the files, more is interpolated.
         blocks: Number of cases, at least 3 and at most the slices of the cropped template.
-        axis: Across which slices lie: 0 (axial, from inferior to superior), 1 (coronal, from posterior to anterior) or
-            2 (sagittal, from left to right).
+        axis: Axis across which slices lie: 0 (axial, from inferior to superior), 1 (coronal, from posterior to
+            anterior) or 2 (sagittal, from left to right).
 
     Raises:
         ValueError: An argument is out of its range.

@@ -118,7 +118,7 @@ class NnUNetRaw(Decathlon):
 
     @cached_property
     def _cases(self) -> dict[str, tuple[tuple[Path, ...], Path]]:
-        """Files of the channels, and of the labels, of each case; whether all are there is told by ``prepare``."""
+        """Files of the channels, and of the labels, of each case; ``prepare`` checks that all are there."""
         ending = read_dataset_json(self.root).get("file_ending")
         if not isinstance(ending, str):
             raise ValueError(f'{self.root / "dataset.json"} has no "file_ending" such as ".nii.gz": add it')
@@ -180,7 +180,8 @@ def dataset_fact(root: str | Path, fact: str) -> Any:
 
 def _labels(root: Path) -> dict[int, str]:
     """Name of each label, from {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net)."""
-    path, found = root / "dataset.json", {}
+    path = root / "dataset.json"
+    names: dict[int, str] = {}
     labels = read_dataset_json(root).get("labels")
     for key, value in labels.items() if isinstance(labels, dict) else ():
         if isinstance(value, list):
@@ -188,14 +189,14 @@ def _labels(root: Path) -> dict[int, str]:
                 f"{path} gives {key!r} the region {value}: list single labels, and set data.labels.regions"
             )
         name, label = (key, value) if isinstance(value, int) else (value, key)
-        if not str(label).isdecimal() or not isinstance(name, str) or int(label) in found:
+        if not str(label).isdecimal() or not isinstance(name, str) or int(label) in names:
             raise ValueError(
                 f"{path} has {key!r}: {value!r} among its labels: each needs a name and a number of its own"
             )
-        found[int(label)] = name
-    if not found:
+        names[int(label)] = name
+    if not names:
         raise ValueError(f'{path} has no "labels" such as {{"0": "background", "1": "liver"}}: add them')
-    return found
+    return names
 
 
 def _cases_of(folder: Path, stems: Sequence[str], channels: int) -> set[str]:

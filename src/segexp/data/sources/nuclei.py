@@ -71,11 +71,11 @@ class Nuclei:
         files = self._files(name)
         image, instances = read_image(files[0], channels=3), read_mask(files[1])
         require_same_size(image, instances, *files)
-        found = (*instances.shape, len(np.unique(instances[instances > 0])))
-        told = tuple(self._index[name][column] for column in COLUMNS[2:])
-        if told != tuple(map(str, found)):
+        counted = (*instances.shape, len(np.unique(instances[instances > 0])))
+        indexed = tuple(self._index[name][column] for column in COLUMNS[2:])
+        if indexed != tuple(map(str, counted)):
             raise ValueError(
-                f"{files[1]} has height, width and nuclei {found}, index.csv says {told}: correct one of them"
+                f"{files[1]} has height, width and nuclei {counted}, index.csv says {indexed}: correct one of them"
             )
         target = (instances > 0).astype(np.uint8)
         if self.border_width:

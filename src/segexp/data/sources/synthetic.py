@@ -185,9 +185,9 @@ def _draw_membranes(rng: np.random.Generator, membrane: np.ndarray) -> np.ndarra
 
 def _draw_vesicles(rng: np.random.Generator, room: np.ndarray) -> np.ndarray:
     """Scatter dark dots and small rings over the cytoplasm."""
-    share = 0.07 / 5**room.ndim  # a section shows as many in 3-D as in 2-D
-    dots = (rng.random(room.shape) < share) * room * rng.uniform(40, 90, room.shape)
-    rings = (rng.random(room.shape) < share) * room * rng.uniform(180, 260, room.shape)
+    density = 0.07 / 5**room.ndim  # a section shows as many in 3-D as in 2-D
+    dots = (rng.random(room.shape) < density) * room * rng.uniform(40, 90, room.shape)
+    rings = (rng.random(room.shape) < density) * room * rng.uniform(180, 260, room.shape)
     return -_bump(dots, 1.2) - _bump(rings, 2.4) + _bump(rings, 1.7)
 
 

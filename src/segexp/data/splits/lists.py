@@ -17,9 +17,9 @@ def read_lists(lists: Lists | None, fold: int | None, known: Collection[str]) ->
     """Return the split of each listed case.
 
     Args:
-        lists: {"train": [names], "val": .., "test": ..}, a list of such folds, or a JSON or YAML file of that. In a
-            list of folds without "test" (nnU-Net's), "val" is tested.
-        fold: Which of a list of folds; None for a single split.
+        lists: Cases of each split: {"train": [names], "val": .., "test": ..}, a list of such folds, or a JSON or YAML
+            file of that. In a list of folds without "test" (nnU-Net's), "val" is tested.
+        fold: Fold of a list of folds; None for a single split.
         known: Names of all cases.
 
     Raises:
