@@ -66,21 +66,6 @@ def test_volumes_of_three_classes_and_two_channels():
     assert set(np.unique(batch["target"])) <= {0, 1, 2}
 
 
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"class_names": ["one"]}, "one name for each of 2 classes"),
-        ({"patch_size": [32]}, "one length for each of 2 axes"),
-        ({"batch_size": 0}, "integer of at least 1"),
-        ({"num_workers": -1}, "data.sampling.num_workers=-1"),
-        ({"mirror_margin": "yes"}, "data.sampling.mirror_margin='yes'"),
-    ],
-)
-def test_wrong_settings_are_refused_at_once(changes, words):
-    with pytest.raises(ValueError, match=words):
-        module(**changes)
-
-
 def test_cases_of_another_shape_are_refused_with_their_name():
     with pytest.raises(ValueError, match=r"has shape \(2, 48, 48\).*data.channels=1"):
         ready(source=Synthetic(size=(48, 48), count=10, channels=2))
@@ -154,20 +139,6 @@ def test_pixels_outside_the_field_of_view_are_not_labeled():
 def test_every_broken_case_is_named_at_once():
     with pytest.raises(ValueError, match=r"audit of 6 cases found 2 errors:\ncells_0001.nii .*\ncells_0004.nii"):
         ready(**SLICED | {"source": Volumes(broken=(1, 4))})
-
-
-@pytest.mark.parametrize(
-    ("changes", "words"),
-    [
-        ({"context": 1}, "is no volume: data.geometry.context=1"),
-        ({"foreground_fraction": 1.5}, "data.sampling.foreground_fraction=1.5"),
-        ({"slice_axis": 3}, "data.geometry.slice_axis=3"),
-        ({"spatial_dims": 3, "patch_size": [8, 8, 8], "context": 1}, "belong to slices"),
-    ],
-)
-def test_what_does_not_fit_is_refused(changes, words):
-    with pytest.raises(ValueError, match=words):
-        ready(**changes)
 
 
 def test_decoded_cases_come_from_the_cache(tmp_path, monkeypatch):

@@ -5,7 +5,6 @@ from torch.utils.data import DataLoader
 
 from segexp.data import Augment, GridElastic, Sampling
 from segexp.data.case import Case
-from segexp.data.crop import crop
 from segexp.data.intensity.rules import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
 from segexp.data.prepared import prepare
@@ -95,17 +94,6 @@ def test_mirror_margin_reaches_beyond_the_border():
     ]  # fits in one way only
     gray = item["image"][0].numpy() * np.arange(16).std() + np.arange(16).mean()
     np.testing.assert_allclose(gray, np.pad(np.arange(16).reshape(4, 4), 2, mode="reflect"), atol=1e-4)
-
-
-@pytest.mark.parametrize("shape", [(5, 7), (1, 4), (3, 4, 5)])
-def test_crop_equals_numpy_pad(shape):
-    array = np.random.default_rng(0).random((2, *shape))
-    padded = np.pad(array, [(0, 0), *[(20, 20)] * len(shape)], mode="reflect")
-    rng = np.random.default_rng(1)
-    for _ in range(20):
-        begin, size = rng.integers(-9, 6, len(shape)), rng.integers(1, 14, len(shape))
-        wanted = padded[(slice(None), *(slice(b + 20, b + 20 + p) for b, p in zip(begin, size, strict=True)))]
-        np.testing.assert_array_equal(crop(array, list(begin), list(size)), wanted)
 
 
 def coordinates(shape=(6, 8, 10), channels=1) -> Case:

@@ -11,7 +11,6 @@ from scipy.spatial import distance
 from skimage.draw import disk
 
 from segexp.config import compose, plain
-from segexp.data.field_of_view import fundus
 from segexp.data.sources import Chase
 from segexp.data.splits import make_split
 from tests.data.sources import names
@@ -69,17 +68,6 @@ def test_default_split_keeps_children_whole():
     assert split.val == tuple(NAMES[16:20])
     assert split.test == tuple(NAMES[20:])
     assert len(config["labels"]["class_names"]) == config["labels"]["num_classes"]
-
-
-def test_field_of_view_is_the_largest_region_without_holes():
-    image = np.full((3, 60, 60), 10, dtype=np.uint8)
-    expected = np.zeros((60, 60), dtype=bool)
-    expected[disk((30, 30), 20)] = True
-    image[0, expected] = 11  # dark red is enough
-    image[:, 28:33, 28:33] = 0  # a black vessel crossing
-    image[:, 2:5, 2:5] = 255  # burnt-in text
-    np.testing.assert_array_equal(fundus(image), expected)
-    assert fundus(np.zeros((3, 5, 6), dtype=np.uint8)).all()
 
 
 def test_missing_files_are_named_with_the_remedy(root):
