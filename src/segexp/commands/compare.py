@@ -7,7 +7,7 @@ from pathlib import Path
 
 from segexp.comparison.comparison import compare as compared
 from segexp.comparison.tables import FORMATS, sheets
-from segexp.runs.runs import find_runs, select
+from segexp.runs.runs import Run, find_runs, select
 
 
 def compare(arguments: list[str]) -> None:
@@ -18,11 +18,7 @@ def compare(arguments: list[str]) -> None:
         ValueError: The condition, a metric or the baseline is unknown.
     """
     given = parser().parse_args(arguments)
-    runs = find_runs(given.runs)
-    if given.where:
-        runs = select(runs, given.where)
-        if not runs:
-            raise ValueError(f"--where {given.where!r} leaves none of the runs: loosen it")
+    runs = chosen_runs(given)
     content = compared(runs, given.metric, given.baseline) | {"command": shlex.join(["segexp", "compare", *arguments])}
     text = json.dumps(content, indent=1, ensure_ascii=False) + "\n" if given.format == "json" else None
     if text is None:
@@ -49,6 +45,16 @@ def parser() -> argparse.ArgumentParser:
     found.add_argument("--output", type=Path, help="file for it; default: the terminal")
     found.add_argument("--html", type=Path, help="write a page with tables, curves and pictures")
     return found
+
+
+def chosen_runs(given: argparse.Namespace) -> list[Run]:
+    """Return the runs that the arguments name; at least one."""
+    runs = find_runs(given.runs)
+    if given.where:
+        runs = select(runs, given.where)
+        if not runs:
+            raise ValueError(f"--where {given.where!r} leaves none of the runs: loosen it")
+    return runs
 
 
 def _write(path: Path, text: str) -> None:

@@ -6,12 +6,12 @@ import sys
 from contextlib import redirect_stderr
 from pathlib import Path
 
+from segexp.commands.compare import chosen_runs
 from segexp.commands.compare import parser as compare_parser
 from segexp.comparison.comparison import compare
 from segexp.comparison.markers import choose_sheets, filled, provenance
 from segexp.comparison.tables import markdown, sheets
 from segexp.errors import require_choice
-from segexp.runs.runs import find_runs, select
 
 SHEETS = "sheets="
 ELSEWHERE = ("format", "output", "html")  # options of `segexp compare` that make no sense in a marker
@@ -39,11 +39,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _page(word: str) -> Path:
-    """Return the Markdown file that is meant.
-
-    Raises:
-        FileNotFoundError: There is none.
-    """
+    """Return the Markdown file that is meant."""
     path = Path(word) / "README.md" if Path(word).is_dir() else Path(word)
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: give the folder of an experiment, with a README.md in it")
@@ -64,21 +60,12 @@ def _fill(page: Path, check: bool) -> list[str]:
 
 
 def _tables(words: list[str]) -> str:
-    """Markdown for the arguments of a marker.
-
-    Raises:
-        FileNotFoundError: A folder or pattern leads to no run.
-        ValueError: An option, the condition, a metric, a table or the baseline is unknown.
-    """
+    """Markdown for the arguments of a marker."""
     require_choice("marker", words[0], ["compare"])
     chosen = [word.removeprefix(SHEETS) for word in words if word.startswith(SHEETS)]
     command = [word for word in words if not word.startswith(SHEETS)]
     given = _options(command[1:])
-    runs = find_runs(given.runs)
-    if given.where:
-        runs = select(runs, given.where)
-        if not runs:
-            raise ValueError(f"--where {given.where!r} leaves none of the runs: loosen it")
+    runs = chosen_runs(given)
     found = sheets(compare(runs, given.metric, given.baseline), every_class=given.classes or bool(chosen))
     if chosen:
         found = choose_sheets(found, ",".join(chosen).split(","))
@@ -86,11 +73,7 @@ def _tables(words: list[str]) -> str:
 
 
 def _options(words: list[str]) -> argparse.Namespace:
-    """Read options as `segexp compare` does, but raise what is wrong with them.
-
-    Raises:
-        ValueError: An option is unknown, lacks its value or has no place in a marker.
-    """
+    """Read options as `segexp compare` does, but raise what is wrong with them."""
     parser, said = compare_parser(), io.StringIO()
     try:
         with redirect_stderr(said):

@@ -13,20 +13,13 @@ import yaml
 from segexp.build import build_data
 from segexp.comparison.reproduction import changed_names, print_facts, print_metrics, verdict
 from segexp.config import require_no_code, split_config_dirs
-from segexp.data import DataModule
 from segexp.data.sources import require_files
 from segexp.errors import short_path
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.recorder import present_facts
 from segexp.runs.runs import Run, find_runs
-from segexp.runs.sameness import (
-    Fact,
-    compare_values,
-    config_facts,
-    data_facts,
-    record_facts,
-)
+from segexp.runs.sameness import Fact, compare_values, config_facts, data_facts, record_facts
 from segexp.sweeps.jobs import quoted
 from segexp.training.warnings import quiet
 
@@ -41,26 +34,21 @@ def reproduce(arguments: list[str]) -> None:
     given = _parser().parse_args(arguments)
     quiet()
     try:
-        _require_training(_one(given.run))
+        run = _one(given.run)
         if not given.trust:
-            _require_own(_one(given.run))
-        status = _checked(given) if given.check else _repeated(given)
+            # Code or configuration other than segexp's.
+            named = [*run.record["overrides"], *_search_path(run.record.get("command", []))]
+            require_no_code(named, run.files.record_path, "look at it, and give --trust if it is yours")
+        own = run.folder.resolve()
+        output = (given.output or own.with_name(f"{own.name}-again")).absolute()
+        if given.check:
+            status = SAME if all(fact.same for fact in _compared(run, output)) else DIFFERENT
+        else:
+            status = _repeated(run, output)
     except (ValueError, OSError) as error:
         print(f"segexp reproduce: {error}", file=sys.stderr)
         status = IMPOSSIBLE
     sys.exit(status)
-
-
-def _require_training(run: Run) -> None:
-    """Refuse what `segexp evaluate` left: it is no training to repeat."""
-    if "evaluation" in run.record:
-        raise ValueError(f"{run.folder} is an evaluation: run `segexp evaluate` again, or reproduce the run it is of")
-
-
-def _require_own(run: Run) -> None:
-    """Refuse a run that names code or configuration other than segexp's."""
-    named = [*run.record["overrides"], *_search_path(run.record.get("command", []))]
-    require_no_code(named, run.files.record_path, "look at it, and give --trust if it is yours")
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -72,22 +60,10 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _checked(given: argparse.Namespace) -> int:
-    run = _one(given.run)
-    return SAME if all(fact.same for fact in _compared(run, _output(given, run))) else DIFFERENT
-
-
-def _repeated(given: argparse.Namespace) -> int:
-    """Run again and compare.
-
-    Raises:
-        ValueError: There is nothing to compare with, or the run failed this time.
-        FileExistsError: The folder of the new run is taken.
-    """
-    run = _one(given.run)
+def _repeated(run: Run, folder: Path) -> int:
+    """Run again and compare."""
     if not run.results:
         raise ValueError(f"{run.folder} has no results.json (status {run.status}): only --check is possible")
-    folder = _output(given, run)
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{short_path(folder)} is not empty: remove it, or name another folder with --output")
     changed = changed_names(_compared(run, folder))
@@ -104,36 +80,29 @@ def _repeated(given: argparse.Namespace) -> int:
 
 
 def _one(pattern: str) -> Run:
-    """Find the one run that a folder or pattern names.
-
-    Raises:
-        ValueError: There are several.
-    """
+    """Find the one training that a folder or pattern names."""
     runs = find_runs([pattern])
     if len(runs) > 1:
         raise ValueError(f"{pattern} holds {len(runs)} runs: name one of them, such as {runs[0].folder}")
+    if "evaluation" in runs[0].record:
+        raise ValueError(
+            f"{runs[0].folder} is an evaluation: run `segexp evaluate` again, or reproduce the run it is of"
+        )
     return runs[0]
 
 
-def _output(given: argparse.Namespace, run: Run) -> Path:
-    own = run.folder.resolve()
-    return (given.output or own.with_name(f"{own.name}-again")).absolute()
-
-
 def _compared(run: Run, folder: Path) -> list[Fact]:
-    """Compare all that was recorded with the present, and print it.
-
-    Raises:
-        ValueError: The configuration cannot be composed any more, or the data cannot be used.
-        FileNotFoundError: The data are not there.
-    """
+    """Compare all that was recorded with the present, and print it."""
     facts = record_facts(run.record, present_facts())
     try:
         config = _resolved(run, folder)
         facts += config_facts(run.record.get("config"), config)
         recorded, present = run.record["seed"], config["seed"]
         facts.append(Fact("seed", str(recorded), str(present), recorded == present))
-        data = _read_data(config)
+        # The data are read as a run would, but without its leave to download.
+        data = build_data(config)
+        require_files(data.source, "start from the folder where the run was started")
+        data.setup()
         facts += data_facts(run.record, data.fingerprint(), vars(data.split))
     finally:  # also where the rest cannot be compared
         print_facts(run, facts)
@@ -141,11 +110,7 @@ def _compared(run: Run, folder: Path) -> list[Fact]:
 
 
 def _resolved(run: Run, folder: Path) -> Config:
-    """Configuration that the run would have now, from the configuration files as they are.
-
-    Raises:
-        ValueError: They do not know an override of the run.
-    """
+    """Configuration that the run would have now, from the configuration files as they are."""
     words = [*_start(run), *run.record["overrides"], f"paths.run_dir={quoted(folder)}", "--cfg", "job", "--resolve"]
     done = subprocess.run(words, capture_output=True, text=True, env=_environment(run), check=False)
     if done.returncode != 0:
@@ -154,19 +119,6 @@ def _resolved(run: Run, folder: Path) -> Config:
     config = yaml.safe_load(done.stdout)
     config.pop("sweep")  # no part of a run
     return config
-
-
-def _read_data(config: Config) -> DataModule:
-    """Read the data as a run would, but without its leave to download.
-
-    Raises:
-        FileNotFoundError: Files are missing.
-        ValueError: The data cannot be used.
-    """
-    data = build_data(config)
-    require_files(data.source, "start from the folder where the run was started")
-    data.setup()
-    return data
 
 
 def _command(run: Run, folder: Path) -> list[str]:

@@ -36,7 +36,7 @@ def _best_first(row: RunState) -> tuple[str, float]:
 SORTS: dict[str, Callable[[RunState], Any]] = {
     "age": lambda row: row.age,
     "run": lambda row: str(row.run.folder),
-    "state": lambda row: (list(COLORS).index(row.state), row.age),
+    "state": lambda row: (list(COLORS).index(row.run.status), row.age),
     "metric": _best_first,
     "size": lambda row: -row.size,
     "minutes": lambda row: -(row.minutes or 0.0),
@@ -112,7 +112,7 @@ def _print(rows: Sequence[RunState]) -> None:
         name, value = row.headline or ("", None)
         minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
         score = "" if value is None else f"{value:.4f}"
-        state = f"[{COLORS[row.state]}]{row.state}[/]"
+        state = f"[{COLORS[row.run.status]}]{row.run.status}[/]"
         table.add_row(
             escape(str(short_path(row.run.folder))), state, name, score, _age(row.age), _size(row.size), minutes
         )
@@ -123,30 +123,29 @@ def _print(rows: Sequence[RunState]) -> None:
 
 
 def _totals(rows: Sequence[RunState]) -> str:
-    counts = Counter(row.state for row in rows)
+    counts = Counter(row.run.status for row in rows)
     states = ", ".join(f"{counts[state]} {state}" for state in COLORS if counts[state])
     minutes = sum(row.minutes or 0.0 for row in rows)
     return f"{_counted(len(rows))}: {states}; {_size(sum(row.size for row in rows))}; {minutes:.1f} minutes of training"
 
 
 def _clean(rows: Sequence[RunState], given: argparse.Namespace) -> None:
-    """List the failed and abandoned runs, ask, and remove them.
-
-    Raises:
-        ValueError: There is nobody to ask.
-    """
-    kept = [row for row in rows if row.state in (INTERRUPTED, STALE) and row.resumable and not given.resumable]
+    """List the failed and abandoned runs, ask, and remove them."""
+    kept = [row for row in rows if row.run.status in (INTERRUPTED, STALE) and row.resumable and not given.resumable]
     for row in kept:
         print(
-            f"kept: {short_path(row.run.folder)} ({row.state}) can be resumed with resume=<folder>; "
+            f"kept: {short_path(row.run.folder)} ({row.run.status}) can be resumed with resume=<folder>; "
             "--resumable removes it too"
         )
-    wanted = [row for row in rows if row.state in (FAILED, INTERRUPTED, STALE) and row not in kept]
-    guarded = {str(row.run.folder): _guard(row.run.folder, given.folders or [_outputs()]) for row in wanted}
-    for folder, why in guarded.items():
+    wanted = []
+    for row in rows:
+        if row.run.status not in (FAILED, INTERRUPTED, STALE) or row in kept:
+            continue
+        why = _guard(row.run.folder, given.folders or [_outputs()])
         if why:
-            print(f"kept: {folder} {why}")
-    wanted = [row for row in wanted if not guarded[str(row.run.folder)]]
+            print(f"kept: {row.run.folder} {why}")
+        else:
+            wanted.append(row)
     if not wanted:
         print("nothing to remove")
         return
@@ -177,11 +176,7 @@ def _root(pattern: str) -> Path:
 
 
 def _agreed(yes: bool, count: int) -> bool:
-    """Ask, unless the answer was given on the command line.
-
-    Raises:
-        ValueError: There is no terminal to ask at.
-    """
+    """Ask, unless the answer was given on the command line."""
     if yes:
         return True
     if not sys.stdin.isatty():
@@ -194,7 +189,7 @@ def _remove(row: RunState) -> bool:
     """Remove a run, unless it is running again by now, and let its sweep run it again."""
     folder = row.run.folder
     now = with_state(find_runs([str(folder)])[0])
-    if now.status != row.state:
+    if now.status != row.run.status:
         print(f"kept: {folder} is {now.status} now")
         return False
     shutil.rmtree(folder)

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
-from segexp.comparison import statistics
 from segexp.comparison.content import (
     Content,
     Cost,
@@ -23,6 +22,10 @@ from segexp.comparison.content import (
     Table,
 )
 from segexp.comparison.experiments import Experiment, differences, group, warnings
+from segexp.comparison.statistics.comparison import compare as compare_scores
+from segexp.comparison.statistics.comparison import corrected, summarize, verdict
+from segexp.comparison.statistics.marginal import marginal_effects
+from segexp.comparison.statistics.scores import Scores
 from segexp.errors import require_choice
 from segexp.pictures.reliability import pooled
 from segexp.runs.runs import Run
@@ -147,12 +150,12 @@ def _table(
     scores = [found.scores(metric, label) for found in experiments]
     others = [index for index in range(len(scores)) if index != base]
     # The comparisons of one table are one family: Holm's correction is over them.
-    pairs = statistics.corrected([statistics.compare(scores[base], scores[index]) for index in others])
+    pairs = corrected([compare_scores(scores[base], scores[index]) for index in others])
     run = experiments[0].first
     facts = run.facts(metric)
     unit, scale = shown_unit(facts["unit"])
     sentences = [
-        statistics.verdict(
+        verdict(
             pair,
             (f"{letters[base]} ({experiments[base].name})", f"{letters[index]} ({experiments[index].name})"),
             unit if unit not in ("", "points") else f"{metric} {unit}".strip(),
@@ -182,9 +185,9 @@ def _table(
     }
 
 
-def _summary(table: statistics.Scores, unit: str) -> Summary:
+def _summary(table: Scores, unit: str) -> Summary:
     """Summary of one experiment; an interval does not reach beyond what the score can be."""
-    summary: Summary = _plain(asdict(statistics.summarize(table)))
+    summary: Summary = _plain(asdict(summarize(table)))
     interval = summary["interval"]
     if unit == "fraction" and interval["low"] is not None and interval["high"] is not None:
         interval["low"] = max(interval["low"], 0.0)
@@ -224,7 +227,7 @@ def _marginals(experiments: Sequence[Experiment], metric: str, rows: Sequence[Di
     tables = [found.scores(metric) for found in experiments]
     marginals: list[Marginal] = []
     for row in rows:
-        effects = statistics.marginal_effects(settings, tables, row["key"])
+        effects = marginal_effects(settings, tables, row["key"])
         marginals.append({"key": row["key"], "effects": [cast(Effect, _plain(asdict(effect))) for effect in effects]})
     return marginals
 

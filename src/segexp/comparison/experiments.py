@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from segexp.comparison import statistics
 from segexp.comparison.content import Difference
+from segexp.comparison.statistics.scores import Run as ScoredRun
+from segexp.comparison.statistics.scores import Scores, gather
 from segexp.runs.runs import Run
 
 KEYS_OF_CASES = ("split", "case", "class")
@@ -44,7 +45,7 @@ class Experiment:
         columns = dict.fromkeys(key for rows in tables for key in rows[0] if key not in KEYS_OF_CASES)
         return [name for name in columns if any(row.get(name) for rows in tables for row in rows)]
 
-    def scores(self, metric: str, label: str | None = None) -> statistics.Scores:
+    def scores(self, metric: str, label: str | None = None) -> Scores:
         """Scores per replicate and case.
 
         Args:
@@ -52,12 +53,12 @@ class Experiment:
             label: Class; None = mean over the classes that are defined in a case.
         """
         if (metric, label) not in self._gathered:
-            runs = [statistics.Run(*run.replicate, _scores(run, metric, label)) for run in self.runs]
-            self._gathered[metric, label] = statistics.gather(runs)
+            runs = [ScoredRun(*run.replicate, _scores(run, metric, label)) for run in self.runs]
+            self._gathered[metric, label] = gather(runs)
         return self._gathered[metric, label]
 
     @cached_property
-    def _gathered(self) -> dict[tuple[str, str | None], statistics.Scores]:
+    def _gathered(self) -> dict[tuple[str, str | None], Scores]:
         return {}
 
     def of_sets(self) -> dict[str, list[float]]:
@@ -85,12 +86,12 @@ def group(runs: Sequence[Run]) -> list[Experiment]:
     for run in runs:
         members.setdefault(json.dumps(run.settings, sort_keys=True, default=str), []).append(run)
     names = labels([found[0] for found in members.values()])
-    return [_experiment(name, found) for name, found in zip(names, members.values(), strict=True)]
-
-
-def _experiment(name: str, runs: list[Run]) -> Experiment:
-    ended = {str(run.replicate): run for run in sorted(runs, key=lambda run: str(run.record.get("end"))) if run.results}
-    return Experiment(name, list(ended.values()), [run for run in runs if not run.results])
+    experiments = []
+    for name, found in zip(names, members.values(), strict=True):
+        in_order = sorted((run for run in found if run.results), key=lambda run: str(run.record.get("end")))
+        ended = {str(run.replicate): run for run in in_order}
+        experiments.append(Experiment(name, list(ended.values()), [run for run in found if not run.results]))
+    return experiments
 
 
 def labels(runs: Sequence[Run]) -> list[str]:
@@ -127,15 +128,11 @@ def differences(runs: Sequence[Run]) -> list[Difference]:
         # The row of the group already says so where its options have classes and keys of their own.
         implied = group in chosen and ("_target_" in key or any(key not in run.settings for run in runs))
         if not implied and len({str(value) for value in values}) > 1:
-            follows = group in chosen and _follows(chosen[group], values)
+            # A key follows the choice of its group where each option goes with one value.
+            options = chosen.get(group, [])
+            follows = bool(options) and len(set(zip(options, map(str, values), strict=True))) == len(set(options))
             rows.append({"key": key, "values": values, "follows": group if follows else None})
     return rows
-
-
-def _follows(options: Sequence[str | None], values: Sequence[object]) -> bool:
-    """Whether each option goes with one value."""
-    pairs = {str(pair) for pair in zip(options, values, strict=True)}
-    return len(pairs) == len(set(options))
 
 
 def _keys(nodes: Iterable[Mapping[str, object]]) -> list[str]:
@@ -180,11 +177,6 @@ def _code(run: Run) -> object:
     return run.record.get("segexp_version"), (git["commit"], git["diff"]) if git else None
 
 
-def _hardware(run: Run) -> object:
-    machine = run.record.get("machine", {})
-    return machine.get("processor"), str(machine.get("gpus"))
-
-
 # What must be equal among runs, how a run is asked for it, and what a difference does.
 CONDITIONS: dict[str, tuple[Callable[[Run], object], str]] = {
     "data fingerprints": (lambda run: run.record.get("data_fingerprint"), "their scores do not compare"),
@@ -194,6 +186,9 @@ CONDITIONS: dict[str, tuple[Callable[[Run], object], str]] = {
         lambda run: run.record.get("packages", {}).get("torch"),
         "small differences may come from it",
     ),
-    "machines": (_hardware, "times do not compare, scores only nearly"),
+    "machines": (
+        lambda run: [run.record.get("machine", {}).get(part) for part in ("processor", "gpus")],
+        "times do not compare, scores only nearly",
+    ),
     "precisions": (lambda run: run.config.get("trainer.precision"), "part of the comparison, or an accident"),
 }

@@ -136,9 +136,9 @@ def provenance(words: Sequence[str], runs: Sequence[Run]) -> str:
     ends = [str(record["end"])[:10] for record in records if record.get("end")]
     machines = [_machine(record.get("machine", {})) for record in records]
     versions = [_versions(record) for record in records]
-    told = [_different(machines), _different(versions)]
+    distinct = [" and ".join(dict.fromkeys(names)) for names in (machines, versions) if names]
     newest = f"newest of {len(records)} runs: {max(ends)}" if ends else f"{len(records)} runs"
-    return f"`segexp {shlex.join(words)}`; " + "; ".join([newest, *filter(None, told)]) + "."
+    return f"`segexp {shlex.join(words)}`; " + "; ".join([newest, *distinct]) + "."
 
 
 def _plain_lines(text: str) -> Iterator[tuple[int, int]]:
@@ -156,11 +156,7 @@ def _plain_lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _words(text: str, where: str) -> list[str]:
-    """Words of an opening marker.
-
-    Raises:
-        ValueError: There are none, or a quotation mark is left open.
-    """
+    """Words of an opening marker."""
     try:
         words = shlex.split(text.removeprefix(":"))
     except ValueError as error:
@@ -177,11 +173,7 @@ def _machine(machine: Machine) -> str:
 
 def _versions(record: Record) -> str:
     git, packages = record.get("git"), record.get("packages", {})
-    told = [f"segexp {record.get('segexp_version', 'of unknown version')}"]
+    own = f"segexp {record.get('segexp_version', 'of unknown version')}"
     if git:
-        told[0] += f" ({git['commit'][:10]}{' with uncommitted changes' if git['diff'] else ''})"
-    return ", ".join([*told, *(f"{name} {packages[name]}" for name in PACKAGES if name in packages)])
-
-
-def _different(words: Sequence[str]) -> str:
-    return " and ".join(dict.fromkeys(words))
+        own += f" ({git['commit'][:10]}{' with uncommitted changes' if git['diff'] else ''})"
+    return ", ".join([own, *(f"{name} {packages[name]}" for name in PACKAGES if name in packages)])

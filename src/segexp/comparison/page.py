@@ -2,7 +2,6 @@
 
 import base64
 import hashlib
-import html
 import json
 import math
 import re
@@ -14,8 +13,8 @@ from typing import cast
 import numpy as np
 
 from segexp.comparison.comparison import shown_unit
-from segexp.comparison.content import Better, Content, Curve, Diagram, ExperimentFacts, Interval, Marginal, Table
-from segexp.comparison.page_pictures import pictures
+from segexp.comparison.content import Content, Curve, Diagram, ExperimentFacts, Interval, Marginal, Table
+from segexp.comparison.page_pictures import pictures, replicate_name
 from segexp.runs.files import Json
 from segexp.runs.runs import Run
 
@@ -45,8 +44,9 @@ def page(content: Content, runs: Sequence[Run]) -> str:
     data = {**data, "pictures": pictures(content, runs, room)}
     style = _asset("page.css")
     script = "\n".join(map(_asset, SCRIPTS))
+    count = len(content["experiments"])
     parts = {
-        "title": html.escape(f"Comparison of {_count(len(content['experiments']), 'experiment')}"),
+        "title": f"Comparison of {count} experiment{'' if count == 1 else 's'}",
         "policy": f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
         "style": style,
         "script": script,
@@ -68,10 +68,6 @@ def _json(data: Json) -> str:
     """JSON that cannot end the element it stands in."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").encode(errors="replace").decode()
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def _data(content: Content, runs: Sequence[Run]) -> Mapping[str, Json]:
@@ -130,8 +126,11 @@ def _experiment(item: ExperimentFacts, pareto: Sequence[str]) -> Json:
 
 def _table(table: Table, letters: Sequence[str]) -> Mapping[str, Json]:
     """One metric and class: rows of numbers in the order of the experiments, sentences of the best ones."""
-    means = {letter: one["interval"]["value"] for letter, one in zip(letters, table["summaries"], strict=True)}
-    ranked = sorted(table["pairs"], key=lambda pair: _rank(means[pair["letter"]], table["better"]))
+    # The best mean comes first, an undefined one last.
+    sign = -1 if table["better"] == "higher" else 1
+    means = [one["interval"]["value"] for one in table["summaries"]]
+    ranks = dict(zip(letters, (math.inf if mean is None else sign * mean for mean in means), strict=True))
+    ranked = sorted(table["pairs"], key=lambda pair: ranks[pair["letter"]])
     rows = {
         pair["letter"]: _numbers(
             [
@@ -160,13 +159,6 @@ def _table(table: Table, letters: Sequence[str]) -> Mapping[str, Json]:
         "pairs": [rows.get(letter) for letter in letters],
         "sentences": [[letters.index(pair["letter"]), pair["sentence"]] for pair in ranked[:SENTENCES]],
     }
-
-
-def _rank(mean: float | None, better: Better) -> float:
-    """Key that puts the best mean first, and none last."""
-    if mean is None:
-        return math.inf
-    return -mean if better == "higher" else mean
 
 
 def _ends(interval: Interval) -> list[float | None]:
@@ -217,7 +209,7 @@ def _curves(experiments: Sequence[Sequence[Curve]]) -> Json:
         if thinned["epoch"] not in epochs:
             epochs.append(thinned["epoch"])
         lines = [thinned.get(name) for name in names]
-        packed.append([index, epochs.index(thinned["epoch"]), _replicate(run), lines])
+        packed.append([index, epochs.index(thinned["epoch"]), replicate_name(run["seed"], run["fold"]), lines])
     return {"names": names, "stride": stride, "epochs": epochs, "runs": packed}
 
 
@@ -232,10 +224,6 @@ def _points(diagram: Diagram | None) -> list[list[float | None]] | None:
         return None
     bins = zip(diagram["probability"], diagram["share"], diagram["pixels"], strict=True)
     return [_numbers(point) for point in bins if point[2]]
-
-
-def _replicate(run: Curve) -> str:
-    return f"seed {run['seed']}" + ("" if run["fold"] is None else f", fold {run['fold']}")
 
 
 def _numbers(values: Iterable[float | None]) -> list[float | None]:

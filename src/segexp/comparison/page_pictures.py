@@ -3,7 +3,7 @@
 import base64
 import io
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 
 from PIL import Image
 
@@ -33,17 +33,20 @@ def pictures(content: Content, runs: Sequence[Run], room: int) -> Pictures:
     folders = {index: _files(members[index]) for index in shown}
     found: Pictures = {}
     for case, index in ((case, index) for case in _ordered(content, shown) for index in shown):
-        run = _holder(folders[index], case)
+        run = next((run for run, names in folders[index] if _name(run, case) in names), None)
         address = None if run is None else _address(run, case)
         if run is None or address is None:
             continue
         room -= len(address)
         if room < 0:
             break
-        seed, fold = run.replicate
-        about = f"seed {seed}" + ("" if fold is None else f", fold {fold}")
-        found.setdefault(case, {})[str(index)] = [address, about]
+        found.setdefault(case, {})[str(index)] = [address, replicate_name(*run.replicate)]
     return found
+
+
+def replicate_name(seed: int, fold: int | None) -> str:
+    """Name a run among those of its experiment."""
+    return f"seed {seed}" + ("" if fold is None else f", fold {fold}")
 
 
 def _shown(content: Content) -> list[int]:
@@ -79,11 +82,6 @@ def _files(runs: Sequence[Run]) -> list[tuple[Run, set[str]]]:
 
 def _name(run: Run, case: str) -> str:
     return f"{run.split}_{case.replace('/', '_')}.png"
-
-
-def _holder(folders: Sequence[tuple[Run, set[str]]], case: str) -> Run | None:
-    holders: Iterator[Run] = (run for run, names in folders if _name(run, case) in names)
-    return next(holders, None)
 
 
 def _address(run: Run, case: str) -> str | None:

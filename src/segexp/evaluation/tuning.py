@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segexp.comparison.statistics import Interval, Run, gather, weighted_interval
+from segexp.comparison.statistics.intervals import Interval, weighted_interval
+from segexp.comparison.statistics.scores import Run, gather
 from segexp.evaluation.rescoring import LabelScorer, Predictions, Settings
 from segexp.metrics import CaseMetric, case_means, mean_of_defined
 from segexp.postprocessing.postprocess import STEPS

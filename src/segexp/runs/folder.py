@@ -16,6 +16,16 @@ RECORD = "run.json"
 REMEDY = "remove that run, or leave it out"
 
 
+class _File:
+    """Path of a file in a run folder, as an attribute of the folder."""
+
+    def __init__(self, *names: str) -> None:
+        self.names = names
+
+    def __get__(self, folder: "RunFolder", _: type) -> Path:
+        return folder.path.joinpath(*self.names)
+
+
 @dataclass(frozen=True)
 class RunFolder:
     """A run folder: paths of its files, and what they hold.
@@ -28,65 +38,18 @@ class RunFolder:
     path: Path
     foreign: bool = False
 
-    @property
-    def record_path(self) -> Path:
-        """Status, overrides, code, packages, machine and data of the run."""
-        return self.path / RECORD
-
-    @property
-    def results_path(self) -> Path:
-        """Final metrics with their protocol; there once the run has ended well."""
-        return self.path / "results.json"
-
-    @property
-    def postprocess_path(self) -> Path:
-        """Post-processing steps that the run keeps."""
-        return self.path / "postprocess.json"
-
-    @property
-    def cases_path(self) -> Path:
-        """Table of metrics per case and class."""
-        return self.path / "cases.csv"
-
-    @property
-    def curves_path(self) -> Path:
-        """Table of losses and metrics per epoch."""
-        return self.path / "metrics.csv"
-
-    @property
-    def config_path(self) -> Path:
-        """Resolved configuration."""
-        return self.path / "config.yaml"
-
-    @property
-    def overrides_path(self) -> Path:
-        """Overrides of the command line."""
-        return self.path / "overrides.yaml"
-
-    @property
-    def last_checkpoint(self) -> Path:
-        """Checkpoint of the last epoch, to resume from."""
-        return self.path / "checkpoints" / "last.ckpt"
-
-    @property
-    def best_checkpoint(self) -> Path:
-        """Checkpoint of the best epoch, to predict with."""
-        return self.path / "checkpoints" / "best.ckpt"
-
-    @property
-    def figures(self) -> Path:
-        """Folder of the pictures."""
-        return self.path / "figures"
-
-    @property
-    def lock_path(self) -> Path:
-        """Lock that a living job of a sweep holds."""
-        return self.path / ".lock"
-
-    @property
-    def log_path(self) -> Path:
-        """Output of a job of a sweep."""
-        return self.path / "log.txt"
+    record_path = _File(RECORD)  # status, overrides, code, packages, machine and data of the run
+    results_path = _File("results.json")  # final metrics with their protocol; there once the run has ended well
+    postprocess_path = _File("postprocess.json")  # post-processing steps that the run keeps
+    cases_path = _File("cases.csv")  # metrics per case and class
+    curves_path = _File("metrics.csv")  # losses and metrics per epoch
+    config_path = _File("config.yaml")  # resolved configuration
+    overrides_path = _File("overrides.yaml")  # of the command line
+    last_checkpoint = _File("checkpoints", "last.ckpt")  # of the last epoch, to resume from
+    best_checkpoint = _File("checkpoints", "best.ckpt")  # of the best epoch, to predict with
+    figures = _File("figures")  # folder of the pictures
+    lock_path = _File(".lock")  # a living job of a sweep holds it
+    log_path = _File("log.txt")  # output of a job of a sweep
 
     @property
     def events(self) -> list[Path]:

@@ -147,18 +147,15 @@ def _code(recorded: Git | None, present: Git | None) -> list[Fact]:
 
 def _changed_files(own: Mapping[str, str], other: Mapping[str, str]) -> str:
     """Name the files whose changes the other side does not have; all where none differs."""
-    return _some([name for name in own if own[name] != other.get(name)] or list(own))
+    names = [name for name in own if own[name] != other.get(name)] or list(own)
+    more = len(names) - SHOWN
+    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
 
 
 def _by_file(diff: str) -> dict[str, str]:
     """Cut the output of ``git diff`` into its files."""
     parts = [part.partition("\n") for part in f"\n{diff}".split("\ndiff --git ")[1:]]
     return {head.rpartition(" b/")[2]: body for head, _, body in parts}
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
 
 
 def _digits(value: str | None) -> str:
@@ -175,20 +172,17 @@ def _setting(config: Mapping[str, Any], key: str) -> str:
 
 def _metrics(folder: RunFolder) -> Metrics:
     results = folder.results()
-    sides = {"val": results.get("val", {}), "test": results.get("test", {})}
-    figures = {f"{side}/{name}": value for side, metrics in sides.items() for name, value in metrics.items()}
+    splits = {"val": results.get("val", {}), "test": results.get("test", {})}
+    metrics = {f"{split}/{name}": value for split, own in splits.items() for name, value in own.items()}
     chosen = results.get("chosen_on_val", {})
-    return figures | {f"chosen/{name}": value for name, value in chosen.items() if isinstance(value, int | float)}
+    return metrics | {f"chosen/{name}": value for name, value in chosen.items() if isinstance(value, int | float)}
 
 
 def _scores(folder: RunFolder) -> Metrics:
     found: Metrics = {}
     for row in folder.cases():
         place = "/".join(row.pop(key) for key in ("split", "case", "class"))
-        found |= {f"{place}/{metric}": _number(text) for metric, text in row.items()}
+        for metric, text in row.items():
+            value = float(text or "nan")
+            found[f"{place}/{metric}"] = None if math.isnan(value) else value
     return found
-
-
-def _number(text: str) -> float | None:
-    value = float(text or "nan")
-    return None if math.isnan(value) else value

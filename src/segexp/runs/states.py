@@ -9,7 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 from segexp.runs.files import Json
-from segexp.runs.folder import RunFolder, epoch_seconds
+from segexp.runs.folder import epoch_seconds
 from segexp.runs.runs import Run
 
 RUNNING, STALE = "running", "stale"
@@ -22,7 +22,7 @@ class RunState:
     """A run with its state, age and size.
 
     Args:
-        run: The run; its status may be "stale", too.
+        run: The run; its status is done, failed, interrupted, running or stale.
         age: Seconds since it ended, or started if it has not ended.
         size: Bytes of all its files.
         minutes: Minutes of training and validation, over all epochs; None = no epoch yet.
@@ -32,11 +32,6 @@ class RunState:
     age: float
     size: int
     minutes: float | None
-
-    @property
-    def state(self) -> str:
-        """State: done, failed, interrupted, running or stale."""
-        return self.run.status
 
     @property
     def headline(self) -> tuple[str, float] | None:
@@ -56,7 +51,7 @@ class RunState:
         name, value = self.headline or (None, None)
         return {
             "run": str(self.run.folder),
-            "state": self.state,
+            "state": self.run.status,
             "why": self.run.record.get("why", ""),
             "metric": name,
             "value": value,
@@ -70,8 +65,11 @@ class RunState:
 def with_state(run: Run) -> Run:
     """Correct the status: "stale" where nobody works on what says "running", "running" where a sweep starts it anew."""
     status = run.status
-    if status == RUNNING and not _worked_on(run.files):
-        status = STALE
+    if status == RUNNING:
+        # A process works on a run if it has touched a file lately, holds the lock, or has a file open to write.
+        lately = time.time() - max(stat.st_mtime for stat in _files(run.folder)) < STALE_SECONDS
+        if not (lately or _locked(run.files.lock_path) or any(_opened_to_write(run.folder.resolve()))):
+            status = STALE
     elif status in STOPPED and _locked(run.files.lock_path):
         status = RUNNING
     return replace(run, record=run.record | {"status": status})
@@ -84,12 +82,6 @@ def measured(run: Run) -> RunState:
     size = sum(stat.st_size for stat in _files(run.folder))
     seconds = epoch_seconds(run.curves)
     return RunState(run, age, size, sum(seconds) / 60 if seconds else None)
-
-
-def _worked_on(folder: RunFolder) -> bool:
-    """Whether a process works on a run: it has touched a file lately, holds the lock, or has a file open to write."""
-    lately = time.time() - max(stat.st_mtime for stat in _files(folder.path)) < STALE_SECONDS
-    return lately or _locked(folder.lock_path) or any(_opened_to_write(folder.path.resolve()))
 
 
 def _locked(path: Path) -> bool:

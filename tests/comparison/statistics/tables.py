@@ -2,7 +2,8 @@
 
 import numpy as np
 
-from segexp.comparison.statistics import Scores
+from segexp.comparison.statistics.comparison import summarize
+from segexp.comparison.statistics.scores import Scores
 
 
 def table(*rows, folds=None):
@@ -14,3 +15,7 @@ def table(*rows, folds=None):
 
 def numbers(*shape, seed=0, mean=0.8, sd=0.1):
     return np.random.default_rng(seed).normal(mean, sd, shape)
+
+
+def mean_interval(scores, **options):
+    return summarize(scores, **options).interval

@@ -6,12 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segexp.comparison.statistics import (
-    compare,
-    corrected,
-    summarize,
-    verdict,
-)
+from segexp.comparison.statistics.comparison import compare, corrected, summarize, verdict
 from tests.comparison.statistics.tables import numbers, table
 
 

@@ -15,15 +15,10 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segexp.comparison.statistics import (
-    Comparison,
-    Interval,
-    Scores,
-    compare,
-    mean_interval,
-    verdict,
-    weighted_interval,
-)
+from segexp.comparison.statistics.comparison import Comparison, compare, verdict
+from segexp.comparison.statistics.intervals import Interval, weighted_interval
+from segexp.comparison.statistics.scores import Scores
+from tests.comparison.statistics.tables import mean_interval
 
 REPETITIONS = 1000
 NOISE = 0.007  # one standard error of 1,000 repetitions at 95 %

@@ -4,14 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segexp.comparison.statistics import (
-    compare,
-    mean_interval,
-    summarize,
-    verdict,
-    weighted_interval,
-)
-from tests.comparison.statistics.tables import numbers, table
+from segexp.comparison.statistics.comparison import compare, summarize, verdict
+from segexp.comparison.statistics.intervals import weighted_interval
+from tests.comparison.statistics.tables import mean_interval, numbers, table
 
 
 def test_one_run_per_side_is_the_paired_t_test():

@@ -1,9 +1,7 @@
 import numpy as np
 import pytest
 
-from segexp.comparison.statistics import (
-    marginal_effects,
-)
+from segexp.comparison.statistics.marginal import marginal_effects
 from tests.comparison.statistics.tables import numbers, table
 
 LAYOUT = [{"depth": depth, "loss": loss} for depth in (2, 3, 4) for loss in ("ce", "dice")]

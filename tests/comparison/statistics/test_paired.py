@@ -4,13 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segexp.comparison.statistics import (
-    cohens_d_z,
-    holm,
-    rank_biserial,
-    sign_flip_p,
-    signed_rank_p,
-)
+from segexp.comparison.statistics.paired import cohens_d_z, holm, rank_biserial, sign_flip_p, signed_rank_p
 from tests.comparison.statistics.tables import numbers
 
 DARWIN = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])  # eighths of an inch; Fisher 1935

@@ -3,15 +3,9 @@ import math
 import numpy as np
 import pytest
 
-from segexp.comparison.statistics import (
-    Run,
-    Scores,
-    compare,
-    gather,
-    mean_interval,
-    shared,
-)
-from tests.comparison.statistics.tables import numbers, table
+from segexp.comparison.statistics.comparison import compare
+from segexp.comparison.statistics.scores import Run, Scores, gather, shared
+from tests.comparison.statistics.tables import mean_interval, numbers, table
 
 
 def test_folds_of_a_seed_fill_one_row():

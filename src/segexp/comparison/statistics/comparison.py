@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from segexp.comparison.statistics.intervals import Interval, mean_interval, weighted_interval
+from segexp.comparison.statistics.intervals import Interval, weighted_interval
 from segexp.comparison.statistics.paired import cohens_d_z, holm, rank_biserial, sign_flip_p, signed_rank_p
 from segexp.comparison.statistics.scores import Array, Scores, shared
 
@@ -65,11 +65,13 @@ class Comparison:
 
 def summarize(table: Scores, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Summary:
     """Summarize one experiment."""
-    folds = [float(table.case_means[table.folds == fold].mean()) for fold in np.unique(table.folds)]
+    folds = [table.case_means[table.folds == fold].mean() for fold in np.unique(table.folds)]
+    # Replicates that have scores in all folds.
+    whole = [row for row in table.values if len(np.unique(table.folds[~np.isnan(row)])) == table.fold_count]
     return Summary(
-        mean_interval(table, level, resamples, seed),
+        weighted_interval([table], [1.0], level, resamples, seed),
         _sd(table.case_means),
-        _sd(np.array(_replicate_means(table))),
+        _sd(np.array([np.nanmean(row) for row in whole])),
         _sd(np.array(folds)),
         table.runs,
         len(table.values),
@@ -148,22 +150,16 @@ def verdict(
 
 def caveats(comparison: Comparison) -> list[str]:
     """Say what the interval of a comparison leaves out."""
-    found, said = comparison.interval, []
+    sentences = []
     if comparison.family > 1:
-        said.append(f"p = {comparison.p_holm:.2g} after Holm's correction over {comparison.family} comparisons")
-    if found.training == "unseen":
-        said.append("one run per side: training randomness is not in the interval, another seed may reverse it")
-    elif found.training == "folds":
-        said.append("one seed: training randomness is judged from the spread between folds")
+        sentences.append(f"p = {comparison.p_holm:.2g} after Holm's correction over {comparison.family} comparisons")
+    if comparison.interval.training == "unseen":
+        sentences.append("one run per side: training randomness is not in the interval, another seed may reverse it")
+    elif comparison.interval.training == "folds":
+        sentences.append("one seed: training randomness is judged from the spread between folds")
     elif 1 in comparison.seeds:
-        said.append("one side has one seed: its training randomness is taken from the other's")
-    return said
-
-
-def _replicate_means(table: Scores) -> list[float]:
-    """Mean of each replicate that has scores in all folds."""
-    whole = [row for row in table.values if len(np.unique(table.folds[~np.isnan(row)])) == table.fold_count]
-    return [float(np.nanmean(row)) for row in whole]
+        sentences.append("one side has one seed: its training randomness is taken from the other's")
+    return sentences
 
 
 def _sd(values: Array) -> float:

@@ -47,20 +47,6 @@ class Interval:
     training: Training
 
 
-def mean_interval(table: Scores, level: float = 0.95, resamples: int = 2000, seed: int = 0) -> Interval:
-    """Mean over cases with a bootstrap-t interval.
-
-    Args:
-        table: Scores of one experiment.
-        level: Probability that such intervals cover the truth.
-        resamples: Number of resamples of the cases, within folds; 0 takes Student's t instead.
-        seed: Seed of the resampling.
-
-    Source: Efron & Tibshirani 1993, chapter 12 (bootstrap-t).
-    """
-    return weighted_interval([table], [1.0], level, resamples, seed)
-
-
 def weighted_interval(
     tables: Sequence[Scores],
     weights: Sequence[float],
@@ -88,8 +74,10 @@ def weighted_interval(
     if len(values) < 2:
         value = float(values.mean()) if len(values) else math.nan
         return Interval(value, math.nan, math.nan, math.nan, math.nan, level, len(values), (), "unseen")
+    # Where experiments were folded in several ways, the fewest folds count.
+    folded = [table for table in tables if table.fold_count > 1] or tables
+    folds = np.unique(min(folded, key=lambda table: table.fold_count).folds, return_inverse=True)[1]
     # The standard error: parts of the variance that cases, runs and folds make.
-    folds = _common_folds(tables)
     parts, training = _parts(tables, weight, values, folds, between_runs)
     se = math.sqrt(sum(part.variance for part in parts))
     # The quantiles of the sum of parts; the bootstrap gives those of the cases, which need not be symmetric.
@@ -129,12 +117,6 @@ def _parts(
     return parts, training
 
 
-def _common_folds(tables: Sequence[Scores]) -> NDArray[np.intp]:
-    """Folds of the cases; where experiments were folded in several ways, the fewest."""
-    folded = [table for table in tables if table.fold_count > 1] or list(tables)
-    return np.unique(min(folded, key=lambda table: table.fold_count).folds, return_inverse=True)[1]
-
-
 def _quantile(parts: Sequence[Part], fraction: float, first: float | None = None) -> float:
     """Quantile of the sum of parts in standard errors; ``first`` replaces that of the first part."""
     quantiles = [part.quantile(fraction) for part in parts]
@@ -163,6 +145,8 @@ def _bootstrap_t(
 
     Returns:
         None where the resamples do not serve: too few or many cases, or more than one in a hundred without spread.
+
+    Source: Efron & Tibshirani 1993, chapter 12.
     """
     if not resamples or not LEAST_CASES <= len(values) <= MOST_CASES:
         return None

@@ -57,7 +57,7 @@ def marginal_effects(
         raise ValueError(f"setting {missing[0]} has no {key!r}: compare experiments that all name it")
     # The combinations of the other settings that were tried with every value; without any, all experiments count.
     values = list(dict.fromkeys(setting[key] for setting in settings))
-    others = [_others(setting, key) for setting in settings]
+    others = [tuple(sorted((name, str(v)) for name, v in item.items() if name != key)) for item in settings]
     sets = [{other for other, setting in zip(others, settings, strict=True) if setting[key] == v} for v in values]
     common = set.intersection(*sets)
     kept = [i for i, other in enumerate(others) if other in common or not common]
@@ -77,10 +77,6 @@ def marginal_effects(
         )
         for value, row in zip(values, rows, strict=True)
     ]
-
-
-def _others(setting: Mapping[str, object], key: str) -> tuple[tuple[str, str], ...]:
-    return tuple(sorted((name, str(value)) for name, value in setting.items() if name != key))
 
 
 def _residual(tables: Sequence[Scores], rows: Sequence[Array], others: Sequence[object]) -> Part | None:

@@ -125,14 +125,12 @@ def _training(table: Scores) -> _Training:
     noise = float(((around - np.where(defined, runs @ member.T, 0.0)) ** 2).sum()) / max(noise_df, 1)
     noise *= float((1 / defined.sum(0)).sum()) / len(member) ** 2 / factor
     one_run = raw**2 / (raw + noise) if raw else 0.0
-    return _Training(one_run, df, factor, _seed_excess(runs[present.all(1)] @ size, raw * factor, len(size)))
-
-
-def _seed_excess(means: Array, expected: float, folds: int) -> Part | None:
-    """What the means of whole seeds vary more than independent runs would; None with one fold or one whole seed."""
-    if folds == 1 or len(means) < 2:
-        return None
-    return Part(max(0.0, float(means.var(ddof=1)) / len(means) - expected), len(means) - 1, "seeds")
+    # What the means of whole seeds vary more than independent runs would.
+    means = runs[present.all(1)] @ size
+    if len(size) == 1 or len(means) < 2:
+        return _Training(one_run, df, factor, None)
+    excess = float(means.var(ddof=1)) / len(means) - raw * factor
+    return _Training(one_run, df, factor, Part(max(0.0, excess), len(means) - 1, "seeds"))
 
 
 def _by_fold(values: Array, folds: NDArray[np.intp]) -> tuple[Array, Array, float]:
