@@ -18,11 +18,11 @@ def test_figures_and_differences(two):
     content = content_of(two)
     (table,) = [table for table in content["tables"] if table["class"] == "a"]
     rows = np.array(table["scores"])
-    assert table["summaries"][0]["interval"]["value"] == pytest.approx(rows[0].mean())
+    assert table["summaries"][0].interval.value == pytest.approx(rows[0].mean())
     (pair,) = table["pairs"]
-    assert pair["interval"]["value"] == pytest.approx((rows[1] - rows[0]).mean())
-    assert pair["interval"]["low"] < 0.1 < pair["interval"]["high"]
-    assert pair["p_wilcoxon"] == pytest.approx(wilcoxon(rows[1], rows[0]).pvalue)
+    assert pair["comparison"].interval.value == pytest.approx((rows[1] - rows[0]).mean())
+    assert pair["comparison"].interval.low < 0.1 < pair["comparison"].interval.high
+    assert pair["comparison"].p_wilcoxon == pytest.approx(wilcoxon(rows[1], rows[0]).pvalue)
     assert pair["sentence"].startswith("B (dice) is better than A (ce) by 10")
     assert "Dice points" in pair["sentence"] or "dice points" in pair["sentence"]
     assert "training randomness is not in the interval" in pair["sentence"]
@@ -34,7 +34,7 @@ def test_the_mean_over_classes_is_the_figure_of_the_run(two):
     content = content_of(two)
     (table,) = [table for table in content["tables"] if table["class"] is None]
     for summary, experiment in zip(table["summaries"], content["experiments"], strict=True):
-        assert summary["interval"]["value"] == pytest.approx(experiment["runs"][0]["metrics"]["dice"])
+        assert summary.interval.value == pytest.approx(experiment["runs"][0]["metrics"]["dice"])
     assert {row["metric"] for row in content["of_sets"]} == {"v_rand"}
 
 
@@ -42,14 +42,14 @@ def test_an_undefined_score_is_left_out(tmp_path):
     leave(tmp_path / "x", "ce", 1, {"a": {"c0": 0.5, "c1": float("nan"), "c2": 0.7}})
     leave(tmp_path / "y", "dice", 1, {"a": {"c0": 0.6, "c1": 0.9, "c2": 0.7}})
     (table,) = content_of(tmp_path)["tables"]
-    assert [summary["interval"]["cases"] for summary in table["summaries"]] == [2, 3]
-    assert table["pairs"][0]["interval"]["cases"] == 2
-    assert table["pairs"][0]["interval"]["value"] == pytest.approx(0.05)
+    assert [summary.interval.cases for summary in table["summaries"]] == [2, 3]
+    assert table["pairs"][0]["comparison"].interval.cases == 2
+    assert table["pairs"][0]["comparison"].interval.value == pytest.approx(0.05)
 
 
 def test_the_baseline_can_be_chosen(two):
     assert content_of(two, baseline="dice")["baseline"] == content_of(two, baseline="B")["baseline"] == "B"
-    assert content_of(two, baseline="B")["tables"][0]["pairs"][0]["interval"]["value"] < 0
+    assert content_of(two, baseline="B")["tables"][0]["pairs"][0]["comparison"].interval.value < 0
     with pytest.raises(ValueError, match="--baseline='C' is not one of"):
         content_of(two, baseline="C")
     with pytest.raises(ValueError, match="--metric='dise' is not one of .*did you mean 'dice'"):
@@ -71,7 +71,7 @@ def test_marginal_effects_and_the_pareto_front(tmp_path):
                 scores = {"a": {f"c{i}": 0.5 + gain + more + 0.01 * i + 0.001 * seed for i in range(5)}}
                 leave(tmp_path / f"{loss}{lr}{seed}", loss, seed, scores, lr=lr, parameters=10 if loss == "ce" else 20)
     content = content_of(tmp_path)
-    effects = {item["key"]: [e["effect"]["value"] for e in item["effects"]] for item in content["marginals"]}
+    effects = {item["key"]: [e.effect.value for e in item["effects"]] for item in content["marginals"]}
     assert effects["loss"] == pytest.approx([-0.05, 0.05])
     assert effects["optimizer.lr"] == pytest.approx([-0.01, 0.01])
     names = {item["letter"]: item["name"] for item in content["experiments"]}

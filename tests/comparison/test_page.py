@@ -34,9 +34,9 @@ def test_scores_of_cases_and_figures_are_those_that_were_compared(tmp_path):
     for table, wanted in zip(data["tables"], content["tables"], strict=True):
         assert data["cases"][table["cases"]] == wanted["cases"]
         assert np.allclose(unpacked(table, 3), np.array(wanted["scores"]), atol=1e-4)
-        assert table["means"][1][0] == pytest.approx(wanted["summaries"][1]["interval"]["value"], rel=1e-4)
+        assert table["means"][1][0] == pytest.approx(wanted["summaries"][1].interval.value, rel=1e-4)
         assert table["pairs"][0] is None
-        assert table["pairs"][2][4] == pytest.approx(wanted["pairs"][1]["p_holm"], rel=1e-4)
+        assert table["pairs"][2][4] == pytest.approx(wanted["pairs"][1]["comparison"].p_holm, rel=1e-4)
 
 
 def test_a_case_that_an_experiment_did_not_score_has_no_score(tmp_path):

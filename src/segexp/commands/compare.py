@@ -6,6 +6,7 @@ import shlex
 from pathlib import Path
 
 from segexp.comparison.comparison import compare as compared
+from segexp.comparison.content import as_json
 from segexp.comparison.tables import FORMATS, sheets
 from segexp.runs.runs import Run, find_runs, select
 
@@ -20,8 +21,9 @@ def compare(arguments: list[str]) -> None:
     given = parser().parse_args(arguments)
     runs = chosen_runs(given)
     content = compared(runs, given.metric, given.baseline) | {"command": shlex.join(["segexp", "compare", *arguments])}
-    text = json.dumps(content, indent=1, ensure_ascii=False) + "\n" if given.format == "json" else None
-    if text is None:
+    if given.format == "json":
+        text = json.dumps(as_json(content), indent=1, ensure_ascii=False) + "\n"
+    else:
         text = FORMATS[given.format](sheets(content, every_class=given.format != "terminal" or given.classes))
     if given.output is None:
         print(text, end="")

@@ -3,8 +3,7 @@
 import math
 import string
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict
-from typing import Any, cast
+from dataclasses import replace
 
 from segexp.comparison.content import (
     Content,
@@ -12,18 +11,15 @@ from segexp.comparison.content import (
     Curve,
     Diagram,
     Difference,
-    Effect,
     ExperimentFacts,
     Marginal,
-    Pair,
     RunFacts,
     SetMetric,
-    Summary,
     Table,
 )
 from segexp.comparison.experiments import Experiment, differences, group, warnings
+from segexp.comparison.statistics.comparison import Summary, corrected, summarize, verdict
 from segexp.comparison.statistics.comparison import compare as compare_scores
-from segexp.comparison.statistics.comparison import corrected, summarize, verdict
 from segexp.comparison.statistics.marginal import marginal_effects
 from segexp.comparison.statistics.scores import Scores
 from segexp.errors import require_choice
@@ -176,23 +172,22 @@ def _table(
         "protocol": run.results["protocol"][run.split].get(metric, ""),
         "summaries": [_summary(table, facts["unit"]) for table in scores],
         "pairs": [
-            cast(Pair, {"letter": letters[index], **_plain(asdict(pair)), "sentence": sentence})
+            {"letter": letters[index], "comparison": pair, "sentence": sentence}
             for index, pair, sentence in zip(others, pairs, sentences, strict=True)
         ],
         "cases": cases,
-        "scores": _plain(rows),
+        "scores": [[None if math.isnan(score) else score for score in row] for row in rows],
         "most_different": _most_different(cases, rows, base),
     }
 
 
 def _summary(table: Scores, unit: str) -> Summary:
     """Summary of one experiment; an interval does not reach beyond what the score can be."""
-    summary: Summary = _plain(asdict(summarize(table)))
-    interval = summary["interval"]
-    if unit == "fraction" and interval["low"] is not None and interval["high"] is not None:
-        interval["low"] = max(interval["low"], 0.0)
-        interval["high"] = min(interval["high"], 1.0)
-    return summary
+    summary = summarize(table)
+    interval = summary.interval
+    if unit == "fraction":
+        interval = replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
+    return replace(summary, interval=interval)
 
 
 def _most_different(cases: Sequence[str], rows: Sequence[Sequence[float]], base: int) -> list[str]:
@@ -225,11 +220,7 @@ def _marginals(experiments: Sequence[Experiment], metric: str, rows: Sequence[Di
         return []
     settings = [{row["key"]: str(row["values"][i]) for row in rows} for i in range(len(experiments))]
     tables = [found.scores(metric) for found in experiments]
-    marginals: list[Marginal] = []
-    for row in rows:
-        effects = marginal_effects(settings, tables, row["key"])
-        marginals.append({"key": row["key"], "effects": [cast(Effect, _plain(asdict(effect))) for effect in effects]})
-    return marginals
+    return [{"key": row["key"], "effects": marginal_effects(settings, tables, row["key"])} for row in rows]
 
 
 def _pareto(experiments: Sequence[Experiment], letters: Sequence[str], metric: str) -> list[str]:
@@ -250,14 +241,3 @@ def _pareto(experiments: Sequence[Experiment], letters: Sequence[str], metric: s
 def shown_unit(unit: str) -> tuple[str, float]:
     """Unit in which differences are shown, and the factor to it: those of fractions are shown in hundredths."""
     return ("points", 100.0) if unit == "fraction" else (unit, 1.0)
-
-
-def _plain(value: Any) -> Any:
-    """Turn numpy numbers into Python's and nan into None."""
-    if isinstance(value, dict):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    if hasattr(value, "item"):
-        value = value.item()
-    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -1,71 +1,31 @@
-"""What a comparison holds: plain values for JSON, as `segexp compare --format json` gives them."""
+"""What a comparison holds, and its plain values for JSON, as `segexp compare --format json` gives them."""
 
+import math
 from collections.abc import Sequence
-from typing import Literal, NotRequired, TypedDict
+from dataclasses import asdict, is_dataclass
+from typing import Any, Literal, NotRequired, TypedDict
 
+from segexp.comparison.statistics import marginal
+from segexp.comparison.statistics.comparison import Comparison, Summary
 from segexp.runs.files import Json
 
 Better = Literal["higher", "lower"]
 Diagram = dict[str, list[float | None]]
 
 
-class Interval(TypedDict):
-    """A value and how well it is known: see `segexp.comparison.statistics.Interval`; None = undefined."""
-
-    value: float | None
-    low: float | None
-    high: float | None
-    se: float | None
-    p_value: float | None
-    level: float
-    cases: int
-    parts: list[Json]
-    training: str
-
-
-class Summary(TypedDict):
-    """One experiment on one metric: see `segexp.comparison.statistics.Summary`."""
-
-    interval: Interval
-    sd_cases: float | None
-    sd_seeds: float | None
-    sd_folds: float | None
-    runs: int
-    seeds: int
-    folds: int
-
-
 class Pair(TypedDict):
-    """An experiment minus the baseline: see `segexp.comparison.statistics.Comparison`."""
+    """An experiment minus the baseline, and what that says in words."""
 
     letter: str
-    interval: Interval
-    p_wilcoxon: float | None
-    p_permutation: float | None
-    rank_biserial: float | None
-    d_z: float | None
-    runs: list[int]
-    seeds: list[int]
-    p_holm: float | None
-    family: int
+    comparison: Comparison
     sentence: str
-
-
-class Effect(TypedDict):
-    """One value of a hyper-parameter: see `segexp.comparison.statistics.Marginal`."""
-
-    value: str
-    mean: Interval
-    effect: Interval
-    experiments: int
-    matched: bool
 
 
 class Marginal(TypedDict):
     """Effects of the values of one key."""
 
     key: str
-    effects: list[Effect]
+    effects: list[marginal.Marginal]
 
 
 class Difference(TypedDict):
@@ -171,3 +131,24 @@ class Content(TypedDict):
     marginals: list[Marginal]
     pareto: list[str]
     command: NotRequired[str]
+
+
+def as_json(content: Content) -> Json:
+    """Turn a comparison into plain values; nan becomes None."""
+    tables = [{**table, "pairs": [_flat(pair) for pair in table["pairs"]]} for table in content["tables"]]
+    return plain({**content, "tables": tables})
+
+
+def _flat(pair: Pair) -> dict[str, object]:
+    return {"letter": pair["letter"], **asdict(pair["comparison"]), "sentence": pair["sentence"]}
+
+
+def plain(value: Any) -> Json:
+    """Turn dataclasses into dictionaries, tuples into lists, and what is not finite into None."""
+    if is_dataclass(value) and not isinstance(value, type):
+        value = asdict(value)
+    if isinstance(value, dict):
+        return {key: plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -13,8 +13,9 @@ from typing import cast
 import numpy as np
 
 from segexp.comparison.comparison import shown_unit
-from segexp.comparison.content import Content, Curve, Diagram, ExperimentFacts, Interval, Marginal, Table
+from segexp.comparison.content import Content, Curve, Diagram, ExperimentFacts, Marginal, Table
 from segexp.comparison.page_pictures import pictures, replicate_name
+from segexp.comparison.statistics.intervals import Interval
 from segexp.runs.files import Json
 from segexp.runs.runs import Run
 
@@ -128,22 +129,14 @@ def _table(table: Table, letters: Sequence[str]) -> Mapping[str, Json]:
     """One metric and class: rows of numbers in the order of the experiments, sentences of the best ones."""
     # The best mean comes first, an undefined one last.
     sign = -1 if table["better"] == "higher" else 1
-    means = [one["interval"]["value"] for one in table["summaries"]]
-    ranks = dict(zip(letters, (math.inf if mean is None else sign * mean for mean in means), strict=True))
+    means = [one.interval.value for one in table["summaries"]]
+    ranks = dict(zip(letters, (math.inf if math.isnan(mean) else sign * mean for mean in means), strict=True))
     ranked = sorted(table["pairs"], key=lambda pair: ranks[pair["letter"]])
-    rows = {
-        pair["letter"]: _numbers(
-            [
-                *_ends(pair["interval"]),
-                pair["p_holm"],
-                pair["p_wilcoxon"],
-                pair["p_permutation"],
-                pair["d_z"],
-                pair["rank_biserial"],
-            ]
-        )
-        for pair in table["pairs"]
-    }
+    rows = {}
+    for pair in table["pairs"]:
+        found = pair["comparison"]
+        tests = (found.p_holm, found.p_wilcoxon, found.p_permutation, found.d_z, found.rank_biserial)
+        rows[pair["letter"]] = _numbers([*_ends(found.interval), *tests])
     unit, scale = shown_unit(table["unit"])
     return {
         "metric": table["metric"],
@@ -153,16 +146,15 @@ def _table(table: Table, letters: Sequence[str]) -> Mapping[str, Json]:
         "unit": unit,
         "scale": scale,
         "means": [
-            _numbers([*_ends(one["interval"]), one["sd_cases"], one["sd_seeds"], one["sd_folds"]])
-            for one in table["summaries"]
+            _numbers([*_ends(one.interval), one.sd_cases, one.sd_seeds, one.sd_folds]) for one in table["summaries"]
         ],
         "pairs": [rows.get(letter) for letter in letters],
         "sentences": [[letters.index(pair["letter"]), pair["sentence"]] for pair in ranked[:SENTENCES]],
     }
 
 
-def _ends(interval: Interval) -> list[float | None]:
-    return [interval["value"], interval["low"], interval["high"], interval["cases"]]
+def _ends(interval: Interval) -> list[float]:
+    return [interval.value, interval.low, interval.high, interval.cases]
 
 
 def _packed(rows: Sequence[Sequence[float | None]]) -> tuple[float, float, str]:
@@ -180,14 +172,14 @@ def _packed(rows: Sequence[Sequence[float | None]]) -> tuple[float, float, str]:
 def _marginal(item: Marginal) -> Json:
     rows: list[Json] = [
         {
-            "value": _cell(effect["value"]),
-            "mean": _numbers(_ends(effect["mean"])),
-            "effect": _numbers(_ends(effect["effect"])),
-            "experiments": effect["experiments"],
+            "value": _cell(effect.value),
+            "mean": _numbers(_ends(effect.mean)),
+            "effect": _numbers(_ends(effect.effect)),
+            "experiments": effect.experiments,
         }
         for effect in item["effects"]
     ]
-    return {"key": item["key"], "matched": all(effect["matched"] for effect in item["effects"]), "rows": rows}
+    return {"key": item["key"], "matched": all(effect.matched for effect in item["effects"]), "rows": rows}
 
 
 def _curves(experiments: Sequence[Sequence[Curve]]) -> Json:

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import math
 import os
 from collections.abc import Sequence
 
@@ -56,8 +57,8 @@ def _shown(content: Content) -> list[int]:
     base = [item["letter"] for item in content["experiments"]].index(content["baseline"])
 
     def rank(index: int) -> tuple[bool, float]:
-        value = table["summaries"][index]["interval"]["value"]
-        return index != base, float("inf") if value is None else sign * value
+        value = table["summaries"][index].interval.value
+        return index != base, math.inf if math.isnan(value) else sign * value
 
     return sorted(range(len(content["experiments"])), key=rank)[:EXPERIMENTS]
 

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -9,7 +10,8 @@ from rich.console import Console
 from rich.table import Table as RichTable
 
 from segexp.comparison.comparison import shown_unit
-from segexp.comparison.content import Content, Interval, Marginal, Pair, Table
+from segexp.comparison.content import Content, Marginal, Pair, Table
+from segexp.comparison.statistics.intervals import Interval
 
 ROOMY = 150  # characters in a line of the terminal that show all columns
 LATEX_SPECIAL = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | {"\\": r"\textbackslash{}", "−": "$-$"})
@@ -86,16 +88,16 @@ def _scores(content: Content, table: Table) -> Sheet:
     pairs = {pair["letter"]: pair for pair in table["pairs"]}
     rows = []
     for item, summary in zip(content["experiments"], table["summaries"], strict=True):
-        interval = summary["interval"]
+        interval = summary.interval
         rows.append(
             [
                 item["letter"],
                 item["name"],
-                str(interval["cases"]),
-                _cell(interval["value"]),
+                str(interval.cases),
+                _cell(interval.value),
                 _range(interval, 1.0),
-                _cell(summary["sd_seeds"]),
-                _cell(summary["sd_folds"]),
+                _cell(summary.sd_seeds),
+                _cell(summary.sd_folds),
                 *_pair(pairs.get(item["letter"]), table),
             ]
         )
@@ -113,50 +115,49 @@ def _pair(pair: Pair | None, table: Table) -> list[str]:
     if pair is None:
         return [""] * 5
     scale = shown_unit(table["unit"])[1]
-    interval = pair["interval"]
-    value = None if interval["value"] is None else scale * interval["value"]
+    found = pair["comparison"]
     return [
-        _cell(value, 2 if scale > 1 else 4),
-        _range(interval, scale),
-        _p(pair["p_holm"]),
-        _p(pair["p_wilcoxon"]),
-        _cell(pair["d_z"], 2),
+        _cell(scale * found.interval.value, 2 if scale > 1 else 4),
+        _range(found.interval, scale),
+        _p(found.p_holm),
+        _p(found.p_wilcoxon),
+        _cell(found.d_z, 2),
     ]
 
 
 def _marginal(content: Content, item: Marginal) -> Sheet:
     rows = [
         [
-            _cell(effect["value"]),
-            str(effect["experiments"]),
-            _cell(effect["mean"]["value"]),
-            _range(effect["mean"], 1.0),
-            _cell(effect["effect"]["value"]),
-            _range(effect["effect"], 1.0),
+            _cell(effect.value),
+            str(effect.experiments),
+            _cell(effect.mean.value),
+            _range(effect.mean, 1.0),
+            _cell(effect.effect.value),
+            _range(effect.effect, 1.0),
         ]
         for effect in item["effects"]
     ]
-    matched = all(effect["matched"] for effect in item["effects"])
+    matched = all(effect.matched for effect in item["effects"])
     note = () if matched else ("not all values were tried with the same other settings: they do not compare alone.",)
     heads = [item["key"], "experiments", "mean", "95 % interval", "− mean of all", "95 % interval"]
     return Sheet(f"Marginal effect of {item['key']} on {content['tables'][0]['metric']}", heads, rows, note)
 
 
 def _range(interval: Interval, scale: float) -> str:
-    if interval["low"] is None or interval["high"] is None:
+    if math.isnan(interval.low):
         return ""
     digits = 2 if scale > 1 else 4
-    return f"{scale * interval['low']:.{digits}f} to {scale * interval['high']:.{digits}f}".replace("-", "−")
+    return f"{scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f}".replace("-", "−")
 
 
-def _p(value: float | None) -> str:
-    if value is None:
+def _p(value: float) -> str:
+    if math.isnan(value):
         return ""
     return "< 0.0001" if value < 0.0001 else f"{value:.4f}"
 
 
 def _cell(value: object, digits: int = 4) -> str:
-    if value is None:
+    if value is None or value != value:  # undefined, or nan
         return ""
     return f"{value:.{digits}f}".replace("-", "−") if isinstance(value, float) else str(value)
 
