@@ -10,7 +10,7 @@ from pathlib import Path
 
 import yaml
 
-from segexp.build import build_data
+from segexp.build import build_data, settle_monitor_mode
 from segexp.comparison.reproduction import changed_names, print_facts, print_metrics, verdict
 from segexp.config import require_no_code, split_config_dirs
 from segexp.data.sources import require_files
@@ -118,6 +118,7 @@ def _resolved(run: Run, folder: Path) -> Config:
         raise ValueError(f"the overrides of {run.folder} do not fit the present configuration: {why}")
     config = yaml.safe_load(done.stdout)
     config.pop("sweep")  # no part of a run
+    settle_monitor_mode(config)
     return config
 
 
