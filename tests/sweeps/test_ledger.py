@@ -1,0 +1,48 @@
+import subprocess
+import sys
+from pathlib import Path
+
+from segexp.sweeps.ledger import DONE, FAILED, QUEUED, RUNNING, Entry, Ledger, take
+
+ROOT = Path(__file__).parents[2]
+HOLD = """
+import sys
+from pathlib import Path
+from segexp.sweeps.ledger import take
+lock = take(Path(sys.argv[1]))
+print(lock is not None, flush=True)
+sys.stdin.read()
+"""
+
+
+def test_entries_are_the_last_states_and_count_the_starts(tmp_path):
+    ledger = Ledger(tmp_path / "sweep" / "ledger.jsonl")
+    ledger.add("a", "job-a", QUEUED, overrides=["x=1"])
+    ledger.add("b", "job-b", RUNNING)
+    ledger.add("a", "job-a", RUNNING)
+    assert ledger.entries() == {"a": Entry("job-a", RUNNING, "", 1), "b": Entry("job-b", RUNNING, "", 1)}
+    ledger.add("a", "job-a", FAILED, why="it broke")
+    ledger.add("a", "job-a", RUNNING)
+    ledger.add("b", "job-b", DONE)
+    assert ledger.entries() == {"a": Entry("job-a", RUNNING, "", 2), "b": Entry("job-b", DONE, "", 1)}
+    assert [line["state"] for line in ledger.lines()] == [QUEUED, RUNNING, RUNNING, FAILED, RUNNING, DONE]
+    assert ledger.lines()[0]["overrides"] == ["x=1"]
+
+
+def test_two_ledgers_of_one_file_see_each_others_lines(tmp_path):
+    one, two = (Ledger(tmp_path / "ledger.jsonl") for _ in range(2))
+    assert one.entries() == {}
+    two.add("a", "job-a", QUEUED)
+    assert one.entries() == two.entries() == {"a": Entry("job-a", QUEUED, "", 0)}
+
+
+def test_a_lock_is_held_by_one_process_and_free_after_its_end(tmp_path):
+    words = [sys.executable, "-c", HOLD, str(tmp_path / "job")]
+    env = {"PYTHONPATH": str(ROOT / "src")}
+    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as holder:
+        assert holder.stdout.readline() == "True\n"
+        assert take(tmp_path / "job") is None
+        holder.kill()
+    lock = take(tmp_path / "job")
+    assert lock is not None
+    lock.close()

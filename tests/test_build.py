@@ -1,0 +1,101 @@
+import pytest
+import pytorch_lightning as pl
+import torch
+
+import segexp
+from segexp.build import build_data, build_task, build_trainer, describe, monitor_mode, settle_monitor_mode
+from segexp.checkpoints.description import ModelDescription
+from segexp.config import compose, plain
+from segexp.inference import SlicePredictor
+from segexp.training.tensorboard_callbacks import Panels
+from tests.conftest import SMALL
+
+
+def config(*overrides):
+    settled = plain(compose([*SMALL, "name=x", "trainer=cpu", *overrides], run_dir="unused"))
+    settle_monitor_mode(settled)
+    return settled
+
+
+def test_the_same_seed_gives_the_same_network_whatever_was_drawn_before():
+    first = build_task(config("seed=3")).network.state_dict()
+    torch.rand(10)
+    second, other = (build_task(config(f"seed={seed}")).network.state_dict() for seed in (3, 4))
+    assert all(torch.equal(first[name], second[name]) for name in first)
+    assert not all(torch.equal(first[name], other[name]) for name in first)
+
+
+def test_callbacks_are_switched_and_a_resumed_run_purges_its_logger(tmp_path):
+    off = build_trainer(config("callbacks.panels.enabled=false", "callbacks.progress.enabled=false"))
+    assert not any(isinstance(callback, Panels) for callback in off.callbacks)
+    on = build_trainer(config("callbacks.panels.enabled=true", f"logger.folder={tmp_path}"), purge_step=7)
+    assert any(isinstance(callback, Panels) for callback in on.callbacks)
+    assert on.logger._kwargs["purge_step"] == 7
+
+
+def test_without_a_logger_lightning_does_not_choose_one():
+    assert build_trainer(config("logger=none")).loggers == []
+
+
+def test_a_precision_that_is_not_known_is_refused():
+    with pytest.raises(ValueError, match=r"trainer.precision='16-mixd' is not one of .* \(did you mean '16-mixed'\?\)"):
+        build_trainer(config("trainer.precision=16-mixd"))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "sentence"),
+    [
+        (["data.labels.regions={a: [1]}"], "loss Compound is for classes that exclude each other.* choose loss=bce"),
+        (["loss=bce"], "loss BinaryCrossEntropy is for overlapping regions, but data.* choose loss=dice_ce"),
+        (["loss=bce", "data.labels.regions={a: [1]}", "metrics=membrane"], r"metrics\.\w+ .* choose metrics=overlap"),
+    ],
+)
+def test_a_loss_or_metric_of_the_other_kind_of_target_is_refused(overrides, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        build_task(config(*overrides))
+
+
+def test_networks_of_slices_predict_volumes_slice_by_slice_with_their_context():
+    flat = build_task(config("data.geometry.context=1"))
+    volume = torch.rand(1, 1, 3, 32, 32)
+    assert isinstance(flat.predictor, SlicePredictor)
+    with torch.no_grad():
+        assert flat.predictor(flat.network.eval(), volume).shape == (1, 2, 3, 32, 32)
+
+
+def test_the_final_scorer_averages_views_where_validation_does_not():
+    task = build_task(config("inference=tiled_turns"))
+    image = torch.rand(1, 1, 32, 32)
+    with torch.no_grad():
+        once, averaged = task.predictor(task.network.eval(), image), task.scorer(task.network.eval(), image)
+    assert not torch.allclose(once, averaged)
+    turned = task.scorer(task.network, image.rot90(1, (2, 3))).rot90(-1, (2, 3))
+    torch.testing.assert_close(turned, averaged, rtol=1e-4, atol=1e-5)
+
+
+def test_a_description_is_one_that_a_checkpoint_accepts():
+    settings = config()
+    data, task = build_data(settings), build_task(settings)
+    data.prepare_data()
+    data.setup()
+    description = describe(settings, task.network, data.description())
+    again = ModelDescription.from_plain(description.to_plain(), "here")
+    assert again == description
+    assert (again.network, again.activation, again.segexp_version) == ("UNet", "softmax", segexp.__version__)
+    assert again.model["base_channels"] == 4
+    assert again.inference["tile"] == [32, 32]
+
+
+def test_metrics_say_which_way_of_the_monitor_is_better():
+    nodes = config("metrics=[overlap,surface]")["metrics"]
+    assert monitor_mode("val/dice", nodes) == "max"
+    assert monitor_mode("val/hd95_px", nodes) == "min"
+    assert monitor_mode("val/loss", nodes) == "min"
+    with pytest.raises(ValueError, match=r"monitor=val/dicee is no score of the metrics \(did you mean 'val/dice'\?\)"):
+        monitor_mode("val/dicee", nodes)
+
+
+def test_data_take_the_seed_of_the_run():
+    data = build_data(config("seed=5"))
+    assert isinstance(data, pl.LightningDataModule)
+    assert data.seed == 5

@@ -1,0 +1,68 @@
+import pytest
+from hydra.errors import InstantiationException
+from omegaconf import DictConfig, ListConfig, OmegaConf
+
+from segexp.config import as_written, compose, config_dir, plain, require_no_code, split_config_dirs, unwrapped
+
+
+def containers(node):
+    yield node
+    for child in node.values() if isinstance(node, dict) else node if isinstance(node, list) else ():
+        yield from containers(child)
+
+
+def test_the_plain_configuration_holds_no_omegaconf_and_nothing_of_the_sweep():
+    cfg = compose(["name=x"], run_dir="unused")
+    config = plain(cfg)
+    assert not any(isinstance(node, DictConfig | ListConfig) for node in containers(config))
+    assert not any(isinstance(node, str) and "${" in node for node in containers(config))
+    assert "sweep" in cfg
+    assert "sweep" not in config
+    assert set(config) == set(cfg) - {"sweep"}
+
+
+def test_the_run_folder_is_absolute_and_reaches_what_is_written_there(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    config = plain(compose(["name=x"], run_dir="run"))
+    assert config["paths"]["run_dir"] == str(tmp_path / "run")
+    assert config["callbacks"]["table"]["path"] == str(tmp_path / "run" / "metrics.csv")
+
+
+@pytest.mark.parametrize("word", ["loss._target_=os.system", "hydra.searchpath=[x]", "--config-dir", "+hydra.job=x", 3])
+def test_overrides_of_a_file_that_could_run_code_are_refused(word):
+    with pytest.raises(ValueError, match=r"^here holds .* could run code that is not segexp's: look at it"):
+        require_no_code(["model.depth=2", word], "here", "look at it")
+
+
+def test_plain_overrides_of_a_file_are_accepted():
+    require_no_code(["model.depth=2", "data=isbi", "+callbacks.ema.enabled=true"], "here", "look at it")
+
+
+def test_overrides_are_kept_as_they_were_written():
+    node = OmegaConf.create(["a=${b}", "c=1"])
+    assert as_written(node) == ["a=${b}", "c=1"]
+
+
+def test_folders_of_configuration_are_split_from_a_command_line():
+    folders, others = split_config_dirs(["--config-dir", "mine", "model=unet", "--config-dir=yours", "-cd", "theirs"])
+    assert [str(folder) for folder in folders] == ["mine", "yours", "theirs"]
+    assert others == ["model=unet"]
+
+
+def test_an_error_is_found_below_what_hydra_wrapped():
+    inner, outer = ValueError("inner"), InstantiationException("outer")
+    outer.__cause__ = inner
+    assert unwrapped(outer) is inner
+    assert unwrapped(inner) is inner
+
+
+def test_the_configuration_of_a_checkout_is_at_its_root():
+    assert (config_dir() / "train.yaml").is_file()
+
+
+def test_resolvers_follow_the_data():
+    config = plain(compose(["name=x", "data.geometry.context=2"], run_dir="unused"))
+    assert config["model"]["in_channels"] == 5 * config["data"]["channels"]
+    regions = plain(compose(["name=x", "loss=bce", "data.labels.regions={a: [1], b: [1]}"], run_dir="unused"))
+    assert regions["model"]["num_classes"] == 2
+    assert regions["inference"]["predictor"]["activation"] == "sigmoid"

@@ -1,0 +1,171 @@
+"""The LightningModule with tiny networks and Lightning's own trainer on the CPU."""
+
+import math
+from functools import partial
+
+import pytest
+import pytorch_lightning as pl
+import torch
+from torch import nn
+from torch.nn import functional as F
+from torch.utils.data import DataLoader
+
+from segexp.losses import Compound, CrossEntropy, DeepSupervision, Dice
+from segexp.metrics import OverlapScores
+from segexp.training import Task
+from segexp.training.schedules import constant
+
+
+class TwoHeads(nn.Module):
+    """Logits at full and at half resolution."""
+
+    heads = 2
+
+    def __init__(self):
+        super().__init__()
+        self.fine, self.coarse = nn.Conv2d(1, 2, 1), nn.Conv2d(1, 2, 2, stride=2)
+
+    def forward(self, image, every_head=False):
+        return [self.fine(image), self.coarse(image)] if every_head else self.fine(image)
+
+
+def softmax(network, image):
+    return network(image).softmax(1)
+
+
+def inside(network, image):
+    """Certain that every pixel is inside."""
+    del network
+    return torch.stack([torch.zeros_like(image[:, 0]), torch.ones_like(image[:, 0])], dim=1)
+
+
+def task(network=None, loss=None, **more):
+    torch.manual_seed(0)
+    return Task(
+        network=network or nn.Conv2d(1, 2, 1),
+        loss=loss or CrossEntropy(),
+        metrics=[OverlapScores(["background", "object"])],
+        optimizer=partial(torch.optim.SGD, lr=more.pop("lr", 0.1)),
+        scheduler=constant,
+        predictor=more.pop("predictor", softmax),
+        **more,
+    )
+
+
+def patches(count=4, size=8):
+    generator = torch.Generator().manual_seed(1)
+    image = torch.randn(count, 1, size, size, generator=generator)
+    return {"image": image, "target": (image[:, 0] > 0).long()}
+
+
+def case(index, **more):
+    one = patches(1)
+    return {"image": one["image"][0], "target": one["target"][0], "case_index": index, "name": f"case {index}", **more}
+
+
+def trainer(folder, **settings):
+    return pl.Trainer(
+        accelerator="cpu",
+        max_epochs=1,
+        default_root_dir=folder,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+        **settings,
+    )
+
+
+def test_terms_of_a_compound_loss_are_logged_unweighted_and_learning_lowers_it(tmp_path):
+    loss = Compound({"ce": 2, "dice": 3}, {"ce": CrossEntropy(), "dice": Dice()})
+    learner = task(loss=loss)
+    before = loss(learner.network(patches()["image"]), patches()["target"]).item()
+    runner = trainer(tmp_path)
+    runner.fit(learner, DataLoader([patches()] * 5, batch_size=None))
+    logged = {name: float(value) for name, value in runner.callback_metrics.items()}
+    total = 2 * logged["train/loss_ce"] + 3 * logged["train/loss_dice"]
+    assert logged["train/loss"] == pytest.approx(total, rel=1e-5)
+    assert loss(learner.network(patches()["image"]), patches()["target"]).item() < before
+
+
+def test_a_loss_without_terms_is_logged_alone(tmp_path):
+    runner = trainer(tmp_path)
+    runner.fit(task(), DataLoader([patches()], batch_size=None))
+    assert set(runner.callback_metrics) == {"loss", "train/loss"}
+
+
+def test_logits_of_an_unpadded_network_meet_the_center_of_target_and_weight():
+    learner = task(network=nn.Conv2d(1, 2, 3))
+    batch = patches() | {"weight": torch.rand(4, 8, 8)}
+    loss, _ = learner.batch_loss(learner.network, batch)
+    each = F.cross_entropy(learner.network(batch["image"]), batch["target"][:, 1:-1, 1:-1], reduction="none")
+    torch.testing.assert_close(loss, (each * batch["weight"][:, 1:-1, 1:-1]).mean())
+
+
+def test_losses_of_several_heads_are_summed_and_the_terms_are_those_of_the_finest():
+    loss = Compound({"ce": 1}, {"ce": CrossEntropy()})
+    learner = task(network=TwoHeads(), loss=loss, deep_supervision=DeepSupervision([1, 3]))
+    coarse_target = patches(size=4)["target"]
+    batch = patches() | {"target": coarse_target.repeat_interleave(2, 1).repeat_interleave(2, 2)}
+    total, terms = learner.batch_loss(learner.network, batch)
+    fine, coarse = learner.network(batch["image"], every_head=True)
+    finest = F.cross_entropy(fine, batch["target"])
+    at_half = F.cross_entropy(coarse, coarse_target)
+    torch.testing.assert_close(terms["loss_ce"], finest)
+    torch.testing.assert_close(total, finest + 3 * at_half)
+
+
+def test_a_diverged_run_ends_with_a_remedy(tmp_path):
+    class Infinite(nn.Module):
+        def forward(self, logits, target, weight=None):
+            del target, weight
+            return logits.sum() * math.inf
+
+    with pytest.raises(ValueError, match=r"train/loss=.* after epoch 0: training diverged; lower optimizer.lr"):
+        trainer(tmp_path).fit(task(loss=Infinite()), DataLoader([patches()], batch_size=None))
+
+
+def test_random_numbers_of_a_batch_follow_from_seed_and_batch_alone(tmp_path):
+    drawn = []
+
+    class Draws(nn.Conv2d):
+        def forward(self, image):
+            drawn.append(torch.rand(1).item())
+            return super().forward(image)
+
+    for seed in (0, 0, 1):
+        torch.manual_seed(len(drawn))
+        trainer(tmp_path).fit(task(network=Draws(1, 2, 1), seed=seed), DataLoader([patches()] * 2, batch_size=None))
+    assert drawn[:2] == drawn[2:4]
+    assert len(set(drawn)) == 4  # no two batches and no two seeds alike
+
+
+def test_counts_are_asked_for_only_where_weights_are_balanced():
+    def refuses():
+        raise AssertionError
+
+    assert task(loss=CrossEntropy([1, 2])).fit_class_weights(refuses) == []
+    balanced = task(loss=Compound({"ce": 1}, {"ce": CrossEntropy("auto")}))
+    weights = balanced.fit_class_weights(lambda: torch.tensor([[75, 100], [25, 100]]))
+    assert weights[1] == pytest.approx(3 * weights[0])
+    assert balanced.fit_class_weights(refuses) == []  # once is enough
+
+
+def test_validation_during_training_uses_the_predictor_and_the_final_one_the_scorer(tmp_path):
+    learner = task(scorer=inside)
+    cases = DataLoader([case(0), case(1)], batch_size=1)
+    runner = trainer(tmp_path, num_sanity_val_steps=0)
+    runner.fit(learner, DataLoader([patches()], batch_size=None), cases)
+    during = learner.results["val"].scores["dice"]
+    assert float(runner.callback_metrics["val/dice"]) == pytest.approx(during)
+    runner.validate(learner, cases, verbose=False)
+    fraction = case(0)["target"].double().mean().item()
+    assert learner.results["val"].scores["dice"] == pytest.approx(2 * fraction / (1 + fraction))
+    assert [row.case for row in learner.results["val"].rows] == [0, 1]
+
+
+def test_probabilities_are_brought_to_the_size_of_the_target(tmp_path):
+    learner = task(scorer=lambda network, image: F.avg_pool2d(inside(network, image), 2))
+    trainer(tmp_path).validate(learner, DataLoader([case(0)], batch_size=1), verbose=False)
+    fraction = case(0)["target"].double().mean().item()
+    assert learner.results["val"].scores["dice"] == pytest.approx(2 * fraction / (1 + fraction))
