@@ -1,6 +1,7 @@
 """The U-Net of Ronneberger et al. 2015, for images and volumes, with the choices people compare."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections import deque
+from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
 
@@ -133,10 +134,10 @@ class UNet(Network):
             logits, then those of the further heads, (B, num_classes, *about S / 2**k).
         """
         *skips, x = self.encode(image)
-        decoded: list[Tensor] = []
+        decoded: deque[Tensor] = deque(maxlen=self.heads)  # the finest, which heads stand on; others are released
         for up in self.ups:
             x = self.run(up, x, skips.pop())
-            decoded.insert(0, x)
+            decoded.appendleft(x)
         return self.classify(decoded, image.shape[2:], every_head)
 
     def encode(self, image: Tensor) -> list[Tensor]:
@@ -147,7 +148,9 @@ class UNet(Network):
         maps[-1] = self.dropout(maps[-1])
         return maps
 
-    def classify(self, decoded: list[Tensor], size: Sequence[int], every_head: bool = False) -> Tensor | list[Tensor]:
+    def classify(
+        self, decoded: Iterable[Tensor], size: Sequence[int], every_head: bool = False
+    ) -> Tensor | list[Tensor]:
         """Logits of the first head or of all, from the maps that they stand on, for an image of ``size``."""
         heads = [self.head, *self.further_heads] if every_head else [self.head]
         on = zip(heads, decoded, self.head_levels, strict=False)
