@@ -3,7 +3,6 @@
 import csv
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +17,7 @@ from segexp.checkpoints import open_model
 from segexp.commands.evaluate import evaluate
 from segexp.comparison.comparison import compare
 from segexp.config import compose, plain
-from segexp.evaluation.trained import compose_again, open_trained
+from segexp.evaluation.trained import open_trained
 from segexp.inference import FlipTurnPredictor, TiledPredictor
 from segexp.runs.runs import find_runs
 from tests.conftest import SMALL, trained
@@ -242,7 +241,8 @@ def test_regions_are_scored_again(tmp_path):
         ("split=tset", "did you mean 'test'"),
         ("worst=-1", "worst=-1 must be an integer of at least 0"),
         ("more", "more is no key=value"),
-        ("monitor=val/v_rnd tune=true", "monitor=val/v_rnd is not measured case by case"),
+        ("monitor=val/v_rnd", "monitor=val/v_rnd is no score of the metrics .did you mean 'val/v_rand'"),
+        ("monitor=val/ece tune=true", "monitor=val/ece is not measured case by case"),
     ],
 )
 def test_words_that_cannot_be_meant_are_refused(run, word, sentence):
@@ -278,23 +278,3 @@ def test_classes_that_only_the_run_names_are_not_built(run, override):
     change(run / "run.json", overrides=[*read(run / "run.json")["overrides"], override])
     with pytest.raises(ValueError, match="which none of the configuration files has"):
         evaluate([f"run={run}"])
-
-
-def test_a_run_cannot_say_where_to_write_or_what_to_call_back(run, tmp_path):
-    away = tmp_path / "away"
-    hostile = [f"paths.output_dir={away}", f"data.cache.folder={away}", f"hydra.run.dir={away}"]
-    hostile.append(f"+callbacks.mine={{_target_: os.mkdir, path: {away}}}")
-    change(run / "run.json", overrides=[*read(run / "run.json")["overrides"], *hostile])
-    config = compose_again(open_trained(run), [], tmp_path / "here")
-    assert str(away) not in json.dumps(config)
-
-
-def test_own_configuration_files_must_be_named_again(run, tmp_path):
-    (tmp_path / "mine" / "metrics").mkdir(parents=True)
-    text = "# @package _global_\nmetrics:\n  own:\n    _target_: own.Scores\n"
-    (tmp_path / "mine" / "metrics" / "own.yaml").write_text(text)
-    trained = open_trained(run)
-    words = [*trained.record["overrides"], "metrics=[overlap,own]"]
-    trained = replace(trained, record=trained.record | {"overrides": words})
-    config = compose_again(trained, ["--config-dir", str(tmp_path / "mine")], run)
-    assert config["metrics"]["own"] == {"_target_": "own.Scores"}

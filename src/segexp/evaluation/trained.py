@@ -1,7 +1,7 @@
 """A trained run whose data and network are built again from its own overrides, for scoring.
 
 The folder may be a stranger's: of its overrides none reaches paths, callbacks or loggers, and nothing is built but
-classes that our own configuration files, or words of the command line, name.
+classes that our own configuration files, or arguments of the command, name.
 """
 
 import re
@@ -33,14 +33,14 @@ TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([\w.]+)")
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run folder tells.
+    """What a run folder holds.
 
     Attributes:
-        folder: Of the run.
+        folder: Run folder.
         record: Content of run.json.
         results: Content of results.json; empty if the run has not ended well.
-        checkpoint: Its best epoch.
-        description: What the checkpoint says of its network.
+        checkpoint: Checkpoint of the best epoch.
+        description: Description of the network in the checkpoint.
     """
 
     folder: Path
@@ -56,7 +56,7 @@ class Trained:
 
     @property
     def chosen(self) -> dict[str, float]:
-        """What was chosen on validation cases: by the final scoring, else by the best epoch's own validation."""
+        """Values chosen on validation cases: by the final scoring, else by the best epoch's own validation."""
         final = self.results.get("chosen_on_val", {})
         return {key: float(final.get(key, value)) for key, value in self.description.chosen.items()}
 
@@ -81,37 +81,39 @@ def open_trained(folder: Path) -> Trained:
     return Trained(folder, record, run.results(), checkpoint, description)
 
 
-def compose_again(run: Trained, words: Sequence[str], folder: Path) -> Config:
+def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Config:
     """Compose the run's configuration with further overrides.
 
     Args:
         run: The run.
-        words: Options such as ``--config-dir mine``, and overrides.
-        folder: What takes the place of the run folder.
+        arguments: Options such as ``--config-dir mine``, and overrides.
+        folder: Folder in place of the run's.
 
     Raises:
         ValueError: An override belongs to the network, or the run names a class that is not ours.
     """
-    search, overrides = _search_path(words)
-    for word in overrides:
-        if any(_within(key_of(word), key) for key in (*OF_THE_NETWORK, "data.geometry.spacing")):
-            raise ValueError(f"{word}: that belongs to the trained network and cannot be changed; leave it out")
-    stored = [word for word in run.record["overrides"] if not any(_within(key_of(word), key) for key in LEFT_OUT)]
+    search, overrides = _search_path(arguments)
+    for override in overrides:
+        if any(_within(key_of(override), key) for key in (*OF_THE_NETWORK, "data.geometry.spacing")):
+            raise ValueError(f"{override}: that belongs to the trained network and cannot be changed; leave it out")
+    stored = [
+        override for override in run.record["overrides"] if not any(_within(key_of(override), key) for key in LEFT_OUT)
+    ]
     if changes_data(overrides):
-        stored = [word for word in stored if not _within(key_of(word), "data")]
+        stored = [override for override in stored if not _within(key_of(override), "data")]
         stored += _facts(run.description)
     path = [f"hydra.searchpath=[{','.join(f'file://{place}' for place in search)}]"] if search else []
     config = plain(compose([*path, *stored, *overrides, f"paths.run_dir={quoted(folder.absolute())}"]))
     _require_ours(config, [*search, config_dir()], overrides)
     recorded = run.record.get("config", {}).get("trainer", {}).get("precision")
-    if recorded and not any(key_of(word) == "trainer.precision" for word in overrides):
+    if recorded and not any(key_of(override) == "trainer.precision" for override in overrides):
         config["trainer"]["precision"] = recorded  # another machine would choose another one
     return config
 
 
-def changes_data(words: Sequence[str]) -> bool:
+def changes_data(arguments: Sequence[str]) -> bool:
     """Whether overrides choose another data set."""
-    return any(key_of(word) == "data" for word in words)
+    return any(key_of(override) == "data" for override in arguments)
 
 
 def _facts(description: ModelDescription) -> list[str]:
@@ -123,16 +125,16 @@ def _facts(description: ModelDescription) -> list[str]:
     return facts
 
 
-def _search_path(words: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Folders of further configuration files, and the other words.
+def _search_path(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
+    """Split arguments into folders of further configuration files and overrides.
 
     Raises:
-        ValueError: A word is no override.
+        ValueError: An argument is no override.
     """
-    folders, others = split_config_dirs(words)
-    for word in others:
-        if "=" not in word and not word.startswith("~"):
-            raise ValueError(f"{word} is no key=value: --help lists what can be given")
+    folders, others = split_config_dirs(arguments)
+    for override in others:
+        if "=" not in override and not override.startswith("~"):
+            raise ValueError(f"{override} is no key=value: --help lists what can be given")
     return [Path(folder).absolute() for folder in folders], others
 
 
@@ -140,7 +142,7 @@ def _within(key: str, part: str) -> bool:
     return key == part or key.startswith((f"{part}.", f"{part}/", f"{part}@"))
 
 
-def _require_ours(config: Config, folders: Sequence[Path], words: Sequence[str]) -> None:
+def _require_ours(config: Config, folders: Sequence[Path], arguments: Sequence[str]) -> None:
     """Refuse what would be built of a class that neither configuration files nor the command line name.
 
     Raises:
@@ -148,7 +150,7 @@ def _require_ours(config: Config, folders: Sequence[Path], words: Sequence[str])
     """
     files = [path for folder in folders for path in folder.rglob("*.yaml")]
     known = {name for path in files for name in TARGET.findall(path.read_text(encoding="utf-8"))}
-    known |= {name for word in words for name in TARGET.findall(word)}
+    known |= {name for argument in arguments for name in TARGET.findall(argument)}
     for name in _targets([node for key, node in config.items() if key in BUILT]):
         if name not in known or name.startswith("hydra."):
             raise ValueError(

@@ -1,4 +1,4 @@
-"""Scores per whole case, and the headline figures made of them."""
+"""Scores per whole case, and the headline scores made of them."""
 
 from segexp.metrics.calibration import CalibrationScores
 from segexp.metrics.case_metric import CaseMetric, find_info

@@ -84,7 +84,7 @@ def centerline(mask: np.ndarray) -> np.ndarray:
     from skimage.measure import label
     from skimage.morphology import skeletonize
 
-    lines = skeletonize(mask)
+    lines: np.ndarray = skeletonize(mask)
     if mask.ndim == 3:
         objects = label(mask, connectivity=3)
         boxes = find_objects(objects)

@@ -134,7 +134,8 @@ class ObjectScores(PerClassMetric):
         labels = label(mask, connectivity=1 if self.connectivity == "faces" else mask.ndim)
         kept = np.bincount(labels.ravel()) >= self.min_size
         kept[0] = False
-        return np.where(kept, kept.cumsum(), 0)[labels]
+        renumbered: np.ndarray = np.where(kept, kept.cumsum(), 0)[labels]
+        return renumbered
 
 
 def _matched_iou(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -173,7 +173,8 @@ def thin_borders(interior: np.ndarray) -> np.ndarray:
 
     columns_first = interior.T  # the scan order of the challenge's scorer; it settles where dams run in thick borders
     seeds = label(columns_first, connectivity=1)
-    return watershed(~columns_first, seeds, connectivity=1, watershed_line=True).T
+    regions: np.ndarray = watershed(~columns_first, seeds, connectivity=1, watershed_line=True)
+    return regions.T
 
 
 def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> RegionScores:

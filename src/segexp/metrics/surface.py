@@ -167,7 +167,8 @@ def _border(mask: np.ndarray) -> np.ndarray:
             window = [slice(1, -1)] * mask.ndim
             window[axis] = slice(step, step + extent)
             inner &= padded[tuple(window)]
-    return mask & ~inner
+    border: np.ndarray = mask & ~inner
+    return border
 
 
 def _nearest_by_tree(start: np.ndarray, goal: np.ndarray, spacing: np.ndarray) -> np.ndarray:
@@ -186,4 +187,5 @@ def _nearest_by_transform(start: np.ndarray, goal: np.ndarray, spacing: np.ndarr
     """As `_nearest_by_tree`, at a cost of the box alone: quick where very many pixels are borders."""
     from scipy.ndimage import distance_transform_edt
 
-    return distance_transform_edt(~goal, sampling=spacing)[start]
+    distances: np.ndarray = distance_transform_edt(~goal, sampling=spacing)[start]
+    return distances

@@ -1,0 +1,41 @@
+from pathlib import Path
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+
+from segexp.evaluation.ensemble import EnsemblePredictor, ensemble_predictor, shared_choices, shared_steps
+from segexp.inference import TiledPredictor
+from segexp.runs.folder import RunFolder
+
+
+def network(seed: int) -> nn.Module:
+    torch.manual_seed(seed)
+    return nn.Conv2d(1, 2, 3, padding=1).eval()
+
+
+def test_probabilities_are_averaged():
+    image = torch.rand(1, 1, 16, 16)
+    networks = [network(seed) for seed in range(3)]
+    together = EnsemblePredictor(TiledPredictor(tile=[16, 16]), networks[1:])(networks[0], image)
+    alone = torch.stack([net(image).softmax(1) for net in networks])
+    torch.testing.assert_close(together, alone.mean(0))
+
+
+def test_one_run_keeps_its_predictor():
+    predictor = TiledPredictor(tile=[16, 16])
+    assert ensemble_predictor(predictor, [SimpleNamespace(description=SimpleNamespace(intensity={}))]) is predictor
+
+
+def run(folder: Path, steps: str, threshold: float) -> SimpleNamespace:
+    folder.mkdir()
+    (folder / "postprocess.json").write_text(steps)
+    return SimpleNamespace(files=RunFolder(folder), chosen={"threshold": threshold})
+
+
+def test_runs_share_the_lower_middle_threshold_and_the_steps_that_all_keep(tmp_path):
+    holes = '{"fill_holes": {}}'
+    runs = [run(tmp_path / str(place), holes, value) for place, value in enumerate((0.7, 0.3, 0.4, 0.6))]
+    assert shared_choices(runs) == {"threshold": 0.4}
+    assert shared_steps(runs) == {"fill_holes": {}}
+    assert shared_steps([*runs, run(tmp_path / "other", "{}", 0.5)]) == {}
