@@ -135,20 +135,22 @@ class Content(TypedDict):
 
 def as_json(content: Content) -> Json:
     """Turn a comparison into plain values; nan becomes None."""
-    tables = [{**table, "pairs": [_flat(pair) for pair in table["pairs"]]} for table in content["tables"]]
-    return plain({**content, "tables": tables})
+    tables = []
+    for table in content["tables"]:
+        pairs = [
+            {"letter": pair["letter"], **asdict(pair["comparison"]), "sentence": pair["sentence"]}
+            for pair in table["pairs"]
+        ]
+        tables.append({**table, "pairs": pairs})
+    return _plain({**content, "tables": tables})
 
 
-def _flat(pair: Pair) -> dict[str, object]:
-    return {"letter": pair["letter"], **asdict(pair["comparison"]), "sentence": pair["sentence"]}
-
-
-def plain(value: Any) -> Json:
+def _plain(value: Any) -> Json:
     """Turn dataclasses into dictionaries, tuples into lists, and what is not finite into None."""
     if is_dataclass(value) and not isinstance(value, type):
         value = asdict(value)
     if isinstance(value, dict):
-        return {key: plain(item) for key, item in value.items()}
+        return {key: _plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -73,11 +73,11 @@ def _scores(run: Run, metric: str, label: str | None) -> dict[str, float]:
     for row in run.cases:
         if label is None or row["class"] == label:
             found.setdefault(row["case"], []).append(float(row.get(metric) or math.nan))
-    return {case: _mean([value for value in values if not math.isnan(value)]) for case, values in found.items()}
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values) if values else math.nan
+    means = {}
+    for case, values in found.items():
+        defined = [value for value in values if not math.isnan(value)]
+        means[case] = sum(defined) / len(defined) if defined else math.nan
+    return means
 
 
 def group(runs: Sequence[Run]) -> list[Experiment]:

@@ -13,7 +13,7 @@ import torch
 import segexp
 from segexp.runs.files import write_json
 from segexp.runs.folder import RunFolder
-from segexp.runs.record import Environment, Git, Machine, Record
+from segexp.runs.record import Environment, Git, Record
 
 PACKAGES = (
     "torch",
@@ -65,12 +65,19 @@ class RunRecorder:
 
 def present_facts() -> Environment:
     """Code, packages and machine of this process."""
+    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return {
         "segexp_version": segexp.__version__,
         "git": _git(),
         "python": platform.python_version(),
         "packages": {name: metadata.version(name) for name in PACKAGES},
-        "machine": _machine(),
+        "machine": {
+            "system": platform.platform(),
+            "processor": processor(),
+            "threads": torch.get_num_threads(),
+            "gpus": devices,
+            "cuda": torch.version.cuda if devices else None,
+        },
     }
 
 
@@ -89,17 +96,6 @@ def _git() -> Git | None:
         return subprocess.run(words, capture_output=True, text=True, check=False).stdout.strip()
 
     return {"commit": git("rev-parse", "HEAD"), "diff": git("diff", "HEAD")}
-
-
-def _machine() -> Machine:
-    devices = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-    return {
-        "system": platform.platform(),
-        "processor": processor(),
-        "threads": torch.get_num_threads(),
-        "gpus": devices,
-        "cuda": torch.version.cuda if devices else None,
-    }
 
 
 def processor() -> str:

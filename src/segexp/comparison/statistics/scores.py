@@ -52,7 +52,9 @@ class Scores:
     @property
     def case_means(self) -> Array:
         """(cases,) mean over the replicates that define the score."""
-        return _mean_of_defined(self.values, 0)
+        defined = ~np.isnan(self.values)
+        means: Array = np.where(defined, self.values, 0.0).sum(0) / defined.sum(0)
+        return means
 
     @property
     def fold_count(self) -> int:
@@ -117,13 +119,3 @@ def _refuse_doubles(runs: Sequence[Run]) -> None:
         if (run.seed, run.fold) in seen:
             raise ValueError(f"seed {run.seed} and fold {run.fold} occur twice in one experiment: leave one run out")
         seen.add((run.seed, run.fold))
-
-
-def _mean_of_defined(values: Array, axis: int) -> Array:
-    """Mean along an axis without nan; nan where all are."""
-    defined = ~np.isnan(values)
-    count = defined.sum(axis)
-    total = np.where(defined, values, 0.0).sum(axis)
-    means = np.full(count.shape, np.nan)
-    np.divide(total, count, out=means, where=count > 0)
-    return means
