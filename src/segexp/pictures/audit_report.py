@@ -119,14 +119,17 @@ def _cell(text: str) -> str:
 
 
 def _html(report: Report) -> str:
-    facts = "".join(f"<tr><th>{escape(name)}<td>{escape(value)}" for name, value in report.overview.items())
+    legend = [
+        f"<span class=key style='background:rgb({','.join(map(str, COLORS[i % len(COLORS)]))})'></span>{escape(name)}"
+        for i, name in enumerate(report.class_names[1:])
+    ]
     return _PAGE.format(
         title=escape(report.title),
         style=_STYLE,
         summary=escape(report.summary),
         findings="".join(map(_finding, report.findings)) or "<p>Nothing was found.</p>",
-        facts=facts,
-        legend=_legend(report.class_names),
+        facts="".join(f"<tr><th>{escape(name)}<td>{escape(value)}" for name, value in report.overview.items()),
+        legend=" ".join(legend),
         pictures="".join(_picture(report, name) for name in report.pictures),
         table=_table(report.rows),
     )
@@ -139,14 +142,6 @@ def _finding(finding: Finding) -> str:
     head = f"<h3><b>{escape(finding.level)}</b> {escape(finding.rule)}</h3>"
     body = f"<p>{escape(finding.sentence)}</p><div class=cases>{names}</div>"
     return f"<article class={escape(finding.level)}>{head}{body}</article>"
-
-
-def _legend(class_names: Sequence[str]) -> str:
-    colors = [COLORS[label % len(COLORS)] for label in range(len(class_names) - 1)]
-    return " ".join(
-        f"<span class=key style='background:rgb({','.join(map(str, color))})'></span>{escape(name)}"
-        for color, name in zip(colors, class_names[1:], strict=True)
-    )
 
 
 def _picture(report: Report, name: str) -> str:
