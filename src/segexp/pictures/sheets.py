@@ -7,7 +7,7 @@ from skimage.segmentation import find_boundaries
 
 from segexp.pictures.figures import COLORS, HEADER, PERCENTILES, enlarged, three_channels, title, to_uint8
 
-UNLABELLED = np.array([120, 120, 120])
+UNLABELED = np.array([120, 120, 120])
 LEAST = 192  # pixels: smaller patches are enlarged by a whole factor
 GAP = 2  # pixels
 
@@ -52,6 +52,6 @@ def _panel(image: np.ndarray, mask: np.ndarray, bounds: np.ndarray) -> np.ndarra
     mask = enlarged(mask, factor)
     outline = find_boundaries(mask, mode="inner", background=0)
     for label in np.unique(mask[outline]):
-        color = UNLABELLED if label == 255 else COLORS[(label - 1) % len(COLORS)]
+        color = UNLABELED if label == 255 else COLORS[(label - 1) % len(COLORS)]
         panel[outline & (mask == label)] = color
     return panel
