@@ -257,8 +257,8 @@ REGIONS = {"whole": [1, 2], "core": [2]}
         ({"tolerances": []}, "number of tolerances=0"),
         ({"tolerances": [1, -0.5]}, "tolerance=-0.5 must be a number of at least 0"),
         ({"tolerances": [1, 1.0]}, "repeat themselves: give each once"),
-        ({"percentile": 0}, "percentile=0 must be above 0"),
-        ({"percentile": 101}, "percentile=101 must be above 0 and at most 100"),
+        ({"percentile": 0}, "percentile=0 must be a number above 0"),
+        ({"percentile": 101}, "percentile=101 must be a number above 0 and at most 100"),
         ({"percentile": "95"}, "percentile='95' must be a number"),
     ],
 )

@@ -26,7 +26,10 @@ def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
         "curves": {split: result.curves for split, result in splits.items()},
         "undefined": {split: undefined(result.rows) for split, result in splits.items()},
         "metrics": {name: _facts(info) for result in splits.values() for name, info in result.info.items()},
-        "protocol": {split: _protocol(result) for split, result in splits.items()},
+        # A threshold may be chosen on one split and fixed on another, so each has its own protocol.
+        "protocol": {
+            split: {name: info.protocol for name, info in result.info.items()} for split, result in splits.items()
+        },
         "cases": vars(data.split),
     }
     for split, result in splits.items():
@@ -42,11 +45,6 @@ def _facts(info: MetricInfo) -> MetricFacts:
         "computed_from": info.computed_from,
         "targets": info.targets,
     }
-
-
-def _protocol(result: SplitResult) -> dict[str, str]:
-    """How each score of a split comes about; a threshold may be chosen on one and fixed on another."""
-    return {name: info.protocol for name, info in result.info.items()}
 
 
 def rows_of_cases(splits: Splits, names: Mapping[str, Sequence[str]]) -> list[dict[str, str | float]]:

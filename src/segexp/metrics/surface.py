@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segexp.errors import require_at_least, require_choice
+from segexp.errors import require_at_least, require_between, require_choice
 from segexp.metrics.info import MetricInfo
 from segexp.metrics.per_class import PerClassMetric
 from segexp.metrics.results import MetricResult
@@ -52,11 +52,7 @@ class SurfaceScores(PerClassMetric):
         require_at_least("number of tolerances", len(tolerances), 1, integer=True)
         for tolerance in tolerances:
             require_at_least("tolerance", tolerance, 0)
-        require_at_least("percentile", percentile, 0)
-        if not 0 < percentile <= 100:
-            raise ValueError(
-                f"percentile={percentile} must be above 0 and at most 100: 100 is the maximum, 95 is usual"
-            )
+        require_between("percentile", percentile, 0, 100, "100 is the maximum, 95 is usual", open_at="low")
         self.names = [
             f"hd{percentile:g}_{unit}",
             f"assd_{unit}",
