@@ -1,7 +1,7 @@
 import numpy as np
 
 from segexp.pictures.figures import COLORS, HEADER
-from segexp.pictures.sheets import UNLABELLED, draw_sheet
+from segexp.pictures.sheets import UNLABELED, draw_sheet
 
 
 def test_outlines_lie_on_the_border_pixels_of_each_class():
@@ -11,7 +11,7 @@ def test_outlines_lie_on_the_border_pixels_of_each_class():
     for rows, columns, color in [
         ((20, 60), (20, 60), COLORS[0]),
         ((100, 140), (30, 90), COLORS[1]),
-        ((150, 170), (150, 170), UNLABELLED),
+        ((150, 170), (150, 170), UNLABELED),
     ]:
         expected = np.zeros((200, 200), bool)
         expected[slice(*rows), slice(*columns)] = True
