@@ -16,7 +16,7 @@ from segexp.metrics import find_info
 from segexp.runs.configuration import Config, Node
 from segexp.training.task import Task
 
-TARGETS = ("classes", "regions")  # what a loss that does not say may take
+TARGETS = ("classes", "regions")  # of a loss that does not say which it takes
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 
@@ -32,7 +32,7 @@ def build_data(config: Config) -> DataModule:
 
 
 def build_task(config: Config) -> Task:
-    """Build network, loss, metrics, optimizer, schedule and predictors, and bring them together."""
+    """Build network, loss, metrics, optimizer, schedule and predictors, and the task of them all."""
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     network = _make(config["model"])
     performance = _make(config["performance"])
@@ -105,11 +105,11 @@ def build_trainer(config: Config, purge_step: int | None = None) -> pl.Trainer:
     """Build the trainer with callbacks and logger.
 
     Args:
-        config: Resolved and plain.
-        purge_step: Of a resumed run: TensorBoard drops what comes after this step.
+        config: Resolved configuration.
+        purge_step: Step of a resumed run after which TensorBoard drops earlier points; None = none.
 
     Raises:
-        ValueError: ``trainer.precision`` is none that we know.
+        ValueError: ``trainer.precision`` is not known.
     """
     require_choice("trainer.precision", config["trainer"]["precision"], PRECISIONS)
     callbacks = []
@@ -118,9 +118,9 @@ def build_trainer(config: Config, purge_step: int | None = None) -> pl.Trainer:
         if settings.pop("enabled", True):
             callbacks.append(_make(settings))
     logger = config.get("logger") or None
-    if logger and "purge_step" in logger:  # a matter of TensorBoard's
+    if logger and "purge_step" in logger:  # TensorBoard's alone
         logger = logger | {"purge_step": purge_step}
-    # None would be Lightning's own choice of a logger.
+    # With None Lightning would choose a logger itself.
     return instantiate(config["trainer"], callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
 
 
@@ -157,7 +157,7 @@ def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, re
 
 
 def _predictors(config: Config) -> tuple[Any, Any]:
-    """Build the predictor for validation during training and the one for the final figures."""
+    """Build the predictor for validation during training and the one for the final metrics."""
     predictor = _make(config["inference"]["predictor"])
     averaging = _make(config["inference"]["averaging"])
     scorer = averaging(predictor) if averaging else predictor

@@ -1,4 +1,4 @@
-"""Where the configuration lives, how notebooks and tests compose it, and our resolvers."""
+"""Folder of the configuration, its composition for notebooks and tests, and our resolvers."""
 
 import re
 from collections.abc import Iterable, Sequence, Sized
@@ -27,9 +27,9 @@ def compose(overrides: list[str] | None = None, name: str = "train", run_dir: Pa
     """Compose a configuration as the command line would, for notebooks and tests.
 
     Args:
-        overrides: As on the command line, such as ["model=unet_bilinear", "data=isbi"].
-        name: Primary file: one per command.
-        run_dir: Where a run would write; None = a run must not be started with this configuration.
+        overrides: Overrides as on the command line, such as ["model=unet_bilinear", "data=isbi"].
+        name: Name of the primary file, one per command.
+        run_dir: Folder of the run; None = no run is to be started with this configuration.
     """
     register_resolvers()
     folder = [] if run_dir is None else [f"paths.run_dir={Path(run_dir).absolute()}"]
@@ -63,15 +63,15 @@ def unwrapped(error: BaseException) -> BaseException:
 
 
 def require_no_code(words: Iterable[object], source: object, remedy: str) -> None:
-    """Refuse overrides that a file brings along and that could name code: targets, search paths, Hydra's settings.
+    """Refuse overrides in a file that could name code: targets, search paths, Hydra's settings.
 
     Args:
-        words: As the file has them.
-        source: The file, for the message.
-        remedy: What to do where the code is one's own.
+        words: Overrides as the file has them.
+        source: Path to the file, for the message.
+        remedy: Remedy where the code is the user's own, for the message.
 
     Raises:
-        ValueError: Names the first such word.
+        ValueError: Names the first such override.
     """
     for word in words:
         if not isinstance(word, str) or re.search(NAMES_CODE, word):
@@ -79,7 +79,7 @@ def require_no_code(words: Iterable[object], source: object, remedy: str) -> Non
 
 
 def as_written(overrides: Any) -> list[str]:
-    """Return a node of overrides as plain words, the interpolations in them unresolved."""
+    """Return a node of overrides as plain strings, the interpolations in them unresolved."""
     words = OmegaConf.to_container(overrides, resolve=False)
     assert isinstance(words, list)
     return [str(word) for word in words]

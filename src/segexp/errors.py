@@ -1,4 +1,4 @@
-"""Short sentences for people: what is wrong with an input by value, rule and remedy, and how a path is shown."""
+"""Messages for the user: errors of input by value, rule and remedy, and short paths."""
 
 from collections.abc import Iterable
 from difflib import get_close_matches

@@ -15,7 +15,7 @@ from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, key_of, varying, with_replicates
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
 from segexp.sweeps.pool import Pool, Tracked, last_lines
-from segexp.sweeps.summary import figure, print_summary, write_summary
+from segexp.sweeps.summary import mean_monitored, print_summary, write_summary
 from segexp.sweeps.watch import watcher
 
 
@@ -100,7 +100,7 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
     write_summary(sweep.folder / "summary.csv", jobs)
     print_summary(jobs, sweep.folder)
     refuse_failures(ended)
-    return [_returned(config, words, figure(group)) for words, group in zip(batches, groups, strict=True)]
+    return [_returned(config, words, mean_monitored(group)) for words, group in zip(batches, groups, strict=True)]
 
 
 def refuse_failures(ended: Sequence[Tracked]) -> None:

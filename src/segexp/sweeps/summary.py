@@ -13,7 +13,7 @@ from segexp.errors import short_path
 from segexp.sweeps.jobs import Job, key_of, varying
 
 
-def figure(jobs: Sequence[Job]) -> float:
+def mean_monitored(jobs: Sequence[Job]) -> float:
     """Monitored metric on the validation cases, averaged over jobs; nan if one of them has none."""
     values = [monitored(job) for job in jobs]
     return statistics.fmean(values) if values else math.nan

@@ -132,7 +132,9 @@ class Task(pl.LightningModule):
         """Loss of a network, all its heads, on a batch of patches, and the terms of the finest head."""
         image = self._image(batch)
         heads = network(image, every_head=True) if getattr(network, "heads", 1) > 1 else [network(image)]
-        size, weight = heads[0].shape[2:], batch.get("weight")
+        # Without padding the logits are smaller: target and weight are cropped to their center.
+        size = heads[0].shape[2:]
+        weight = batch.get("weight")
         terms: dict[str, Tensor] = {}
         loss = self.deep_supervision(
             partial(self._loss_noting, terms),
