@@ -82,9 +82,14 @@ def predict_blocks(
     blend = Blend(layout, settings.blending, blended_on, make)
 
     def read(sample: int, px: Ranges) -> Tensor:
+        # Of a slice also its neighbors, the first and last slice repeated.
+        wanted = np.clip(np.arange(sample - context, sample + context + 1), 0, image.shape[1] - 1)
+        source = (slice(wanted[0], wanted[-1] + 1), *px) if slices else px
+        part = ready(np.asarray(image[(slice(None), *source)]))
         if slices:
-            return _with_neighbors(image, ready, sample, context, px)
-        return torch.from_numpy(_made_ready(image[(slice(None), *px)], ready))
+            part = part[:, wanted - wanted[0]].reshape(-1, *part.shape[2:])
+        # A copy where torch could not hold it, such as a mapped file as it is.
+        return torch.from_numpy(np.require(part, np.float32, ["C", "W"]))
 
     for (sample, spans), output in settings.tiles(network, layout, read, samples, device, blended_on, progress):
         px, probs = blend.means(spans, output)
@@ -111,15 +116,3 @@ def _by_slices(image: np.ndarray, spatial_dims: int, context: int) -> bool:
     if 0 in image.shape:
         raise ValueError(f"image of shape {image.shape} must have at least 1 px along each axis")
     return slices
-
-
-def _made_ready(part: np.ndarray, ready: Ready) -> np.ndarray:
-    """Make a part of the image ready; a copy where torch could not hold it, such as a mapped file as it is."""
-    return np.require(ready(np.asarray(part)), np.float32, ["C", "W"])
-
-
-def _with_neighbors(image: np.ndarray, ready: Ready, center: int, context: int, px: Ranges) -> Tensor:
-    """Read a tile (C * (2 k + 1), h, w) of a slice and its neighbors, the first and last slice repeated."""
-    wanted = np.clip(np.arange(center - context, center + context + 1), 0, image.shape[1] - 1)
-    part = _made_ready(image[(slice(None), slice(wanted[0], wanted[-1] + 1), *px)], ready)
-    return torch.from_numpy(part[:, wanted - wanted[0]]).flatten(0, 1)

@@ -1,10 +1,11 @@
-"""Images without truth, as a network is to predict them: found by path, folder or pattern, and read as cases."""
+"""Images without truth that are to be predicted: found by path, folder or pattern, and read as cases."""
 
 import glob
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 from pathlib import Path
 
 import numpy as np
@@ -38,8 +39,8 @@ def find_inputs(where: str, channels: int = 1) -> list[Input]:
     takes more than one channel, flat images if it takes neither one (gray) nor three (RGB).
 
     Args:
-        where: A file, a folder, or a pattern such as "scans/**/*.nii.gz".
-        channels: That the network takes.
+        where: Path to a file or folder, or a pattern such as "scans/**/*.nii.gz".
+        channels: Number of channels that the network takes.
 
     Returns:
         Inputs in natural order of their names.
@@ -70,13 +71,9 @@ def _search(where: str) -> tuple[Path, list[Path]]:
         return path.parent, [path]
     if not glob.has_magic(where):
         raise FileNotFoundError(f"input={where}: there is no such file or folder")
-    fixed = Path(*_before_pattern(path.parts))
+    # Names are relative to the folder that the pattern begins in.
+    fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
     return fixed, [Path(found) for found in glob.glob(where, recursive=True)]
-
-
-def _before_pattern(parts: Sequence[str]) -> list[str]:
-    first = next(index for index, part in enumerate(parts) if glob.has_magic(part))
-    return list(parts[:first])
 
 
 def _case_name(path: Path, root: Path, channels: int) -> str:
@@ -95,12 +92,12 @@ def _input(name: str, files: Sequence[Path]) -> Input:
     return Input(name, tuple(files))
 
 
-def read_input(found: Input, channels: int, spacing: Sequence[float] | None = None) -> Case:
+def read_input(item: Input, channels: int, spacing: Sequence[float] | None = None) -> Case:
     """Read an input in its own geometry; the pixels of uncompressed TIFF and NIfTI stay in the file until used.
 
     Args:
-        found: See ``find_inputs``.
-        channels: That the network takes: 1 reads flat images as gray, 3 as RGB.
+        item: Input, see ``find_inputs``.
+        channels: Number of channels that the network takes: 1 reads flat images as gray, 3 as RGB.
         spacing: Size of a pixel per axis of flat images and stacks, which do not tell it; None = not known.
 
     Returns:
@@ -110,40 +107,40 @@ def read_input(found: Input, channels: int, spacing: Sequence[float] | None = No
     Raises:
         ValueError: A file cannot be read, files of one case do not belong together, or there are not ``channels``.
     """
-    case = _read_volumes(found) if volume_stem(found.files[0]) is not None else _read_images(found, channels, spacing)
+    case = _read_volumes(item) if volume_stem(item.files[0]) is not None else _read_images(item, channels, spacing)
     if len(case.image) != channels:
-        names = f" ({some(path.name for path in found.files)})" if len(found.files) > 1 else ""
+        names = f" ({some(path.name for path in item.files)})" if len(item.files) > 1 else ""
         raise ValueError(
-            f"{found.files[0]} has {len(case.image)} channel{'s' if len(case.image) > 1 else ''}{names}, the network "
+            f"{item.files[0]} has {len(case.image)} channel{'s' if len(case.image) > 1 else ''}{names}, the network "
             f"takes {channels}: give a case with these channels, in one file or as files that end with _0000, _0001 …"
         )
     return case
 
 
-def _read_volumes(found: Input) -> Case:
-    volumes = [read_volume(path, mapped=True) for path in found.files]
+def _read_volumes(item: Input) -> Case:
+    volumes = [read_volume(path, mapped=True) for path in item.files]
     first = volumes[0]
     for other in volumes[1:]:
         require_same_geometry(first, other)
     image = first.array if len(volumes) == 1 else np.concatenate([volume.array for volume in volumes])
     return Case(
-        found.name, image, None, first.spacing, "mm", found.files, affine=first.affine, orientation=first.orientation
+        item.name, image, None, first.spacing, "mm", item.files, affine=first.affine, orientation=first.orientation
     )
 
 
-def _read_images(found: Input, channels: int, spacing: Sequence[float] | None) -> Case:
-    if len(found.files) > 1:
-        parts = [read_image(path, 1) for path in found.files]
-        for path, part in zip(found.files[1:], parts[1:], strict=True):
-            require_same_size(parts[0], part[0], found.files[0], path)
+def _read_images(item: Input, channels: int, spacing: Sequence[float] | None) -> Case:
+    if len(item.files) > 1:
+        parts = [read_image(path, 1) for path in item.files]
+        for path, part in zip(item.files[1:], parts[1:], strict=True):
+            require_same_size(parts[0], part[0], item.files[0], path)
         image = np.concatenate(parts)
     else:
-        image = _read_pages(found.files[0], channels)
+        image = _read_pages(item.files[0], channels)
     axes = image.ndim - 1
     if spacing is not None and (len(spacing) != axes or min(spacing) <= 0):
-        raise ValueError(f"spacing={list(spacing)} must be {axes} numbers above 0, one per axis of {found.files[0]}")
+        raise ValueError(f"spacing={list(spacing)} must be {axes} numbers above 0, one per axis of {item.files[0]}")
     size = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * axes
-    return Case(found.name, image, None, size, "px" if spacing is None else "mm", found.files)
+    return Case(item.name, image, None, size, "px" if spacing is None else "mm", item.files)
 
 
 def _read_pages(path: Path, channels: int) -> np.ndarray:
