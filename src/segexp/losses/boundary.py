@@ -1,17 +1,16 @@
 """Boundary loss: predicted probability times the distance from the true boundary."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segexp.losses.checks import require_ignore_index
 from segexp.losses.pixel import mean_over
-from segexp.losses.regions import soft_regions
+from segexp.losses.regions import RegionLoss, SoftRegions
 
 CHUNK = 2**20  # numbers in memory at a time, in the transform along an axis: they fit the cache of a CPU
 LAUNCHES = 16  # times as many on other devices, where each chunk costs the start of a kernel
 
 
-class Boundary(nn.Module):
+class Boundary(RegionLoss):
     """Mean of probability times signed distance, over pixels and classes (or regions): negative for a good prediction.
 
     The distance is that of ``signed_distance``, in pixels; the least value is reached by predicting exactly the mask.
@@ -29,34 +28,15 @@ class Boundary(nn.Module):
     Source: Kervadec et al. 2019 (Boundary loss for highly unbalanced segmentation), equation 5.
     """
 
-    target_kinds = ("classes", "regions")
-
     def __init__(self, include_background: bool = False, ignore_index: int = 255) -> None:
-        super().__init__()
-        require_ignore_index(ignore_index)
-        self.include_background = include_background
-        self.ignore_index = ignore_index
+        super().__init__(include_background, ignore_index)
 
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the mean over counted pixels and classes.
-
-        Args:
-            logits: (B, C, *S); half precision is computed in float32.
-            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
-            weight: (B, *S) factor of each pixel's product; it does not enter what the sum is divided by.
-
-        Returns:
-            Scalar, in pixels.
-
-        Raises:
-            ValueError: The shapes do not fit, or there is only background to count and it is left out.
-        """
-        probs, truth, counted, factors = soft_regions(
-            logits, target, weight, self.ignore_index, self.include_background
-        )
-        inside = truth > 0
-        distance = signed_distance(inside, counted & ~inside)
-        return mean_over(probs * distance.to(probs.dtype), factors, counted.expand_as(probs))
+    def of(self, regions: SoftRegions) -> Tensor:
+        """Return the mean over counted pixels and classes, in pixels; weights do not enter what it is divided by."""
+        probs = regions.probs
+        inside = regions.truth > 0
+        distance = signed_distance(inside, regions.counted & ~inside)
+        return mean_over(probs * distance.to(probs.dtype), regions.factors, regions.counted.expand_as(probs))
 
 
 @torch.no_grad()

@@ -1,14 +1,14 @@
 """Dice in which rare classes weigh more."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segexp.losses.checks import require_above_zero, require_ignore_index
+from segexp.losses.checks import require_above_zero
 from segexp.losses.overlap import pixel_sums
-from segexp.losses.regions import soft_regions
+from segexp.losses.regions import RegionLoss, SoftRegions
 
 
-class GeneralizedDice(nn.Module):
+class GeneralizedDice(RegionLoss):
     """1 - 2 sum_k(w_k |P T|) / sum_k(w_k (|P| + |T|)), averaged over samples; rare classes weigh more: w_k = 1 / |T|^2.
 
     The weights are divided by the largest of their sample, which leaves the ratio as it is and makes ``smooth`` mean
@@ -30,22 +30,17 @@ class GeneralizedDice(nn.Module):
     segmentations).
     """
 
-    target_kinds = ("classes", "regions")
-
     def __init__(
         self, include_background: bool = True, smooth: float = 1.0, batch: bool = False, ignore_index: int = 255
     ) -> None:
-        super().__init__()
+        super().__init__(include_background, ignore_index)
         require_above_zero("smooth", smooth)
-        require_ignore_index(ignore_index)
-        self.include_background = include_background
         self.smooth = smooth
         self.batch = batch
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return 1 - generalized Dice; arguments, result and errors as ``Dice.forward``."""
-        probs, truth, _, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
+    def of(self, regions: SoftRegions) -> Tensor:
+        """Return 1 - generalized Dice, in [0, 1]."""
+        probs, truth, _, factors = regions
         both = pixel_sums(probs * truth, self.batch, factors)
         predicted = pixel_sums(probs, self.batch, factors)
         true = pixel_sums(truth, self.batch, factors)

@@ -1,13 +1,13 @@
 """Lovász loss: the Jaccard index (IoU) made continuous."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from segexp.losses.checks import CLASS_DIM, require_ignore_index
-from segexp.losses.regions import soft_regions
+from segexp.losses.checks import CLASS_DIM
+from segexp.losses.regions import RegionLoss, SoftRegions
 
 
-class Lovasz(nn.Module):
+class Lovasz(RegionLoss):
     """Lovász extension of 1 - Jaccard at the errors |T - P|: for P of 0 and 1 it is exactly 1 - IoU.
 
     Of classes it is the Lovász-softmax; of regions the same with sigmoid probabilities, which stays in [0, 1], not the
@@ -27,8 +27,6 @@ class Lovasz(nn.Module):
     Source: Berman et al. 2018 (The Lovász-Softmax loss), who count the background like any class.
     """
 
-    target_kinds = ("classes", "regions")
-
     def __init__(
         self,
         per_image: bool = False,
@@ -36,28 +34,16 @@ class Lovasz(nn.Module):
         include_background: bool = False,
         ignore_index: int = 255,
     ) -> None:
-        super().__init__()
-        require_ignore_index(ignore_index)
+        super().__init__(include_background, ignore_index)
         self.per_image = per_image
         self.present_only = present_only
-        self.include_background = include_background
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the mean over classes, and over samples with ``per_image``.
+    def of(self, regions: SoftRegions) -> Tensor:
+        """Return the mean over classes, and over samples with ``per_image``, in [0, 1].
 
-        Args:
-            logits: (B, C, *S); half precision is computed in float32.
-            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
-            weight: (B, *S), at least 0: a pixel of weight 3 counts as three pixels in the Jaccard index.
-
-        Returns:
-            Scalar in [0, 1].
-
-        Raises:
-            ValueError: The shapes do not fit, or there is only background to count and it is left out.
+        A pixel of weight 3 counts as three pixels in the Jaccard index.
         """
-        probs, truth, _, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
+        probs, truth, _, factors = regions
         truth, factors = self._rows(truth), self._rows(factors.expand_as(probs))
         errors = (truth - self._rows(probs)).abs() * (factors > 0)
         losses = lovasz_jaccard(errors, truth, factors)

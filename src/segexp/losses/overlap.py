@@ -1,11 +1,11 @@
 """Losses that measure the overlap of classes or regions: Dice and Tversky."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from segexp.errors import require_at_least
-from segexp.losses.checks import require_above_zero, require_ignore_index
-from segexp.losses.regions import soft_regions
+from segexp.losses.checks import require_above_zero
+from segexp.losses.regions import RegionLoss, SoftRegions
 
 
 def soft_dice(
@@ -77,7 +77,7 @@ def soft_tversky(
     return (true_positive + smooth) / (true_positive + alpha * false_positive + beta * false_negative + smooth)
 
 
-class Dice(nn.Module):
+class Dice(RegionLoss):
     """1 - soft Dice, averaged over classes (or regions) and samples.
 
     Where a class is absent from the mask, its loss is 1 - smooth / (|P| + smooth): 0 if nothing of it is predicted,
@@ -96,8 +96,6 @@ class Dice(nn.Module):
     Source: Milletari et al. 2016 (V-Net).
     """
 
-    target_kinds = ("classes", "regions")
-
     def __init__(
         self,
         include_background: bool = False,
@@ -106,34 +104,19 @@ class Dice(nn.Module):
         batch: bool = False,
         ignore_index: int = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(include_background, ignore_index)
         require_above_zero("smooth", smooth)
-        require_ignore_index(ignore_index)
-        self.include_background = include_background
         self.smooth = smooth
         self.squared = squared
         self.batch = batch
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return 1 - Dice.
-
-        Args:
-            logits: (B, C, *S); half precision is computed in float32.
-            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
-            weight: (B, *S) factor of each pixel in the sums of Dice.
-
-        Returns:
-            Scalar in [0, 1].
-
-        Raises:
-            ValueError: The shapes do not fit, or there is only background to count and it is left out.
-        """
-        probs, truth, _, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
+    def of(self, regions: SoftRegions) -> Tensor:
+        """Return 1 - Dice, in [0, 1]; weights are factors in the sums of Dice."""
+        probs, truth, _, factors = regions
         return 1 - soft_dice(probs, truth, self.smooth, self.squared, self.batch, factors).mean()
 
 
-class Tversky(nn.Module):
+class Tversky(RegionLoss):
     """(1 - soft Tversky overlap)^gamma, averaged over classes (or regions) and samples.
 
     alpha = beta = 0.5 is Dice of twice the ``smooth``. Where a class is absent from the mask, its loss is
@@ -157,8 +140,6 @@ class Tversky(nn.Module):
     Tversky loss function), their alpha is our beta.
     """
 
-    target_kinds = ("classes", "regions")
-
     def __init__(
         self,
         alpha: float = 0.3,
@@ -169,7 +150,7 @@ class Tversky(nn.Module):
         batch: bool = False,
         ignore_index: int = 255,
     ) -> None:
-        super().__init__()
+        super().__init__(include_background, ignore_index)
         require_at_least("alpha", alpha, 0)
         require_at_least("beta", beta, 0)
         if alpha == beta == 0:
@@ -178,18 +159,15 @@ class Tversky(nn.Module):
         if gamma == 0:
             raise ValueError("gamma=0 makes every loss 1: take 1 for Tversky, 0.75 for focal Tversky")
         require_above_zero("smooth", smooth)
-        require_ignore_index(ignore_index)
         self.alpha = alpha
         self.beta = beta
         self.gamma = gamma
         self.smooth = smooth
         self.batch = batch
-        self.include_background = include_background
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the mean of (1 - overlap)^gamma; arguments, result and errors as ``Dice.forward``."""
-        probs, truth, _, factors = soft_regions(logits, target, weight, self.ignore_index, self.include_background)
+    def of(self, regions: SoftRegions) -> Tensor:
+        """Return the mean of (1 - overlap)^gamma, in [0, 1]; weights are factors in the sums of the overlap."""
+        probs, truth, _, factors = regions
         miss = 1 - soft_tversky(probs, truth, self.alpha, self.beta, self.smooth, self.batch, factors)
         return self._focused(miss).mean()
 

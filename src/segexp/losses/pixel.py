@@ -100,19 +100,7 @@ class Focal(nn.Module):
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the mean over the counted pixels.
-
-        Args:
-            logits: (B, C, *S); half precision is computed in float32.
-            target: (B, *S) int64 class indices.
-            weight: (B, *S) factor of each pixel's loss; it does not enter what the sum is divided by.
-
-        Returns:
-            Scalar.
-
-        Raises:
-            ValueError: The shapes do not fit, or the class weights are not one per class or not yet fitted.
-        """
+        """Return the mean over the counted pixels; arguments and errors as ``CrossEntropy.forward``."""
         require_class_shapes(logits, target, weight)
         logits = at_least_float32(logits)
         counted = target != self.ignore_index
@@ -126,7 +114,7 @@ class Focal(nn.Module):
         return mean_over(losses, weight, counted)
 
 
-class WeightedCrossEntropy2015(nn.Module):
+class WeightedCrossEntropy2015(CrossEntropy):
     """Cross-entropy times a map of weights: class balance and borders between cells, computed from the mask.
 
     An empty mask is nothing special: its map is 1 everywhere. If every pixel is ignored, the loss and its gradient
@@ -141,33 +129,17 @@ class WeightedCrossEntropy2015(nn.Module):
     Source: Ronneberger et al. 2015 (U-Net), equation 1, as a mean over the counted pixels.
     """
 
-    target_kinds = ("classes",)
-
     def __init__(self, ignore_index: int = 255) -> None:
-        super().__init__()
-        self.cross_entropy = CrossEntropy(ignore_index=ignore_index)
+        super().__init__(ignore_index=ignore_index)
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the mean of weight times cross-entropy over the counted pixels.
-
-        Args:
-            logits: (B, C, *S); half precision is computed in float32.
-            target: (B, *S) int64 class indices.
-            weight: (B, *S) the map; needed.
-
-        Returns:
-            Scalar.
-
-        Raises:
-            ValueError: The map is missing or the shapes do not fit.
-        """
+        """Return the mean of ``weight``, which is needed, times cross-entropy; else as ``CrossEntropy.forward``."""
         if weight is None:
             raise ValueError(
                 "weight=None but WeightedCrossEntropy2015 needs a weight map (B, *S): "
                 "choose loss=weighted_ce_2015, which also makes the data carry the map"
             )
-        loss: Tensor = self.cross_entropy(logits, target, weight)
-        return loss
+        return super().forward(logits, target, weight)
 
 
 def mean_over(losses: Tensor, weight: Tensor | None, contributions: Tensor) -> Tensor:

@@ -1,11 +1,17 @@
-"""The one place where logits and target become soft and true regions, be they classes or overlapping regions."""
+"""Losses of regions, be they classes or overlapping: logits and target become soft and true regions in one place."""
 
 from typing import NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from segexp.losses.checks import CLASS_DIM, at_least_float32, require_class_shapes, require_region_shapes
+from segexp.losses.checks import (
+    CLASS_DIM,
+    at_least_float32,
+    require_class_shapes,
+    require_ignore_index,
+    require_region_shapes,
+)
 
 
 class SoftRegions(NamedTuple):
@@ -24,20 +30,49 @@ class SoftRegions(NamedTuple):
     factors: Tensor
 
 
+class RegionLoss(nn.Module):
+    """What losses of overlap, distance and connectedness share.
+
+    Args:
+        include_background: Whether class 0 counts too; of regions it has no meaning.
+        ignore_index: Target of pixels that do not count.
+
+    Raises:
+        ValueError: ``ignore_index`` is not an integer of at least -100.
+    """
+
+    target_kinds = ("classes", "regions")
+
+    def __init__(self, include_background: bool, ignore_index: int) -> None:
+        super().__init__()
+        require_ignore_index(ignore_index)
+        self.include_background = include_background
+        self.ignore_index = ignore_index
+
+    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
+        """Return the loss, a scalar.
+
+        Args:
+            logits: (B, C, *S); half precision is computed in float32.
+            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
+            weight: (B, *S) factor of each pixel; None = all alike.
+
+        Raises:
+            ValueError: The shapes do not fit, or there is only background to count and it is left out.
+        """
+        return self.of(soft_regions(logits, target, weight, self.ignore_index, self.include_background))
+
+    def of(self, regions: SoftRegions) -> Tensor:
+        """Return the loss of soft regions against the true ones, a scalar."""
+        raise NotImplementedError
+
+
 def soft_regions(
     logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, include_background: bool
 ) -> SoftRegions:
-    """Turn logits and target into soft and true regions; the target's number of axes tells which kind it is.
+    """Turn logits and target into soft and true regions, see ``RegionLoss``.
 
-    Args:
-        logits: (B, K, *S); half precision is computed in float32.
-        target: (B, *S) int64 class indices: softmax; or (B, K, *S) of overlapping regions, 0 or 1: sigmoid.
-        weight: (B, *S) factor of each pixel, or None.
-        ignore_index: Target of pixels that do not count; of regions, they do not count for that region.
-        include_background: Whether class 0 is kept. Regions have no background: there it does not apply.
-
-    Raises:
-        ValueError: The shapes do not fit, or no class is left.
+    The target's number of axes tells which kind it is.
     """
     logits = at_least_float32(logits)
     if target.ndim == logits.ndim:

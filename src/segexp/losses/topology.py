@@ -1,16 +1,16 @@
 """Loss of connectedness for tubes: vessels, roads, neurites."""
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 from segexp.errors import require_at_least
-from segexp.losses.checks import require_above_zero, require_ignore_index
+from segexp.losses.checks import require_above_zero
 from segexp.losses.overlap import pixel_sums
-from segexp.losses.regions import soft_regions
+from segexp.losses.regions import RegionLoss, SoftRegions
 
 
-class ClDice(nn.Module):
+class ClDice(RegionLoss):
     """1 - soft clDice (centerline Dice), averaged over classes (or regions) and samples.
 
     clDice is the harmonic mean of the fraction of the predicted skeleton that lies in the mask, and of the true
@@ -31,38 +31,19 @@ class ClDice(nn.Module):
     Source: Shit et al. 2021 (clDice), algorithms 1 and 2.
     """
 
-    target_kinds = ("classes", "regions")
-
     def __init__(
         self, iterations: int = 3, smooth: float = 1.0, include_background: bool = False, ignore_index: int = 255
     ) -> None:
-        super().__init__()
+        super().__init__(include_background, ignore_index)
         require_at_least("iterations", iterations, 0, integer=True)
         require_above_zero("smooth", smooth)
-        require_ignore_index(ignore_index)
         self.iterations = iterations
         self.smooth = smooth
-        self.include_background = include_background
-        self.ignore_index = ignore_index
 
-    def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return 1 - clDice.
-
-        Args:
-            logits: (B, C, *S) with one to three axes S; half precision is computed in float32.
-            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
-            weight: (B, *S) factor of each pixel in the sums over skeletons.
-
-        Returns:
-            Scalar in [0, 1].
-
-        Raises:
-            ValueError: The shapes do not fit, or there is only background to count and it is left out.
-        """
-        probs, truth, counted, factors = soft_regions(
-            logits, target, weight, self.ignore_index, self.include_background
-        )
-        probs = probs * counted
+    def of(self, regions: SoftRegions) -> Tensor:
+        """Return 1 - clDice, in [0, 1], for one to three axes S; weights are factors in the sums over skeletons."""
+        _, truth, counted, factors = regions
+        probs = regions.probs * counted
         precision = self._fraction(soft_skeleton(probs, self.iterations), truth, factors)
         sensitivity = self._fraction(soft_skeleton(truth, self.iterations), probs, factors)
         return 1 - (2 * precision * sensitivity / (precision + sensitivity)).mean()
