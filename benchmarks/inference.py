@@ -8,7 +8,7 @@ Network, tile, overlap (0.25), blending (gaussian), batch and border (none) are 
 image in memory to probabilities in memory, and from a uint8 file to a label file. For the second MONAI is given what
 its users write: the image as float32, the blended probabilities of all of it, then the class of the highest one; ours
 goes block by block. Both average probabilities. Our network is optimized first
-(``optimized_for_inference``), which counts as part of ours; columns "MONAI, light" give MONAI that same copy.
+(``optimized_for_inference``), which counts as part of ours; columns "MONAI, optimized" give MONAI that same copy.
 
 Each measurement is a process of its own: it predicts one small image to load what is loaded late, notes its resident
 memory, predicts (small images three times) and notes the median time and the peak above the memory before. Rounds go in
@@ -52,10 +52,10 @@ CASES = {  # size, tile, batch, depth and base channels of the network, tasks
     "2-D, large": ((4096, 4096), 256, 4, 4, 16, TASKS[1:]),
     "3-D, large": ((128, 256, 256), 64, 4, 3, 16, TASKS[1:]),
 }
-WAYS = ("segexp", "MONAI", "MONAI, light")
+WAYS = ("segexp", "MONAI", "MONAI, optimized")
 CLASSES, OVERLAP = 3, 0.25
 TOLERANCE = 1e-4  # of probabilities
-DIFFERENT = 1e-5  # share of pixels whose label may differ, where two classes are equally probable
+DIFFERENT = 1e-5  # fraction of pixels whose label may differ, where two classes are equally probable
 
 LARGE = {  # shape, tile, of a network with depth 1 and base 2
     "20,000 x 20,000": ((20000, 20000), 512),
@@ -142,9 +142,9 @@ def child(way: str, task: str, case: str, folder: Path, threads: int) -> None:
     np.save(folder / f"{way}.npy", output)
 
 
-def measured(*words: str, **environment: str) -> dict[str, float]:
+def measured(*arguments: str, **environment: str) -> dict[str, float]:
     """Run a process of its own with ``--child way task case folder`` and return what it measured."""
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.inference", "--child", *words]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.inference", "--child", *arguments]
     done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, env=os.environ | environment)
     return json.loads(done.stdout.splitlines()[-1])
 

@@ -3,16 +3,15 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median_low
-from typing import Any
 
 from torch import Tensor, nn
 
 from segexp.checkpoints.checkpoint import open_model
 from segexp.evaluation.trained import Trained
-from segexp.inference import Ensemble
+from segexp.inference import Ensemble, Predictor
+from segexp.inference.probabilities import Network
 from segexp.postprocessing.postprocess import Steps
 from segexp.prediction.ensemble import require_same
-from segexp.training.task import Predictor
 
 
 @dataclass(frozen=True)
@@ -27,10 +26,10 @@ class EnsemblePredictor:
     predictor: Predictor
     others: Sequence[nn.Module]
 
-    def __call__(self, network: nn.Module, image: Tensor) -> Tensor:
+    def __call__(self, network: Network | Ensemble, image: Tensor) -> Tensor:
         """Return the mean probabilities (B, K, *S) of an image (B, C, *S)."""
-        ensemble: Any = Ensemble([network, *(other.to(image.device) for other in self.others)])
-        return self.predictor(ensemble, image)
+        networks = getattr(network, "networks", [network])
+        return self.predictor(Ensemble([*networks, *(other.to(image.device) for other in self.others)]), image)
 
 
 def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:

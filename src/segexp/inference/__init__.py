@@ -1,6 +1,6 @@
 """Inference: a network and an image of any size in, probabilities of the image's size out."""
 
-from segexp.inference.ensemble import Ensemble, FlipTurnPredictor
+from segexp.inference.ensemble import Ensemble, FlipTurnPredictor, Predictor
 from segexp.inference.optimization import optimized_for_inference
 from segexp.inference.probabilities import entropy
 from segexp.inference.slices import SlicePredictor, to_size
@@ -12,6 +12,7 @@ __all__ = [
     "Block",
     "Ensemble",
     "FlipTurnPredictor",
+    "Predictor",
     "SlicePredictor",
     "TiledPredictor",
     "entropy",

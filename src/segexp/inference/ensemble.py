@@ -93,6 +93,9 @@ class Ensemble:
         return torch.cat([mean, (squares / count).sqrt_()], dim=1) if self.std else mean
 
 
+Predictor = Callable[[Network | Ensemble, Tensor], Tensor]  # image (B, C, *S) to probabilities (B, K, *S)
+
+
 @dataclass(frozen=True)
 class FlipTurnPredictor:
     """Averages the predictions of flips and quarter turns of each tile, in the plane of the last two axes.
@@ -103,7 +106,7 @@ class FlipTurnPredictor:
         turns: Whether to average over quarter turns: 4 views, or 8 with flips.
     """
 
-    predictor: Callable[[Ensemble, Tensor], Tensor]
+    predictor: Predictor
     flips: bool = True
     turns: bool = True
 

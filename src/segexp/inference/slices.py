@@ -1,12 +1,14 @@
 """Volumes through a two-dimensional network, slice by slice, and probabilities back to the case's own size."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import interpolate
 
 from segexp.errors import require_at_least
+from segexp.inference.ensemble import Ensemble, Predictor
+from segexp.inference.probabilities import Network
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -26,22 +28,20 @@ class SlicePredictor:
         ValueError: A number is out of range.
     """
 
-    def __init__(
-        self, predictor: Callable[[nn.Module, Tensor], Tensor], context: int = 0, batch_size: int = 16
-    ) -> None:
+    def __init__(self, predictor: Predictor, context: int = 0, batch_size: int = 16) -> None:
         require_at_least("context", context, 0, integer=True)
         require_at_least("batch_size", batch_size, 1, integer=True)
         self.predictor = predictor
         self.context = context
         self.batch_size = batch_size
 
-    def __call__(self, network: nn.Module, image: Tensor) -> Tensor:
+    def __call__(self, network: Network | Ensemble, image: Tensor) -> Tensor:
         """Return probabilities (B, K, *S) of an image (B, C, *S), S of two or three axes."""
         if image.ndim == 4:
             return self.predictor(network, image)
         return torch.stack([self._volume(network, volume) for volume in image])
 
-    def _volume(self, network: nn.Module, volume: Tensor) -> Tensor:
+    def _volume(self, network: Network | Ensemble, volume: Tensor) -> Tensor:
         """Predict one volume (C, D, H, W): (K, D, H, W)."""
         depth = volume.shape[1]
         parts = []

@@ -13,13 +13,11 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor, nn
 
 from segexp.checkpoints.description import ModelDescription
-from segexp.inference import to_size
+from segexp.inference import Predictor, to_size
 from segexp.losses import DeepSupervision
 from segexp.metrics import CaseMetric, SplitResult, gather
 from segexp.models.sizes import center_crop_or_pad
 from segexp.training.schedules import Schedule
-
-Predictor = Callable[[nn.Module, Tensor], Tensor]
 
 
 class Batch(TypedDict):
