@@ -111,7 +111,7 @@ def test_a_hole_between_two_classes_stays_and_a_class_inside_another_is_no_hole(
     around = np.ones((7, 7), int)
     around[2:5, 2:5] = 0
     around[3, 3] = 2
-    assert np.array_equal(apply(around, "fill_holes"), around)  # the gap has neighbours of both
+    assert np.array_equal(apply(around, "fill_holes"), around)  # the gap has neighbors of both
 
 
 def test_only_the_named_classes_are_filled():

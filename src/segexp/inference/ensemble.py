@@ -70,7 +70,7 @@ class Ensemble:
         """
         pairs = zip(tiles.shape[2:], self.margins(tiles.ndim - 2), strict=True)
         size = [side - 2 * margin for side, margin in pairs]
-        total = squares = torch.zeros(())
+        total = squares = torch.zeros((), device=tiles.device)
         count = 0
         for number, network in enumerate(self.networks, start=1):
             for view in self.views:

@@ -23,7 +23,7 @@ class Block(NamedTuple):
     """Probabilities of a part of an image.
 
     Attributes:
-        px: Of the image, per spatial axis.
+        px: Pixels of the image, per spatial axis.
         probs: (K, *px) float32 on the CPU; of an ``Ensemble`` with ``std`` (2 K, ..), the means first.
     """
 

@@ -29,7 +29,7 @@ def pixel_size(unit: str, spacing: Spacing) -> float:
     """Size of a pixel: 1, or its volume or area.
 
     Raises:
-        ValueError: It is not known.
+        ValueError: The size is needed and not known.
     """
     if unit == "mm" and spacing is None:
         raise ValueError("a setting is in mm, but the size of a pixel is not known: give it in px")

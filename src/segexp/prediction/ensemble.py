@@ -137,7 +137,7 @@ def device_of(name: str) -> torch.device:
     """Find a device by name; "auto" takes a GPU where there is one.
 
     Raises:
-        ValueError: It is not there.
+        ValueError: There is no such device.
     """
     if name == "auto":
         available = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
