@@ -99,7 +99,9 @@ class DataModule(pl.LightningDataModule):
         assert self.report.split is not None
         self.split: Split = self.report.split
         # Spacing and intensities may depend on the training cases.
-        self._resolve_spacing([originals[name] for name in self.split.train])
+        if self.geometry.spacing == "median":
+            median = np.median([originals[name].spacing for name in self.split.train], axis=0)
+            self.geometry = replace(self.geometry, spacing=[float(size) for size in median])
         used = {*self.split.train, *self.split.val, *self.split.test}
         cases = {entry.name: self._resampled(entry, originals[entry.name]) for entry in entries if entry.name in used}
         self.intensity.fit([cases[name] for name in self.split.train])
@@ -121,23 +123,22 @@ class DataModule(pl.LightningDataModule):
         digests = []
 
         def read(entry: Entry) -> Case:
-            decode = partial(_decode, self.source, entry.name)
-            cases[entry.name], digest = self.cache.case(entry, settings, decode)
+            cases[entry.name], digest = self.cache.case(
+                entry, settings, lambda: unlabeled_outside(self.source.read(entry.name))
+            )
             digests.append(f"{entry.name} {digest}")
             return cases[entry.name]
+
+        def check(case: Case) -> None:
+            require_as_declared(case, self.channels, self.labels.num_classes, self.geometry)
 
         split = partial(make_split, entries, self.split_settings)
         handled = ["class imbalance"] if self.sampling.foreground_fraction > 0 else []
         if self.geometry.spacing is not None:
             handled.append("pixel sizes")
-        report = audit(entries, read, self._check, split, self.labels.class_names, handled)
+        report = audit(entries, read, check, split, self.labels.class_names, handled)
         self._fingerprint = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
         return report, cases
-
-    def _resolve_spacing(self, cases: Sequence[Case]) -> None:
-        if self.geometry.spacing == "median":
-            median = np.median([case.spacing for case in cases], axis=0)
-            self.geometry = replace(self.geometry, spacing=[float(size) for size in median])
 
     def _resampled(self, entry: Entry, original: Case) -> Case:
         """Bring a case to the network's spacing, from the cache where it can."""
@@ -146,10 +147,6 @@ class DataModule(pl.LightningDataModule):
             return original
         settings = settings_of(self.source) | {"spacing": spacing}
         return self.cache.case(entry, settings, lambda: resample(original, spacing))[0]
-
-    def _check(self, case: Case) -> None:
-        """Refuse a case that is not as declared."""
-        require_as_declared(case, self.channels, self.labels.num_classes, self.geometry)
 
     def cases(self, split: str) -> list[Prepared]:
         """Cases of a split: "train", "val" or "test"."""
@@ -220,7 +217,3 @@ class DataModule(pl.LightningDataModule):
         rank, world_size = self._processes()
         # No padding to equal lengths: each case is scored once, whatever the number of processes.
         return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world_size))
-
-
-def _decode(source: Source, name: str) -> Case:
-    return unlabeled_outside(source.read(name))

@@ -1,6 +1,6 @@
 """Resampling to a common spacing, and of labels without inventing any."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -49,7 +49,7 @@ def resample(case: Case, spacing: Sequence[float]) -> Case:
         image=resize_image(case.image, size),
         target=None if case.target is None else resize_labels(case.target, size),
         valid=None if case.valid is None else resize_labels(case.valid, size),
-        others=_resized(case.others, size),
+        others={name: resize_labels(labels, size) for name, labels in case.others.items()},
         spacing=tuple(n * s / m for n, s, m in zip(shape, case.spacing, size, strict=True)),
         affine=None if case.affine is None else _scaled(case.affine, shape, size),
     )
@@ -66,10 +66,6 @@ def resize_labels(labels: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Take for each pixel of (*size) the label of (*S) in which its center lies; the dtype stays."""
     centers = [((np.arange(m) + 0.5) * n / m).astype(int) for n, m in zip(labels.shape, size, strict=True)]
     return labels[np.ix_(*centers)]
-
-
-def _resized(labels: Mapping[str, np.ndarray], size: Sequence[int]) -> dict[str, np.ndarray]:
-    return {name: resize_labels(array, size) for name, array in labels.items()}
 
 
 def _scaled(affine: np.ndarray, shape: Sequence[int], size: Sequence[int]) -> np.ndarray:

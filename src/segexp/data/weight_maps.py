@@ -59,40 +59,16 @@ class BorderWeightMap:
         if target.dtype != np.uint8:
             raise ValueError(f"mask of dtype {target.dtype} must be uint8 class indices: use mask.astype('uint8')")
         counted = target != self.ignore_index
-        border = border_term(target == self.object_class, self.w0, self.sigma)
-        return np.where(counted, class_balance(target, counted) + border, 0).astype(np.float32)
-
-
-def class_balance(target: np.ndarray, counted: np.ndarray) -> np.ndarray:
-    """Weigh each pixel by 1 / (number of classes present * frequency of its class).
-
-    Args:
-        target: (*S) uint8 class indices.
-        counted: (*S) bool, the pixels whose frequencies are counted.
-
-    Returns:
-        (*S) float64 with mean 1 over the counted pixels; 0 for classes that are not counted.
-    """
-    pixels = np.bincount(target[counted], minlength=256)
-    weight_of = np.zeros(256)
-    present = pixels > 0
-    weight_of[present] = pixels.sum() / (present.sum() * pixels[present])
-    return weight_of[target]
-
-
-def border_term(cells: np.ndarray, w0: float, sigma: float) -> np.ndarray:
-    """Return w0 * exp(-(d1 + d2)^2 / (2 sigma^2)) outside the cells, 0 inside.
-
-    Args:
-        cells: (*S) bool, true inside any cell.
-        w0: Height.
-        sigma: Width in px.
-
-    Returns:
-        (*S) float64.
-    """
-    nearest, second = two_nearest_cells(cells, reach=int(np.ceil(REACH_IN_SIGMA * sigma)))
-    return np.where(cells, 0.0, w0 * np.exp(-((nearest + second) ** 2) / (2 * sigma**2)))
+        # A class weighs 1 / (number of classes present * its frequency).
+        pixels = np.bincount(target[counted], minlength=256)
+        present = pixels > 0
+        weight_of = np.zeros(256)
+        weight_of[present] = pixels.sum() / (present.sum() * pixels[present])
+        # The border term is 0 inside the cells.
+        cells = target == self.object_class
+        nearest, second = two_nearest_cells(cells, reach=int(np.ceil(REACH_IN_SIGMA * self.sigma)))
+        border = np.where(cells, 0.0, self.w0 * np.exp(-((nearest + second) ** 2) / (2 * self.sigma**2)))
+        return np.where(counted, weight_of[target] + border, 0).astype(np.float32)
 
 
 def two_nearest_cells(cells: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:

@@ -102,7 +102,11 @@ def audit(
         handled: Rules that need not warn, since the configuration takes care: "class imbalance", "pixel sizes".
     """
     # The split may be impossible; the cases are read all the same.
-    findings = list(_names_twice(entries))
+    findings = []
+    twice = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
+    if twice:
+        sentence = f"cases {some(twice)} come more than once: give each case a name of its own"
+        findings.append(Finding("error", "names", sentence, tuple(twice)))
     parts = None
     try:
         parts = split()
@@ -127,12 +131,6 @@ def audit(
         findings += [finding for finding in by_rules if finding.rule not in handled]
     findings.sort(key=lambda finding: ("error", "warning", "note").index(finding.level))
     return Audit(tuple(findings), tuple(measures), len(entries), tuple(class_names), parts)
-
-
-def _names_twice(entries: Sequence[Entry]) -> list[Finding]:
-    twice = [name for name, count in Counter(entry.name for entry in entries).items() if count > 1]
-    sentence = f"cases {some(twice)} come more than once: give each case a name of its own"
-    return [Finding("error", "names", sentence, tuple(twice))] if twice else []
 
 
 def _counted(things: Sequence[object], name: str) -> str:

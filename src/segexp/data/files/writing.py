@@ -1,7 +1,6 @@
 """Masks and maps written so that they lie on the file they were made from: its size, place, orientation and units."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,7 @@ from segexp.data.files.images import TIFF_SUFFIXES
 from segexp.data.files.itk import write_itk
 from segexp.data.files.volumes import file_affine, to_file, volume_stem
 
+Resolution = tuple[tuple[int, int], tuple[int, int]]  # pixels per unit along x and y, as fractions
 LABEL_DTYPES = (np.uint8, np.uint16, np.int16, np.int32, np.int64)
 _NIFTI = (".nii", ".nii.gz")
 _ITK = {".nrrd": ".nrrd", ".nhdr": ".nrrd", ".mha": ".mha", ".mhd": ".mha"}  # one file in place of header and data
@@ -100,37 +100,25 @@ def _write_nifti(array: np.ndarray, case: Case, source: Path, path: Path) -> Non
 def _write_tiff(array: np.ndarray, source: Path, path: Path) -> None:
     """Write (H, W) or (N, H, W), one page each."""
     axes = "YX" if array.ndim == 2 else "ZYX"
-    scale = _scale_of(source) if source.suffix.lower() in TIFF_SUFFIXES else _Scale()
+    resolution, unit, pages = _scale_of(source)
     # ImageJ reads the distance of pages from its own metadata, for these types alone.
-    imagej = bool(scale.pages) and array.dtype in (np.uint8, np.uint16, np.float32)
+    imagej = bool(pages) and array.dtype in (np.uint8, np.uint16, np.float32)
     tifffile.imwrite(
         path,
         array,
         photometric="minisblack",
         compression="zlib",
-        metadata={"axes": axes, **(scale.pages if imagej else {})},
+        metadata={"axes": axes, **(pages if imagej else {})},
         imagej=imagej,
-        resolution=scale.resolution,
-        resolutionunit=scale.unit,
+        resolution=resolution,
+        resolutionunit=unit,
     )
 
 
-@dataclass(frozen=True)
-class _Scale:
-    """What a TIFF says of the size of its pixels.
-
-    Attributes:
-        resolution: Pixels per unit along x and y, as fractions.
-        unit: Unit of ``resolution`` in TIFF's numbers.
-        pages: Distance of the pages and its unit, as ImageJ has them.
-    """
-
-    resolution: tuple[tuple[int, int], tuple[int, int]] | None = None
-    unit: int | None = None
-    pages: Mapping[str, float | str] = field(default_factory=dict)
-
-
-def _scale_of(source: Path) -> _Scale:
+def _scale_of(source: Path) -> tuple[Resolution | None, int | None, dict[str, float | str]]:
+    """Resolution of a TIFF and its unit in TIFF's numbers; distance of the pages and its unit, as ImageJ has them."""
+    if source.suffix.lower() not in TIFF_SUFFIXES:
+        return None, None, {}
     with tifffile.TiffFile(source) as file:
         tags = file.pages.first.tags
         imagej = file.imagej_metadata or {}
@@ -138,5 +126,5 @@ def _scale_of(source: Path) -> _Scale:
         x, y, unit = (tags[name].value if name in tags else None for name in names)
     pages: dict[str, float | str] = {key: imagej[key] for key in ("spacing", "unit") if key in imagej}
     if x and y and x[1] and y[1]:
-        return _Scale((x, y), unit or 1, pages)
-    return _Scale(pages=pages)
+        return (x, y), unit or 1, pages
+    return None, None, pages

@@ -61,7 +61,11 @@ def measure_channels(image: np.ndarray, valid: np.ndarray | None, bounds: Bounds
         ValueError: The image is not finite, or ``valid`` has another size or no pixel.
     """
     require_finite(image)
-    _require_valid(image, valid)
+    if valid is not None and (valid.shape != image.shape[1:] or not valid.any()):
+        raise ValueError(
+            f"the field of view has shape {valid.shape} and {int(valid.sum())} pixels: it must have the image's "
+            f"{image.shape[1:]} and at least one pixel"
+        )
     rows = []
     for channel in image:
         values = channel if valid is None else channel[valid]
@@ -105,11 +109,3 @@ def require_finite(image: np.ndarray) -> None:
     """
     if not np.isfinite([(channel.min(), channel.max()) for channel in image]).all():
         raise ValueError("the image holds values that are not finite (nan or inf): fix or remove the file")
-
-
-def _require_valid(image: np.ndarray, valid: np.ndarray | None) -> None:
-    if valid is not None and (valid.shape != image.shape[1:] or not valid.any()):
-        raise ValueError(
-            f"the field of view has shape {valid.shape} and {int(valid.sum())} pixels: it must have the image's "
-            f"{image.shape[1:]} and at least one pixel"
-        )

@@ -37,17 +37,16 @@ class Chase:
     Transactions on Biomedical Engineering 59(9):2538-2548).
     """
 
+    mask_values = VALUES
+    field_of_view = "fundus"
+
     def __init__(self, root: str | Path, truth: str = "1stHO") -> None:
         require_choice("truth", truth, OBSERVERS)
         self.root = Path(root)
         self.truth = truth
 
     def prepare(self) -> None:
-        """Check that all files are there.
-
-        Raises:
-            FileNotFoundError: Some are missing; tells what to put where.
-        """
+        """Check that all files are there."""
         missing = [file.name for entry in self.entries() for file in entry.files if not file.is_file()]
         if missing:
             raise FileNotFoundError(
@@ -56,26 +55,12 @@ class Chase:
                 '"CHASE_DB1 retinal vessel reference dataset"'
             )
 
-    @property
-    def field_of_view(self) -> str:
-        """How the field of view is found, a key of ``FIELDS_OF_VIEW``."""
-        return "fundus"
-
-    @property
-    def mask_values(self) -> dict[int, int]:
-        """Class of each value of the masks."""
-        return VALUES
-
     def entries(self) -> list[Entry]:
         """Return 01L, 01R, … 14R; the group is the child."""
         return [Entry(name, self._files(name), group=name[:2]) for name in NAMES]
 
     def read(self, name: str) -> Case:
-        """Read one photograph: image (3, H, W) uint8, target and field of view (H, W).
-
-        Raises:
-            ValueError: There is no such case, or a file cannot be used.
-        """
+        """Read one photograph: image (3, H, W) uint8, target and field of view (H, W)."""
         require_choice("name", name, NAMES)
         files = self._files(name)
         image = read_image(files[0], channels=3)

@@ -65,12 +65,7 @@ class Folder(PairReader):
         return [Entry(name, opened_files(self._pairs[name])) for name in sorted(self._pairs, key=natural_order)]
 
     def read(self, name: str) -> Case:
-        """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8.
-
-        Raises:
-            ValueError: There is no such case, a file cannot be read, the two do not cover each other, or the mask has a
-                value without a class.
-        """
+        """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8."""
         if name not in self._pairs:
             raise ValueError(f"{self.images} has no case {name!r}{did_you_mean(name, self._pairs)}")
         return self.read_pair(name, *self._pairs[name])
@@ -94,12 +89,7 @@ class Folder(PairReader):
 
 
 def _by_stem(folder: Path) -> dict[str, Path]:
-    """Return the images, flat or volumes, of a folder by stem.
-
-    Raises:
-        FileNotFoundError: There is no such folder.
-        ValueError: It has no image files, or two of one stem.
-    """
+    """Return the images, flat or volumes, of a folder by stem; refuses one that has none, or two of one stem."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder} is not a folder: check the path")
     by_stem: dict[str, Path] = {}

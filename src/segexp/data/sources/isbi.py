@@ -39,17 +39,15 @@ class ISBI:
     9:142); files: the GitHub repository zhixuhao/unet.
     """
 
+    mask_values = VALUES
+
     def __init__(self, root: str | Path, download: bool = True, url: str = URL) -> None:
         self.root = Path(root)
         self.download = download
         self.url = url
 
     def prepare(self) -> None:
-        """Download the slices if they are missing and ``download`` is on.
-
-        Raises:
-            FileNotFoundError: They are still missing; tells what to put where.
-        """
+        """Download the slices if they are missing and ``download`` is on."""
         if not self._missing():
             return
         cause = "download is off"
@@ -66,21 +64,12 @@ class ISBI:
             "data=synthetic works meanwhile"
         )
 
-    @property
-    def mask_values(self) -> dict[int, int]:
-        """Class of each value of the masks."""
-        return VALUES
-
     def entries(self) -> list[Entry]:
         """Return slice_00 … slice_29."""
         return [Entry(name, self._files(index)) for index, name in enumerate(NAMES)]
 
     def read(self, name: str) -> Case:
-        """Read one slice: image (1, H, W) uint8, target (H, W) uint8.
-
-        Raises:
-            ValueError: There is no such slice, or a file cannot be used.
-        """
+        """Read one slice: image (1, H, W) uint8, target (H, W) uint8."""
         require_choice("name", name, NAMES)
         index = NAMES.index(name)
         files = self._files(index)
@@ -122,11 +111,7 @@ class ISBI:
 
 
 def _read_all_slices(path: Path) -> np.ndarray:
-    """Read a stack of the challenge.
-
-    Raises:
-        ValueError: It does not have 30 pages.
-    """
+    """Read a stack of the challenge; refuses one that does not have 30 pages."""
     stack = read_stack(path)
     if len(stack) != SLICES:
         raise ValueError(f"{path} has {len(stack)} pages where {SLICES} are expected: get the whole file again")

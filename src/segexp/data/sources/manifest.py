@@ -27,11 +27,7 @@ class Manifest(PairReader):
     splits keep in proportion) and ``name`` (else the stem of the image). Blanks around values are dropped.
 
     Args:
-        csv: Path to the CSV file.
-        values: Class of each value that may occur in the masks; 255 = not labeled.
-        channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
-        mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
-        spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.
+        csv: Path to the CSV file; the other arguments are those of ``Folder``.
 
     Raises:
         ValueError: An argument is out of its range.
@@ -75,12 +71,7 @@ class Manifest(PairReader):
         ]
 
     def read(self, name: str) -> Case:
-        """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8.
-
-        Raises:
-            ValueError: There is no such case, a file cannot be read, the two do not cover each other, or the mask has a
-                value without a class.
-        """
+        """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8."""
         if name not in self._rows:
             raise ValueError(f"{self.csv} has no case {name!r}{did_you_mean(name, self._rows)}")
         return self.read_pair(name, *self._paths(self._rows[name]))
@@ -105,12 +96,7 @@ class Manifest(PairReader):
 
 
 def _read_csv(path: Path) -> list[dict[str, str]]:
-    """Read the rows, with all of ``COLUMNS``.
-
-    Raises:
-        FileNotFoundError: There is no such file.
-        ValueError: It is not UTF-8, lacks columns or values, or has columns or splits that are not known.
-    """
+    """Read the rows, with all of ``COLUMNS``; refuses columns and splits that are not known, and missing values."""
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: set data.source.csv to a CSV file")
     try:

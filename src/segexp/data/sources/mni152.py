@@ -47,11 +47,7 @@ class MNI152:
         self.axis = axis
 
     def prepare(self) -> None:
-        """Check that nilearn is installed.
-
-        Raises:
-            ValueError: It is not.
-        """
+        """Check that nilearn is installed."""
         _nilearn()
 
     def entries(self) -> list[Entry]:

@@ -40,12 +40,7 @@ class Decathlon:
         self.values = None if values is None else dict(values)
 
     def prepare(self) -> None:
-        """Check that all listed files are there; the voxels are checked when read.
-
-        Raises:
-            FileNotFoundError: dataset.json or other files are missing.
-            ValueError: dataset.json cannot be used.
-        """
+        """Check that all listed files are there; the voxels are checked when read."""
         files = [file for _, (images, labels) in sorted(self._cases.items()) for file in (*images, labels)]
         missing = [f"{file.parent.name}/{file.name}" for file in files if not file.exists()]
         if missing:
@@ -57,12 +52,7 @@ class Decathlon:
         return [Entry(name, opened_files((*images, labels))) for name, (images, labels) in sorted(self._cases.items())]
 
     def read(self, name: str) -> Case:
-        """Read one case: image (C, D, H, W), target (D, H, W) uint8.
-
-        Raises:
-            ValueError: There is no such case, a file cannot be used, image and labels lie apart, or a label has no
-                class.
-        """
+        """Read one case: image (C, D, H, W), target (D, H, W) uint8."""
         if name not in self._cases:
             raise ValueError(f"{self.root} has no case {name!r}{did_you_mean(name, self._cases)}")
         return read_case(name, *self._cases[name], self.mask_values)
@@ -212,11 +202,7 @@ def _cases_of(folder: Path, stems: Sequence[str], channels: int) -> set[str]:
 
 
 def _stems(folder: Path, ending: str) -> list[str]:
-    """Names in a folder without the ending; hidden files, such as the ._ files of macOS, are passed over.
-
-    Raises:
-        FileNotFoundError: There is no such folder, or none with this ending.
-    """
+    """Names in a folder without the ending; hidden files, such as the ._ files of macOS, are passed over."""
     files = sorted(file.name for file in folder.iterdir()) if folder.is_dir() else []
     stems = [file.removesuffix(ending) for file in files if file.endswith(ending) and file[0] != "."]
     if not stems:

@@ -42,12 +42,7 @@ class Nuclei:
         self.border_width = border_width
 
     def prepare(self) -> None:
-        """Check that the index and the files name the same images.
-
-        Raises:
-            FileNotFoundError: Files are missing; tells what to put where.
-            ValueError: The index lacks columns, names an image twice, or images that are there.
-        """
+        """Check that the index and the files name the same images."""
         missing = [file for entry in self.entries() for file in entry.files if not file.is_file()]
         if missing:
             names = some(file.relative_to(self.root).as_posix() for file in missing)
@@ -61,11 +56,7 @@ class Nuclei:
         return [Entry(name, self._files(name), stratum=row["stratum"]) for name, row in self._index.items()]
 
     def read(self, name: str) -> Case:
-        """Read one image: image (3, H, W) uint8, target (H, W) uint8.
-
-        Raises:
-            ValueError: There is no such case, a file cannot be used, or the index says something else of it.
-        """
+        """Read one image: image (3, H, W) uint8, target (H, W) uint8; it must be as the index says."""
         if name not in self._index:
             raise ValueError(f"{self.root / 'index.csv'} has no image {name!r}{did_you_mean(name, self._index)}")
         files = self._files(name)

@@ -17,14 +17,7 @@ SUFFIXES = (*images.SUFFIXES, *volumes.SUFFIXES)
 class PairReader:
     """Reads pairs of an image and a mask: both 2-D (PNG, JPEG, TIFF, BMP), or both volumes as in ``data.volumes``.
 
-    Args:
-        values: Class of each value that may occur in the masks; 255 = not labeled.
-        channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
-        mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
-        spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.
-
-    Raises:
-        ValueError: An argument is out of its range.
+    Arguments and errors are those of ``Folder``.
     """
 
     def __init__(
@@ -46,11 +39,7 @@ class PairReader:
         return self.values
 
     def read_pair(self, name: str, image_path: Path, mask_path: Path) -> Case:
-        """Read a case: image (C, H, W) or (C, D, H, W), target (*S) uint8.
-
-        Raises:
-            ValueError: A file cannot be read, the two do not cover each other, or the mask has a value without a class.
-        """
+        """Read a case: image (C, H, W) or (C, D, H, W), target (*S) uint8; errors as of ``Source.read``."""
         if volume_stem(image_path) is not None:
             if self.spacing is not None:
                 raise ValueError(f"spacing is for 2-D images, and {image_path} has its own: leave spacing=null")

@@ -11,12 +11,18 @@ class Source(Protocol):
 
     The public attributes of a source are its settings: with the files' content they decide what ``read`` returns, and
     so whether a decoded case may be taken from the cache. What a source remembers for itself starts with "_". One whose
-    masks hold other values than the numbers of the classes tells them in a property ``mask_values``: value -> class.
-    One that finds a field of view in each image tells in a property ``field_of_view`` how: a key of ``FIELDS_OF_VIEW``.
+    masks hold other values than the numbers of the classes tells them in a property or attribute of its class,
+    ``mask_values``: value -> class. One that finds a field of view in each image tells how in ``field_of_view``
+    likewise: a key of ``FIELDS_OF_VIEW``.
     """
 
     def prepare(self) -> None:
-        """Download or check what is needed; called once per node, before anything is read."""
+        """Download or check what is needed; called once per node, before anything is read.
+
+        Raises:
+            FileNotFoundError: Files are missing; tells what to put where.
+            ValueError: A list of the cases cannot be used, or a library is missing.
+        """
 
     def entries(self) -> list[Entry]:
         """Return all labeled cases in natural order (slice 2 before slice 10), the same every time; reads no pixel."""
@@ -25,7 +31,8 @@ class Source(Protocol):
         """Read one case: image in the dtype of its file, target as uint8 class indices.
 
         Raises:
-            ValueError: There is no such case, or a file cannot be used; names the file.
+            ValueError: There is no such case, a file cannot be used, image and mask do not cover each other, or the
+                mask has a value without a class; names the file.
         """
 
 

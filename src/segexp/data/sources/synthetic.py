@@ -67,11 +67,7 @@ class Synthetic:
         return [Entry(name) for name in self._names()]
 
     def read(self, name: str) -> Case:
-        """Draw one case: image (C, *S) uint8, target (*S) uint8.
-
-        Raises:
-            ValueError: There is no such case.
-        """
+        """Draw one case: image (C, *S) uint8, target (*S) uint8."""
         require_choice("name", name, self._names())
         rng = np.random.default_rng([self.seed, self._names().index(name)])
         cells = draw_cells(rng, self.size)

@@ -19,11 +19,7 @@ def drawn(entries: Sequence[Entry], fraction: float, seed: int) -> set[str]:
     What one group brings too much or too little counts for the next (error diffusion, one kind after the other): the
     whole misses its fraction by at most half of the largest group, each kind by at most the largest group.
 
-    Args:
-        entries: The cases to draw from.
-        fraction: Fraction of the cases: 0 draws none, any other at least one group: the smallest,
-            where all are too large for it.
-        seed: Seed of the draws.
+    A fraction of 0 draws none, any other at least one group: the smallest, where all are too large for it.
 
     Returns:
         Names of the drawn cases.
@@ -44,11 +40,6 @@ def distributed(entries: Sequence[Entry], folds: int, seed: int) -> list[set[str
 
     Two folds differ by at most the largest group in the cases of a kind.
 
-    Args:
-        entries: The cases, of at least ``folds`` groups.
-        folds: Number of folds.
-        seed: Seed of the draws.
-
     Returns:
         Names of the cases of each fold; every case is in one.
     """
@@ -64,11 +55,6 @@ def distributed(entries: Sequence[Entry], folds: int, seed: int) -> list[set[str
 
 def thinned(entries: Sequence[Entry], fraction: float, seed: int) -> set[str]:
     """Keep about ``fraction`` of the cases, at least one group; what a smaller fraction keeps, a larger one keeps too.
-
-    Args:
-        entries: The cases.
-        fraction: Fraction of the cases, in (0, 1].
-        seed: Seed of the draws.
 
     Returns:
         Names of the kept cases.
