@@ -1,9 +1,10 @@
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import EarlyStopping
 
 import segexp
-from segexp.build import build_data, build_task, build_trainer, describe, monitor_mode, settle_monitor_mode
+from segexp.build import build_data, build_task, build_trainer, describe, monitor_mode
 from segexp.checkpoints.description import ModelDescription
 from segexp.config import compose, plain
 from segexp.inference import SlicePredictor
@@ -12,9 +13,7 @@ from tests.conftest import SMALL
 
 
 def config(*overrides):
-    settled = plain(compose([*SMALL, "name=x", "trainer=cpu", *overrides], run_dir="unused"))
-    settle_monitor_mode(settled)
-    return settled
+    return plain(compose([*SMALL, "name=x", "trainer=cpu", *overrides], run_dir="unused"))
 
 
 def test_the_same_seed_gives_the_same_network_whatever_was_drawn_before():
@@ -93,6 +92,14 @@ def test_metrics_say_which_way_of_the_monitor_is_better():
     assert monitor_mode("val/loss", nodes) == "min"
     with pytest.raises(ValueError, match=r"monitor=val/dicee is no score of the metrics \(did you mean 'val/dice'\?\)"):
         monitor_mode("val/dicee", nodes)
+
+
+def test_what_watches_the_monitored_score_gets_its_direction():
+    settings = config("scheduler=plateau", "monitor=val/loss", "callbacks.early_stopping.enabled=true")
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1)
+    assert build_task(settings).make_scheduler(optimizer, 10)["scheduler"].mode == "min"
+    (stopping,) = (item for item in build_trainer(settings).callbacks if isinstance(item, EarlyStopping))
+    assert (stopping.monitor, stopping.mode) == ("val/loss", "min")
 
 
 def test_data_take_the_seed_of_the_run():

@@ -33,6 +33,7 @@ def build_data(config: Config) -> DataModule:
 
 def build_task(config: Config) -> Task:
     """Build network, loss, metrics, optimizer, schedule and predictors, and the task of them all."""
+    settle_monitor_mode(config)  # a schedule may watch the monitored score
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     network = _make(config["model"])
     performance = _make(config["performance"])
@@ -111,6 +112,7 @@ def build_trainer(config: Config, purge_step: int | None = None) -> pl.Trainer:
     Raises:
         ValueError: ``trainer.precision`` is not known.
     """
+    settle_monitor_mode(config)
     require_choice("trainer.precision", config["trainer"]["precision"], PRECISIONS)
     callbacks = []
     for node in config["callbacks"].values():

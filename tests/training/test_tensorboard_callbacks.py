@@ -6,11 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from segexp.training.boards import PrecisionRecall, count_by_threshold, precision_recall
 from sklearn.metrics import precision_recall_curve
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
 
+from segexp.training.tensorboard_callbacks import PrecisionRecall, count_by_threshold, precision_recall
 from tests.conftest import trained
 
 

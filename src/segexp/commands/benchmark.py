@@ -17,7 +17,7 @@ from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 from rich.table import Table
 
-from segexp.build import build_data, build_task, build_trainer, settle_monitor_mode
+from segexp.build import build_data, build_task, build_trainer
 from segexp.config import plain
 from segexp.data import DataModule
 from segexp.data.patches import PatchSampler
@@ -72,7 +72,6 @@ def benchmark(cfg: DictConfig) -> None:
         ValueError: The configuration or the data do not fit; the sentence names value, rule and remedy.
     """
     config = cast(BenchmarkConfig, plain(cfg))
-    settle_monitor_mode(config)
     require_choice("subject", config["subject"], SUBJECTS)
     quiet()
     SUBJECTS[config["subject"]](config)
