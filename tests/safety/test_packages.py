@@ -10,8 +10,9 @@ import torch
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import Facts, export
-from segexp.checkpoints.package import json_beside, sha256
+from segexp.checkpoints.package import json_beside
 from segexp.commands.export import export as export_command
+from segexp.data.cache.hashes import hash_file
 from segexp.models import UNet
 from segexp.runs.folder import RunFolder
 from segexp.runs.runs import find_runs
@@ -43,7 +44,7 @@ def header(package: Path, entries: dict | bytes, length: int | None = None, data
     """Write a safetensors file by hand, its hash into the JSON file."""
     text = entries if isinstance(entries, bytes) else json.dumps(entries).encode()
     package.write_bytes(struct.pack("<Q", len(text) if length is None else length) + text + data)
-    return told(package, weights_sha256=sha256(package))
+    return told(package, weights_sha256=hash_file(package))
 
 
 def tensor(shape: list, begin: int, end: int, dtype: str = "F32") -> dict:

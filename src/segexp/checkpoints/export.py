@@ -80,17 +80,16 @@ def _write_safetensors(model: Model, path: Path) -> None:
     save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
-def _write_torch_export(model: Model, path: Path) -> None:
-    torch.export.save(_graph(model), path)
-
-
 def _write_onnx(model: Model, path: Path) -> None:
-    """Write one ONNX file, weights included.
-
-    Raises:
-        ImportError: onnx or onnxscript is not there.
-    """
-    _require("onnx", "onnxscript", "onnxruntime")
+    """Write one ONNX file, weights included."""
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        try:
+            __import__(name)
+        except ImportError as error:
+            raise ImportError(
+                f"format=onnx needs {name}, which is not installed: pip install 'segexp[onnx]', "
+                "or take format=safetensors or torch_export"
+            ) from error
     with _quiet():
         program = torch.onnx.export(
             _graph(model), dynamo=True, input_names=["image"], output_names=["logits"], verbose=False
@@ -102,7 +101,7 @@ def _write_onnx(model: Model, path: Path) -> None:
 WRITERS: dict[str, Callable[[Model, Path], None]] = {
     "safetensors": _write_safetensors,
     "onnx": _write_onnx,
-    "torch_export": _write_torch_export,
+    "torch_export": lambda model, path: torch.export.save(_graph(model), path),
 }
 
 
@@ -142,26 +141,7 @@ def _quiet() -> Iterator[None]:
         log.setLevel(level)
 
 
-def _require(*packages: str) -> None:
-    for name in packages:
-        try:
-            __import__(name)
-        except ImportError as error:
-            raise ImportError(
-                f"format=onnx needs {name}, which is not installed: pip install 'segexp[onnx]', "
-                "or take format=safetensors or torch_export"
-            ) from error
-
-
 # Comparing
-
-
-def _read_safetensors(path: Path) -> tuple[Logits, str]:
-    return open_model(path).network, f"segexp {segexp.__version__}"
-
-
-def _read_torch_export(path: Path) -> tuple[Logits, str]:
-    return torch.export.load(path).module(), f"torch {torch.__version__}"
 
 
 def _read_onnx(path: Path) -> tuple[Logits, str]:
@@ -177,18 +157,14 @@ def _read_onnx(path: Path) -> tuple[Logits, str]:
 
 
 READERS: dict[str, Callable[[Path], tuple[Logits, str]]] = {
-    "safetensors": _read_safetensors,
+    "safetensors": lambda path: (open_model(path).network, f"segexp {segexp.__version__}"),
     "onnx": _read_onnx,
-    "torch_export": _read_torch_export,
+    "torch_export": lambda path: (torch.export.load(path).module(), f"torch {torch.__version__}"),
 }
 
 
 def _verify(model: Model, path: Path, form: str, patches: Sequence[Tensor]) -> Verification:
-    """Compare a file with the network on real patches and on noise.
-
-    Raises:
-        ValueError: They do not agree.
-    """
+    """Compare a file with the network on real patches and on noise; refuses one that does not agree."""
     read_package(path)
     exported, reader = READERS[form](path)
     noise = noise_images(model)

@@ -3,7 +3,6 @@
 The weights of a package that segexp opens again are safetensors: a header of names, types and sizes, then the numbers.
 """
 
-import hashlib
 import json
 import re
 import struct
@@ -29,6 +28,7 @@ from segexp.checkpoints.rules import (
     text,
     whole,
 )
+from segexp.data.cache.hashes import hash_file
 from segexp.runs.files import read_json, require_plain_file
 
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torch_export": ".pt2"}
@@ -123,15 +123,7 @@ class Package(Facts):
 
     @classmethod
     def from_plain(cls, plain: Any, where: str) -> Self:
-        """Check what a JSON file says, key by key.
-
-        Args:
-            plain: Values as they were read.
-            where: File, for messages.
-
-        Raises:
-            ValueError: A key or value is not what it must be; names file, key, value and rule.
-        """
+        """Check what a JSON file says, key by key; arguments and errors as ``ModelDescription.from_plain``."""
         require_small(plain, where)
         require_fields(plain, PACKAGE, where)
         for key, rules in (("scores", SCORES), ("verified", VERIFIED)):
@@ -154,12 +146,6 @@ def json_beside(weights: Path) -> Path:
     return weights.with_name(f"{weights.name}.json")
 
 
-def sha256(path: Path) -> str:
-    """Hash of a file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def write_package(weights: Path, package: Package) -> None:
     """Write the JSON file of a file of weights, with the hash of those.
 
@@ -171,7 +157,7 @@ def write_package(weights: Path, package: Package) -> None:
         **vars(package),
         "package": 1,
         "description": package.description.to_plain(),
-        "weights_sha256": sha256(weights),
+        "weights_sha256": hash_file(weights),
     }
     plain = {key: values[key] for key in PACKAGE}
     Package.from_plain(plain, str(path))
@@ -191,7 +177,7 @@ def read_package(weights: Path) -> Package:
     package = Package.from_plain(plain, str(path))
     if SUFFIXES[package.format] != weights.suffix:
         raise ValueError(f"{path}: format={package.format} does not belong to {weights.name}")
-    digest = sha256(weights)
+    digest = hash_file(weights)
     if digest != plain["weights_sha256"]:
         raise ValueError(f"{weights} has the SHA-256 {digest}, but {path} asks for {plain['weights_sha256']}")
     return package

@@ -100,28 +100,20 @@ class ResidualDoubleConv(nn.Module):
         in_channels: int,
         out_channels: int,
         mid_channels: int | None = None,
-        *,
-        spatial_dims: int = 2,
-        norm: str = "batch",
-        activation: str = "relu",
-        padding: str = "same",
-        squeeze_excitation: int = 0,
+        **options: Unpack[BlockOptions],
     ) -> None:
         super().__init__()
-        *layers, self.activation = DoubleConv(
-            in_channels,
-            out_channels,
-            mid_channels,
-            spatial_dims=spatial_dims,
-            norm=norm,
-            activation=activation,
-            padding=padding,
-        )
+        # The squeeze-and-excitation comes before the last activation here, so it is not left to DoubleConv.
+        squeeze_excitation = options.pop("squeeze_excitation", 0)
+        spatial_dims = options.get("spatial_dims", 2)
+        *layers, self.activation = DoubleConv(in_channels, out_channels, mid_channels, **options)
         if squeeze_excitation:
             layers.append(SqueezeExcitation(out_channels, squeeze_excitation, spatial_dims))
         self.body = nn.Sequential(*layers)
-        project = conv_norm(in_channels, out_channels, 1, spatial_dims, norm) if in_channels != out_channels else []
-        self.shortcut = nn.Sequential(*project)
+        self.shortcut = nn.Sequential()
+        if in_channels != out_channels:
+            norm = options.get("norm", "batch")
+            self.shortcut.extend(conv_norm(in_channels, out_channels, 1, spatial_dims, norm))
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, C, *S) to (B, C', *S), or 4 pixels less an axis with "valid" padding."""

@@ -31,19 +31,12 @@ class FCN8s(Network):
         norm: "none" as in the paper, "batch", "instance" or "group"; after each convolution but the scores.
         dropout: Probability of dropping a value after fc6 and fc7.
 
-    Attributes:
-        heads: 1.
-        margin: 0: logits have the size of the image.
-        even_sizes: Image sizes that every pooling halves evenly, with two pixels or more in the deepest stage.
-
     Raises:
         ValueError: An argument is out of its range.
 
     Source: Long, Shelhamer, Darrell 2015 (arXiv:1411.4038); stages: Simonyan, Zisserman 2015 (arXiv:1409.1556).
     """
 
-    heads = 1
-    margin = 0
     even_sizes = EvenSizes(64, 32)
 
     def __init__(

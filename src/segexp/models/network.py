@@ -14,10 +14,10 @@ class Network(nn.Module):
         config: Its arguments, enough to build it again.
         heads: Number of outputs of ``forward(image, every_head=True)``.
         margin: Number of pixels that its logits lack on each side of each axis, 0 unless its convolutions are unpadded.
-        even_sizes: Image sizes that every pooling halves evenly.
+        even_sizes: Image sizes that every pooling halves evenly, padded ones to two pixels or more at the deepest.
     """
 
     config: dict[str, Any]
-    heads: int
-    margin: int
+    heads: int = 1
+    margin: int = 0
     even_sizes: EvenSizes

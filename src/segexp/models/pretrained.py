@@ -31,18 +31,10 @@ class PretrainedUNet(Network):
         base_channels: Number of channels of the decoder at full size, doubled with each level down; for "Unet",
             "UnetPlusPlus" and "MAnet".
 
-    Attributes:
-        heads: 1.
-        margin: 0: logits have the size of the image.
-        even_sizes: Image sizes that every pooling halves evenly, with two pixels or more in the deepest level.
-
     Raises:
         ImportError: segmentation_models_pytorch is not installed.
         ValueError: An argument is out of its range.
     """
-
-    heads = 1
-    margin = 0
 
     def __init__(
         self,

@@ -47,9 +47,6 @@ class UNet(Network):
             more: less memory, more time, the same gradients.
 
     Attributes:
-        heads: Number of outputs of ``forward(image, every_head=True)``.
-        margin: Pixels that the logits lack on each side of each axis; 0 with "same" padding.
-        even_sizes: Image sizes that every pooling halves evenly.
         single_skips: Whether each map of ``encode`` goes to one step of the expanding path alone, so that prediction
             may free it there.
 

@@ -269,8 +269,8 @@ def test_a_read_only_folder_gives_what_it_has(tmp_path, entry, caplog):
 
 def test_slices_of_a_stack_share_its_hash(tmp_path, monkeypatch):
     read = []
-    real = hashes._hash_file
-    monkeypatch.setattr(hashes, "_hash_file", lambda path: read.append(path.name) or real(path))
+    real = hashes.hash_file
+    monkeypatch.setattr(hashes, "hash_file", lambda path: read.append(path.name) or real(path))
     rng = np.random.default_rng(0)
     tifffile.imwrite(tmp_path / "train-volume.tif", rng.integers(0, 256, (30, 16, 16), dtype=np.uint8))
     tifffile.imwrite(tmp_path / "train-labels.tif", rng.integers(0, 2, (30, 16, 16), dtype=np.uint8) * 255)

@@ -14,8 +14,8 @@ from segexp.data.cache.hashes import FileHashes, hash_plain
 def read(monkeypatch):
     """Names of the files that were read, in turn."""
     names = []
-    real = hashes._hash_file
-    monkeypatch.setattr(hashes, "_hash_file", lambda path: names.append(path.name) or real(path))
+    real = hashes.hash_file
+    monkeypatch.setattr(hashes, "hash_file", lambda path: names.append(path.name) or real(path))
     return names
 
 

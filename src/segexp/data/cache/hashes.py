@@ -19,14 +19,14 @@ def hash_plain(value: Any) -> str:
 def hash_code() -> str:
     """Hash the code of segexp.data, whatever of it decodes: all of its Python files."""
     room = Path(__file__).parents[1]
-    return hash_plain([[path.relative_to(room).as_posix(), _hash_file(path)] for path in sorted(room.rglob("*.py"))])
+    return hash_plain([[path.relative_to(room).as_posix(), hash_file(path)] for path in sorted(room.rglob("*.py"))])
 
 
 @cache
 def hash_module(name: str) -> str:
     """Hash the file of a module; empty for one without a file, such as a notebook."""
     file = getattr(sys.modules.get(name), "__file__", None)
-    return _hash_file(Path(file)) if file else ""
+    return hash_file(Path(file)) if file else ""
 
 
 class FileHashes:
@@ -66,7 +66,7 @@ class FileHashes:
         return ""
 
     def _computed(self, key: str, files: dict[str, Path]) -> str:
-        content = hash_plain({name: _hash_file(file) for name, file in files.items()})
+        content = hash_plain({name: hash_file(file) for name, file in files.items()})
         with suppress(OSError):  # the next start hashes again
             self._folder.mkdir(parents=True, exist_ok=True)
             own = self._folder / f".new-{uuid.uuid4().hex}"
@@ -87,6 +87,7 @@ def _stamp(path: Path) -> list[int]:
     return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
-def _hash_file(path: Path) -> str:
+def hash_file(path: Path) -> str:
+    """Hash the content of a file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

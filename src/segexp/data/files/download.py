@@ -1,6 +1,5 @@
 """Download files with pinned SHA-256: progress, retries, and resume where a broken download stopped."""
 
-import hashlib
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,6 +12,8 @@ from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+
+from segexp.data.cache.hashes import hash_file
 
 _ATTEMPTS = 4
 _TIMEOUT_S = 30.0
@@ -143,19 +144,14 @@ def _give_up_or_wait(url: str, error: Exception, attempt: int, wait: Callable[[f
 
 
 def _require_hash(url: str, part: Path, sha256: str) -> None:
-    actual = _sha256(part)
+    actual = hash_file(part)
     if actual != sha256:
         part.unlink()
         raise DownloadError(f"{url} has SHA-256 {actual} where {sha256} is expected: it was deleted; try again")
 
 
 def _is_intact(path: Path, sha256: str) -> bool:
-    return path.is_file() and _sha256(path) == sha256
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return path.is_file() and hash_file(path) == sha256
 
 
 @contextmanager
