@@ -1,5 +1,6 @@
 """Losses of regions, be they classes or overlapping: logits and target become soft and true regions in one place."""
 
+from abc import ABC, abstractmethod
 from typing import NamedTuple
 
 import torch
@@ -30,7 +31,7 @@ class SoftRegions(NamedTuple):
     factors: Tensor
 
 
-class RegionLoss(nn.Module):
+class RegionLoss(nn.Module, ABC):
     """What losses of overlap, distance and connectedness share.
 
     Args:
@@ -62,9 +63,9 @@ class RegionLoss(nn.Module):
         """
         return self.of(soft_regions(logits, target, weight, self.ignore_index, self.include_background))
 
+    @abstractmethod
     def of(self, regions: SoftRegions) -> Tensor:
         """Return the loss of soft regions against the true ones, a scalar."""
-        raise NotImplementedError
 
 
 def soft_regions(
