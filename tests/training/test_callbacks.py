@@ -78,10 +78,9 @@ def test_the_table_has_a_row_per_epoch_with_steps_losses_and_times(tmp_path):
 
 def test_rows_of_an_epoch_that_is_trained_again_are_replaced(tmp_path):
     path = tmp_path / "metrics.csv"
-    path.write_text("epoch,step,seconds,validation_seconds\n0,3,1,1\n1,99,1,1\n")
-    table = EpochTable(str(path))
-    table._append({"epoch": 1, "step": 6, "seconds": 2.0, "validation_seconds": 2.0})
-    assert [(row["epoch"], row["step"]) for row in rows(path)] == [("0", "3"), ("1", "6")]
+    path.write_text("epoch,step,seconds,validation_seconds\n-1,0,1,1\n0,99,1,1\n1,100,1,1\n2,101,1,1\n")
+    fit(tmp_path, EpochTable(str(path)), epochs=2)
+    assert [(row["epoch"], row["step"]) for row in rows(path)] == [("-1", "0"), ("0", "3"), ("1", "6")]
 
 
 def test_the_learning_rate_of_each_epoch_is_logged_under_one_name(tmp_path):

@@ -37,8 +37,8 @@ def test_the_clock_counts_optimizer_steps_after_the_warm_up_and_ends_the_trainin
     cost = measure_step(task, trainer, random_patches(build_data(config), 4), clock)
     steps = len(clock.marks) - 1
     assert LEAST <= steps < 1000
-    assert cost.batches == steps * every
+    assert cost["timed_steps"] == steps * every
     assert trainer.global_step == len(clock.ends) // every
-    assert 0 < cost.seconds * cost.batches <= cost.spent
-    assert cost.checkpoint_bytes > 4 * sum(p.numel() for p in task.network.parameters())
-    assert cost.gpu_bytes is None
+    assert 0 < cost["seconds_per_step"] * cost["timed_steps"] <= cost["measuring_seconds"]
+    assert cost["checkpoint_bytes"] > 4 * sum(p.numel() for p in task.network.parameters())
+    assert cost["gpu_bytes"] is None

@@ -1,6 +1,5 @@
 """``segexp benchmark``: patches per second of every augmentation (``data``), cost of a training step (``step``)."""
 
-import csv
 import time
 from collections.abc import Iterable
 from dataclasses import replace
@@ -23,8 +22,8 @@ from segexp.data import DataModule
 from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
 from segexp.runs.configuration import Config, TrainerNode
-from segexp.runs.files import write_json
-from segexp.training.measure import StepClock, measure_step, random_patches
+from segexp.runs.files import write_json, write_table
+from segexp.training.measure import StepClock, StepCost, measure_step, random_patches
 from segexp.training.warnings import quiet
 
 
@@ -37,19 +36,14 @@ class Cell(TypedDict):
     note: str
 
 
-class StepReport(TypedDict):
+class StepReport(StepCost):
     """Cost of a training step and of the whole training: times in seconds, sizes in bytes."""
 
     parameters: int
-    seconds_per_step: float
     steps_per_epoch: int
     epochs: int
     training_seconds: float
-    checkpoint_bytes: int
     run_bytes: int
-    gpu_bytes: int | None
-    timed_steps: int
-    measuring_seconds: float
     batch_size: int
     processes: int
     device: str
@@ -92,10 +86,7 @@ def _data(config: BenchmarkConfig) -> None:
     _print(cells, config)
     path = Path(config["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(cells[0]))
-        writer.writeheader()
-        writer.writerows(cells)
+    write_table(path, cells)
     print(path)
 
 
@@ -181,19 +172,20 @@ def step_cost(config: BenchmarkConfig) -> StepReport:
     trainer.callbacks.append(clock)  # type: ignore[attr-defined]
     cost = measure_step(task, trainer, random_patches(data, data.sampling.batch_size // processes), clock)
     # The whole training, from the cost of a step.
-    steps = _limited(len(sampler), config["trainer"]["limit_train_batches"])
+    steps = len(sampler)
+    limit = config["trainer"]["limit_train_batches"]
+    if limit is not None:
+        steps = min(steps, limit) if isinstance(limit, int) else int(steps * limit)
     epochs = config["trainer"]["max_epochs"]
+    savers = [node for node in config["callbacks"].values() if node["_target_"].endswith("ModelCheckpoint")]
+    checkpoints = sum(node.get("save_top_k", 1) for node in savers if node.get("enabled", True))
     return {
+        **cost,
         "parameters": sum(p.numel() for p in task.network.parameters()),
-        "seconds_per_step": cost.seconds,
         "steps_per_epoch": steps,
         "epochs": epochs,
-        "training_seconds": cost.seconds * steps * epochs,
-        "checkpoint_bytes": cost.checkpoint_bytes,
-        "run_bytes": cost.checkpoint_bytes * _checkpoint_files(config),
-        "gpu_bytes": cost.gpu_bytes,
-        "timed_steps": cost.batches,
-        "measuring_seconds": cost.spent,
+        "training_seconds": cost["seconds_per_step"] * steps * epochs,
+        "run_bytes": cost["checkpoint_bytes"] * checkpoints,
         "batch_size": data.sampling.batch_size,
         "processes": processes,
         "device": str(trainer.strategy.root_device),
@@ -209,19 +201,6 @@ def _alone(config: Config) -> Config:
     part_of_a_step = {name: node for name, node in config["callbacks"].items() if name == "ema"}
     trainer = config["trainer"] | alone | silent | endless
     return config | {"trainer": trainer, "callbacks": part_of_a_step, "logger": None}
-
-
-def _limited(steps: int, limit: float | None) -> int:
-    """Steps of an epoch under ``trainer.limit_train_batches``: a number of them, a fraction, or no limit."""
-    if limit is None:
-        return steps
-    return min(steps, limit) if isinstance(limit, int) else int(steps * limit)
-
-
-def _checkpoint_files(config: BenchmarkConfig) -> int:
-    """Count the checkpoints that a run keeps."""
-    nodes = [node for node in config["callbacks"].values() if node["_target_"].endswith("ModelCheckpoint")]
-    return sum(node.get("save_top_k", 1) for node in nodes if node.get("enabled", True))
 
 
 def _rows(cost: StepReport) -> dict[str, str]:

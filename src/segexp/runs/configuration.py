@@ -85,15 +85,6 @@ class LoggerNode(Node, total=False):
     purge_step: int | None
 
 
-class Paths(TypedDict):
-    """Folders that a run reads and writes."""
-
-    output_dir: str
-    data_dir: str
-    cache_dir: str
-    run_dir: str
-
-
 class Scored(TypedDict):
     """Scoring of a trained run: what sets its metrics apart from those of the end of the training."""
 
@@ -124,5 +115,5 @@ class Config(TypedDict):
     trainer: TrainerNode
     callbacks: dict[str, CallbackNode]
     logger: LoggerNode | None
-    paths: Paths
+    paths: dict[str, str]  # folders; ``run_dir`` is that of the run
     evaluate: NotRequired[Scored]

@@ -3,7 +3,7 @@
 import csv
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -82,12 +82,10 @@ def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
     part.replace(path)
 
 
-def _unique(pairs: Iterable[tuple[str, Json]]) -> dict[str, Json]:
-    content: dict[str, Json] = {}
-    for key, value in pairs:
-        if key in content:
-            raise ValueError("a key stands there twice")
-        content[key] = value
+def _unique(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        raise ValueError("a key stands there twice")
     return content
 
 

@@ -1,6 +1,7 @@
 """Writing run.json: code, packages and machine of this process, and what becomes of the run."""
 
 import platform
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -101,8 +102,5 @@ def _git() -> Git | None:
 def processor() -> str:
     """Name of the processor, as the system tells it."""
     info = Path("/proc/cpuinfo")
-    if info.is_file():
-        for line in info.read_text(encoding="utf-8").splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor()
+    model = re.search(r"(?m)^model name\s*:(.*)", info.read_text(encoding="utf-8") if info.is_file() else "")
+    return model[1].strip() if model else platform.processor()

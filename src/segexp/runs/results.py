@@ -6,7 +6,6 @@ from typing import Any, TypedDict
 from segexp.runs.record import CaseNames, Headline, SplitName
 
 Metrics = dict[str, float | None]  # by name; None = undefined
-Row = dict[str, str | float]  # of one case and class: split, case, class, and one column per metric
 Diagram = dict[str, list[float | None]]  # bins of a reliability diagram: probability, share, pixels
 
 

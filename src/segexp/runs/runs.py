@@ -23,8 +23,6 @@ BOOKKEEPING = (  # settings that change no metric
     *("trainer.log_every_n_steps", "callbacks.table", "callbacks.panels", "callbacks.progress", "callbacks.curves"),
     *("callbacks.overview", "callbacks.learning_rate"),
 )
-
-
 Settings = dict[str, Json]  # by dotted key, such as model.depth
 
 
@@ -83,10 +81,8 @@ class Run:
         """
         known = self.results.get("metrics", {})
         if metric not in known:
-            raise ValueError(
-                f"{self.files.results_path} does not describe {metric}: score the run again with segexp evaluate, "
-                "or leave it out"
-            )
+            remedy = "score the run again with segexp evaluate, or leave it out"
+            raise ValueError(f"{self.files.results_path} does not describe {metric}: {remedy}")
         return known[metric]
 
     @property
@@ -149,7 +145,10 @@ def select(runs: Sequence[Run], query: str) -> list[Run]:
         raise ValueError(f"--where {query!r} cannot be read: {error.msg}; write model.depth>=4 and dice>0.8") from error
     facts = [known_facts(run) for run in runs]
     everything = {name for known in facts for name in known}
-    for name in (ast.unparse(node) for node in _names(tree)):
+    # Names in the condition, dotted ones whole.
+    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)]
+    inner = {id(node.value) for node in names if isinstance(node, ast.Attribute)}
+    for name in (ast.unparse(node) for node in names if id(node) not in inner):
         if name not in everything:
             raise ValueError(f"--where {query!r}: no run has {name!r}{did_you_mean(name, everything)}")
     return [run for run, known in zip(runs, facts, strict=True) if _value(tree, known) is True]
@@ -191,26 +190,13 @@ def _value(node: ast.expr, known: Settings) -> Any:
             values = [_value(item, known) for item in node.values]
             return all(values) if isinstance(node.op, ast.And) else any(values)
         case ast.Compare():
-            return _compare(node, known)
-    raise ValueError(
-        f"--where: {ast.unparse(node)!r} is not allowed; compare names with values, joined by and, or, not"
-    )
-
-
-def _compare(node: ast.Compare, known: Settings) -> bool:
-    terms = [_value(term, known) for term in (node.left, *node.comparators)]
-    try:
-        pairs = zip(node.ops, terms, terms[1:], strict=False)
-        return all(COMPARISONS[type(op)](one, two) for op, one, two in pairs)
-    except (TypeError, KeyError):  # None against a number: the run has no such value
-        return False
-
-
-def _names(tree: ast.expr) -> list[ast.expr]:
-    """Names in a condition, dotted ones whole."""
-    inner = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
-    names = [node for node in ast.walk(tree) if isinstance(node, ast.Name | ast.Attribute)]
-    return [node for node in names if id(node) not in inner]
+            terms = [_value(term, known) for term in (node.left, *node.comparators)]
+            try:
+                pairs = zip(node.ops, terms, terms[1:], strict=False)
+                return all(COMPARISONS[type(op)](one, two) for op, one, two in pairs)
+            except (TypeError, KeyError):  # None against a number: the run has no such value
+                return False
+    raise ValueError(f"--where: {ast.unparse(node)!r} is not allowed; compare names and values, joined by and, or, not")
 
 
 def flat_settings(config: Config) -> Settings:

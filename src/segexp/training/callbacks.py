@@ -21,11 +21,11 @@ class EpochTable(Callback):
         self.path = Path(path)
         self._started = self._trained = 0.0
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the clock."""
         self._started = self._trained = time.perf_counter()
 
-    def on_train_batch_end(self, *args: Any) -> None:  # noqa: ARG002
+    def on_train_batch_end(self, *args: Any) -> None:
         """Note the time: what comes after the last batch is validation."""
         self._trained = time.perf_counter()
 
@@ -45,18 +45,16 @@ class EpochTable(Callback):
             "seconds": round(seconds, 3),
             "validation_seconds": round(time.perf_counter() - self._trained, 3),
         }
-        self._append(row | {name: values[name] for name in sorted(values)})
-
-    def _append(self, row: dict[str, float]) -> None:
-        """Add a row; drop rows of this epoch and later, which a run that was cut off may have left behind."""
-        earlier = [old for old in read_table(self.path) if int(old["epoch"]) < row["epoch"]]
+        row |= {name: values[name] for name in sorted(values)}
+        # A run that was cut off may have left rows of this epoch and later behind.
+        earlier = [old for old in read_table(self.path) if int(old["epoch"]) < trainer.current_epoch]
         write_table(self.path, [*earlier, row])
 
 
 class LearningRate(Callback):
     """Logs the learning rate of each epoch as ``lr``, whatever the optimizer, so that one chart shows all runs."""
 
-    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:  # noqa: ARG002
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log it."""
         for logger in trainer.loggers:
             logger.log_metrics({"lr": trainer.optimizers[0].param_groups[0]["lr"]}, step=trainer.global_step)

@@ -59,9 +59,6 @@ def measure_footprint(task: Task, trainer: pl.Trainer, batch: Batch) -> Footprin
         task: Task with network, loss and optimizer; stays as it is.
         trainer: Trainer with device and precision.
         batch: Batch of noise, see ``measure.random_patches``; its values do not matter.
-
-    Returns:
-        The footprint of this process.
     """
     network = task.network
     image = batch["image"]
@@ -123,15 +120,12 @@ class LiveTensors(TorchDispatchMode):
         inputs = {storage._cdata for storage in _storages((args, kwargs))}
         out = func(*args, **(kwargs or {}))
         for storage in _storages(out):
-            self._count(storage, inputs)
+            key, size = storage._cdata, storage.nbytes()
+            if key not in self._known and key not in inputs:  # an input that is not known was there before
+                self._known[key] = weakref.finalize(storage, self._forget, key, size)
+                self.bytes += size
+                self.peak = max(self.peak, self.bytes)
         return out
-
-    def _count(self, storage: torch.UntypedStorage, inputs: set[int]) -> None:
-        key, size = storage._cdata, storage.nbytes()
-        if key not in self._known and key not in inputs:  # an input that is not known was there before
-            self._known[key] = weakref.finalize(storage, self._forget, key, size)
-            self.bytes += size
-            self.peak = max(self.peak, self.bytes)
 
     def _forget(self, key: int, size: int) -> None:
         del self._known[key]

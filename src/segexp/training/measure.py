@@ -3,10 +3,9 @@
 import statistics
 import tempfile
 import time
-from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
 import numpy as np
 import pytorch_lightning as pl
@@ -22,23 +21,14 @@ WARM_UP = 3  # steps before the clock counts: memory is taken, algorithms are ch
 LEAST, MOST = 3, 1000  # optimizer steps that are counted
 
 
-@dataclass(frozen=True)
-class StepCost:
-    """Cost of a training step.
+class StepCost(TypedDict):
+    """Cost of a training step: forward, loss, backward, and its part of the optimizer's step."""
 
-    Attributes:
-        seconds: Seconds per batch: forward, loss, backward, and its part of the optimizer's step.
-        batches: Number of batches that were timed.
-        checkpoint_bytes: Size of a checkpoint file.
-        gpu_bytes: Peak of the memory that PyTorch took on the GPU; None without one.
-        spent: Seconds that the measurement took.
-    """
-
-    seconds: float
-    batches: int
-    checkpoint_bytes: int
-    gpu_bytes: int | None
-    spent: float
+    seconds_per_step: float
+    timed_steps: int
+    checkpoint_bytes: int  # size of a checkpoint file
+    gpu_bytes: int | None  # peak of the memory that PyTorch took on the GPU; None without one
+    measuring_seconds: float
 
 
 class StepClock(Callback):
@@ -56,7 +46,6 @@ class StepClock(Callback):
 
     def on_train_batch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule, *args: Any) -> None:
         """Note the time; stop after an optimizer step once enough have been timed."""
-        del pl_module, args
         if trainer.strategy.root_device.type == "cuda":
             torch.cuda.synchronize()
         self.ends.append(time.perf_counter())
@@ -65,7 +54,6 @@ class StepClock(Callback):
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Save a checkpoint at the time at which a run saves its own, and note the size."""
-        del pl_module
         with tempfile.TemporaryDirectory() as folder:
             path = Path(folder) / "measured.ckpt"
             trainer.save_checkpoint(path)
@@ -75,12 +63,6 @@ class StepClock(Callback):
     def marks(self) -> list[float]:
         """Times at which optimizer steps ended, the last of the warm-up first."""
         return self.ends[WARM_UP * self.every - 1 :: self.every]
-
-    @property
-    def median(self) -> float:
-        """Median seconds per batch."""
-        marks = self.marks
-        return statistics.median(end - begin for begin, end in pairwise(marks)) / self.every
 
 
 def random_patches(data: DataModule, count: int) -> Batch:
@@ -117,10 +99,10 @@ def measure_step(task: Task, trainer: pl.Trainer, batch: Batch, clock: StepClock
     start = time.perf_counter()
     trainer.fit(task, batches, weights_only=True)
     device = trainer.strategy.root_device
-    return StepCost(
-        seconds=clock.median,
-        batches=(len(clock.marks) - 1) * clock.every,
-        checkpoint_bytes=clock.checkpoint_bytes,
-        gpu_bytes=torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None,
-        spent=time.perf_counter() - start,
-    )
+    return {
+        "seconds_per_step": statistics.median(end - begin for begin, end in pairwise(clock.marks)) / clock.every,
+        "timed_steps": (len(clock.marks) - 1) * clock.every,
+        "checkpoint_bytes": clock.checkpoint_bytes,
+        "gpu_bytes": torch.cuda.max_memory_reserved(device) if device.type == "cuda" else None,
+        "measuring_seconds": time.perf_counter() - start,
+    }

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import torch
@@ -34,34 +35,23 @@ class ResourceMeter:
         now = _joules(self._counters)
         # A counter that is smaller now has overflowed: its energy is not known.
         spent = [now[name] - begin for name, begin in self._start.items() if now.get(name, -1.0) >= begin]
+        peak = max((torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count())), default=0)
+        if not peak:
+            unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
+            peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
         return {
-            "peak_memory_mib": round(_peak_bytes() / 2**20, 1),
+            "peak_memory_mib": round(peak / 2**20, 1),
             "energy_wh": round(sum(spent) / 3600, 3) if spent else None,
         }
 
 
-def _peak_bytes() -> int:
-    on_gpus = max((torch.cuda.max_memory_allocated(index) for index in range(torch.cuda.device_count())), default=0)
-    if on_gpus:
-        return int(on_gpus)
-    unit = 1 if sys.platform == "darwin" else 1024  # bytes on macOS, KiB on Linux
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-
-
 def _joules(counters: Path) -> dict[str, float]:
-    """Energy counters by name, in joules."""
-    return _processor_joules(counters) | _gpu_joules()
-
-
-def _processor_joules(counters: Path) -> dict[str, float]:
-    joules = {}
+    """Energy counters of processors and GPUs by name, in joules."""
+    joules = _gpu_joules()
     for path in counters.glob("intel-rapl:[0-9]*/energy_uj"):
-        if path.parent.name.count(":") > 1:  # a part of another counter
-            continue
-        try:
-            joules[str(path)] = int(path.read_text(encoding="utf-8")) / 1e6
-        except OSError:
-            continue
+        if path.parent.name.count(":") == 1:  # the others are parts of such a counter
+            with suppress(OSError):
+                joules[str(path)] = int(path.read_text(encoding="utf-8")) / 1e6
     return joules
 
 

@@ -112,12 +112,12 @@ class Task(pl.LightningModule):
 
     # Training: patches
 
-    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:  # noqa: ARG002
+    def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make dropout a function of (seed, epoch, batch, process), so that a resumed run equals the unbroken one."""
         sequence = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:  # noqa: ARG002
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
         """Loss of a batch of patches; the terms of a compound loss are logged one by one, unweighted."""
         loss, terms = self.batch_loss(self.network, batch)
         count = len(batch["image"])
@@ -178,17 +178,20 @@ class Task(pl.LightningModule):
         for metric in self.metrics:
             metric.reset()
 
-    def validation_step(self, batch: CaseBatch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def validation_step(self, batch: CaseBatch, batch_idx: int) -> dict[str, Tensor]:
         """Predict and score one whole case; the loss is that of the predicted probabilities."""
         probs = self._score(batch)
         if self._fitting:
+            target = batch["target"]
+            # Undo the sigmoid of overlapping regions, which have a target per channel, or the softmax of classes.
+            logits = probs.logit(1e-7) if target.ndim == probs.ndim else probs.clamp_min(1e-7).log()
             terms: dict[str, Tensor] = {}
-            loss = self._loss_noting(terms, _logits(probs, batch["target"]), batch["target"], batch.get("weight"))
+            loss = self._loss_noting(terms, logits, target, batch.get("weight"))
             for name, value in {"loss": loss, **terms}.items():
                 self.log(f"val/{name}", value, on_epoch=True, sync_dist=True, batch_size=1)
         return {"probs": probs}
 
-    def test_step(self, batch: CaseBatch, batch_idx: int) -> dict[str, Tensor]:  # noqa: ARG002
+    def test_step(self, batch: CaseBatch, batch_idx: int) -> dict[str, Tensor]:
         """Predict and score one whole case."""
         return {"probs": self._score(batch)}
 
@@ -238,8 +241,3 @@ class Task(pl.LightningModule):
         """Let the checkpoint describe itself."""
         if self.description is not None:
             checkpoint["segexp"] = replace(self.description, chosen=self.chosen()).to_plain()
-
-
-def _logits(probs: Tensor, target: Tensor) -> Tensor:
-    """Undo the sigmoid of overlapping regions, which have a target per channel, or the softmax of classes."""
-    return probs.logit(1e-7) if target.ndim == probs.ndim else probs.clamp_min(1e-7).log()

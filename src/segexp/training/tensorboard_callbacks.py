@@ -1,6 +1,5 @@
 """Callbacks for what is shown beside the curves: pictures of cases, precision-recall curves, configuration."""
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from torch import Tensor
 from segexp.data.case import IGNORED
 from segexp.errors import require_between
 from segexp.inference import to_size
+from segexp.runs.files import read_json
 from segexp.runs.record import Record
 from segexp.training.loggers import show
 from segexp.training.tensorboard import Layout
@@ -47,7 +47,6 @@ class Panels(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         """Show validation cases in the logger during training, in files afterwards."""
-        del pl_module, args
         last = trainer.current_epoch + 1 == trainer.max_epochs
         if trainer.state.fn != TrainerFn.FITTING:
             self._save("val", outputs, batch)
@@ -58,7 +57,6 @@ class Panels(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         """Save test cases as files."""
-        del trainer, pl_module, args
         self._save("test", outputs, batch)
 
     def _show(self, trainer: pl.Trainer, outputs: Any, batch: Any) -> None:
@@ -105,13 +103,11 @@ class PrecisionRecall(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         """Count the pixels of a case, unless this is a validation between epochs."""
-        del pl_module, args
         if trainer.state.fn != TrainerFn.FITTING:
             self.counts += count_by_threshold(outputs["probs"], batch["target"], self.thresholds)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add up the counts of all processes and write a curve per class or region that some case has."""
-        del pl_module
         if trainer.state.fn == TrainerFn.FITTING:
             return
         counts = trainer.strategy.reduce(self.counts, reduce_op="sum")
@@ -180,9 +176,8 @@ class Overview(Callback):
         """Write them; the names of the curves are those that the metrics describe."""
         log_start = getattr(trainer.logger, "log_start", None)  # TensorBoard alone shows them
         if trainer.is_global_zero and log_start is not None:
-            record = json.loads(self.record.read_text(encoding="utf-8"))
             names = [name for metric in pl_module.metrics for name in metric.info]  # type: ignore[union-attr]
-            log_start(self.texts(record), self.layout(names, _foreground(trainer)))
+            log_start(self.texts(read_json(self.record)), self.layout(names, _foreground(trainer)))
 
 
 def _foreground(trainer: pl.Trainer) -> list[str]:
