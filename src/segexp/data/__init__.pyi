@@ -1,0 +1,14 @@
+from .augmentation.appearance import Anisotropy as Anisotropy
+from .augmentation.appearance import Motion as Motion
+from .augmentation.appearance import Noise as Noise
+from .augmentation.appearance import TorchIO as TorchIO
+from .augmentation.augment import Augment as Augment
+from .augmentation.geometry import GridElastic as GridElastic
+from .augmentation.geometry import QuarterTurns as QuarterTurns
+from .case import Case as Case
+from .case import Entry as Entry
+from .datamodule import DataModule as DataModule
+from .declared import Geometry as Geometry
+from .declared import Labels as Labels
+from .declared import Sampling as Sampling
+from .weight_maps import BorderWeightMap as BorderWeightMap
