@@ -1,6 +1,7 @@
 """Messages for the user: errors of input by value, rule and remedy, and short paths."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -61,6 +62,19 @@ _KIND = {True: "an integer", False: "a number"}
 
 def _is_number(value: object, integer: bool) -> bool:
     return isinstance(value, int if integer else int | float) and not isinstance(value, bool)
+
+
+@contextmanager
+def naming(path: Path, remedy: str = "check that it is complete") -> Iterator[None]:
+    """Turn whatever a decoder raises (from SyntaxError to zlib.error) into one ValueError that names the file."""
+    try:
+        yield
+    except Exception as error:
+        lines = str(error).strip().splitlines()
+        reason = lines[-1] if lines else "empty"
+        if isinstance(error, RuntimeError) and "SimpleITK" in str(error):  # about its own code
+            reason = "SimpleITK cannot decode it"
+        raise ValueError(f"{path} cannot be read ({reason}): {remedy}") from error
 
 
 def short_path(path: Path) -> Path:

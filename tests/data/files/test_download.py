@@ -65,7 +65,7 @@ def get(server, tmp_path, waits):
 
     def get(sha256=SHA256, size=SIZE, progress=lambda done: None):
         path = tmp_path / "deep" / "a.bin"
-        fetch(server.url, path, sha256, size, progress, waits.append)
+        fetch(RemoteFile(server.url, "deep/a.bin", sha256, size), tmp_path, progress, waits.append)
         return path
 
     return get
@@ -166,7 +166,7 @@ def test_nobody_listens(tmp_path, waits):
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/a.bin"
     with pytest.raises(DownloadError, match=r"a\.bin cannot be downloaded, 4 attempts failed .*refused"):
-        fetch(url, tmp_path / "a.bin", SHA256, SIZE, lambda done: None, waits.append)
+        fetch(RemoteFile(url, "a.bin", SHA256, SIZE), tmp_path, lambda done: None, waits.append)
     assert waits == [1, 2, 4]
 
 

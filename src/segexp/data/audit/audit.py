@@ -1,6 +1,6 @@
 """The audit: what is wrong with the data, or strange, before the first step of a training."""
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -20,7 +20,7 @@ class Audit:
     """Findings and measures of a data set.
 
     Attributes:
-        findings: Findings: errors, then warnings, then notes.
+        findings: Errors, then warnings, then notes.
         measures: Measures of each case that can be used, in order.
         count: Number of cases that were read, broken ones included.
         class_names: Names of the classes.
@@ -47,7 +47,8 @@ class Audit:
         for level in ("error", "warning"):
             findings = self.of(level)
             rules = ", ".join(dict.fromkeys(finding.rule for finding in findings))
-            parts.append(f"{_counted(findings, level)} ({rules})" if findings else f"no {level}s")
+            plural = "s" if len(findings) != 1 else ""
+            parts.append(f"{len(findings)} {level}{plural} ({rules})" if findings else f"no {level}s")
         worth_a_look = more and (self.of("error") or self.of("warning"))
         return ", ".join(parts) + (f"; {more}" if worth_a_look else "")
 
@@ -133,10 +134,6 @@ def audit(
     return Audit(tuple(findings), tuple(measures), len(entries), tuple(class_names), parts)
 
 
-def _counted(things: Sequence[object], name: str) -> str:
-    return f"{len(things)} {name}{'s' if len(things) != 1 else ''}"
-
-
 def _kinds(values: Iterable[object]) -> str:
     """Count equal values: "512×512" where all are equal, else "512×512 (30), 256×256 (2)"."""
     counts = Counter(str(value) for value in values)
@@ -154,13 +151,8 @@ def _classes(seen: Sequence[Measures], class_names: Sequence[str]) -> dict[str, 
         counts = [one.counts[label] for one in seen if one.counts]
         having = sum(count > 0 for count in counts)
         facts[f"class {label}, {name}"] = f"{sum(counts) / labeled:.2%} of the labeled pixels, in {having} cases"
-    values: dict[int, int] = defaultdict(int)
-    for one in seen:
-        for value, count in one.mask_values.items():
-            values[value] += count
+    values = sum((Counter(one.mask_values) for one in seen), Counter())
     if values:
-        total = sum(values.values())
-        facts["values in mask files"] = some(
-            f"{value} ({count / total:.2%})" for value, count in sorted(values.items())
-        )
+        shown = (f"{value} ({count / values.total():.2%})" for value, count in sorted(values.items()))
+        facts["values in mask files"] = some(shown)
     return facts

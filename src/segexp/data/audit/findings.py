@@ -37,6 +37,12 @@ class Finding:
 Rule = Iterator[Finding]  # a rule takes the measures of all cases, those on masks the names of the classes as well
 
 
+def flagged(level: str, rule: str, cases: Sequence[Measures], seen: Sequence[Measures], what: str) -> Rule:
+    """Find that some cases of all ``seen``, if any, are or have ``what``."""
+    if cases:
+        yield Finding(level, rule, f"{len(cases)} of {len(seen)} {what}", tuple(one.name for one in cases))
+
+
 def equal_images(seen: Sequence[Measures]) -> Rule:
     """Equal images: in two splits, with different masks, or simply twice; constant images aside."""
     # Images by their hash; of equal ones each is reported under the gravest rule.
@@ -62,17 +68,20 @@ def equal_images(seen: Sequence[Measures]) -> Rule:
         yield Finding("warning", "duplicates", sentence, _names(harmless))
 
 
-def constant_images(seen: Sequence[Measures]) -> Rule:
-    """Images of one value."""
-    names = tuple(one.name for one in seen if one.low == one.high)
-    if names:
-        sentence = f"{len(names)} of {len(seen)} images hold one value only: check their files"
-        yield Finding("warning", "constant images", sentence, names)
+def contents(seen: Sequence[Measures]) -> Rule:
+    """Images of one value, gray ones in three equal channels, and those with transparency."""
+    constant = [one for one in seen if one.low == one.high]
+    yield from flagged("warning", "constant images", constant, seen, "images hold one value only: check their files")
+    gray = [one for one in seen if one.gray]
+    remedy = ": data.channels=1 is enough" if len(gray) == len(seen) else ""
+    yield from flagged("note", "gray in color", gray, seen, f"images are gray, stored in three equal channels{remedy}")
+    alpha = [one for one in seen if one.alpha]
+    what = "images have an alpha channel (transparency), which is left out"
+    yield from flagged("note", "alpha channels", alpha, seen, what)
 
 
 def intensity_scales(seen: Sequence[Measures]) -> Rule:
-    """Ranges of intensities far from the usual one."""
-    # A range is far from the usual one beyond SCALES-fold, up or down.
+    """Ranges of intensities far from the usual one: beyond SCALES-fold, up or down."""
     ranges = {one.name: one.high - one.low for one in seen if one.high > one.low}
     usual = float(np.median(list(ranges.values()))) if ranges else 0
     far = tuple(name for name, span in ranges.items() if not usual / SCALES <= span <= usual * SCALES)
@@ -105,28 +114,9 @@ def pixel_sizes(seen: Sequence[Measures]) -> Rule:
     if fold[axis] > SPACINGS:
         ends = [seen[int(index)] for index in (sizes[:, axis].argmin(), sizes[:, axis].argmax())]
         shown = " and ".join(f"{times(one.spacing)} {one.unit} in {one.name}" for one in ends)
-        sentence = (
-            f"pixels measure {shown}, {fold[axis]:.3g}-fold apart: "
-            "bring them to one size with data.geometry.spacing=median"
-        )
+        remedy = "bring them to one size with data.geometry.spacing=median"
+        sentence = f"pixels measure {shown}, {fold[axis]:.3g}-fold apart: {remedy}"
         yield Finding("warning", "pixel sizes", sentence, tuple(one.name for one in ends))
-
-
-def gray_in_color(seen: Sequence[Measures]) -> Rule:
-    """Three channels that hold the same."""
-    names = tuple(one.name for one in seen if one.gray)
-    if names:
-        remedy = ": data.channels=1 is enough" if len(names) == len(seen) else ""
-        sentence = f"{len(names)} of {len(seen)} images are gray, stored in three equal channels{remedy}"
-        yield Finding("note", "gray in color", sentence, names)
-
-
-def alpha_channels(seen: Sequence[Measures]) -> Rule:
-    """Images with transparency."""
-    names = tuple(one.name for one in seen if one.alpha)
-    if names:
-        sentence = f"{len(names)} of {len(seen)} images have an alpha channel (transparency), which is left out"
-        yield Finding("note", "alpha channels", sentence, names)
 
 
 def sizes(seen: Sequence[Measures]) -> Rule:
@@ -146,17 +136,7 @@ def orientations(seen: Sequence[Measures]) -> Rule:
         yield Finding("note", "orientations", sentence, tuple(one.name for one in seen if one.orientation in kinds))
 
 
-IMAGE_RULES = (
-    equal_images,
-    constant_images,
-    intensity_scales,
-    mixed_types,
-    pixel_sizes,
-    gray_in_color,
-    alpha_channels,
-    sizes,
-    orientations,
-)
+IMAGE_RULES = (equal_images, contents, intensity_scales, mixed_types, pixel_sizes, sizes, orientations)
 
 
 def _names(groups: Iterable[Sequence[Measures]]) -> tuple[str, ...]:

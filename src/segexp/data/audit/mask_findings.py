@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segexp.data.audit.findings import Finding, Rule
+from segexp.data.audit.findings import Finding, Rule, flagged
 from segexp.data.audit.measures import Measures
 from segexp.data.files.mask_values import some
 
@@ -21,10 +21,7 @@ def one_class(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
         ("full masks", f"nothing but {some(class_names[1:])}", [one for one in masked if one.foreground_fraction == 1]),
     )
     for rule, what, masks in kinds:
-        if masks:
-            names = tuple(one.name for one in masks)
-            sentence = f"{len(masks)} of {len(seen)} masks have {what}: check that this is meant"
-            yield Finding("warning", rule, sentence, names)
+        yield from flagged("warning", rule, masks, seen, f"masks have {what}: check that this is meant")
 
 
 def missing_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
@@ -59,40 +56,38 @@ def swapped_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
     """More foreground than background, in all cases together or in a few that stand out."""
     if len(class_names) != 2:
         return
-    fractions = {one.name: one.foreground_fraction for one in seen if one.labeled}
-    most = tuple(name for name, fraction in fractions.items() if fraction > MAJORITY)
-    usual = float(np.median(list(fractions.values()))) if fractions else 0
+    labeled = [one for one in seen if one.labeled]
+    most = [one for one in labeled if one.foreground_fraction > MAJORITY]
+    usual = float(np.median([one.foreground_fraction for one in labeled])) if labeled else 0
     if _foreground(seen) > MAJORITY:
         sentence = (
             f"{class_names[1]} makes {_foreground(seen):.1%} of the labeled pixels: if background and foreground are "
             "swapped, swap the classes in data.source.values"
         )
-        yield Finding("warning", "swapped classes", sentence, most)
-    elif most and usual < MAJORITY / 5:
-        sentence = (
-            f"{len(most)} of {len(seen)} masks have more {class_names[1]} than {class_names[0]}, but the median case "
-            f"{usual:.1%}: check that black and white are not swapped in them"
+        yield Finding("warning", "swapped classes", sentence, tuple(one.name for one in most))
+    elif usual < MAJORITY / 5:
+        what = (
+            f"masks have more {class_names[1]} than {class_names[0]}, but the median case {usual:.1%}: check that "
+            "black and white are not swapped in them"
         )
-        yield Finding("warning", "swapped classes", sentence, most)
+        yield from flagged("warning", "swapped classes", most, seen, what)
 
 
 def blurred_masks(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:  # noqa: ARG001
     """Masks with values beside the usual ones, as JPEG leaves them."""
     blurred = [one for one in seen if _blur(one)]
-    if blurred:
-        names = tuple(one.name for one in blurred)
-        count = max(len(one.mask_values) for one in blurred)
-        sentence = (
-            f"{len(blurred)} of {len(seen)} masks hold up to {count} values close to those of their classes, as JPEG "
-            "leaves them, each was taken as the nearest: save masks as PNG where you can"
-        )
-        yield Finding("warning", "blurred masks", sentence, names)
+    count = max((len(one.mask_values) for one in blurred), default=0)
+    what = (
+        f"masks hold up to {count} values close to those of their classes, as JPEG leaves them, each was taken as the "
+        "nearest: save masks as PNG where you can"
+    )
+    yield from flagged("warning", "blurred masks", blurred, seen, what)
 
 
 def polarity(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
     """Two classes whose foreground is the darker value of the mask files."""
     if len(class_names) == 2 and all(_is_dark(one) for one in seen):
-        low, high = min(seen[0].mask_values), max(seen[0].mask_values)
+        low, high = sorted(seen[0].mask_values)
         sentence = f"foreground is dark in the mask files: {low} is {class_names[1]}, {high} is {class_names[0]}"
         yield Finding("note", "polarity", sentence)
 
@@ -111,8 +106,7 @@ def _blur(one: Measures) -> bool:
     kinds = sum(count > 0 for count in one.counts) + (one.labeled < np.prod(one.size))
     if kinds < 2 or len(values) <= kinds:
         return False
-    # The widest gaps part the crowds, one around each class; blurred values stay nearer to their crowd than crowds to
-    # each other.
+    # The widest gaps part the crowds, one around each class; a crowd is narrower than the gaps between crowds.
     gaps = np.diff(values)
     widest = np.sort(np.argsort(gaps, kind="stable")[1 - kinds :])
     crowds = np.split(values, widest + 1)

@@ -3,7 +3,6 @@
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -75,7 +74,15 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
     """
     image, target = np.ascontiguousarray(case.image), case.target
     file = str(case.files[0]) if case.files else ""
-    _require_finite(image, case.name, file)
+    broken = 0 if image.dtype.kind != "f" else image.size - int(np.count_nonzero(np.isfinite(image)))
+    if broken:
+        raise ValueError(
+            f"case {case.name} ({file}) has {broken} of {image.size} values that are NaN or infinite: "
+            "put numbers in their place in the file, or leave the case out"
+        )
+    # A few pixels tell most color images from gray ones.
+    few = image.reshape(len(image), -1)[:, ::97]
+    gray = len(image) == 3 and bool((few == few[0]).all() and (image == image[0]).all())
     counts = () if target is None else tuple(int(np.count_nonzero(target == c)) for c in range(num_classes))
     return Measures(
         name=case.name,
@@ -94,8 +101,8 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
         counts=counts,
         image_hash=_hash(image),
         mask_hash="" if target is None else _hash(target),
-        gray=_is_gray(image),
-        alpha=any(_has_alpha(path) for path in case.files[:1]),
+        gray=gray,
+        alpha=_has_alpha(file),
     )
 
 
@@ -128,15 +135,6 @@ def times(lengths: Sequence[float]) -> str:
     return "×".join(f"{length:.6g}" for length in lengths)
 
 
-def _require_finite(image: np.ndarray, name: str, file: str) -> None:
-    broken = 0 if image.dtype.kind != "f" else image.size - int(np.count_nonzero(np.isfinite(image)))
-    if broken:
-        raise ValueError(
-            f"case {name} ({file}) has {broken} of {image.size} values that are NaN or infinite: "
-            "put numbers in their place in the file, or leave the case out"
-        )
-
-
 def _hash(array: np.ndarray) -> str:
     array = np.ascontiguousarray(array)
     hashed = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
@@ -144,17 +142,9 @@ def _hash(array: np.ndarray) -> str:
     return hashed.hexdigest()
 
 
-def _is_gray(image: np.ndarray) -> bool:
-    """Whether three channels are equal; a few pixels tell most color images."""
-    if image.shape[0] != 3:
-        return False
-    few = image.reshape(3, -1)[:, ::97]
-    return bool((few == few[0]).all() and (image == image[0]).all())
-
-
-def _has_alpha(path: Path) -> bool:
+def _has_alpha(file: str) -> bool:
     """Tell from the header of a PNG; False for other formats."""
-    if path.suffix.lower() != ".png":
+    if not file.lower().endswith(".png"):
         return False
-    with path.open("rb") as file:
-        return file.read(26)[25:] in (b"\x04", b"\x06")  # gray or color with alpha
+    with open(file, "rb") as png:
+        return png.read(26)[25:] in (b"\x04", b"\x06")  # gray or color with alpha

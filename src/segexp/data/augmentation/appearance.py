@@ -125,15 +125,11 @@ class Motion(A.ImageOnlyTransform):
             matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
             matrix[:, 2] += np.array([right, down])
             rows = (frequency if side else -frequency) >= start
-            spectrum[rows] = fft.fft(_warp(img, matrix), axis=0)[rows]
+            # One channel at a time (cv2 takes four at most), mirrored beyond the border.
+            layers = (np.ascontiguousarray(img[..., channel]) for channel in range(img.shape[-1]))
+            moved = [cv2.warpAffine(a, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101) for a in layers]
+            spectrum[rows] = fft.fft(np.dstack(moved), axis=0)[rows]
         return np.clip(np.abs(fft.ifft(spectrum, axis=0)), 0, 1)
-
-
-def _warp(img: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Move an image (H, W, C), mirrored beyond its border."""
-    size = (img.shape[1], img.shape[0])
-    layers = (np.ascontiguousarray(img[..., channel]) for channel in range(img.shape[-1]))
-    return np.dstack([cv2.warpAffine(layer, matrix, size, borderMode=cv2.BORDER_REFLECT_101) for layer in layers])
 
 
 class TorchIO(A.ImageOnlyTransform):
@@ -156,9 +152,16 @@ class TorchIO(A.ImageOnlyTransform):
 
     def __init__(self, transform: str, arguments: Mapping[str, Any] | None = None, p: float = 1.0) -> None:
         super().__init__(p=p)
+        try:
+            import torchio
+        except ImportError as error:
+            raise ValueError(
+                f"augmentation by TorchIO's {transform}: install it with pip install 'segexp[mri]'"
+            ) from error
+        require_choice("transform of segexp.data.TorchIO", transform, ARTIFACTS)
         # TorchIO takes ranges as tuples only, YAML knows lists.
         settings = {key: tuple(value) if isinstance(value, list) else value for key, value in (arguments or {}).items()}
-        self.transform = _find(transform)(**settings)
+        self.transform = getattr(torchio, transform)(**settings)
 
     def get_params(self) -> dict[str, int]:
         """Draw the seed of TorchIO's own random numbers from the patch's generator."""
@@ -180,12 +183,3 @@ def _range(name: str, value: tuple[float, float], least: float) -> tuple[float, 
     if len(value) != 2 or not least <= value[0] <= value[1]:
         raise ValueError(f"{name}={list(value)} must be a range [least, most] of numbers from {least} upwards")
     return value[0], value[1]
-
-
-def _find(name: str) -> type:
-    try:
-        import torchio
-    except ImportError as error:
-        raise ValueError(f"augmentation by TorchIO's {name}: install it with pip install 'segexp[mri]'") from error
-    require_choice("transform of segexp.data.TorchIO", name, ARTIFACTS)
-    return getattr(torchio, name)

@@ -42,11 +42,7 @@ class GridElastic(A.DualTransform):
         self.sigma = sigma
         self.grid = grid
 
-    def get_params_dependent_on_data(
-        self,
-        params: dict[str, Any],
-        data: dict[str, Any],  # noqa: ARG002 (the base class passes it by name)
-    ) -> dict[str, np.ndarray]:
+    def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, np.ndarray]:  # noqa: ARG002
         """Draw the moves and spread them over the plane: maps (H, W) of source positions, for cv2.remap."""
         height, width = params["shape"][-3:-1] if len(params["shape"]) > 2 else params["shape"][:2]
         moves = self.random_generator.normal(0, self.sigma, (2, self.grid, self.grid))

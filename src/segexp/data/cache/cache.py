@@ -12,7 +12,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -91,8 +91,13 @@ class CaseCache:
 
         Cases that this object has returned stay. What another process has open, it can still read (POSIX).
         """
-        total = 0.0
-        for _, size, place in sorted(_weighed(self._folder), reverse=True) if self._folder else []:
+        cases = []
+        for place in self._folder.iterdir() if self._folder and self._folder.is_dir() else []:
+            with suppress(OSError):  # removed by another process
+                size = sum(file.stat().st_size for file in place.iterdir())
+                cases.append((place.stat().st_mtime, size, place))
+        total = 0
+        for _, size, place in sorted(cases, reverse=True):
             total += size
             if total > self._limit and place not in self._used:
                 _remove(place)
@@ -110,19 +115,13 @@ class CaseCache:
             except OSError as error:
                 failure = error
         stored = _opened(place)
-        if failure and not stored:
-            self._warn(place.parent.parent, failure)
-        return stored or _in_memory(case)
-
-    def _warn(self, folder: Path, error: OSError) -> None:
-        if not self._warned:
+        if failure and not stored and not self._warned:
+            self._warned = True
             _log.warning(
-                "decoded cases cannot be kept in %s (%s): each process holds its own in memory; set paths.cache_dir "
-                "or SEGEXP_CACHE_DIR to a writable folder with room",
-                folder,
-                error,
+                f"decoded cases cannot be kept in {place.parent.parent} ({failure}): each process holds its own in "
+                "memory; set paths.cache_dir or SEGEXP_CACHE_DIR to a writable folder with room"
             )
-        self._warned = True
+        return stored or _in_memory(case)
 
 
 def settings_of(source: object) -> dict[str, Any]:
@@ -220,13 +219,6 @@ def _mapped(path: Path, size: int) -> np.ndarray:
         whole = np.fromfile(path, dtype=np.uint8)
     whole.flags.writeable = False
     return whole[start:].view(dtype).reshape(shape)
-
-
-def _weighed(folder: Path) -> Iterator[tuple[float, int, Path]]:
-    """Yield time of last use, bytes and path of each case."""
-    for place in folder.iterdir() if folder.is_dir() else []:
-        with suppress(OSError):  # removed by another process
-            yield place.stat().st_mtime, sum(file.stat().st_size for file in place.iterdir()), place
 
 
 def _remove(place: Path) -> None:

@@ -50,22 +50,23 @@ class FileHashes:
             FileNotFoundError: It cannot be read.
         """
         try:
-            files = _files(path)
-            stamps = {name: _stamp(file) for name, file in files.items()}
+            files = {"": path}
+            if path.is_dir():
+                files = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
+            stats = {name: file.stat() for name, file in files.items()}
+            stamps = {name: [s.st_size, s.st_mtime_ns, s.st_ctime_ns, s.st_ino] for name, s in stats.items()}
             key = hash_plain([str(path.absolute()), stamps])
             if key not in self._known:
-                self._known[key] = self._recalled(key) or self._computed(key, files)
+                self._known[key] = self._recalled_or_computed(key, files)
         except OSError as error:
             raise FileNotFoundError(f"{path} cannot be read ({error}): check path and permissions") from error
         return self._known[key]
 
-    def _recalled(self, key: str) -> str:
+    def _recalled_or_computed(self, key: str, files: dict[str, Path]) -> str:
         with suppress(OSError, ValueError):
-            text = (self._folder / key).read_text(encoding="ascii")
-            return text if len(text) == 64 else ""
-        return ""
-
-    def _computed(self, key: str, files: dict[str, Path]) -> str:
+            known = (self._folder / key).read_text(encoding="ascii")
+            if len(known) == 64:
+                return known
         content = hash_plain({name: hash_file(file) for name, file in files.items()})
         with suppress(OSError):  # the next start hashes again
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -73,18 +74,6 @@ class FileHashes:
             own.write_text(content, encoding="ascii")
             own.replace(self._folder / key)
         return content
-
-
-def _files(path: Path) -> dict[str, Path]:
-    """Return the files of a folder under their relative names; a file alone has none."""
-    if not path.is_dir():
-        return {"": path}
-    return {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}
-
-
-def _stamp(path: Path) -> list[int]:
-    stat = path.stat()
-    return [stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns, stat.st_ino]
 
 
 def hash_file(path: Path) -> str:

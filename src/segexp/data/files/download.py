@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from urllib.error import HTTPError
@@ -32,7 +31,7 @@ class RemoteFile:
     """A file to download.
 
     Attributes:
-        url: URL of the file.
+        url: URL of the file, http or https; proxies come from the environment.
         path: Path to save it at, relative to the root, with forward slashes.
         sha256: SHA-256 in hexadecimal digits.
         size: Number of bytes.
@@ -61,23 +60,25 @@ def fetch_all(files: Sequence[RemoteFile], root: Path, wait: Callable[[float], N
     """
     root.mkdir(parents=True, exist_ok=True)
     with _locked(root / ".download.lock"):
-        missing = [file for file in files if not _is_intact(root / file.path, file.sha256)]
+        paths = {file: root / file.path for file in files}
+        missing = [file for file, path in paths.items() if not path.is_file() or hash_file(path) != file.sha256]
         if not missing:
             return
-        with _bar(sum(file.size for file in missing)) as show:
+        columns = (TextColumn("download"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+        with Progress(*columns) as bar:
+            task = bar.add_task("download", total=sum(file.size for file in missing))
             finished = 0
+
+            def show(done: int) -> None:
+                bar.update(task, completed=finished + done)
+
             for file in missing:
-                fetch(file.url, root / file.path, file.sha256, file.size, partial(show, finished), wait)
+                fetch(file, root, show, wait)
                 finished += file.size
 
 
 def fetch(
-    url: str,
-    path: Path,
-    sha256: str,
-    size: int,
-    progress: Callable[[int], None],
-    wait: Callable[[float], None] = time.sleep,
+    file: RemoteFile, root: Path, progress: Callable[[int], None], wait: Callable[[float], None] = time.sleep
 ) -> None:
     """Download one file; nothing stands under its name before size and SHA-256 are right.
 
@@ -85,27 +86,31 @@ def fetch(
     Not for two processes at once on one path: ``fetch_all`` holds the lock for that.
 
     Args:
-        url: URL, http or https; proxies come from the environment.
-        path: Path to save the file at.
-        sha256: Expected SHA-256 in hexadecimal digits.
-        size: Expected length in bytes.
+        file: File to download.
+        root: Folder that its path is relative to.
         progress: Function that is called with the number of bytes of this file that are there.
         wait: Function that sleeps the given seconds (1, 2, 4) between the four attempts.
 
     Raises:
         DownloadError: The server refuses, sends too much, stays away for all attempts, or the SHA-256 is wrong.
     """
+    path = root / file.path
     part = path.with_name(path.name + ".part")
     path.parent.mkdir(parents=True, exist_ok=True)
     for attempt in range(_ATTEMPTS):
         try:
-            _continue(url, part, size, progress)
+            _continue(file.url, part, file.size, progress)
             break
         except DownloadError:
             raise
         except (OSError, HTTPException) as error:
-            _give_up_or_wait(url, error, attempt, wait)
-    _require_hash(url, part, sha256)
+            _give_up_or_wait(file.url, error, attempt, wait)
+    sha256 = hash_file(part)
+    if sha256 != file.sha256:
+        part.unlink()
+        raise DownloadError(
+            f"{file.url} has SHA-256 {sha256} where {file.sha256} is expected: it was deleted; try again"
+        )
     part.replace(path)
 
 
@@ -138,20 +143,8 @@ def _give_up_or_wait(url: str, error: Exception, attempt: int, wait: Callable[[f
             raise DownloadError(f"{url} cannot be downloaded ({error})") from error
     if attempt + 1 == _ATTEMPTS:
         raise DownloadError(f"{url} cannot be downloaded, {_ATTEMPTS} attempts failed (last: {error})") from error
-    seconds = 2.0**attempt
-    _log.warning("download of %s broke off (%s), next attempt in %g s", url, error, seconds)
-    wait(seconds)
-
-
-def _require_hash(url: str, part: Path, sha256: str) -> None:
-    actual = hash_file(part)
-    if actual != sha256:
-        part.unlink()
-        raise DownloadError(f"{url} has SHA-256 {actual} where {sha256} is expected: it was deleted; try again")
-
-
-def _is_intact(path: Path, sha256: str) -> bool:
-    return path.is_file() and hash_file(path) == sha256
+    _log.warning("download of %s broke off (%s), next attempt in %g s", url, error, 2.0**attempt)
+    wait(2.0**attempt)
 
 
 @contextmanager
@@ -165,12 +158,3 @@ def _locked(path: Path) -> Iterator[None]:
             _log.warning("another process downloads into %s: waiting for it", path.parent)
             fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-@contextmanager
-def _bar(total: int) -> Iterator[Callable[[int, int], None]]:
-    """Show a progress bar over ``total`` bytes; call the result with bytes of finished files and of the present one."""
-    columns = (TextColumn("download"), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bar:
-        task = bar.add_task("download", total=total)
-        yield lambda finished, done: bar.update(task, completed=finished + done)

@@ -14,12 +14,13 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageFile, ImageSequence
 
-from segexp.errors import require_choice
+from segexp.errors import naming, require_choice
 
 TIFF_SUFFIXES = (".tif", ".tiff")
 SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
 _FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
 _MOST_PIXELS = 2**30  # that Pillow decodes for us; OpenCV has the same limit
+_REMEDY = "check that the file is complete and holds one gray or RGB image, or save it again as PNG or TIFF"
 _LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV weigh red, green and blue
 
 
@@ -84,10 +85,13 @@ def read_stack(path: Path) -> np.ndarray:
     Raises:
         ValueError: The file cannot be read, is in color, or its pages differ in size.
     """
-    with _naming(path), tifffile.TiffFile(path) as file:
+    with naming(path, _REMEDY), tifffile.TiffFile(path) as file:
         if len(file.series) != 1 or "S" in file.series[0].axes:
             raise ValueError("its pages are not gray images of one size and type")
-        pixels = _pillow_pages(path) if _needs_pillow(file.pages.first) else file.asarray()
+        if _needs_pillow(file.pages.first):
+            with _opened(path) as image:
+                return np.stack([np.array(page) for page in ImageSequence.Iterator(image)])
+        pixels = file.asarray()
     return pixels.reshape(-1, *pixels.shape[-2:])
 
 
@@ -99,7 +103,7 @@ def page_count(path: Path) -> int:
     """
     if path.suffix.lower() not in TIFF_SUFFIXES:
         return 1
-    with _naming(path), tifffile.TiffFile(path) as file:
+    with naming(path, _REMEDY), tifffile.TiffFile(path) as file:
         return len(file.pages)
 
 
@@ -114,7 +118,7 @@ def map_tiff(path: Path) -> np.ndarray | None:
         ValueError: The file cannot be read.
     """
     shown = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
-    with _naming(path), tifffile.TiffFile(path) as file:
+    with naming(path, _REMEDY), tifffile.TiffFile(path) as file:
         page, series = file.pages.first, file.series[0]
         plain = len(file.series) == 1 and page.is_memmappable and page.photometric in shown
         color = page.photometric == tifffile.PHOTOMETRIC.RGB
@@ -136,21 +140,9 @@ def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mas
         )
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises (from SyntaxError to zlib.error) into one ValueError that names the file."""
-    try:
-        yield
-    except Exception as error:
-        raise ValueError(
-            f"{path} cannot be read ({error}): check that the file is complete and holds one gray or RGB image, "
-            "or save it again as PNG or TIFF"
-        ) from error
-
-
 def _decode(path: Path, indices: bool) -> np.ndarray:
     """Read one image: (H, W), or (H, W, 3) for color; ``indices`` leaves the indices of a palette."""
-    with _naming(path):
+    with naming(path, _REMEDY):
         is_tiff = path.suffix.lower() in TIFF_SUFFIXES
         pixels = _decode_tiff(path, indices) if is_tiff else _decode_pillow(path, indices)
         if pixels.ndim not in (2, 3) or pixels.shape[2:] > (4,):
@@ -187,7 +179,10 @@ def _decode_pillow(path: Path, indices: bool) -> np.ndarray:
         wide = image.mode in ("RGB", "RGBA") and ";16" in str(image.tile)
         image.load()
         if wide:
-            return _decode_opencv(path)
+            pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
+            if pixels is None:
+                raise ValueError("OpenCV cannot decode its 16-bit colors")
+            return pixels[..., 2::-1]  # blue, green, red
         if image.mode in ("P", "PA") and not indices:
             return np.array(image.convert("RGBA"))
         return np.array(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "LAB") else image)
@@ -208,15 +203,3 @@ def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
                 "such images are read from uncompressed TIFF files, tile by tile"
             )
         yield image
-
-
-def _decode_opencv(path: Path) -> np.ndarray:
-    pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-    if pixels is None:
-        raise ValueError("OpenCV cannot decode its 16-bit colors")
-    return pixels[..., 2::-1]  # blue, green, red
-
-
-def _pillow_pages(path: Path) -> np.ndarray:
-    with _opened(path) as image:
-        return np.stack([np.array(page) for page in ImageSequence.Iterator(image)])

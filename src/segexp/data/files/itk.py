@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from segexp.data.files.mask_values import some
+from segexp.errors import naming
 
 TOLERANCE = 0.1  # of a voxel, for what should lie in one place
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -22,19 +23,6 @@ def _kept_locale() -> Iterator[None]:
         yield
     finally:
         locale.setlocale(locale.LC_ALL, before)
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turn whatever a decoder raises into one ValueError of one line that names the file."""
-    try:
-        yield
-    except Exception as error:
-        lines = str(error).strip().splitlines()
-        reason = lines[-1] if lines else "empty"
-        if isinstance(error, RuntimeError):  # SimpleITK's, about its own code
-            reason = "SimpleITK cannot decode it"
-        raise ValueError(f"{path} cannot be read ({reason}): check that it is complete") from error
 
 
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -97,21 +85,17 @@ def read_series(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, np.nda
             "give each series a folder of its own"
         )
     names = reader.GetGDCMSeriesFileNames(str(folder), series[0])
-    _require_all_used(files, names)
+    # GDCM leaves out slices that it cannot decode, without a word.
+    used = {Path(name).name for name in names}
+    broken = [file for file in files if file.name not in used]
+    if broken:
+        raise ValueError(f"{some(broken)} cannot be read as part of the DICOM series: check that all are complete")
     with naming(folder):
         reader.SetFileNames(names)
         reader.MetaDataDictionaryArrayUpdateOn()
         image = reader.Execute()
         _require_grid(image, [reader.GetMetaData(index, "0020|0032") for index in range(len(names))])
         return _from_itk(image)
-
-
-def _require_all_used(files: Sequence[Path], names: Sequence[str]) -> None:
-    """Refuse slices that GDCM cannot decode, since it leaves them out without a word."""
-    used = {Path(name).name for name in names}
-    broken = [file for file in files if file.name not in used]
-    if broken:
-        raise ValueError(f"{some(broken)} cannot be read as part of the DICOM series: check that all are complete")
 
 
 def _require_grid(image: Any, positions: Sequence[str]) -> None:

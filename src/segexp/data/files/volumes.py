@@ -14,8 +14,9 @@ from typing import Any
 import numpy as np
 
 from segexp.data.case import Case
-from segexp.data.files.itk import TOLERANCE, is_dicom, naming, read_itk, read_series
+from segexp.data.files.itk import TOLERANCE, is_dicom, read_itk, read_series
 from segexp.data.files.mask_values import file_facts, map_values
+from segexp.errors import naming
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _MM = {"meter": 1000.0, "micron": 0.001}  # of NIfTI; all else is mm
