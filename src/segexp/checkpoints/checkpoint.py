@@ -13,12 +13,11 @@ from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from segexp.checkpoints.archive import require_checkpoint
 from segexp.checkpoints.description import ModelDescription
-from segexp.checkpoints.package import SUFFIXES, Shape, read_package, tensor_shapes
+from segexp.checkpoints.package import SUFFIXES, read_package, read_tensors
 from segexp.checkpoints.rules import Rule, one_of, require_rules, require_small, shown
 from segexp.data.description import Plain
 from segexp.errors import require_choice
@@ -79,9 +78,9 @@ def open_model(path: Path) -> Model:
         ValueError: The file is broken, foreign, or does not agree with its description; names file and rule.
     """
     if path.suffix == SUFFIXES["safetensors"]:
+        file = path
         description = read_package(path).description
-        network = _build(description, tensor_shapes(path), path)
-        network.load_state_dict(load_file(path))
+        state = read_tensors(path)
     else:
         run = RunFolder(path, foreign=True) if path.is_dir() else None
         file = run.best_checkpoint if run else path
@@ -91,9 +90,8 @@ def open_model(path: Path) -> Model:
         if run:
             steps = {"postprocess": run.postprocess() or None}
             description = ModelDescription.from_plain(description.to_plain() | steps, str(run.postprocess_path))
-        shapes = {name: Shape(tuple(tensor.shape), tensor.dtype) for name, tensor in state.items()}
-        network = _build(description, shapes, file)
-        network.load_state_dict(state)
+    network = _build(description, state, file)
+    network.load_state_dict(state)
     return Model(network.eval(), description)
 
 
@@ -156,7 +154,7 @@ def _network_state(checkpoint: Checkpoint, path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _build(description: ModelDescription, shapes: Mapping[str, Shape], path: Path) -> Network:
+def _build(description: ModelDescription, state: Mapping[str, Tensor], path: Path) -> Network:
     """Build the network of a description once its tensors were found to be those of the file.
 
     Raises:
@@ -171,9 +169,7 @@ def _build(description: ModelDescription, shapes: Mapping[str, Shape], path: Pat
             planned = NETWORKS[name](**arguments)
     except (ValueError, TypeError, KeyError, RuntimeError) as error:
         raise ValueError(f"{path}: {error}") from error
-    _require_same_tensors(
-        {key: Shape(tuple(t.shape), t.dtype) for key, t in planned.state_dict().items()}, shapes, path
-    )
+    _require_same_tensors(planned.state_dict(), state, path)
     _require_fitting(description, planned, path)
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
         return NETWORKS[name](**arguments)
@@ -194,13 +190,13 @@ def _require_arguments(name: str, arguments: Mapping[str, Plain]) -> None:
     require_rules(defaults | dict(arguments), RULES.get(name, {}), "model")
 
 
-def _require_same_tensors(planned: Mapping[str, Shape], stored: Mapping[str, Shape], path: Path) -> None:
+def _require_same_tensors(planned: Mapping[str, Tensor], stored: Mapping[str, Tensor], path: Path) -> None:
     for name in planned.keys() | stored.keys():
-        if planned.get(name) != stored.get(name):
-            wanted, there = (
-                f"{list(shape.size)} {str(shape.dtype).removeprefix('torch.')}" if shape else "none"
-                for shape in (planned.get(name), stored.get(name))
-            )
+        wanted, there = (
+            f"{list(state[name].shape)} {str(state[name].dtype).removeprefix('torch.')}" if name in state else "none"
+            for state in (planned, stored)
+        )
+        if wanted != there:
             raise ValueError(
                 f"{path}: the description asks for a tensor {shown(name)} of {wanted}, the file has {there}"
             )

@@ -15,7 +15,6 @@ from segexp.checkpoints.rules import (
     number,
     one_of,
     require_fields,
-    require_small,
     several,
     shown,
     text,
@@ -103,13 +102,16 @@ class ModelDescription(DataDescription):
         Raises:
             ValueError: A key is missing or unknown, or a value is not what it must be; names file, key, value and rule.
         """
-        require_small(plain, where)
         require_fields(plain, DESCRIPTION, where)
         require_fields(plain["inference"], INFERENCE, f"{where}: inference")
         # From here on each value has its type; what is left is whether they go together.
         description = cls(**plain)
-        description._require_tiles(where)
         description._require_classes(where)
+        dims = description.spatial_dims
+        for key, size in (("patch_size", description.patch_size), ("inference.tile", description.inference["tile"])):
+            sides = [size] * dims if isinstance(size, int) else size or [1] * dims
+            if len(sides) != dims or math.prod(sides) > MOST_TILE_PIXELS:
+                raise ValueError(f"{where}: {key}={size} must have {dims} sides and {MOST_TILE_PIXELS} pixels at most")
         for key, make in (("intensity", rule_from), ("postprocess", PostProcess)):
             try:
                 make(plain[key] or {})
@@ -120,13 +122,6 @@ class ModelDescription(DataDescription):
     def to_plain(self) -> dict[str, Any]:
         """Return the values for a checkpoint or JSON file, in the order in which they are documented."""
         return {key: getattr(self, key) for key in DESCRIPTION}
-
-    def _require_tiles(self, where: str) -> None:
-        for key, size in (("patch_size", self.patch_size), ("inference.tile", self.inference["tile"])):
-            dims = self.spatial_dims
-            sides = [size] * dims if isinstance(size, int) else size or [1] * dims
-            if len(sides) != dims or math.prod(sides) > MOST_TILE_PIXELS:
-                raise ValueError(f"{where}: {key}={size} must have {dims} sides and {MOST_TILE_PIXELS} pixels at most")
 
     def _require_classes(self, where: str) -> None:
         count, values = len(self.class_names), self.label_values

@@ -49,13 +49,12 @@ def export(
         raise ValueError(f"output={path} must end in {SUFFIXES[form]} for format={form}")
     path.parent.mkdir(parents=True, exist_ok=True)
     sizes = model.network.even_sizes
-    plain_sizes = {**vars(sizes), "plus": sizes.least % sizes.multiple_of}
     package = Package(
         **vars(facts),
         format=form,
         parameters=sum(parameter.numel() for parameter in model.network.parameters()),
         description=model.description,
-        sizes=None if form == "safetensors" else plain_sizes,
+        sizes=None if form == "safetensors" else {**vars(sizes), "plus": sizes.least % sizes.multiple_of},
         verified=None,
         segexp_version=segexp.__version__,
     )
@@ -73,11 +72,6 @@ def export(
 
 
 # Writing
-
-
-def _write_safetensors(model: Model, path: Path) -> None:
-    tensors = model.network.state_dict()
-    save_file({name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}, path)
 
 
 def _write_onnx(model: Model, path: Path) -> None:
@@ -99,7 +93,9 @@ def _write_onnx(model: Model, path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Model, Path], None]] = {
-    "safetensors": _write_safetensors,
+    "safetensors": lambda model, path: save_file(
+        {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}, path
+    ),
     "onnx": _write_onnx,
     "torch_export": lambda model, path: torch.export.save(_graph(model), path),
 }

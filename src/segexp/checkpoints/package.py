@@ -9,31 +9,19 @@ import struct
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, Self, TypedDict
+from typing import Any, Self, TypedDict
 
-import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor
 
 from segexp.checkpoints.description import ModelDescription
-from segexp.checkpoints.rules import (
-    Rule,
-    maybe,
-    named,
-    number,
-    one_of,
-    require_fields,
-    require_small,
-    several,
-    shown,
-    text,
-    whole,
-)
+from segexp.checkpoints.rules import Rule, maybe, named, number, one_of, require_fields, several, shown, text, whole
 from segexp.data.cache.hashes import hash_file
 from segexp.runs.files import read_json, require_plain_file
 
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torch_export": ".pt2"}
 MOST_HEADER = 4 << 20  # bytes of a safetensors header; a tensor takes about 100
-DTYPES = {"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "I64": torch.int64}
 MAPPING = Rule("a mapping", lambda value: type(value) is dict)
 SHA256 = Rule(
     "a SHA-256 in 64 hexadecimal digits", lambda value: type(value) is str and bool(re.fullmatch("[0-9a-f]{64}", value))
@@ -52,13 +40,7 @@ PACKAGE = {
     "verified": maybe(MAPPING),
     "segexp_version": text(50),
 }
-SCORES = {
-    "split": one_of("val", "test"),
-    "metric": text(),
-    "value": SCORE,
-    "note": text(1000),
-    "metrics": named(SCORE),
-}
+SCORES = {"split": one_of("val", "test"), "metric": text(), "value": SCORE, "note": text(1000), "metrics": named(SCORE)}
 VERIFIED = {
     "with": text(),
     "real_patches": whole(0, 1000),
@@ -124,7 +106,6 @@ class Package(Facts):
     @classmethod
     def from_plain(cls, plain: Any, where: str) -> Self:
         """Check what a JSON file says, key by key; arguments and errors as ``ModelDescription.from_plain``."""
-        require_small(plain, where)
         require_fields(plain, PACKAGE, where)
         for key, rules in (("scores", SCORES), ("verified", VERIFIED)):
             if plain[key] is not None:
@@ -132,13 +113,6 @@ class Package(Facts):
         description = ModelDescription.from_plain(plain["description"], f"{where}: description")
         values = {key: value for key, value in plain.items() if key not in ("package", "weights_sha256")}
         return cls(**(values | {"description": description}))
-
-
-class Shape(NamedTuple):
-    """Size and type of a tensor that is not there yet."""
-
-    size: tuple[int, ...]
-    dtype: torch.dtype | None  # None = one that no network of ours has
 
 
 def json_beside(weights: Path) -> Path:
@@ -183,8 +157,8 @@ def read_package(weights: Path) -> Package:
     return package
 
 
-def tensor_shapes(path: Path) -> dict[str, Shape]:
-    """Read the header of a safetensors file: names, sizes and types, no number.
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Read a safetensors file, which takes no more memory than the file has bytes.
 
     Raises:
         ValueError: The file is broken; names it.
@@ -196,8 +170,6 @@ def tensor_shapes(path: Path) -> dict[str, Shape]:
     if not 0 < header <= min(MOST_HEADER, size - 8):
         raise ValueError(f"{path} has a header of {header} bytes: it must fit the file and {MOST_HEADER} at most")
     try:
-        with safe_open(path, framework="pt") as file:
-            slices = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
-            return {name: Shape(tuple(part.get_shape()), DTYPES.get(part.get_dtype())) for name, part in slices.items()}
+        return load_file(path)
     except (SafetensorError, OSError, ValueError, RuntimeError) as error:
         raise ValueError(f"{path} cannot be read as safetensors: {shown(str(error))}") from error

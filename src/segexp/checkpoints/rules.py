@@ -84,16 +84,15 @@ def either(*rules: Rule) -> Rule:
 
 
 def require_fields(plain: Any, rules: Mapping[str, Rule], where: str) -> None:
-    """Refuse what is no mapping with exactly the keys of ``rules``, or has a value that does not keep its rule.
+    """Refuse what is no small mapping with exactly the keys of ``rules``, or has a value that does not keep its rule.
 
     Raises:
         ValueError: Names file, key, value and rule.
     """
+    require_small(plain, where)
     if type(plain) is not dict or not all(type(key) is str for key in plain):
         raise ValueError(f"{where}: {shown(plain)} must be a mapping with the keys {sorted(rules)}")
     for key in plain:
-        if key == "_target_":
-            raise ValueError(f"{where}: _target_={shown(plain[key])}: a file may not name what is to be called")
         if key not in rules:
             raise ValueError(f"{where}: {shown(key)} is no key of this place{did_you_mean(key[:100], rules)}")
     missing = [key for key in rules if key not in plain]
