@@ -16,16 +16,14 @@ class CalibrationScores(PerClassMetric):
 
     The probability of a class is compared with the fraction of pixels that are of it, bin by bin: the error is the mean
     over the counted pixels of |fraction - mean probability| of their bin. All counted pixels take part, so where most
-    of an image is easy background, the error is small in itself: compare it on the same cases only.
+    of an image is easy background, the error is small in itself: compare it on the same cases only. Other arguments and
+    errors as ``PerClassMetric``.
 
     Args:
-        class_names: Name of each class, background first.
-        regions: Names of the overlapping regions that are scored in place of the classes.
         bins: Number of bins of equal width on [0, 1]; a probability on the border of two belongs to the upper one.
-        ignore_index: Pixels with this target, or with a negative one, count nowhere.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: There is no bin.
 
     Source: Guo et al. 2017 (arXiv:1706.04599), per class as in Kull et al. 2019 (arXiv:1910.12656), equation 2.
     """
@@ -58,18 +56,10 @@ class CalibrationScores(PerClassMetric):
         return infos
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
-        """Fill the bins.
-
-        Args:
-            probs: (B, C, *S) float in [0, 1].
-            target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Ignored here.
+        """Fill the bins; arguments as `CaseMetric.measure`, errors as `masks`.
 
         Returns:
             (B, K, bins, 3) float64 per bin: pixels, sum of probabilities, pixels that are of the class.
-
-        Raises:
-            ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
         truth, counted = self.truths(probs, target)
         predicted = self.part_probs(probs)

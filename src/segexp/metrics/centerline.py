@@ -43,19 +43,11 @@ class CenterlineScores(PerClassMetric):
         return {name: self.describe(sentence) for name, sentence in sentences.items()}
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
-        """Count the pixels of centerlines.
-
-        Args:
-            probs: (B, C, *S) float, S of two or three axes.
-            target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Does not matter here: thinning counts pixels.
+        """Count pixels of centerlines, S of two or three axes; arguments as `CaseMetric.measure`, errors as `masks`.
 
         Returns:
             (B, K, 4) int64 per foreground class or region: pixels of the predicted centerline, of these in the true
             mask, pixels of the true centerline, of these in the predicted mask.
-
-        Raises:
-            ValueError: There are other classes than ``class_names``, or other regions.
         """
         pred, truth = (mask.flatten(0, 1).cpu().numpy() for mask in self.masks(probs, target)[:2])
         counts = [_count(*pair) for pair in zip(pred, truth, strict=True)]

@@ -86,25 +86,21 @@ class ObjectScores(PerClassMetric):
         return infos
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
-        """Count the objects of each case and match them.
-
-        Args:
-            probs: (B, C, *S) float.
-            target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Ignored here.
+        """Count the objects of each case and match them; arguments as `CaseMetric.measure`, errors as `masks`.
 
         Returns:
             (B, K, 4 + T) float64 per foreground class or region: number of true and of predicted objects, number and
             sum of the IoU above 0.5, matches at each threshold; 0 of what is not scored.
-
-        Raises:
-            ValueError: There are other classes than ``class_names``, or other regions.
         """
         pred, truth = (mask.cpu().numpy() for mask in self.masks(probs, target)[:2])
         measured = np.zeros((*pred.shape[:2], 4 + len(self.thresholds)))
         for k in map(self.parts.index, self.only):
             for case in range(len(pred)):
-                measured[case, k] = self._match(pred[case, k], truth[case, k])
+                predicted = self._objects(pred[case, k])
+                true = self._objects(truth[case, k])
+                iou = _matched_iou(predicted, true)
+                matches = [np.count_nonzero(iou > threshold) for threshold in self.thresholds]
+                measured[case, k] = [true.max(), predicted.max(), len(iou), iou.sum(), *matches]
         return torch.from_numpy(measured).to(probs.device)
 
     def score(self, cases: list[int], measured: Tensor) -> MetricResult:
@@ -120,13 +116,6 @@ class ObjectScores(PerClassMetric):
         """Pick the classes or regions whose objects are scored."""
         return [parts[self.parts.index(name)] for name in self.only]
 
-    def _match(self, pred: np.ndarray, truth: np.ndarray) -> list[float]:
-        pred = self._objects(pred)
-        truth = self._objects(truth)
-        iou = _matched_iou(pred, truth)
-        matches = [np.count_nonzero(iou > threshold) for threshold in self.thresholds]
-        return [truth.max(), pred.max(), len(iou), iou.sum(), *matches]
-
     def _objects(self, mask: np.ndarray) -> np.ndarray:
         """Number the objects of a mask (*S) from 1 without a gap; 0 is no object."""
         from skimage.measure import label
@@ -139,15 +128,7 @@ class ObjectScores(PerClassMetric):
 
 
 def _matched_iou(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Compute the IoU of all pairs of objects that share more than half of their union.
-
-    Args:
-        pred: (*S) int64, objects numbered from 1; 0 is no object.
-        truth: (*S) int64, alike.
-
-    Returns:
-        (pairs,) float64; no object is in two pairs.
-    """
+    """Compute the IoU (pairs,) of all objects (*S), numbered from 1, that share more than half of their union."""
     both = (pred > 0) & (truth > 0)
     numbers = int(pred.max()) + 1
     pairs, common = np.unique(truth[both] * numbers + pred[both], return_counts=True)

@@ -12,11 +12,7 @@ from segexp.metrics.results import MetricResult, gather
 
 
 def score_labels(
-    metric: CaseMetric,
-    truths: Sequence[Tensor],
-    labels: Sequence[Tensor],
-    spacings: Sequence[Tensor],
-    num_classes: int,
+    metric: CaseMetric, truths: Sequence[Tensor], labels: Sequence[Tensor], spacings: Sequence[Tensor], num_classes: int
 ) -> MetricResult:
     """Score labels as if they were a certain prediction; the metric itself stays as it is.
 

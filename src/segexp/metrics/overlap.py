@@ -45,18 +45,10 @@ class OverlapScores(PerClassMetric):
         return infos
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
-        """Count true and false positives and negatives.
-
-        Args:
-            probs: (B, C, *S) float.
-            target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Ignored here.
+        """Count true and false positives and negatives; arguments as `CaseMetric.measure`, errors as `masks`.
 
         Returns:
             (B, K, 4) int64: TP, FP, FN, TN of each foreground class or region.
-
-        Raises:
-            ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
         if self.multilabel:
             masks = self.masks(probs, target)

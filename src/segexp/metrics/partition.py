@@ -117,7 +117,10 @@ class PartitionScores(CaseMetric):
     def score(self, cases: list[int], measured: Tensor) -> MetricResult:
         """Turn scores (n, T, 4) into rows at the chosen threshold and maxima over thresholds."""
         means = measured.nanmean(dim=0)  # (T, 4)
-        threshold = self.chosen.get("threshold", self._best_threshold(means[:, 0].tolist()))
+        # Of equally good thresholds the one nearest to 0.5; nan counts as worst.
+        v_rand = zip(means[:, 0].nan_to_num(-1.0).tolist(), self.thresholds, strict=True)
+        best = max(v_rand, key=lambda pair: (pair[0], -abs(pair[1] - 0.5)))[1]
+        threshold = self.chosen.get("threshold", best)
         require_choice("chosen threshold", threshold, self.thresholds)
         at_threshold = measured[:, self.thresholds.index(threshold)].tolist()
         rows = [
@@ -133,13 +136,6 @@ class PartitionScores(CaseMetric):
 
         truth = label(inside, connectivity=1)
         return np.array([partition_scores(interior > threshold, truth) for threshold in self.thresholds])
-
-    def _best_threshold(self, v_rand: list[float]) -> float:
-        # Of equally good thresholds the one nearest to 0.5; nan counts as worst.
-        def rank(i: int) -> tuple[float, float]:
-            return (v_rand[i] if v_rand[i] >= 0 else -1.0, -abs(self.thresholds[i] - 0.5))
-
-        return self.thresholds[max(range(len(self.thresholds)), key=rank)]
 
 
 def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> RegionScores:

@@ -111,7 +111,12 @@ class PerClassMetric(CaseMetric):
         Raises:
             ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
-        self._require_channels(probs)
+        names = self.parts if self.multilabel else self.class_names
+        if probs.shape[1] != len(names):
+            raise ValueError(
+                f"probs have {probs.shape[1]} channels but there are {len(names)} "
+                f"{'regions' if self.multilabel else 'classes'} {list(names)}: give one channel and one name each"
+            )
         counted = self.counted(target)
         known = 2 if self.multilabel else len(self.class_names)
         most = int((target * counted).max())
@@ -124,14 +129,4 @@ class PerClassMetric(CaseMetric):
             raise ValueError(
                 f"target holds class {most} but there are {known} classes {list(self.class_names)}: name it in "
                 f"class_names, or mark such pixels with ignore_index={self.ignore_index}"
-            )
-
-    def _require_channels(self, probs: Tensor) -> None:
-        names = self.parts if self.multilabel else self.class_names
-        one = "region" if self.multilabel else "class"
-        many = "regions" if self.multilabel else "classes"
-        if probs.shape[1] != len(names):
-            raise ValueError(
-                f"probs have {probs.shape[1]} channels but there are {len(names)} {many} {list(names)}: "
-                f"give one channel and one name per {one}"
             )

@@ -65,13 +65,7 @@ class RankingScores(PerClassMetric):
         return infos
 
     def update(self, probs: Tensor, target: Tensor, case_index: Tensor, spacing: Tensor | None = None) -> None:
-        """Measure a batch of whole cases and add its pixels to the histogram.
-
-        Args:
-            probs: (B, C, *S) float, probabilities.
-            target: (B, *S) int64, or (B, R, *S) of regions.
-            case_index: (B,) int64.
-            spacing: Ignored here.
+        """Measure a batch of whole cases, see `CaseMetric.update`, and add its pixels to the histogram.
 
         Raises:
             ValueError: The shapes do not belong together, there are other classes than ``class_names`` or other
@@ -79,7 +73,10 @@ class RankingScores(PerClassMetric):
         """
         super().update(probs, target, case_index, spacing)
         truth, counted = self.truths(probs.detach(), target.long())
-        cells = self._bin_of(self.part_probs(probs.detach())) + self.bins * truth
+        scores = self.part_probs(probs.detach())
+        log_odds = scores.logit(1e-7) if scores.dtype == torch.float64 else scores.float().logit(1e-7)
+        bin_of = ((log_odds / LOG_ODDS + 1) / 2 * self.bins).long().clamp(0, self.bins - 1)
+        cells = bin_of + self.bins * truth
         counts_per_bin = [
             torch.bincount(of_part[counts], minlength=2 * self.bins).view(2, -1)
             for of_part, counts in zip(cells.unbind(1), counted.unbind(1), strict=True)
@@ -87,12 +84,7 @@ class RankingScores(PerClassMetric):
         self.pooled = self.pooled + torch.stack(counts_per_bin).to(self.device)
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
-        """Rank the pixels of each case.
-
-        Args:
-            probs: (B, C, *S) float.
-            target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: Ignored here.
+        """Rank the pixels of each case; arguments as `CaseMetric.measure`.
 
         Returns:
             (B, K, 2) float64: ROC AUC and average precision of each foreground class or region.
@@ -126,22 +118,9 @@ class RankingScores(PerClassMetric):
             overall[f"average_precision_pooled_{name}"] = average_precision
         return MetricResult(rows, overall)
 
-    def _bin_of(self, probs: Tensor) -> Tensor:
-        """Number the bin of each probability: int64 in the same shape, rising with the probability."""
-        log_odds = probs.logit(1e-7) if probs.dtype == torch.float64 else probs.float().logit(1e-7)
-        return ((log_odds / LOG_ODDS + 1) / 2 * self.bins).long().clamp(0, self.bins - 1)
-
 
 def _levels(scores: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
-    """Count true and false positives at each threshold that makes a difference.
-
-    Args:
-        scores: (n,) float.
-        positive: (n,) bool.
-
-    Returns:
-        Two (levels,) int64, with falling threshold; equal scores are one level.
-    """
+    """Count true and false positives (levels,) of scores (n,) at falling thresholds; equal scores are one level."""
     scores, order = scores.sort(descending=True)
     positive = positive[order]
     last = torch.ones_like(positive)
@@ -150,15 +129,7 @@ def _levels(scores: Tensor, positive: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _areas(tp: Tensor, fp: Tensor) -> Tensor:
-    """Areas under both curves.
-
-    Args:
-        tp: (levels,) int64, true positives with falling threshold.
-        fp: (levels,) int64, false positives.
-
-    Returns:
-        (2,) float64: ROC AUC and average precision, nan where there is only one kind of pixel.
-    """
+    """ROC AUC and average precision (2,) of what `_levels` counts, nan where there is only one kind of pixel."""
     tp, fp = pad(tp, (1, 0)).double(), pad(fp, (1, 0)).double()
     positives, negatives = tp[-1], fp[-1]
     precision = tp[1:] / (tp[1:] + fp[1:]).clamp_min(1)

@@ -1,10 +1,10 @@
 """What metrics yield: scores per case and class, scores of a whole set of cases, and both of several metrics."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from segexp.metrics.info import MetricInfo
-from segexp.metrics.summary import CaseScores, joined, summarize
+from segexp.metrics.summary import CaseScores, summarize
 
 Curve = dict[str, list[float | None]]  # values of each coordinate
 
@@ -51,13 +51,13 @@ def gather(results: Iterable[tuple[MetricResult, Mapping[str, MetricInfo]]]) -> 
     Args:
         results: Result of each metric and the descriptions that were true of it.
     """
-    rows: list[CaseScores] = []
+    rows: dict[tuple[int, str], CaseScores] = {}  # one per case and class, in the order in which they first come
     whole = SplitResult([], {}, {}, {}, {})
     for result, info in results:
-        rows += result.rows
+        for row in result.rows:
+            rows.setdefault((row.case, row.label), CaseScores(row.case, row.label, {})).scores.update(row.scores)
         whole.scores.update(result.overall)
         whole.chosen.update(result.chosen)
         whole.info.update(info)
         whole.curves.update(result.curves)
-    rows = joined(rows)
-    return SplitResult(rows, summarize(rows) | whole.scores, whole.chosen, whole.info, whole.curves)
+    return replace(whole, rows=list(rows.values()), scores=summarize(rows.values()) | whole.scores)

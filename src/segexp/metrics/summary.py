@@ -36,14 +36,6 @@ def summarize(rows: Iterable[CaseScores]) -> dict[str, float]:
     return scores
 
 
-def joined(rows: Iterable[CaseScores]) -> list[CaseScores]:
-    """Bring the rows of several metrics together: one per case and class, in the order in which they first come."""
-    together: dict[tuple[int, str], CaseScores] = {}
-    for row in rows:
-        together.setdefault((row.case, row.label), CaseScores(row.case, row.label, {})).scores.update(row.scores)
-    return list(together.values())
-
-
 def case_means(rows: Iterable[CaseScores], metric: str) -> dict[int, float]:
     """Average a metric of each case over the classes that are defined there; nan where none is."""
     values: dict[int, list[float]] = {}

@@ -22,18 +22,16 @@ class SurfaceScores(PerClassMetric):
     The surface of a mask are its border pixels: those with a face neighbor outside the mask or outside the image;
     each counts alike. Distances go from the center of each border pixel of the one mask to the nearest of the other.
     A class that neither truth nor prediction has is undefined (nan); one that only one of them has scores the length
-    of the image's diagonal as distance, and 0 as surface Dice. Pixels that do not count belong to neither mask.
+    of the image's diagonal as distance, and 0 as surface Dice. Pixels that do not count belong to neither mask. Other
+    arguments and errors as ``PerClassMetric``.
 
     Args:
-        class_names: Name of each class, background first.
-        regions: Names of the overlapping regions that are scored in place of the classes; None = the classes.
         unit: Unit of the spacing, the tolerances and the distances: "mm" or "px".
         tolerances: Distances up to which a border pixel counts as found by the surface Dice, one or more, in ``unit``.
         percentile: Percentile of the distances that the Hausdorff distance takes, above 0 and up to 100 (the maximum).
-        ignore_index: Pixels with this target, or with a negative one, count nowhere.
 
     Raises:
-        ValueError: There are too few classes, regions or tolerances, or a value is out of its range.
+        ValueError: There is no tolerance, or a value is out of its range.
 
     Source: Huttenlocher et al. 1993 (Hausdorff distance), Heimann et al. 2009 (ASSD), Nikolov et al. 2021 (surface
     Dice), with border pixels in place of surface elements.
@@ -95,16 +93,10 @@ class SurfaceScores(PerClassMetric):
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:
         """Measure the distances of each case and part on the CPU, one after the other.
 
-        Args:
-            probs: (B, C, *S) float.
-            target: (B, *S) int64, or (B, R, *S) of regions.
-            spacing: (B, axes) float64, in ``unit``.
+        Arguments as `CaseMetric.measure`, with the spacing in ``unit``; errors as `masks`.
 
         Returns:
             (B, K, 2 + tolerances) float64: Hausdorff distance, ASSD, surface Dice at each tolerance.
-
-        Raises:
-            ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
         pred, truth, _ = self.masks(probs, target)
         measured = [
@@ -141,17 +133,13 @@ def surface_distances(pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray) 
     Returns:
         Distances from the border of ``pred`` (n,) and from that of ``truth`` (m,), in the unit of the spacing.
     """
-    box = _bounding_box(pred | truth)
+    axes = range(pred.ndim)
+    filled = [np.flatnonzero((pred | truth).any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
+    box = tuple(slice(places[0], places[-1] + 1) for places in filled)
     start, goal = _border(pred[box]), _border(truth[box])
     crowded = np.count_nonzero(start) + np.count_nonzero(goal) > CROWDED * start.size
     nearest = _nearest_by_transform if crowded else _nearest_by_tree
     return nearest(start, goal, spacing), nearest(goal, start, spacing)
-
-
-def _bounding_box(mask: np.ndarray) -> tuple[slice, ...]:
-    axes = range(mask.ndim)
-    filled = [np.flatnonzero(mask.any(axis=tuple(other for other in axes if other != axis))) for axis in axes]
-    return tuple(slice(places[0], places[-1] + 1) for places in filled)
 
 
 def _border(mask: np.ndarray) -> np.ndarray:
