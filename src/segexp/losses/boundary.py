@@ -28,9 +28,6 @@ class Boundary(RegionLoss):
     Source: Kervadec et al. 2019 (Boundary loss for highly unbalanced segmentation), equation 5.
     """
 
-    def __init__(self, include_background: bool = False, ignore_index: int = 255) -> None:
-        super().__init__(include_background, ignore_index)
-
     def of(self, regions: SoftRegions) -> Tensor:
         """Return the mean over counted pixels and classes, in pixels; weights do not enter what it is divided by."""
         probs = regions.probs
@@ -61,18 +58,14 @@ def signed_distance(inside: Tensor, outside: Tensor) -> Tensor:
 def distance_to(seeds: Tensor) -> Tensor:
     """Euclidean distance (B, K, *S) of every pixel to the nearest seed, in pixels; inf where there is no seed."""
     squares = torch.zeros(seeds.shape, device=seeds.device).masked_fill_(~seeds, torch.inf)
-    for axis in range(2, seeds.ndim):
-        squares = _along(squares, axis)
-    return squares.sqrt_()
-
-
-def _along(squares: Tensor, axis: int) -> Tensor:
-    """Squared distances to the seeds from those without this axis: the least of f(j) + (i - j)^2, in chunks."""
-    size = squares.shape[axis]
-    position = torch.arange(size, device=squares.device, dtype=squares.dtype)
-    steps = (position[:, None] - position) ** 2
-    lines = squares.movedim(axis, -1)
     limit = CHUNK if squares.device.type == "cpu" else LAUNCHES * CHUNK
-    chunks = torch.split(lines.reshape(-1, 1, size), max(1, limit // size**2))
-    nearest = torch.cat([(chunk + steps).amin(-1) for chunk in chunks])
-    return nearest.reshape(lines.shape).movedim(-1, axis)
+    # Squared distances follow from those without this axis: the least of f(j) + (i - j)^2, in chunks.
+    for axis in range(2, seeds.ndim):
+        size = squares.shape[axis]
+        position = torch.arange(size, device=squares.device, dtype=squares.dtype)
+        steps = (position[:, None] - position) ** 2
+        lines = squares.movedim(axis, -1)
+        chunks = torch.split(lines.reshape(-1, 1, size), max(1, limit // size**2))
+        nearest = torch.cat([(chunk + steps).amin(-1) for chunk in chunks])
+        squares = nearest.reshape(lines.shape).movedim(-1, axis)
+    return squares.sqrt_()

@@ -1,5 +1,8 @@
 """What all losses ask of their tensors and numbers."""
 
+import math
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -13,15 +16,19 @@ def at_least_float32(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def require_class_shapes(logits: Tensor, target: Tensor, weight: Tensor | None) -> None:
+def require_class_shapes(logits: Tensor, target: Tensor | None, weight: Tensor | None) -> None:
     """Refuse tensors that do not belong together.
 
     Raises:
         ValueError: ``target`` or ``weight`` is not (B, *S) for logits (B, C, *S).
     """
-    pixels = _pixels(logits)
-    _require_shape("target", target, logits, pixels, f"(B, *S) = {pixels}")
-    _require_weight(weight, logits)
+    for name, tensor in (("target", target), ("weight", weight)):
+        pixels = (*logits.shape[:CLASS_DIM], *logits.shape[CLASS_DIM + 1 :])
+        if tensor is not None and tensor.shape != pixels:
+            raise ValueError(
+                f"{name} of shape {tuple(tensor.shape)} does not fit logits of shape {tuple(logits.shape)}: "
+                f"it must be (B, *S) = {pixels}"
+            )
 
 
 def require_region_shapes(logits: Tensor, target: Tensor, weight: Tensor | None) -> None:
@@ -30,27 +37,20 @@ def require_region_shapes(logits: Tensor, target: Tensor, weight: Tensor | None)
     Raises:
         ValueError: ``target`` is not (B, R, *S) or ``weight`` not (B, *S) for logits (B, R, *S).
     """
-    shape = tuple(logits.shape)
-    _require_shape("target", target, logits, shape, f"(B, R, *S) = {shape} of regions, or class indices without axis R")
-    _require_weight(weight, logits)
-
-
-def _require_weight(weight: Tensor | None, logits: Tensor) -> None:
-    if weight is not None:
-        pixels = _pixels(logits)
-        _require_shape("weight", weight, logits, pixels, f"(B, *S) = {pixels}")
-
-
-def _require_shape(name: str, tensor: Tensor, logits: Tensor, expected: tuple[int, ...], rule: str) -> None:
-    if tuple(tensor.shape) != expected:
+    if target.shape != logits.shape:
         raise ValueError(
-            f"{name} of shape {tuple(tensor.shape)} does not fit logits of shape {tuple(logits.shape)}: "
-            f"it must be {rule}"
+            f"target of shape {tuple(target.shape)} does not fit logits of shape {tuple(logits.shape)}: it must have "
+            "their shape (B, R, *S) of regions, or be class indices without axis R"
         )
+    require_class_shapes(logits, None, weight)
 
 
-def _pixels(logits: Tensor) -> tuple[int, ...]:
-    return (*logits.shape[:CLASS_DIM], *logits.shape[CLASS_DIM + 1 :])
+def require_weights(name: str, weights: Sequence[float]) -> None:
+    """Refuse factors of classes or heads of which one is negative or not finite, or none above 0."""
+    for index, value in enumerate(weights):
+        require_at_least(f"{name}[{index}]", value, 0)
+    if not (sum(weights) > 0 and math.isfinite(sum(weights))):
+        raise ValueError(f"{name}={list(weights)} must be finite, and one at least above 0")
 
 
 def require_ignore_index(ignore_index: object) -> None:

@@ -1,13 +1,11 @@
 """Weights of classes or regions, given by hand or balanced from the training cases."""
 
-import math
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-from segexp.errors import require_at_least
-from segexp.losses.checks import CLASS_DIM
+from segexp.losses.checks import CLASS_DIM, require_weights
 
 AUTO = "auto"
 
@@ -28,13 +26,16 @@ class ClassWeights(nn.Module):
 
     def __init__(self, name: str, weights: Sequence[float] | str | None) -> None:
         super().__init__()
-        if isinstance(weights, str) and weights != AUTO:
-            raise ValueError(f"{name}={weights!r} must be null, a list with one number per {_kind(name)}, or {AUTO!r}")
         self.name = name
-        self.auto = isinstance(weights, str)
-        values = None if weights is None or isinstance(weights, str) else _checked(name, weights)
-        self.register_buffer("values", values, persistent=False)
+        self.kind = name.removesuffix("_weights")
+        self.auto = weights == AUTO
         self.values: Tensor | None
+        self.register_buffer("values", None, persistent=False)
+        if isinstance(weights, str) and not self.auto:
+            raise ValueError(f"{name}={weights!r} must be null, a list with one number per {self.kind}, or {AUTO!r}")
+        if weights is not None and not isinstance(weights, str):
+            require_weights(name, weights)
+            self.values = torch.tensor(weights, dtype=torch.float32)
 
     @property
     def awaits_counts(self) -> bool:
@@ -65,11 +66,10 @@ class ClassWeights(nn.Module):
             return None
         count = logits.shape[CLASS_DIM]
         if len(self.values) != count:
-            kind = _kind(self.name)
-            several, order = ("classes", ", background first") if kind == "class" else ("regions", "")
+            several, order = ("classes", ", background first") if self.kind == "class" else ("regions", "")
             raise ValueError(
                 f"{self.name} has {len(self.values)} values but the logits have {count} {several}: "
-                f"give one weight per {kind}{order}"
+                f"give one weight per {self.kind}{order}"
             )
         return self.values.to(logits)
 
@@ -98,16 +98,3 @@ def balanced_weights(counts: Tensor) -> Tensor:
     occurs = inside > 0
     raw = torch.where(occurs, labeled / inside.where(occurs, 1), 0)
     return torch.where(occurs, raw * inside.sum() / (inside * raw).sum(), 1)
-
-
-def _checked(name: str, weights: Sequence[float]) -> Tensor:
-    for index, value in enumerate(weights):
-        require_at_least(f"{name}[{index}]", value, 0)
-    total = sum(weights)
-    if not (math.isfinite(total) and total > 0):
-        raise ValueError(f"{name}={list(weights)} must be finite, and one at least above 0")
-    return torch.tensor(weights, dtype=torch.float32)
-
-
-def _kind(name: str) -> str:
-    return name.removesuffix("_weights")

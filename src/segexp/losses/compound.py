@@ -8,8 +8,6 @@ from torch import Tensor, nn
 
 from segexp.errors import did_you_mean, require_at_least
 
-KINDS = ("classes", "regions")
-
 
 class Compound(nn.Module):
     """Sum of losses, each times its weight. On an empty mask each does what it says of itself.
@@ -38,7 +36,13 @@ class Compound(nn.Module):
         if not self.terms or not math.isfinite(sum(self.terms.values())):
             raise ValueError(f"terms={dict(terms)} must be finite, and one at least above 0, such as terms.ce=1")
         self.parts = nn.ModuleDict({name: parts[name] for name in self.terms})
-        self.target_kinds = _common({name: _target_kinds(name, parts[name]) for name in self.terms})
+        kinds = {name: _target_kinds(name, parts[name]) for name in self.terms}
+        self.target_kinds = tuple(
+            kind for kind in ("classes", "regions") if all(kind in of_part for of_part in kinds.values())
+        )
+        if not self.target_kinds:
+            listed = ", ".join(f"{name} takes {' and '.join(of_part)}" for name, of_part in kinds.items())
+            raise ValueError(f"{listed}: these cannot be summed over one target; put the weight of one kind to 0")
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the weighted sum; every part gets ``weight``. Arguments and errors as those of the parts."""
@@ -60,11 +64,3 @@ def _target_kinds(name: str, part: nn.Module) -> tuple[str, ...]:
             'give its class target_kinds = ("classes",), ("regions",) or ("classes", "regions")'
         )
     return tuple(target_kinds)
-
-
-def _common(target_kinds: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
-    common = tuple(kind for kind in KINDS if all(kind in kinds for kinds in target_kinds.values()))
-    if not common:
-        listed = ", ".join(f"{name} takes {' and '.join(kinds)}" for name, kinds in target_kinds.items())
-        raise ValueError(f"{listed}: these cannot be summed over one target; put the weight of one kind to 0")
-    return common

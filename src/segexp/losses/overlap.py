@@ -53,20 +53,8 @@ def soft_tversky(
 ) -> Tensor:
     """Soft Tversky overlap per class: (TP + smooth) / (TP + alpha FP + beta FN + smooth).
 
-    Args:
-        probs: (B, C, *S) float in [0, 1].
-        onehot: (B, C, *S) one-hot truth, same shape.
-        alpha: Price of false positives.
-        beta: Price of false negatives.
-        smooth: Number of pixels added above and below; a class absent from both then scores 1.
-        batch: Whether sums are taken over the whole batch instead of per sample.
-        weight: (B, 1 or C, *S) factor of each pixel in every sum; 0 leaves the pixel out.
-
-    Returns:
-        (B, C), or (1, C) for the whole batch; 1 is perfect.
-
-    Raises:
-        ValueError: The shapes differ.
+    ``alpha`` is the price of false positives, ``beta`` that of false negatives; other arguments, result and errors as
+    of ``soft_dice``.
 
     Source: Salehi et al. 2017.
     """
@@ -169,14 +157,11 @@ class Tversky(RegionLoss):
         """Return the mean of (1 - overlap)^gamma, in [0, 1]; weights are factors in the sums of the overlap."""
         probs, truth, _, factors = regions
         miss = 1 - soft_tversky(probs, truth, self.alpha, self.beta, self.smooth, self.batch, factors)
-        return self._focused(miss).mean()
-
-    def _focused(self, miss: Tensor) -> Tensor:
-        if self.gamma == 1:
-            return miss
-        # The slope of miss^gamma at 0 is infinite where gamma < 1, and rounding may take miss below 0.
-        above_zero = miss.clamp_min(torch.finfo(miss.dtype).tiny)
-        return torch.where(miss > 0, above_zero**self.gamma, 0)
+        if self.gamma != 1:
+            # The slope of miss^gamma at 0 is infinite where gamma < 1, and rounding may take miss below 0.
+            above_zero = miss.clamp_min(torch.finfo(miss.dtype).tiny)
+            miss = torch.where(miss > 0, above_zero**self.gamma, 0)
+        return miss.mean()
 
 
 def pixel_sums(values: Tensor, batch: bool, weight: Tensor | None) -> Tensor:

@@ -44,7 +44,7 @@ class RegionLoss(nn.Module, ABC):
 
     target_kinds = ("classes", "regions")
 
-    def __init__(self, include_background: bool, ignore_index: int) -> None:
+    def __init__(self, include_background: bool = False, ignore_index: int = 255) -> None:
         super().__init__()
         require_ignore_index(ignore_index)
         self.include_background = include_background
@@ -61,44 +61,32 @@ class RegionLoss(nn.Module, ABC):
         Raises:
             ValueError: The shapes do not fit, or there is only background to count and it is left out.
         """
-        return self.of(soft_regions(logits, target, weight, self.ignore_index, self.include_background))
+        logits = at_least_float32(logits)
+        if target.ndim == logits.ndim:
+            require_region_shapes(logits, target, weight)
+            probs = logits.sigmoid()
+            truth = (target == 1).to(logits.dtype)
+            counted = target != self.ignore_index
+        else:
+            require_class_shapes(logits, target, weight)
+            probs, truth, counted = self._of_classes(logits, target)
+        factors = counted.to(probs.dtype)
+        if weight is not None:
+            factors = factors * weight.to(probs.dtype).unsqueeze(CLASS_DIM)
+        return self.of(SoftRegions(probs, truth, counted, factors))
 
     @abstractmethod
     def of(self, regions: SoftRegions) -> Tensor:
         """Return the loss of soft regions against the true ones, a scalar."""
 
-
-def soft_regions(
-    logits: Tensor, target: Tensor, weight: Tensor | None, ignore_index: int, include_background: bool
-) -> SoftRegions:
-    """Turn logits and target into soft and true regions, see ``RegionLoss``.
-
-    The target's number of axes tells which kind it is.
-    """
-    logits = at_least_float32(logits)
-    if target.ndim == logits.ndim:
-        require_region_shapes(logits, target, weight)
-        probs = logits.sigmoid()
-        truth = (target == 1).to(logits.dtype)
-        counted = target != ignore_index
-    else:
-        require_class_shapes(logits, target, weight)
-        probs, truth, counted = _classes(logits, target, ignore_index, include_background)
-    factors = counted.to(probs.dtype)
-    if weight is not None:
-        factors = factors * weight.to(probs.dtype).unsqueeze(CLASS_DIM)
-    return SoftRegions(probs, truth, counted, factors)
-
-
-def _classes(
-    logits: Tensor, target: Tensor, ignore_index: int, include_background: bool
-) -> tuple[Tensor, Tensor, Tensor]:
-    if logits.shape[CLASS_DIM] == 1 and not include_background:
-        raise ValueError(
-            "include_background=False leaves nothing of logits with 1 class: use 2 classes or include_background=True"
-        )
-    probs = logits.softmax(CLASS_DIM)
-    counted = (target != ignore_index).unsqueeze(CLASS_DIM)
-    onehot = torch.zeros_like(probs).scatter_(CLASS_DIM, target.unsqueeze(CLASS_DIM).where(counted, 0), 1)
-    first = 0 if include_background else 1
-    return probs[:, first:], (onehot * counted)[:, first:], counted
+    def _of_classes(self, logits: Tensor, target: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        if logits.shape[CLASS_DIM] == 1 and not self.include_background:
+            raise ValueError(
+                "include_background=False leaves nothing of logits with 1 class: use 2 classes or "
+                "include_background=True"
+            )
+        probs = logits.softmax(CLASS_DIM)
+        counted = (target != self.ignore_index).unsqueeze(CLASS_DIM)
+        onehot = torch.zeros_like(probs).scatter_(CLASS_DIM, target.unsqueeze(CLASS_DIM).where(counted, 0), 1)
+        first = 0 if self.include_background else 1
+        return probs[:, first:], (onehot * counted)[:, first:], counted

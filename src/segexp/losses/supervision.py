@@ -1,13 +1,11 @@
 """Deep supervision: the loss of every head of a network, in one number."""
 
-import math
 from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from segexp.errors import require_at_least
-from segexp.losses.checks import CLASS_DIM
+from segexp.losses.checks import CLASS_DIM, require_weights
 
 
 class DeepSupervision:
@@ -28,10 +26,8 @@ class DeepSupervision:
     """
 
     def __init__(self, weights: Sequence[float] | None = None) -> None:
-        for index, value in enumerate(weights or []):
-            require_at_least(f"weights[{index}]", value, 0)
-        if weights is not None and not (sum(weights) > 0 and math.isfinite(sum(weights))):
-            raise ValueError(f"weights={list(weights)} must be finite, and one at least above 0")
+        if weights is not None:
+            require_weights("weights", weights)
         self.weights = None if weights is None else tuple(weights)
 
     def __call__(
