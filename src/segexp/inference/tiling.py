@@ -164,10 +164,7 @@ def _stacked(tiles: Sequence[Tensor], device: torch.device) -> Tensor:
     shape = (len(tiles), *tiles[0].shape)
     order = CPU_MEMORY_FORMATS.get(len(shape)) if device.type == "cpu" else None
     batch = torch.empty(
-        shape,
-        dtype=tiles[0].dtype,
-        device=tiles[0].device,
-        memory_format=order or torch.contiguous_format,
+        shape, dtype=tiles[0].dtype, device=tiles[0].device, memory_format=order or torch.contiguous_format
     )
     for index, tile in enumerate(tiles):
         batch[index] = tile  # no stack in between that would have to be copied into the memory format

@@ -96,11 +96,7 @@ class ResidualDoubleConv(nn.Module):
     """
 
     def __init__(
-        self,
-        in_channels: int,
-        out_channels: int,
-        mid_channels: int | None = None,
-        **options: Unpack[BlockOptions],
+        self, in_channels: int, out_channels: int, mid_channels: int | None = None, **options: Unpack[BlockOptions]
     ) -> None:
         super().__init__()
         # The squeeze-and-excitation comes before the last activation here, so it is not left to DoubleConv.

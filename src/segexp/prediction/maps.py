@@ -38,12 +38,7 @@ class Maps:
 
     @classmethod
     def empty(
-        cls,
-        size: Sequence[int],
-        description: ModelDescription,
-        settings: Settings,
-        has_std: bool,
-        folder: Path | None,
+        cls, size: Sequence[int], description: ModelDescription, settings: Settings, has_std: bool, folder: Path | None
     ) -> "Maps":
         """Make room for an image of ``size``.
 
