@@ -77,6 +77,16 @@ def test_a_key_of_a_file_that_has_another_place_is_answered_too(answer, tmp_path
     assert told.endswith("data.batch_size: no such key (did you mean 'data.sampling.batch_size'?)")
 
 
+def test_unknown_key_of_a_network_of_ones_own_is_guessed_among_its_keys(answer, tmp_path):
+    node = {"_target_": "segexp.models.FCN", "in_channels": 1, "num_classes": 2, "widths_per_level": [8]}
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "mine.yaml").write_text(yaml.safe_dump(node))
+    words = [f"--config-dir={tmp_path}", "model=mine"]
+    told = sentence(answer, *words, "model.width_per_level=[8]")
+    assert told.endswith("model.width_per_level: no such key (did you mean 'model.widths_per_level'?)")
+    assert "did you mean 'model.depth'" not in sentence(answer, *words, "model.depth=2")  # a key of the default network
+
+
 def test_valid_network_with_an_impossible_patch(answer):
     said = sentence(answer, "model=unet_2015", "data.sampling.patch_size=[570,572]")
     assert "axis of 570 pixels cannot be halved evenly" in said

@@ -6,7 +6,6 @@ import os
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,15 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import segexp
-from segexp.config import compose, config_dir, register_resolvers, require_no_code, unwrapped
+from segexp.config import (
+    compose,
+    config_dir,
+    register_resolvers,
+    require_no_code,
+    search_path,
+    split_config_dirs,
+    unwrapped,
+)
 from segexp.errors import did_you_mean
 from segexp.runs.folder import RunFolder
 
@@ -35,15 +42,8 @@ COMMANDS = {
     "report": "write the tables of an experiment's README from its runs",
     "benchmark": "measure speed: `benchmark data` for patches per second of every augmentation",
 }
-WITHOUT_CONFIGURATION = (
-    "compare",
-    "runs",
-    "reproduce",
-    "report",
-    "predict",
-    "evaluate",
-    "export",
-)  # these take arguments and options of their own instead of overrides
+# These take arguments and options of their own instead of overrides.
+WITHOUT_CONFIGURATION = ("compare", "runs", "reproduce", "report", "predict", "evaluate", "export")
 FIRST_ARGUMENT = {"benchmark": "subject"}  # command: the key that its first argument sets when it has no "="
 
 
@@ -100,14 +100,24 @@ def _run(command: str, arguments: list[str]) -> None:
         return
     original = sys.argv
     overrides = _resumed(arguments)
-    _check_hydra_keys(overrides)
+    # Hydra itself would accept unknown settings of its own silently.
+    known = set(HydraConf.__dataclass_fields__)
+    for override in overrides:
+        key = re.match(r"\+*hydra\.(\w+)", override)
+        if key and key[1] not in known:
+            raise ValueError(f"{override!r}: hydra has no setting {key[1]!r}{did_you_mean(key[1], known)}")
     register_resolvers()
 
     @hydra.main(config_path=str(config_dir()), config_name=command, version_base="1.3")
     def job(cfg: DictConfig) -> Any:
         sys.argv = original  # DDP starts its other processes from it
-        with _garbage_collection_paused():
+        # Garbage collection finds nothing among modules and takes a quarter of the time of their imports.
+        gc.disable()
+        try:
             module = importlib.import_module(f"segexp.commands.{command}")
+        finally:
+            gc.freeze()  # later collections skip the modules, too
+            gc.enable()
         return getattr(module, command)(cfg)
 
     sys.argv = [original[0], *overrides]
@@ -115,17 +125,6 @@ def _run(command: str, arguments: list[str]) -> None:
         job()
     finally:
         sys.argv = original
-
-
-@contextmanager
-def _garbage_collection_paused() -> Iterator[None]:
-    """Pause garbage collection during imports: it finds nothing among modules and takes a quarter of the time."""
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.freeze()  # later collections skip the modules, too
-        gc.enable()
 
 
 def _resumed(arguments: list[str]) -> list[str]:
@@ -159,15 +158,6 @@ def _resumed(arguments: list[str]) -> list[str]:
     # Options such as --config-dir mine stay in front; of the overrides, the last one counts.
     options = list(takewhile(lambda argument: argument.startswith("-") or "=" not in argument, arguments))
     return [*options, *stored, f"hydra.run.dir='{quoted}'", *arguments[len(options) :]]
-
-
-def _check_hydra_keys(overrides: list[str]) -> None:
-    """Refuse unknown ``hydra.`` settings, which Hydra itself would accept silently."""
-    known = set(HydraConf.__dataclass_fields__)
-    for override in overrides:
-        key = re.match(r"\+*hydra\.(\w+)", override)
-        if key and key[1] not in known:
-            raise ValueError(f"{override!r}: hydra has no setting {key[1]!r}{did_you_mean(key[1], known)}")
 
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:
@@ -215,10 +205,12 @@ def _nearest(key: str, known: dict[str, object]) -> str:
 
 def _known_keys(arguments: list[str]) -> dict[str, object]:
     """All keys of the chosen groups, with their values, and the groups themselves."""
-    groups = [path.name for path in config_dir().iterdir() if path.is_dir()]
-    chosen = [argument for argument in arguments if argument.partition("=")[0] in groups]
+    places, others = split_config_dirs(arguments)
+    folders = [Path(place).absolute() for place in places]
+    groups = [path.name for folder in (config_dir(), *folders) for path in folder.glob("*") if path.is_dir()]
+    chosen = [argument for argument in others if argument.partition("=")[0] in groups]
     try:
-        cfg = compose(chosen)
+        cfg = compose([*search_path(folders), *chosen])
     except HydraException:
         cfg = compose([])
     return dict.fromkeys(groups) | dict(_keys(OmegaConf.to_container(cfg), ""))

@@ -112,25 +112,24 @@ def register_resolvers() -> None:
 
         return name or sweep_name(data, as_written(_root_.hydra.overrides.task))
 
-    OmegaConf.register_new_resolver("sweep_name", sweep_name, replace=True)
-    OmegaConf.register_new_resolver("dataset_json", dataset_json, replace=True)
-    OmegaConf.register_new_resolver("outputs", outputs, replace=True)
-    OmegaConf.register_new_resolver("activation", activation, replace=True)
-    OmegaConf.register_new_resolver("with_context", with_context, replace=True)
+    for resolver in (sweep_name, dataset_json, outputs, activation, with_context):
+        OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver("best_precision", best_precision, replace=True, use_cache=True)
+
+
+def search_path(folders: Sequence[Path]) -> list[str]:
+    """Override that adds folders of configuration files, as ``--config-dir`` does; none without folders."""
+    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
 
 
 def split_config_dirs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """Split a command line into the folders of ``--config-dir`` and all other arguments."""
     folders, others = [], []
-    waiting = list(arguments)
-    while waiting:
-        argument = waiting.pop(0)
+    waiting = iter(arguments)
+    for argument in waiting:
         option, equals, value = argument.partition("=")
-        if option not in ("--config-dir", "-cd"):
-            others.append(argument)
-        elif equals:
-            folders.append(value)
+        if option in ("--config-dir", "-cd"):
+            folders.append(value if equals else next(waiting, ""))
         else:
-            folders.append(waiting.pop(0) if waiting else "")
+            others.append(argument)
     return folders, others

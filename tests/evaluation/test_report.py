@@ -1,7 +1,9 @@
 import csv
 import math
 
-from segexp.evaluation.report import rows_of_cases
+import pytest
+
+from segexp.evaluation.report import headline, rows_of_cases
 from segexp.metrics import CaseScores, MetricResult, gather
 from segexp.runs.files import write_table
 
@@ -26,3 +28,22 @@ def test_cases_have_names_and_all_columns(tmp_path):
     ]
     assert rows[1]["dice"] == "nan"
     assert rows[2] == {"split": "test", "case": "c", "class": "regions", "dice": "", "v_rand": "0.7"}
+
+
+@pytest.mark.parametrize(
+    ("split", "chose_epoch", "steps", "note"),
+    [
+        ("test", True, {}, "scored on whole test cases"),
+        ("val", True, {}, "scored on whole val cases; these cases also chose the epoch, so this is no test score"),
+        ("val", False, {}, "scored on whole val cases"),
+        ("train", False, {}, "the network has learned from these cases, so this is no test score"),
+        ("test", True, {"min_size": {"size": 30}}, "; after post-processing: "),
+    ],
+)
+def test_the_headline_says_what_its_score_is_worth(split, chose_epoch, steps, note):
+    result = gather([(MetricResult([CaseScores(0, "cell", {"dice": 0.9})]), {})])
+    found = headline(split, result, "dice", False, chose_epoch, steps)
+    assert (found["split"], found["value"], found["higher_is_better"]) == (split, 0.9, False)
+    assert note in found["note"]
+    if not steps:
+        assert found["note"].endswith(note)

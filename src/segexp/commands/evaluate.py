@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from rich.console import Console
 from rich.table import Table
@@ -15,15 +15,11 @@ from segexp.config import chosen_options
 from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
-from segexp.evaluation.report import print_folder, print_scores, results_of, rows_of_cases
-from segexp.evaluation.rescoring import LabelScorer, Predictions, rescored
-from segexp.evaluation.trained import (
-    open_trained,
-    own_arguments,
-)
+from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
+from segexp.evaluation.rescoring import LabelScorer, rescored
+from segexp.evaluation.trained import open_trained, own_arguments
 from segexp.evaluation.tuning import Tuning
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
-from segexp.metrics import SplitResult
 from segexp.postprocessing.in_words import in_words
 from segexp.postprocessing.postprocess import Steps
 from segexp.prediction.ensemble import paths_of
@@ -74,8 +70,7 @@ def evaluate(words: list[str]) -> None:
             tuning = evaluation.tune()
             steps = tuning.kept
             write_json(run.files.postprocess_path, steps)
-        result, predictions = evaluation.score(split)
-        content = _leave(folder, evaluation, split, result, predictions, steps, tuning, given["worst"])
+        content = _leave(RunFolder(folder), evaluation, split, steps, tuning, given["worst"])
         record.write(
             {
                 "config": _with_evaluation(config, evaluation, split, steps),
@@ -116,7 +111,7 @@ def _names(evaluation: Evaluation) -> str:
 
 
 @contextmanager
-def _recorded(folder: Path, evaluation: Evaluation, config: Config, split: str) -> Iterator[RunRecorder]:
+def _recorded(folder: Path, evaluation: Evaluation, config: Config, split: SplitName) -> Iterator[RunRecorder]:
     """Keep run.json true to what happens, in the shape of a run's."""
     run = evaluation.run
     folder.mkdir(parents=True, exist_ok=True)
@@ -132,7 +127,7 @@ def _recorded(folder: Path, evaluation: Evaluation, config: Config, split: str) 
             "config": config,
             "data_fingerprint": evaluation.data.fingerprint(),
             "split": vars(evaluation.data.split),
-            "evaluation": {"run": _names(evaluation), "words": evaluation.arguments, "split": cast(SplitName, split)},
+            "evaluation": {"run": _names(evaluation), "words": evaluation.arguments, "split": split},
         }
     )
     record.write(cast(Record, costs))
@@ -156,36 +151,18 @@ def _with_evaluation(config: Config, evaluation: Evaluation, split: str, steps: 
 
 
 def _leave(
-    folder: Path,
-    evaluation: Evaluation,
-    split: str,
-    result: SplitResult,
-    predictions: Predictions,
-    steps: Steps,
-    tuning: Tuning | None,
-    count: int,
+    folder: RunFolder, evaluation: Evaluation, split: SplitName, steps: Steps, tuning: Tuning | None, count: int
 ) -> Results:
-    """Write results.json, cases.csv and the pictures; with post-processing its scores count, the others stand by."""
-    data = evaluation.data
-    metric = evaluation.metric
+    """Score and write results.json, cases.csv and pictures; after post-processing the plain scores stand by."""
+    data, metric, higher_is_better = evaluation.data, evaluation.metric, evaluation.higher_is_better
+    plain, predictions = evaluation.score(split)
     scorer = LabelScorer(data, split)
-    plain = result
-    if steps:
-        result = rescored(evaluation.task.metrics, scorer, predictions, steps)
+    result = rescored(evaluation.task.metrics, scorer, predictions, steps) if steps else plain
+    epoch = {} if evaluation.several else {"epoch": evaluation.run.checkpoint["epoch"]}
     content: Results = {
-        "headline": {
-            "split": cast(SplitName, split),
-            "metric": metric,
-            "value": result.scores[metric],
-            "higher_is_better": evaluation.higher_is_better,
-            "note": _note(split, evaluation.own_validation, steps),
-        },
+        "headline": headline(split, result, metric, higher_is_better, evaluation.own_validation, steps),
         **results_of({split: result}, evaluation.task, data),
-        "chosen_on_val": {
-            **_epoch(evaluation),
-            "by": evaluation.run.record["config"]["monitor"],
-            **evaluation.chosen,
-        },
+        "chosen_on_val": {**epoch, "by": evaluation.run.record["config"]["monitor"], **evaluation.chosen},
         "training": {} if evaluation.several else evaluation.run.results.get("training", {}),
         "evaluation": {
             "run": _names(evaluation),
@@ -196,28 +173,13 @@ def _leave(
     }
     if steps:
         content["without_postprocess"] = {split: dict(plain.scores)}
-    left = RunFolder(folder)
-    write_json(left.results_path, content)
-    write_table(left.cases_path, rows_of_cases({split: result}, vars(data.split)))
-    worst = worst_cases(result.rows, metric, count, evaluation.higher_is_better)
+    write_json(folder.results_path, content)
+    write_table(folder.cases_path, rows_of_cases({split: result}, vars(data.split)))
+    worst = worst_cases(result.rows, metric, count, higher_is_better)
     if worst:
         labels = scorer.processed(predictions.by(evaluation.decision_rule), steps)
-        draw_worst(left.figures, split, metric, worst, scorer, labels)
+        draw_worst(folder.figures, split, metric, worst, scorer, labels)
     return content
-
-
-def _epoch(evaluation: Evaluation) -> dict[str, Any]:
-    """The epoch that is scored, where there is one."""
-    return {} if evaluation.several else {"epoch": evaluation.run.checkpoint["epoch"]}
-
-
-def _note(split: str, own_validation: bool, steps: Steps) -> str:
-    kind = {
-        "train": "; the network has learned from these cases, so this is no test score",
-        "val": "; these cases also chose the epoch, so this is no test score" if own_validation else "",
-    }
-    after = f"; after post-processing: {in_words(steps)}" if steps else ""
-    return f"scored on whole {split} cases{kind.get(split, '')}{after}"
 
 
 def _report(folder: Path, evaluation: Evaluation, content: Results, tuning: Tuning | None) -> None:

@@ -20,6 +20,7 @@ from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import compose, config_dir
 from segexp.data import Case
 from segexp.data.case import slices_first
+from segexp.data.crop import crop
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import short_path
 from segexp.inference.slices import with_neighbors
@@ -164,17 +165,6 @@ def _patch(model: Model, case: Case) -> Tensor:
         image = with_neighbors(image, torch.tensor([image.shape[1] // 2]), description.context)[0]
     if image.ndim != description.spatial_dims + 1 or len(image) != description.in_channels:
         raise ValueError(f"case {case.name} has shape {tuple(case.image.shape)}, which the network does not take")
-    return _center(image, [model.network.even_sizes.at_least(side) for side in description.patch_size])
-
-
-def _center(image: Tensor, size: list[int]) -> Tensor:
-    """Crop image (C, *S) about its center, mirrored where it is smaller: (C, *size)."""
-    pads = [(0, 0)]
-    window = [slice(None)]
-    for have, want in zip(image.shape[1:], size, strict=True):
-        lack = max(0, want - have)
-        pads.append((lack // 2, lack - lack // 2))
-        first = (have + lack - want) // 2
-        window.append(slice(first, first + want))
-    padded = np.pad(image.numpy(), pads, mode="symmetric")
-    return torch.from_numpy(np.ascontiguousarray(padded[tuple(window)]))
+    size = [model.network.even_sizes.at_least(side) for side in description.patch_size]
+    begin = [(have - want) // 2 for have, want in zip(image.shape[1:], size, strict=True)]
+    return torch.from_numpy(np.ascontiguousarray(crop(image.numpy(), begin, size)))

@@ -18,15 +18,15 @@ from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weig
 from segexp.config import as_written, chosen_options, plain, unwrapped
 from segexp.data import DataModule
 from segexp.errors import short_path
-from segexp.evaluation.report import print_folder, print_scores, results_of, rows_of_cases
+from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
 from segexp.metrics import SplitResult
 from segexp.pictures.reliability import draw_reliability
 from segexp.runs.configuration import Config
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import RunFolder, epoch_seconds
-from segexp.runs.record import Record
+from segexp.runs.record import Record, SplitName
 from segexp.runs.recorder import RunRecorder
-from segexp.runs.results import Results, Training, headline
+from segexp.runs.results import Results, Training
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
@@ -59,7 +59,7 @@ def train(cfg: DictConfig) -> float:
     """
     quiet()
     config = plain(cfg)
-    settle_monitor_mode(config)
+    settle_monitor_mode(config)  # the configuration is recorded before anything is built of it
     _refuse_processes_in_sweep(config)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with _recorded(config, folder) as record:
@@ -129,11 +129,12 @@ def _score(run: _Training, best: Checkpoint) -> dict[str, SplitResult]:
 def _results(run: _Training, splits: dict[str, SplitResult], epoch: int, resources: Training) -> Results:
     """Gather scores, how they came about, and what they cost."""
     monitor = run.config["monitor"]
-    scores = {split: result.scores for split, result in splits.items()}
+    split: SplitName = "test" if "test" in splits else "val"
+    higher_is_better = run.config["monitor_mode"] == "max"
     curves = run.folder.curves()
     rates = [float(row["train/patches_per_second"]) for row in curves]
     return {
-        "headline": headline(scores, monitor, run.config["monitor_mode"] == "max"),
+        "headline": headline(split, splits[split], monitor.partition("/")[2], higher_is_better, True, {}),
         **results_of(splits, run.task, run.data),
         "chosen_on_val": {"epoch": epoch, "by": monitor, **splits["val"].chosen},
         "training": {
@@ -186,12 +187,16 @@ def _refuse_processes_in_sweep(config: Config) -> None:
 
 @contextmanager
 def _recorded(config: Config, folder: RunFolder) -> Iterator[Callable[[Record], None]]:
-    """Keep the status in run.json up to date: running, then done, failed or interrupted with the reason."""
+    """Write what is known; keep the status up to date: running, then done, failed or interrupted with the reason."""
     if getattr(rank_zero_only, "rank", 0) != 0:
         yield lambda _: None
         return
     folder.path.mkdir(parents=True, exist_ok=True)
-    record = _start(config, folder)
+    words = as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    overrides = [word for word in words if not word.startswith("resume=")]
+    folder.write_arguments(config, overrides)
+    record = RunRecorder(folder, overrides, config["seed"])
+    record.write({"choices": chosen_options(), "config": config})
     try:
         yield record.write
     except (KeyboardInterrupt, SystemExit) as stop:
@@ -202,13 +207,3 @@ def _recorded(config: Config, folder: RunFolder) -> Iterator[Callable[[Record], 
         record.finish("failed", f"{type(cause).__name__}: {cause}")
         raise
     record.finish("done", "all epochs trained and scored")
-
-
-def _start(config: Config, folder: RunFolder) -> RunRecorder:
-    """Write config.yaml, overrides.yaml and the first run.json."""
-    words = as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    overrides = [word for word in words if not word.startswith("resume=")]
-    folder.write_arguments(config, overrides)
-    record = RunRecorder(folder, overrides, config["seed"])
-    record.write({"choices": chosen_options(), "config": config})
-    return record

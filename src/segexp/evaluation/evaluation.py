@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import cast
 
 import pytorch_lightning as pl
 from rich.console import Console
@@ -16,6 +17,7 @@ from segexp.evaluation.trained import Trained, build_again, changes_data, compos
 from segexp.evaluation.tuning import Tuner, Tuning
 from segexp.metrics import DecisionRule, SplitResult
 from segexp.runs.configuration import Config, TrainerNode
+from segexp.runs.record import SplitName
 
 
 class Evaluation:
@@ -41,7 +43,7 @@ class Evaluation:
         self.task.scorer = ensemble_predictor(self.task.scorer, self.runs)
         self.chosen = shared_choices(self.runs)
 
-    def open(self, split: str) -> str:
+    def open(self, split: str) -> SplitName:
         """Read the data, and settle which split is scored.
 
         Args:
@@ -63,7 +65,7 @@ class Evaluation:
             raise ValueError(
                 f"split={split}: the data have no such cases; give another split, or data.split.{split}=0.2"
             )
-        return split
+        return cast(SplitName, split)
 
     def config_in(self, folder: Path) -> Config:
         """Compose the run's configuration with the further arguments, with a folder in place of the run's."""

@@ -9,11 +9,14 @@ from rich.console import Console
 from rich.table import Table
 
 from segexp.data import DataModule
-from segexp.data.prepared import spacing_of, target_of, target_tensor
+from segexp.data.prepared import target_tensor
 from segexp.errors import short_path
-from segexp.metrics import MetricInfo, SplitResult, score_observer, undefined
-from segexp.runs.record import SplitName
-from segexp.runs.results import MetricFacts, Results
+from segexp.evaluation.rescoring import LabelScorer
+from segexp.metrics import SplitResult, score_observer, undefined
+from segexp.postprocessing.in_words import in_words
+from segexp.postprocessing.postprocess import Steps
+from segexp.runs.record import Headline, SplitName
+from segexp.runs.results import Results
 from segexp.training.task import Task
 
 Splits = Mapping[str, SplitResult]
@@ -25,7 +28,16 @@ def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
         "observers": {split: observers(task, data, split) for split in splits},
         "curves": {split: result.curves for split, result in splits.items()},
         "undefined": {split: undefined(result.rows) for split, result in splits.items()},
-        "metrics": {name: _facts(info) for result in splits.values() for name, info in result.info.items()},
+        "metrics": {
+            name: {
+                "higher_is_better": info.higher_is_better,
+                "unit": info.unit,
+                "computed_from": info.computed_from,
+                "targets": info.targets,
+            }
+            for result in splits.values()
+            for name, info in result.info.items()
+        },
         # A threshold may be chosen on one split and fixed on another, so each has its own protocol.
         "protocol": {
             split: {name: info.protocol for name, info in result.info.items()} for split, result in splits.items()
@@ -37,13 +49,31 @@ def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
     return content
 
 
-def _facts(info: MetricInfo) -> MetricFacts:
-    """What holds of a score on all splits."""
+def headline(
+    split: SplitName, result: SplitResult, metric: str, higher_is_better: bool, chose_epoch: bool, steps: Steps
+) -> Headline:
+    """Pick the metric that stands for the run.
+
+    Args:
+        split: Name of the split that is scored.
+        result: Scores of that split.
+        metric: Name of the monitored score, such as ``dice``.
+        higher_is_better: Whether a higher value of it is the better one.
+        chose_epoch: Whether the validation cases have chosen the epoch.
+        steps: Post-processing steps that the scores include.
+    """
+    worth = ""
+    if split == "train":
+        worth = "; the network has learned from these cases, so this is no test score"
+    elif split == "val" and chose_epoch:
+        worth = "; these cases also chose the epoch, so this is no test score"
+    after = f"; after post-processing: {in_words(steps)}" if steps else ""
     return {
-        "higher_is_better": info.higher_is_better,
-        "unit": info.unit,
-        "computed_from": info.computed_from,
-        "targets": info.targets,
+        "split": split,
+        "metric": metric,
+        "value": result.scores[metric],
+        "higher_is_better": higher_is_better,
+        "note": f"scored on whole {split} cases{worth}{after}",
     }
 
 
@@ -63,15 +93,12 @@ def rows_of_cases(splits: Splits, names: Mapping[str, Sequence[str]]) -> list[di
 
 def observers(task: Task, data: DataModule, split: str) -> dict[str, dict[str, float]]:
     """Score further human observers, where all cases of a split have them, against the truth: the human reference."""
-    cases = [prepared.original for prepared in data.cases(split)]
-    names = set.intersection(*(set(case.others) for case in cases))
-    truths = [target_tensor(target_of(case), data.labels.regions) for case in cases]
-    others = {name: [target_tensor(case.others[name], data.labels.regions) for case in cases] for name in sorted(names)}
-    spacings = [spacing_of(case, data.geometry.distance_unit) for case in cases]
-    return {
-        name: score_observer(task.metrics, truths, labels, spacings, data.labels.num_classes)
-        for name, labels in others.items()
-    }
+    scorer = LabelScorer(data, split)
+    found = {}
+    for name in sorted(set.intersection(*(set(case.others) for case in scorer.cases))):
+        labels = [target_tensor(case.others[name], scorer.regions) for case in scorer.cases]
+        found[name] = score_observer(task.metrics, scorer.targets, labels, scorer.spacings, scorer.num_classes)
+    return found
 
 
 def print_scores(content: Results, others: Mapping[str, Mapping[str, float | None]] | None = None) -> None:

@@ -55,19 +55,23 @@ class LabelScorer:
     Args:
         data: Data of the run, set up.
         split: "train", "val" or "test".
+
+    Attributes:
+        targets: Truth of each case, (*S) or (R, *S) of regions.
+        spacings: Size of a pixel of each case, in the unit of the distances.
     """
 
     def __init__(self, data: DataModule, split: str) -> None:
         self.cases: list[Case] = [prepared.original for prepared in data.cases(split)]
         self.regions = data.labels.regions
         self.num_classes = data.labels.num_classes
-        self._targets = [target_tensor(target_of(case), data.labels.regions) for case in self.cases]
-        self._spacings = [spacing_of(case, data.geometry.distance_unit) for case in self.cases]
+        self.targets = [target_tensor(target_of(case), data.labels.regions) for case in self.cases]
+        self.spacings = [spacing_of(case, data.geometry.distance_unit) for case in self.cases]
 
     def score(self, metric: CaseMetric, labels: Sequence[np.ndarray]) -> MetricResult:
         """Compute the metric of labels, one array per case; the metric itself stays as it is."""
         tensors = [torch.from_numpy(array.astype(np.int64)) for array in labels]
-        return score_labels(metric, self._targets, tensors, self._spacings, self.num_classes)
+        return score_labels(metric, self.targets, tensors, self.spacings, self.num_classes)
 
     def processed(self, labels: Sequence[np.ndarray], steps: Steps) -> list[np.ndarray]:
         """Post-process the labels of each case."""

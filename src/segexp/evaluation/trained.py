@@ -13,7 +13,7 @@ from typing import Any, cast
 from segexp.build import build_data, build_task
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.checkpoints.description import ModelDescription
-from segexp.config import compose, config_dir, plain, split_config_dirs
+from segexp.config import compose, config_dir, plain, search_path, split_config_dirs
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import did_you_mean
@@ -90,10 +90,13 @@ def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Confi
         folder: Folder in place of the run's.
 
     Raises:
-        ValueError: An override belongs to the network, or the run names a class that is not ours.
+        ValueError: An argument is no override or belongs to the network, or the run names a class that is not ours.
     """
-    search, overrides = _search_path(arguments)
+    folders, overrides = split_config_dirs(arguments)
+    search = [Path(place).absolute() for place in folders]
     for override in overrides:
+        if "=" not in override and not override.startswith("~"):
+            raise ValueError(f"{override} is no key=value: --help lists what can be given")
         if any(_within(key_of(override), key) for key in (*OF_THE_NETWORK, "data.geometry.spacing")):
             raise ValueError(f"{override}: that belongs to the trained network and cannot be changed; leave it out")
     stored = [
@@ -102,8 +105,8 @@ def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Confi
     if changes_data(overrides):
         stored = [override for override in stored if not _within(key_of(override), "data")]
         stored += _facts(run.description)
-    path = [f"hydra.searchpath=[{','.join(f'file://{place}' for place in search)}]"] if search else []
-    config = plain(compose([*path, *stored, *overrides, f"paths.run_dir={quoted(folder.absolute())}"]))
+    run_dir = f"paths.run_dir={quoted(folder.absolute())}"
+    config = plain(compose([*search_path(search), *stored, *overrides, run_dir]))
     _require_ours(config, [*search, config_dir()], overrides)
     recorded = run.record.get("config", {}).get("trainer", {}).get("precision")
     if recorded and not any(key_of(override) == "trainer.precision" for override in overrides):
@@ -125,29 +128,12 @@ def _facts(description: ModelDescription) -> list[str]:
     return facts
 
 
-def _search_path(arguments: Sequence[str]) -> tuple[list[Path], list[str]]:
-    """Split arguments into folders of further configuration files and overrides.
-
-    Raises:
-        ValueError: An argument is no override.
-    """
-    folders, others = split_config_dirs(arguments)
-    for override in others:
-        if "=" not in override and not override.startswith("~"):
-            raise ValueError(f"{override} is no key=value: --help lists what can be given")
-    return [Path(folder).absolute() for folder in folders], others
-
-
 def _within(key: str, part: str) -> bool:
     return key == part or key.startswith((f"{part}.", f"{part}/", f"{part}@"))
 
 
 def _require_ours(config: Config, folders: Sequence[Path], arguments: Sequence[str]) -> None:
-    """Refuse what would be built of a class that neither configuration files nor the command line name.
-
-    Raises:
-        ValueError: Names the class.
-    """
+    """Refuse what would be built of a class that neither configuration files nor the command line name."""
     files = [path for folder in folders for path in folder.rglob("*.yaml")]
     known = {name for path in files for name in TARGET.findall(path.read_text(encoding="utf-8"))}
     known |= {name for argument in arguments for name in TARGET.findall(argument)}

@@ -1,14 +1,13 @@
 """Pictures of the cases that were predicted worst."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image
+from PIL import Image, ImageOps
 
-from segexp.data.regions import region_target
 from segexp.evaluation.rescoring import LabelScorer
 from segexp.metrics import CaseScores, case_means, certain_probs
 from segexp.pictures.figures import draw_case, title
@@ -56,10 +55,12 @@ def draw_worst(
         Path to the contact sheet.
     """
     folder.mkdir(parents=True, exist_ok=True)
+    classes = scorer.num_classes if scorer.regions is None else None
     strips = []
     for number, score in worst:
         case = scorer.cases[number]
-        picture = draw_case(*_plane(case.image, _truth(case.target, scorer.regions), _maps(labels[number], scorer)))
+        probs = certain_probs(torch.from_numpy(labels[number].astype(np.int64)), classes)
+        picture = draw_case(*_plane(case.image, scorer.targets[number].numpy(), probs.numpy()))
         Image.fromarray(picture).save(folder / f"{split}_{case.name.replace('/', '_')}.png")
         strips.append((f"{case.name}   {metric} {round(score, 4) + 0.0:.4f}", picture))
     path = folder / "worst.png"
@@ -69,7 +70,10 @@ def draw_worst(
 
 def sheet(strips: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
     """Put pictures (H, W, 3) of any sizes below one another, each under its text: (H', W', 3) uint8."""
-    parts = [(text, _narrowed(picture)) for text, picture in strips]
+    parts = []
+    for text, picture in strips:
+        narrowed = ImageOps.contain(Image.fromarray(picture), (MOST_WIDTH, len(picture)), Image.Resampling.BOX)
+        parts.append((text, np.asarray(narrowed)))
     width = max(picture.shape[1] for _, picture in parts)
     rows = []
     for text, picture in parts:
@@ -77,24 +81,6 @@ def sheet(strips: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
         wide[: len(picture), : picture.shape[1]] = picture
         rows += [title(text, width), wide]
     return np.concatenate(rows)
-
-
-def _narrowed(picture: np.ndarray) -> np.ndarray:
-    if picture.shape[1] <= MOST_WIDTH:
-        return picture
-    height = max(1, round(len(picture) * MOST_WIDTH / picture.shape[1]))
-    return np.asarray(Image.fromarray(picture).resize((MOST_WIDTH, height), Image.Resampling.BOX))
-
-
-def _truth(target: np.ndarray | None, regions: Mapping[str, Sequence[int]] | None) -> np.ndarray:
-    assert target is not None  # it was scored
-    return target if regions is None else region_target(target, regions)
-
-
-def _maps(labels: np.ndarray, scorer: LabelScorer) -> np.ndarray:
-    """Labels as probabilities (K, *S) of 0 and 1."""
-    classes = scorer.num_classes if scorer.regions is None else None
-    return certain_probs(torch.from_numpy(labels.astype(np.int64)), classes).numpy()
 
 
 def _plane(image: np.ndarray, target: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

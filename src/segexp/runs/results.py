@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from segexp.runs.record import CaseNames, Headline, SplitName
+from segexp.runs.record import CaseNames, Headline
 
 Metrics = dict[str, float | None]  # by name; None = undefined
 Diagram = dict[str, list[float | None]]  # bins of a reliability diagram: probability, share, pixels
@@ -45,23 +45,3 @@ class Results(TypedDict, total=False):
     training: Training
     evaluation: Mapping[str, Any]
     without_postprocess: dict[str, Metrics]
-
-
-def headline(scores: Mapping[str, Mapping[str, float]], monitor: str, higher_is_better: bool) -> Headline:
-    """Pick the metric that stands for the run: the monitored one, on the test cases where there are any.
-
-    Args:
-        scores: Final scores of each split.
-        monitor: Name of the monitored score, such as ``val/dice``.
-        higher_is_better: Whether a higher value of it is the better one.
-    """
-    split: SplitName = "test" if "test" in scores else "val"
-    name = monitor.partition("/")[2]
-    chosen = "" if split == "test" else "; these cases also chose the epoch, so this is no test score"
-    return {
-        "split": split,
-        "metric": name,
-        "value": scores[split][name],
-        "higher_is_better": higher_is_better,
-        "note": f"scored on whole {split} cases{chosen}",
-    }
