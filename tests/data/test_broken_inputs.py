@@ -139,7 +139,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "image missing": (lambda f: image(f).unlink(), r"images missing in .*images for the masks of s2: add them"),
     "folder empty": (
         lambda f: [path.unlink() for path in (f / "images").iterdir()],
-        r"images has no image files: it needs some with \.bmp",
+        r"images has no image files: it needs \.bmp",
     ),
     "folder is a file": (
         lambda f: ((f / "masks").rename(f / "moved"), (f / "masks").write_text("")),

@@ -6,7 +6,7 @@ from torch.utils.data import DataLoader
 from segexp.data import Augment, GridElastic, Sampling
 from segexp.data.case import Case
 from segexp.data.intensity.rules import ZScore
-from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
+from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop
 from segexp.data.prepared import prepare
 
 
@@ -155,3 +155,14 @@ def test_weight_map_travels_with_the_patch():
 def test_sampler_refuses_what_cannot_be_dealt_out(arguments, words):
     with pytest.raises(ValueError, match=words):
         PatchSampler(*arguments)
+
+
+@pytest.mark.parametrize("shape", [(5, 7), (1, 4), (3, 4, 5)])
+def test_crop_equals_numpy_pad(shape):
+    array = np.random.default_rng(0).random((2, *shape))
+    padded = np.pad(array, [(0, 0), *[(20, 20)] * len(shape)], mode="reflect")
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        begin, size = rng.integers(-9, 6, len(shape)), rng.integers(1, 14, len(shape))
+        wanted = padded[(slice(None), *(slice(b + 20, b + 20 + p) for b, p in zip(begin, size, strict=True)))]
+        np.testing.assert_array_equal(crop(array, list(begin), list(size)), wanted)

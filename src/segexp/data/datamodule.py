@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 
@@ -93,8 +92,7 @@ class DataModule(pl.LightningDataModule):
         """
         if self._prepared:
             return
-        entries = self.source.entries()
-        self.report, originals = self._audited(entries)
+        self.report, originals = self.audit()
         self.report.raise_errors()
         assert self.report.split is not None
         self.split: Split = self.report.split
@@ -103,7 +101,7 @@ class DataModule(pl.LightningDataModule):
             median = np.median([originals[name].spacing for name in self.split.train], axis=0)
             self.geometry = replace(self.geometry, spacing=[float(size) for size in median])
         used = {*self.split.train, *self.split.val, *self.split.test}
-        cases = {entry.name: self._resampled(entry, originals[entry.name]) for entry in entries if entry.name in used}
+        cases = {e.name: self._resampled(e, originals[e.name]) for e in self._entries if e.name in used}
         self.intensity.fit([cases[name] for name in self.split.train])
         for name, case in cases.items():
             original = originals[name]
@@ -115,9 +113,7 @@ class DataModule(pl.LightningDataModule):
 
     def audit(self) -> tuple[Audit, dict[str, Case]]:
         """Read every case, from the cache where possible; tell what is wrong, and give the cases that can be used."""
-        return self._audited(self.source.entries())
-
-    def _audited(self, entries: Sequence[Entry]) -> tuple[Audit, dict[str, Case]]:
+        self._entries = self.source.entries()
         settings = settings_of(self.source)
         cases: dict[str, Case] = {}
         digests = []
@@ -132,11 +128,11 @@ class DataModule(pl.LightningDataModule):
         def check(case: Case) -> None:
             require_as_declared(case, self.channels, self.labels.num_classes, self.geometry)
 
-        split = partial(make_split, entries, self.split_settings)
+        split = partial(make_split, self._entries, self.split_settings)
         handled = ["class imbalance"] if self.sampling.foreground_fraction > 0 else []
         if self.geometry.spacing is not None:
             handled.append("pixel sizes")
-        report = audit(entries, read, check, split, self.labels.class_names, handled)
+        report = audit(self._entries, read, check, split, self.labels.class_names, handled)
         self._fingerprint = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
         return report, cases
 
@@ -155,9 +151,8 @@ class DataModule(pl.LightningDataModule):
     def class_counts(self) -> torch.Tensor:
         """Pixels inside, and pixels labeled, of each class or region in the training cases: (K, 2) int64."""
         targets = [target_of(prepared.case) for prepared in self.cases("train")]
-        return torch.from_numpy(
-            np.sum([pixel_counts(t, self.labels.num_classes, self.labels.regions) for t in targets], axis=0)
-        )
+        counts = [pixel_counts(target, self.labels.num_classes, self.labels.regions) for target in targets]
+        return torch.from_numpy(np.sum(counts, axis=0))
 
     def fingerprint(self) -> str:
         """Hash of the names, images and masks of all cases: equal data, equal fingerprint."""
@@ -184,18 +179,14 @@ class DataModule(pl.LightningDataModule):
     def _processes(self) -> tuple[int, int]:
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer else (0, 1)
 
-    def _workers(self) -> int:
-        if self.sampling.num_workers != "auto":
-            return int(self.sampling.num_workers)
-        return min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 0
-
     def train_dataloader(self) -> DataLoader:
         """Batches of random patches; ``data.sampling.batch_size`` counts all processes."""
         dataset = PatchDataset(
             self.cases("train"), self.sampling, self.augment, self.seed, self.geometry.context, self.labels.regions
         )
         sampler = PatchSampler(self.sampling.patches_per_epoch, self.sampling.batch_size, *self._processes())
-        workers = self._workers()
+        auto = min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 0
+        workers = auto if self.sampling.num_workers == "auto" else int(self.sampling.num_workers)
         return DataLoader(
             dataset,
             batch_sampler=sampler,

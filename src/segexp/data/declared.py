@@ -7,8 +7,6 @@ from segexp.data.case import IGNORED, Case
 from segexp.data.regions import Regions, require_regions
 from segexp.errors import require_at_least, require_between, require_choice
 
-UNITS = ("px", "mm")
-
 
 @dataclass(frozen=True)
 class Labels:
@@ -71,7 +69,7 @@ class Geometry:
             )
         if isinstance(self.spacing, str) and self.spacing != "median":
             raise ValueError(f"data.geometry.spacing={self.spacing!r} must be one size per axis, median or null")
-        require_choice("data.geometry.distance_unit", self.distance_unit, UNITS)
+        require_choice("data.geometry.distance_unit", self.distance_unit, ("px", "mm"))
 
     @property
     def sizes(self) -> list[float] | None:

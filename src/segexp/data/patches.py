@@ -5,15 +5,13 @@ with any number of workers and processes, and after a resume.
 """
 
 from collections.abc import Iterator, Sequence
-from typing import NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 import numpy as np
 import torch
 from torch.utils.data import Dataset, Sampler
 
 from segexp.data.augmentation.augment import Augment
-from segexp.data.case import Case
-from segexp.data.crop import crop
 from segexp.data.declared import Sampling
 from segexp.data.prepared import Prepared, spacing_of, target_of, target_tensor
 from segexp.data.regions import Regions
@@ -82,14 +80,10 @@ class PatchDataset(Dataset):
         self.seed = seed
         self.context = context
         self.regions = regions
-        self._spans = [self._span(prepared.case) for prepared in self.cases]
-        small = [
-            prepared.case
-            for prepared, span in zip(self.cases, self._spans, strict=True)
-            if any(low > high for low, high in span)
-        ]
+        self._spans = [self._span(prepared.case.image.shape[1:]) for prepared in self.cases]
+        small = [index for index, span in enumerate(self._spans) if any(low > high for low, high in span)]
         if small:
-            sizes = ", ".join(f"{c.name} {c.image.shape[1:]}" for c in small[:10])
+            sizes = ", ".join(f"{c.name} {c.image.shape[1:]}" for c in (self.cases[i].case for i in small[:10]))
             raise ValueError(
                 f"{len(small)} of {len(self.cases)} training cases are smaller than data.sampling.patch_size="
                 f"{list(self.patch_size)}: {sizes}; take smaller patches, or data.sampling.mirror_margin=auto"
@@ -98,10 +92,17 @@ class PatchDataset(Dataset):
     def __getitem__(self, key: tuple[int, int]) -> Patch:
         """Draw the patch of (epoch, position)."""
         rng = np.random.default_rng(np.random.SeedSequence([self.seed, *key]))
-        # Which case, and where in it.
+        # Which case, and where in it: anywhere, or centered on a foreground pixel as far as the span allows.
         chosen = rng.integers(len(self.cases))
         prepared = self.cases[chosen]
-        corner = self._corner(prepared, self._spans[chosen], rng)
+        span = self._spans[chosen]
+        if self.foreground_fraction and rng.random() < self.foreground_fraction and prepared.foreground_coords:
+            coords = prepared.foreground_coords[rng.integers(len(prepared.foreground_coords))]
+            size = (1,) * (len(span) - len(self.patch_size)) + self.patch_size
+            begin = coords[rng.integers(len(coords))] - np.array(size) // 2
+            corner = [int(min(max(b, low), high)) for b, (low, high) in zip(begin, span, strict=True)]
+        else:
+            corner = [int(low + rng.integers(high - low + 1)) for low, high in span]
         image, mask, weight = self._cut(prepared, corner)
         # Augmentation takes slices of context as channels, in [0, 1]; statistics are those of each channel.
         unit = prepared.intensity.to_unit(image)
@@ -110,29 +111,14 @@ class PatchDataset(Dataset):
         image = prepared.intensity.standardize(channels.reshape(unit.shape)).reshape(channels.shape)
         return _tensors(image, target_tensor(mask, self.regions), weight)
 
-    def _span(self, case: Case) -> list[tuple[int, int]]:
-        """First and last corner of a patch along each axis of the case; none where it does not fit."""
-        size = case.image.shape[1:]
+    def _span(self, size: Sequence[int]) -> list[tuple[int, int]]:
+        """First and last corner of a patch along each axis of a case; none where it does not fit."""
         sliced = len(size) - len(self.patch_size)
         spans = [(0, n - 1) for n in size[:sliced]]
         for n, p in zip(size[sliced:], self.patch_size, strict=True):
-            if self.mirror_margin == "auto":
-                lack = max(0, p - n)
-                before = lack // 2
-                after = lack - before
-            else:
-                before = after = int(self.mirror_margin)
-            spans.append((-before, n + after - p))
+            lack = max(0, p - n) if self.mirror_margin == "auto" else 2 * int(self.mirror_margin)
+            spans.append((-(lack // 2), n + lack - lack // 2 - p))
         return spans
-
-    def _corner(self, prepared: Prepared, span: list[tuple[int, int]], rng: np.random.Generator) -> list[int]:
-        """Draw where the patch begins: anywhere, or centered on a foreground pixel as far as the span allows."""
-        if self.foreground_fraction and rng.random() < self.foreground_fraction and prepared.foreground_coords:
-            coords = prepared.foreground_coords[rng.integers(len(prepared.foreground_coords))]
-            size = (1,) * (len(span) - len(self.patch_size)) + self.patch_size
-            begin = coords[rng.integers(len(coords))] - np.array(size) // 2
-            return [int(min(max(b, low), high)) for b, (low, high) in zip(begin, span, strict=True)]
-        return [int(low + rng.integers(high - low + 1)) for low, high in span]
 
     def _cut(self, prepared: Prepared, corner: list[int]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Cut image (C, *P) or, of slices, (C, 2 context + 1, *P); mask (*P) and weight (*P)."""
@@ -146,12 +132,8 @@ class PatchDataset(Dataset):
             image = image[:, near.clip(0, image.shape[1] - 1)]
             mask = mask[corner[0]]
             weight = None if weight is None else weight[corner[0]]
-        begin = corner[sliced:]
-        return (
-            crop(image, begin, self.patch_size),
-            crop(mask, begin, self.patch_size),
-            None if weight is None else crop(weight, begin, self.patch_size),
-        )
+        window = (corner[sliced:], self.patch_size)
+        return crop(image, *window), crop(mask, *window), None if weight is None else crop(weight, *window)
 
 
 class CaseDataset(Dataset):
@@ -228,6 +210,24 @@ class PatchSampler(Sampler[list[tuple[int, int]]]):
         for batch in range(len(self)):
             first = batch * self.batch_size + self.rank * per_process
             yield [(self.epoch, position) for position in range(first, first + per_process)]
+
+
+def crop(array: np.ndarray, begin: Sequence[int], size: Sequence[int]) -> np.ndarray:
+    """Cut (..., *size) from the last axes of (..., *S), mirrored beyond its borders (which are not repeated)."""
+    extent = array.shape[-len(size) :]
+    # Within the borders the cut is a view; beyond them pixels are picked one by one.
+    if all(b >= 0 and b + p <= n for b, p, n in zip(begin, size, extent, strict=True)):
+        window: tuple[Any, ...] = tuple(slice(b, b + p) for b, p in zip(begin, size, strict=True))
+    else:
+        window = np.ix_(*(_mirrored(np.arange(b, b + p), n) for b, p, n in zip(begin, size, extent, strict=True)))
+    return array[(..., *window)]
+
+
+def _mirrored(index: np.ndarray, extent: int) -> np.ndarray:
+    """Fold indices beyond an axis of ``extent`` pixels back into it, as numpy.pad's "reflect"."""
+    period = max(1, 2 * extent - 2)
+    index = np.abs(index) % period
+    return np.where(index < extent, index, period - index)
 
 
 def _tensors(image: np.ndarray, target: torch.Tensor, weight: np.ndarray | None) -> Patch:

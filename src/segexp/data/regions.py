@@ -47,27 +47,19 @@ def require_regions(regions: object, class_names: Sequence[str]) -> None:
             "{tissue: [1, 2], organelle: [2]}, or be null"
         )
     for name, classes in regions.items():
-        _require_region(name, classes, class_names)
-
-
-def _require_region(name: object, classes: object, class_names: Sequence[str]) -> None:
-    if not isinstance(name, str) or not name.strip():
-        raise ValueError(f"data.labels.regions has a region called {name!r}: give it a name of letters")
-    if not isinstance(classes, Sequence) or isinstance(classes, str) or not classes:
-        raise ValueError(f"data.labels.regions.{name}={classes!r} must list the classes of the region, such as [1, 2]")
-    for label in classes:
-        if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < len(class_names):
-            named = ", ".join(f"{i} {known}" for i, known in enumerate(class_names))
-            raise ValueError(
-                f"data.labels.regions.{name}={list(classes)}: there is no class {label!r}; give indices of {named}"
-            )
-    if 0 in classes:
-        raise ValueError(
-            f"data.labels.regions.{name}={list(classes)} holds class 0, the background, which lies in no region: "
-            "leave it out"
-        )
-    if len(set(classes)) < len(classes):
-        raise ValueError(f"data.labels.regions.{name}={list(classes)} names a class twice: once is enough")
+        if not isinstance(name, str) or not name.strip():
+            raise ValueError(f"data.labels.regions has a region called {name!r}: give it a name of letters")
+        where = f"data.labels.regions.{name}={classes!r}"
+        if not isinstance(classes, Sequence) or isinstance(classes, str) or not classes:
+            raise ValueError(f"{where} must list the classes of the region, such as [1, 2]")
+        for label in classes:
+            if isinstance(label, bool) or not isinstance(label, int) or not 0 <= label < len(class_names):
+                named = ", ".join(f"{i} {known}" for i, known in enumerate(class_names))
+                raise ValueError(f"{where}: there is no class {label!r}; give indices of {named}")
+        if 0 in classes:
+            raise ValueError(f"{where} holds class 0, the background, which lies in no region: leave it out")
+        if len(set(classes)) < len(classes):
+            raise ValueError(f"{where} names a class twice: once is enough")
 
 
 def pixel_counts(labels: np.ndarray, num_classes: int, regions: Regions | None) -> np.ndarray:

@@ -44,6 +44,12 @@ def resample(case: Case, spacing: Sequence[float]) -> Case:
     size = tuple(max(1, round(n * s / t)) for n, s, t in zip(shape, case.spacing, spacing, strict=True))
     if size == shape:
         return case
+    affine = case.affine
+    if affine is not None:  # the center of the first pixel lies elsewhere; axes are (x, y, z)
+        factor = np.array([n / m for n, m in zip(shape, size, strict=True)])[::-1]
+        change = np.diag([*factor, 1.0])
+        change[:3, 3] = (factor - 1) / 2
+        affine = affine @ change
     return replace(
         case,
         image=resize_image(case.image, size),
@@ -51,7 +57,7 @@ def resample(case: Case, spacing: Sequence[float]) -> Case:
         valid=None if case.valid is None else resize_labels(case.valid, size),
         others={name: resize_labels(labels, size) for name, labels in case.others.items()},
         spacing=tuple(n * s / m for n, s, m in zip(shape, case.spacing, size, strict=True)),
-        affine=None if case.affine is None else _scaled(case.affine, shape, size),
+        affine=affine,
     )
 
 
@@ -66,11 +72,3 @@ def resize_labels(labels: np.ndarray, size: Sequence[int]) -> np.ndarray:
     """Take for each pixel of (*size) the label of (*S) in which its center lies; the dtype stays."""
     centers = [((np.arange(m) + 0.5) * n / m).astype(int) for n, m in zip(labels.shape, size, strict=True)]
     return labels[np.ix_(*centers)]
-
-
-def _scaled(affine: np.ndarray, shape: Sequence[int], size: Sequence[int]) -> np.ndarray:
-    """Affine (4, 4) of the resized array: the center of its first pixel lies elsewhere."""
-    factor = np.array([n / m for n, m in zip(shape, size, strict=True)])[::-1]  # to (x, y, z)
-    change = np.diag([*factor, 1.0])
-    change[:3, 3] = (factor - 1) / 2
-    return affine @ change

@@ -162,7 +162,7 @@ def test_folder_missing_or_empty(put, source, tmp_path):
     put("images/a.png", gray(0))
     (tmp_path / "masks").mkdir()
     (tmp_path / "masks" / "notes.txt").write_text("")
-    with pytest.raises(ValueError, match=r"masks has no image files: it needs some with \.bmp"):
+    with pytest.raises(ValueError, match=r"masks has no image files: it needs \.bmp"):
         source().prepare()
 
 

@@ -20,8 +20,9 @@ from segexp.errors import require_between, require_choice
 class IntensityRule(Protocol):
     """How intensities become the network's; a checkpoint keeps its description, to apply the same rule again."""
 
-    def fit(self, cases: Sequence[Case]) -> None:
+    def fit(self, cases: Sequence[Case]) -> None:  # noqa: ARG002
         """Learn from the training cases, where the rule does; called once, before any ``of``."""
+        return
 
     def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:
         """Give the maps of image (C, *S).
@@ -34,21 +35,11 @@ class IntensityRule(Protocol):
 
     def description(self) -> RuleSettings:
         """Return name and settings as plain values; ``rule_from`` makes the rule again."""
-
-
-class _Unlearned:
-    """What rules share that learn nothing from the training cases."""
-
-    def fit(self, cases: Sequence[Case]) -> None:
-        """Do nothing."""
-
-    def description(self) -> RuleSettings:
-        """Return name and settings as plain values."""
         return {"rule": type(self).__name__, **vars(self)}
 
 
 @dataclass(frozen=True)
-class ZScore(_Unlearned):
+class ZScore(IntensityRule):
     """Per case and channel: (x - mean) / standard deviation, nothing is clipped.
 
     On the way, minimum and maximum of the whole image become 0 and 1.
@@ -60,7 +51,7 @@ class ZScore(_Unlearned):
 
 
 @dataclass(frozen=True)
-class PercentileClip(_Unlearned):
+class PercentileClip(IntensityRule):
     """Per case and channel: clip to two percentiles, then (x - mean) / standard deviation of the clipped values.
 
     Where both percentiles are the same intensity (a few bright spots on an empty ground), minimum and maximum take
@@ -82,15 +73,16 @@ class PercentileClip(_Unlearned):
 
     def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:
         """Measure image (C, *S); see ``IntensityRule.of``."""
-        return measure_channels(image, valid, self._bounds, clips=True)
 
-    def _bounds(self, channel: np.ndarray, values: np.ndarray) -> tuple[float, float]:  # noqa: ARG002
-        low, high = np.percentile(strided(values, SAMPLE), [self.low, self.high])
-        return (low, high) if low < high else (values.min(), values.max())
+        def bounds(_: np.ndarray, values: np.ndarray) -> tuple[float, float]:
+            low, high = np.percentile(strided(values, SAMPLE), [self.low, self.high])
+            return (low, high) if low < high else (values.min(), values.max())
+
+        return measure_channels(image, valid, bounds, clips=True)
 
 
 @dataclass(frozen=True)
-class Window(_Unlearned):
+class Window(IntensityRule):
     """Clip to a fixed window of intensities and map it to [-1, 1], the same for all cases and channels.
 
     No z-score follows (the mean is that of the window, the deviation half its width): equal values, such as Hounsfield
@@ -168,8 +160,7 @@ class TrainingStatistics:
             ValueError: ``fit`` was not called, or the image is not finite or has other channels.
         """
         require_finite(image)
-        numbers = self._fitted()
-        rows = list(zip(numbers["low"], numbers["high"], numbers["mean"], numbers["std"], strict=True))
+        rows = list(zip(*self._fitted().values(), strict=True))
         if len(rows) != len(image):
             raise ValueError(
                 f"the image has {len(image)} channels, the training statistics {len(rows)}: they must agree"

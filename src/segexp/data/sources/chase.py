@@ -44,6 +44,7 @@ class Chase:
         require_choice("truth", truth, OBSERVERS)
         self.root = Path(root)
         self.truth = truth
+        self._observers = OBSERVERS if truth == OBSERVERS[0] else OBSERVERS[::-1]  # that of the target first
 
     def prepare(self) -> None:
         """Check that all files are there."""
@@ -75,14 +76,10 @@ class Chase:
             (1.0, 1.0),
             files=files,
             valid=fundus(image),
-            others={self._observers()[1]: other},
+            others={self._observers[1]: other},
             facts=file_facts(image, raw[0]),
         )
 
-    def _observers(self) -> tuple[str, ...]:
-        """The observer whose vessels are the target, then the other one."""
-        return OBSERVERS if self.truth == OBSERVERS[0] else OBSERVERS[::-1]
-
     def _files(self, name: str) -> tuple[Path, ...]:
-        masks = (self.root / f"Image_{name}_{observer}.png" for observer in self._observers())
+        masks = (self.root / f"Image_{name}_{observer}.png" for observer in self._observers)
         return (self.root / f"Image_{name}.jpg", *masks)

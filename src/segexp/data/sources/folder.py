@@ -95,14 +95,12 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     by_stem: dict[str, Path] = {}
     for path in sorted(folder.iterdir()):
         stem = None if path.name[0] == "." else image_stem(path)
-        if stem is None:
-            continue
-        twin = by_stem.setdefault(stem, path)
-        if twin is not path:
-            raise ValueError(f"{twin} and {path} share the name {stem!r}: rename or remove one of them")
+        if stem in by_stem:
+            raise ValueError(f"{by_stem[stem]} and {path} share the name {stem!r}: rename or remove one of them")
+        if stem is not None:
+            by_stem[stem] = path
     if not by_stem:
-        wanted = f"it needs some with {', '.join(SUFFIXES)}, or subfolders of DICOM files"
-        raise ValueError(f"{folder} has no image files: {wanted}")
+        raise ValueError(f"{folder} has no image files: it needs {', '.join(SUFFIXES)}, or subfolders of DICOM files")
     return by_stem
 
 

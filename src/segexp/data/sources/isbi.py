@@ -45,6 +45,7 @@ class ISBI:
         self.root = Path(root)
         self.download = download
         self.url = url
+        self._stack_files = (self.root / "train-volume.tif", self.root / "train-labels.tif")
 
     def prepare(self) -> None:
         """Download the slices if they are missing and ``download`` is on."""
@@ -82,10 +83,6 @@ class ISBI:
         target = map_values(raw, VALUES, 0, files[1])
         return Case(name, image, target, SPACING, "nm", files, facts=file_facts(image, raw))
 
-    @property
-    def _stack_files(self) -> tuple[Path, Path]:
-        return self.root / "train-volume.tif", self.root / "train-labels.tif"
-
     def _files(self, index: int) -> tuple[Path, Path]:
         return self._stack_files if self._has_stacks() else (self._slice("image", index), self._slice("label", index))
 
@@ -93,9 +90,13 @@ class ISBI:
         return all(path.is_file() for path in self._stack_files)
 
     @cached_property
-    def _stacks(self) -> tuple[np.ndarray, np.ndarray]:
-        volume, labels = (_read_all_slices(path) for path in self._stack_files)
-        return volume, labels
+    def _stacks(self) -> list[np.ndarray]:
+        """Images and labels of the challenge's stacks."""
+        stacks = [read_stack(path) for path in self._stack_files]
+        for path, stack in zip(self._stack_files, stacks, strict=True):
+            if len(stack) != SLICES:
+                raise ValueError(f"{path} has {len(stack)} pages where {SLICES} are expected: get the whole file again")
+        return stacks
 
     def _slice(self, kind: str, index: int) -> Path:
         """Return train/<kind>/<index> under the first known suffix that is there, else as .png."""
@@ -110,18 +111,10 @@ class ISBI:
         return [path.relative_to(self.root).as_posix() for path in missing]
 
 
-def _read_all_slices(path: Path) -> np.ndarray:
-    """Read a stack of the challenge; refuses one that does not have 30 pages."""
-    stack = read_stack(path)
-    if len(stack) != SLICES:
-        raise ValueError(f"{path} has {len(stack)} pages where {SLICES} are expected: get the whole file again")
-    return stack
-
-
 def _remote_files(url: str) -> list[RemoteFile]:
     """List the slices: data/membrane/train/image/N.png at ``url`` is train/image/N.png here, and so on."""
     lines = resources.files(__package__).joinpath("isbi2012.sha256").read_text(encoding="utf-8").splitlines()
-    entries = [line.split() for line in lines]
+    rows = [line.split() for line in lines]
     return [
-        RemoteFile(url + path, path.removeprefix("data/membrane/"), sha256, int(size)) for sha256, path, size in entries
+        RemoteFile(url + file, file.removeprefix("data/membrane/"), sha256, int(size)) for sha256, file, size in rows
     ]

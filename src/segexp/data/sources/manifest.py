@@ -59,15 +59,10 @@ class Manifest(PairReader):
     def entries(self) -> list[Entry]:
         """Return one case per row, in natural order of their names."""
         self.prepare()
+        rows = sorted(self._rows.values(), key=lambda row: natural_order(row["name"]))
         return [
-            Entry(
-                name,
-                opened_files(self._paths(self._rows[name])),
-                group=self._rows[name]["group"],
-                stratum=self._rows[name]["stratum"],
-                split=self._rows[name]["split"],
-            )
-            for name in sorted(self._rows, key=natural_order)
+            Entry(row["name"], opened_files(self._paths(row)), row["group"], row["stratum"], row["split"])
+            for row in rows
         ]
 
     def read(self, name: str) -> Case:
@@ -103,7 +98,9 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise ValueError(f"{path} is not in UTF-8 ({error.reason}): save it again as CSV in UTF-8") from error
-    header, *lines = _split_lines(text)
+    separator = max(",;\t", key=text.partition("\n")[0].count)
+    table = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t")
+    header, *lines = list(table) or [[]]
     columns = [column.strip() for column in header]
     _require_columns(path, columns)
     cells = {number: [cell.strip() for cell in line] for number, line in enumerate(lines, 2) if any(line)}
@@ -112,15 +109,13 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
         reason = f"lines {some(uneven)} with other than {len(columns)} values" if uneven else "no line below its header"
         raise ValueError(f"{path} has {reason}: correct it, with quotes around values that hold the separator")
     rows = {n: dict.fromkeys(COLUMNS, "") | dict(zip(columns, line, strict=True)) for n, line in cells.items()}
-    _require_filled(path, rows)
+    empty = [number for number, row in rows.items() if not row["image"] or not row["mask"]]
+    if empty:
+        raise ValueError(f"{path} has lines without image or mask ({some(empty)}): fill them in, or remove them")
+    splits = sorted({row["split"] for row in rows.values()} - set(SPLITS))
+    if splits:
+        raise ValueError(f"{path} has split {some(splits)}: it must be train, val or test, or empty")
     return list(rows.values())
-
-
-def _split_lines(text: str) -> list[list[str]]:
-    """Cells of the header and of each further line."""
-    separator = max(",;\t", key=text.partition("\n")[0].count)
-    lines = csv.reader(io.StringIO(text, newline=""), delimiter=separator, skipinitialspace=separator != "\t")
-    return list(lines) or [[]]
 
 
 def _require_columns(path: Path, columns: Sequence[str]) -> None:
@@ -132,12 +127,3 @@ def _require_columns(path: Path, columns: Sequence[str]) -> None:
     report = "; ".join(f"{fault} {some(names)}" for fault, names in faults.items() if names)
     if report:
         raise ValueError(f"{path}, columns: it {report}; allowed are {', '.join(COLUMNS)}, the first two must be there")
-
-
-def _require_filled(path: Path, rows: Mapping[int, Mapping[str, str]]) -> None:
-    empty = [number for number, row in rows.items() if not row["image"] or not row["mask"]]
-    if empty:
-        raise ValueError(f"{path} has lines without image or mask ({some(empty)}): fill them in, or remove them")
-    splits = sorted({row["split"] for row in rows.values()} - set(SPLITS))
-    if splits:
-        raise ValueError(f"{path} has split {some(splits)}: it must be train, val or test, or empty")

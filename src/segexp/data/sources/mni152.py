@@ -10,7 +10,7 @@ from scipy import ndimage
 
 from segexp.data.case import Case, Entry
 from segexp.data.files.mask_values import file_facts
-from segexp.data.files.volumes import Volume, to_ras
+from segexp.data.files.volumes import to_ras
 from segexp.errors import require_at_least, require_choice
 
 
@@ -79,24 +79,20 @@ class MNI152:
 @lru_cache(maxsize=1)
 def _template(resolution: int) -> Case:
     """The cropped template; kept, since reading it takes seconds at any resolution."""
-    t1, gray, white = _maps(resolution)
+    nilearn = _nilearn()
+    loaders = (nilearn.load_mni152_template, nilearn.load_mni152_gm_template, nilearn.load_mni152_wm_template)
+    images = [load(resolution) for load in loaders]
+    t1, gray, white = (
+        to_ras(np.asarray(image.dataobj)[..., None], image.affine, path)
+        for image, path in zip(images, _files(), strict=True)
+    )
     target = np.concatenate([1 - gray.array - white.array, gray.array, white.array]).argmax(axis=0).astype(np.uint8)
     whole = Case("", t1.array, target, t1.spacing, "mm", _files(), affine=t1.affine, orientation=t1.orientation)
     return _cropped(whole, ndimage.find_objects((target > 0).astype(np.uint8))[0])
 
 
-def _maps(resolution: int) -> list[Volume]:
-    """T1 image, and probabilities of gray and of white matter."""
-    nilearn = _nilearn()
-    loaders = (nilearn.load_mni152_template, nilearn.load_mni152_gm_template, nilearn.load_mni152_wm_template)
-    images = [load(resolution) for load in loaders]
-    return [
-        to_ras(np.asarray(image.dataobj)[..., None], image.affine, path)
-        for image, path in zip(images, _files(), strict=True)
-    ]
-
-
 def _files() -> tuple[Path, ...]:
+    """Files of the T1 image, and of the probabilities of gray and of white matter."""
     struct = _nilearn().struct
     return tuple(map(Path, (struct.MNI152_FILE_PATH, struct.GM_MNI152_FILE_PATH, struct.WM_MNI152_FILE_PATH)))
 

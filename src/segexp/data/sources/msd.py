@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -59,12 +59,7 @@ class Decathlon:
 
     @property
     def mask_values(self) -> dict[int, int]:
-        """Class of each value of the masks."""
-        return self._values
-
-    @cached_property
-    def _values(self) -> dict[int, int]:
-        """Class of each label: nnU-Net calls "ignore" what is not labeled."""
+        """Class of each value of the masks: nnU-Net calls "ignore" what is not labeled."""
         if self.values is not None:
             return self.values
         return {label: IGNORED if name == "ignore" else label for label, name in _labels(self.root).items()}
@@ -73,7 +68,7 @@ class Decathlon:
     def _cases(self) -> dict[str, tuple[tuple[Path, ...], Path]]:
         """Files of the channels, and of the labels, of each case."""
         path = self.root / "dataset.json"
-        listed = read_dataset_json(self.root).get("training")
+        listed = _read_dataset_json(self.root).get("training")
         if not isinstance(listed, list) or not all(
             isinstance(pair, dict) and all(isinstance(pair.get(key), str) for key in ("image", "label"))
             for pair in listed
@@ -109,25 +104,28 @@ class NnUNetRaw(Decathlon):
     @cached_property
     def _cases(self) -> dict[str, tuple[tuple[Path, ...], Path]]:
         """Files of the channels, and of the labels, of each case; ``prepare`` checks that all are there."""
-        ending = read_dataset_json(self.root).get("file_ending")
+        ending = _read_dataset_json(self.root).get("file_ending")
         if not isinstance(ending, str):
             raise ValueError(f'{self.root / "dataset.json"} has no "file_ending" such as ".nii.gz": add it')
-        channels = range(dataset_fact(self.root, "channels"))
+        channels = dataset_fact(self.root, "channels")
         images, labels = self.root / "imagesTr", self.root / "labelsTr"
-        names = _cases_of(images, _stems(images, ending), len(channels)) | set(_stems(labels, ending))
+        # <case>_0000, <case>_0001 and so on are the channels of <case>.
+        parts = {stem: re.fullmatch(r"(.+)_([0-9]{4})", stem) for stem in _stems(images, ending)}
+        strange = [stem for stem, part in parts.items() if part is None or int(part[2]) >= channels]
+        if strange:
+            raise ValueError(
+                f"{images} has {some(strange)}, but dataset.json has {channels} channels: names must end with _0000 to "
+                f"_{channels - 1:04d}"
+            )
+        names = {part[1] for part in parts.values() if part is not None} | set(_stems(labels, ending))
         return {
-            name: (tuple(images / f"{name}_{channel:04d}{ending}" for channel in channels), labels / f"{name}{ending}")
+            name: (tuple(images / f"{name}_{c:04d}{ending}" for c in range(channels)), labels / f"{name}{ending}")
             for name in names
         }
 
 
-def read_dataset_json(root: Path) -> dict[str, Any]:
-    """Read root/dataset.json.
-
-    Raises:
-        FileNotFoundError: It is not there.
-        ValueError: It is no JSON object.
-    """
+def _read_dataset_json(root: Path) -> dict[str, Any]:
+    """Read root/dataset.json; refuses what is not there or no JSON object."""
     path = root / "dataset.json"
     if not path.is_file():
         raise FileNotFoundError(f"{path} is not there: set data.source.root to the folder that holds dataset.json")
@@ -154,7 +152,7 @@ def dataset_fact(root: str | Path, fact: str) -> Any:
     require_choice("fact", fact, FACTS)
     root = Path(root)
     if fact == "channels":
-        content = read_dataset_json(root)
+        content = _read_dataset_json(root)
         channels = content.get("channel_names", content.get("modality"))
         if not isinstance(channels, dict) or not channels:
             raise ValueError(f'{root / "dataset.json"} has neither "modality" nor "channel_names": add one of them')
@@ -172,7 +170,7 @@ def _labels(root: Path) -> dict[int, str]:
     """Name of each label, from {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net)."""
     path = root / "dataset.json"
     names: dict[int, str] = {}
-    labels = read_dataset_json(root).get("labels")
+    labels = _read_dataset_json(root).get("labels")
     for key, value in labels.items() if isinstance(labels, dict) else ():
         if isinstance(value, list):
             raise ValueError(
@@ -187,18 +185,6 @@ def _labels(root: Path) -> dict[int, str]:
     if not names:
         raise ValueError(f'{path} has no "labels" such as {{"0": "background", "1": "liver"}}: add them')
     return names
-
-
-def _cases_of(folder: Path, stems: Sequence[str], channels: int) -> set[str]:
-    """Take <case> from <case>_0000, <case>_0001 and so on."""
-    parts = {stem: re.fullmatch(r"(.+)_([0-9]{4})", stem) for stem in stems}
-    strange = [stem for stem, part in parts.items() if part is None or int(part[2]) >= channels]
-    if strange:
-        raise ValueError(
-            f"{folder} has {some(strange)}, but dataset.json has {channels} channels: names must end with _0000 to "
-            f"_{channels - 1:04d}"
-        )
-    return {part[1] for part in parts.values() if part is not None}
 
 
 def _stems(folder: Path, ending: str) -> list[str]:

@@ -39,12 +39,7 @@ class Synthetic:
     """
 
     def __init__(
-        self,
-        size: Sequence[int] = (128, 128),
-        count: int = 16,
-        num_classes: int = 2,
-        channels: int = 1,
-        seed: int = 0,
+        self, size: Sequence[int] = (128, 128), count: int = 16, num_classes: int = 2, channels: int = 1, seed: int = 0
     ) -> None:
         require_choice("the number of axes in size", len(size), (2, 3))
         for extent in size:
@@ -64,12 +59,13 @@ class Synthetic:
 
     def entries(self) -> list[Entry]:
         """Return cells_0000, cells_0001 and so on."""
-        return [Entry(name) for name in self._names()]
+        return [Entry(f"cells_{index:04d}") for index in range(self.count)]
 
     def read(self, name: str) -> Case:
         """Draw one case: image (C, *S) uint8, target (*S) uint8."""
-        require_choice("name", name, self._names())
-        rng = np.random.default_rng([self.seed, self._names().index(name)])
+        names = [entry.name for entry in self.entries()]
+        require_choice("name", name, names)
+        rng = np.random.default_rng([self.seed, names.index(name)])
         cells = draw_cells(rng, self.size)
         kinds = max(1, self.num_classes - 2)
         organelles, structure = _draw_organelles(rng, cells, kinds)
@@ -80,9 +76,6 @@ class Synthetic:
         target[cells == 0] = 1
         return Case(name, image, target, (1.0,) * len(self.size))
 
-    def _names(self) -> list[str]:
-        return [f"cells_{index:04d}" for index in range(self.count)]
-
 
 def draw_cells(rng: np.random.Generator, size: Sequence[int]) -> np.ndarray:
     """Divide space into cells: a Voronoi diagram in warped coordinates, with membranes along its borders.
@@ -90,28 +83,21 @@ def draw_cells(rng: np.random.Generator, size: Sequence[int]) -> np.ndarray:
     Returns:
         (*S) int: 0 is membrane, 1, 2, … are the cells, each of one piece (joined by faces, not corners).
     """
-    owner = _voronoi(rng, size)
-    border = np.zeros(size, dtype=bool)
-    for axis, extent in enumerate(size):
-        low, high = owner.take(range(extent - 1), axis), owner.take(range(1, extent), axis)
-        np.moveaxis(border, axis, 0)[:-1] |= np.moveaxis(low != high, axis, 0)
-    pieces, _ = ndimage.label(ndimage.distance_transform_edt(~border) > MEMBRANE)
-    return _without_specks(pieces)
-
-
-def _voronoi(rng: np.random.Generator, size: Sequence[int]) -> np.ndarray:
-    """Number each voxel by its nearest seed; one seed is drawn in each box of a grid, some are left out."""
+    # Each voxel belongs to the nearest seed; one is drawn in each box of a grid, and some are left out.
     boxes = [np.arange(-1, math.ceil(extent / CELL) + 1) for extent in size]
     corners = np.stack(np.meshgrid(*boxes, indexing="ij"), axis=-1).reshape(-1, len(size))
     seeds = (corners + rng.random(corners.shape)) * CELL
     seeds = seeds[rng.random(len(seeds)) > 0.15]
     wave = [4.5 * _field(rng, size, 14) + 1.3 * _field(rng, size, 5) for _ in size]
     voxels = np.stack([grid + shift for grid, shift in zip(np.indices(size), wave, strict=True)], axis=-1)
-    return cKDTree(seeds).query(voxels.reshape(-1, len(size)))[1].reshape(size)
-
-
-def _without_specks(pieces: np.ndarray) -> np.ndarray:
-    """Remove pieces of less than SPECK px and number the others from 1."""
+    owner = cKDTree(seeds).query(voxels.reshape(-1, len(size)))[1].reshape(size)
+    # Membranes lie where neighbors belong to different seeds.
+    border = np.zeros(size, dtype=bool)
+    for axis, extent in enumerate(size):
+        low, high = owner.take(range(extent - 1), axis), owner.take(range(1, extent), axis)
+        np.moveaxis(border, axis, 0)[:-1] |= np.moveaxis(low != high, axis, 0)
+    pieces, _ = ndimage.label(ndimage.distance_transform_edt(~border) > MEMBRANE)
+    # Pieces of less than SPECK px become membrane, the others are numbered from 1.
     area = np.bincount(pieces.ravel())
     kept = (area >= SPECK) & (np.arange(len(area)) > 0)
     return np.where(kept, np.cumsum(kept), 0)[pieces]
@@ -123,27 +109,26 @@ def _draw_organelles(rng: np.random.Generator, cells: np.ndarray, kinds: int) ->
     Returns:
         Class (*S) uint8, 0 outside of organelles; brightness against the cytoplasm (*S).
     """
+    # Three quarters of the cells that are deep enough, and in each a voxel (flat index) as a center.
     depth = ndimage.distance_transform_edt(cells > 0)
-    hosts, centers = _choose_hosts(rng, cells, depth)
+    room = rng.permutation(np.flatnonzero(depth >= 5))
+    hosts, at = np.unique(cells.flat[room], return_index=True)
+    chosen = rng.permutation(len(hosts))[: math.ceil(0.75 * len(hosts))]
+    hosts, centers = hosts[chosen], room[at[chosen]]
+    # What each cell holds, how large and where.
     kind = np.zeros(cells.max() + 1, dtype=np.uint8)
     kind[hosts] = 2 + np.arange(len(hosts)) % kinds
     radius = np.ones(cells.max() + 1, dtype=np.float32)
     radius[hosts] = np.minimum(depth.flat[centers] * rng.uniform(0.7, 0.95, len(hosts)), 9)
     center = np.zeros((cells.ndim, cells.max() + 1), dtype=np.float32)
     center[:, hosts] = np.unravel_index(centers, cells.shape)
-
     reach, along = _measure_ellipsoids(rng, cells, center, radius)
-    inside = (reach < 1) & (depth > 1.5)
-    organelles = np.where(inside, kind[cells], 0).astype(np.uint8)
-    return organelles, _texture(rng, organelles, reach, along)
-
-
-def _choose_hosts(rng: np.random.Generator, cells: np.ndarray, depth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Choose three quarters of the cells that are deep enough, and in each a voxel (flat index) as a center."""
-    room = rng.permutation(np.flatnonzero(depth >= 5))
-    hosts, at = np.unique(cells.flat[room], return_index=True)
-    chosen = rng.permutation(len(hosts))[: math.ceil(0.75 * len(hosts))]
-    return hosts[chosen], room[at[chosen]]
+    organelles = np.where((reach < 1) & (depth > 1.5), kind[cells], 0).astype(np.uint8)
+    # The look of each class; 0 elsewhere.
+    looks = np.vstack([np.zeros((2, LOOKS.shape[1]), dtype=np.float32), LOOKS])
+    level, rim, grain, stripes = np.moveaxis(looks[organelles], -1, 0)
+    surface = grain * _field(rng, cells.shape, 2) + stripes * np.sin(2 * np.pi * along / 5)
+    return organelles, level + surface + rim * np.exp(-(((reach - 0.95) / 0.16) ** 2))
 
 
 def _measure_ellipsoids(
@@ -160,14 +145,6 @@ def _measure_ellipsoids(
     along = (offset * axis[:, cells]).sum(axis=0)
     squared = np.maximum((offset**2).sum(axis=0) - 0.65 * along**2, 0)
     return np.sqrt(squared) / radius[cells] + 0.1 * _field(rng, cells.shape, 5), along
-
-
-def _texture(rng: np.random.Generator, organelles: np.ndarray, reach: np.ndarray, along: np.ndarray) -> np.ndarray:
-    """Give each organelle the look of its class; 0 elsewhere."""
-    looks = np.vstack([np.zeros((2, LOOKS.shape[1]), dtype=np.float32), LOOKS])
-    level, rim, grain, stripes = np.moveaxis(looks[organelles], -1, 0)
-    surface = grain * _field(rng, organelles.shape, 2) + stripes * np.sin(2 * np.pi * along / 5)
-    return level + surface + rim * np.exp(-(((reach - 0.95) / 0.16) ** 2))
 
 
 def _draw_membranes(rng: np.random.Generator, membrane: np.ndarray) -> np.ndarray:
