@@ -2,7 +2,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from segexp.sweeps.ledger import DONE, FAILED, QUEUED, RUNNING, Entry, Ledger, take
+from segexp.sweeps.ledger import DONE, FAILED, QUEUED, RUNNING, Entry, Ledger, is_free, take
+from tests.sweeps.tiny_job import lines_of
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -25,8 +26,9 @@ def test_entries_are_the_last_states_and_count_the_starts(tmp_path):
     ledger.add("a", "job-a", RUNNING)
     ledger.add("b", "job-b", DONE)
     assert ledger.entries() == {"a": Entry("job-a", RUNNING, "", 2), "b": Entry("job-b", DONE, "", 1)}
-    assert [line["state"] for line in ledger.lines()] == [QUEUED, RUNNING, RUNNING, FAILED, RUNNING, DONE]
-    assert ledger.lines()[0]["overrides"] == ["x=1"]
+    lines = lines_of(tmp_path / "sweep")
+    assert [line["state"] for line in lines] == [QUEUED, RUNNING, RUNNING, FAILED, RUNNING, DONE]
+    assert lines[0]["overrides"] == ["x=1"]
 
 
 def test_two_ledgers_of_one_file_see_each_others_lines(tmp_path):
@@ -36,13 +38,25 @@ def test_two_ledgers_of_one_file_see_each_others_lines(tmp_path):
     assert one.entries() == two.entries() == {"a": Entry("job-a", QUEUED, "", 0)}
 
 
+def test_a_line_that_was_cut_off_is_passed_over(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.add("1", "one", RUNNING)
+    with ledger.path.open("ab") as file:
+        file.write(b'{"job": "1", "name": "one", "sta')
+    ledger.add("1", "one", DONE)
+    assert ledger.entries() == {"1": Entry("one", DONE, "", 1)}
+    assert len(ledger.path.read_bytes().splitlines()) == 3  # the broken one ends where the next begins
+
+
 def test_a_lock_is_held_by_one_process_and_free_after_its_end(tmp_path):
     words = [sys.executable, "-c", HOLD, str(tmp_path / "job")]
     env = {"PYTHONPATH": str(ROOT / "src")}
     with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as holder:
         assert holder.stdout.readline() == "True\n"
         assert take(tmp_path / "job") is None
+        assert not is_free(tmp_path / "job")
         holder.kill()
+    assert is_free(tmp_path / "job")
     lock = take(tmp_path / "job")
     assert lock is not None
     lock.close()

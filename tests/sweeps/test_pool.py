@@ -13,7 +13,7 @@ import pytest
 from segexp.sweeps.ledger import Ledger, take
 from segexp.sweeps.local import LocalEngine, environment
 from segexp.sweeps.pool import Pool, last_lines
-from tests.sweeps.tiny_job import TinyJob
+from tests.sweeps.tiny_job import TinyJob, lines_of
 
 DRIVER = """
 import sys
@@ -119,7 +119,7 @@ def test_a_job_that_on_epoch_finds_poor_is_pruned(tmp_path):
     poor, good = pool.run(jobs_of(tmp_path, ["value=0.2", "epochs=50", "seconds=0.5"], ["value=0.9"]))
     assert (poor.state, good.state) == ("pruned", "done")
     assert len([row for row in rows if float(row["val/dice"]) >= 0.1]) == 3
-    assert poor.job.record()["status"] == "interrupted"
+    assert poor.job.files.record()["status"] == "interrupted"
 
 
 @pytest.mark.parametrize("signum", [signal.SIGINT, signal.SIGTERM])
@@ -131,7 +131,7 @@ def test_stopping_the_driver_stops_the_jobs_cleanly_and_the_next_start_goes_on(t
     driver.send_signal(signum)
     assert driver.wait(30) != 0
     assert states(tmp_path) == ["interrupted", "interrupted"]
-    assert jobs[0].record()["status"] == "interrupted"
+    assert jobs[0].files.record()["status"] == "interrupted"
     with take(jobs[1].folder):  # the one that would not stop was killed
         pass
     pool_of(tmp_path).run(jobs)
@@ -170,18 +170,8 @@ def test_two_drivers_divide_the_jobs(tmp_path):
     assert [driver.wait(60) for driver in drivers] == [0, 0]
     assert states(tmp_path) == ["done"] * 8
     assert starts(tmp_path) == [1] * 8
-    by = {line["driver"] for line in Ledger(tmp_path / "ledger.jsonl").lines() if line["state"] == "running"}
+    by = {line["driver"] for line in lines_of(tmp_path) if line["state"] == "running"}
     assert len(by) == 2
-
-
-def test_a_line_that_was_cut_off_is_passed_over(tmp_path):
-    ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.add("1", "one", "running")
-    with ledger.path.open("ab") as file:
-        file.write(b'{"job": "1", "name": "one", "sta')
-    ledger.add("1", "one", "done")
-    assert [entry.state for entry in ledger.entries().values()] == ["done"]
-    assert len(ledger.lines()) == 2
 
 
 def test_a_job_inherits_nothing_of_other_jobs(monkeypatch):

@@ -1,6 +1,5 @@
 """Several drivers, as on several machines, at one sweep folder; and what a machine does with a job that others have."""
 
-import json
 import os
 import signal
 import subprocess
@@ -10,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING, Ledger, take
+from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING, take
 from segexp.sweeps.local import environment
 from segexp.sweeps.remote import HELD, Order, RemoteJob, Submission, submit
-from tests.sweeps.tiny_job import TinyJob
+from tests.sweeps.tiny_job import TinyJob, lines_of
 
 ROOT = Path(__file__).parents[2]
 WRITER = """
@@ -65,12 +64,12 @@ def eventually(there: Callable[[], object], seconds: float = 60) -> None:
 
 
 def status(job: TinyJob) -> str:
-    return job.record().get("status", "")
+    return job.files.record().get("status", "")
 
 
 def test_lines_of_several_drivers_are_whole_and_none_is_lost(tmp_path):
     assert at_the_same_time(WRITER, tmp_path / "ledger.jsonl", 4) == [0] * 4
-    lines = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    lines = lines_of(tmp_path)
     assert {line["job"] for line in lines} == {f"{who}-{number}" for who in range(4) for number in range(200)}
     assert len(lines) == 800
     assert len({line["driver"] for line in lines}) == 4
@@ -78,7 +77,7 @@ def test_lines_of_several_drivers_are_whole_and_none_is_lost(tmp_path):
 
 def test_several_drivers_share_the_jobs_of_one_folder_and_none_runs_twice(tmp_path):
     assert at_the_same_time(DRIVER, tmp_path, 3) == [0] * 3
-    lines = Ledger(tmp_path / "ledger.jsonl").lines()
+    lines = lines_of(tmp_path)
     starts = [line for line in lines if line["state"] == RUNNING]
     assert Counter(line["name"] for line in starts) == {job.name: 1 for job in tiny_jobs(tmp_path, 12)}
     assert len({line["driver"] for line in starts}) > 1  # they did divide them
@@ -96,18 +95,18 @@ def test_a_job_of_two_submissions_runs_once(tmp_path):
     assert first.poll() == 0
     assert second.run() == 0  # done meanwhile
     assert RemoteJob(Order.of(job)).run() == 0
-    assert job.record()["status"] == DONE
+    assert job.files.record()["status"] == DONE
 
 
 def test_a_job_that_failed_while_a_second_submission_waited_is_not_tried_again(tmp_path):
     (job,) = tiny_jobs(tmp_path, 1, "do=raise")
     waiting = RemoteJob(Order.of(job))
     assert RemoteJob(Order.of(job)).run() == 1
-    pid = job.record()["pid"]
+    pid = job.files.record()["pid"]
     assert waiting.run() == 1
-    assert job.record()["pid"] == pid
+    assert job.files.record()["pid"] == pid
     assert RemoteJob(Order.of(job)).run() == 1  # ordered after the failure: that is a retry
-    assert job.record()["pid"] != pid
+    assert job.files.record()["pid"] != pid
 
 
 def test_stopping_waits_for_a_clean_end_and_kills_what_does_not_heed(tmp_path):
@@ -133,7 +132,7 @@ def test_a_process_can_be_interrupted_and_lives_through_the_signal_of_the_cluste
     finally:
         signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGINT})
     eventually(lambda: status(job) == RUNNING)
-    os.kill(job.record()["pid"], signal.SIGUSR2)
+    os.kill(job.files.record()["pid"], signal.SIGUSR2)
     eventually((job.folder / "metrics.csv").is_file)
     remote.finish(30)
     assert status(job) == INTERRUPTED

@@ -17,8 +17,8 @@ from optuna.trial import TrialState
 
 from segexp.sweeps import search as search_module
 from segexp.sweeps.ledger import Ledger, take
-from segexp.sweeps.objectives import read_objectives
 from tests.conftest import SMALL, python
+from tests.sweeps.tiny_job import lines_of
 from tests.sweeps.tiny_study import drive
 
 ROOT = Path(__file__).parents[2]
@@ -44,7 +44,7 @@ def table(folder: Path) -> list[dict[str, str]]:
 def most_at_once(folder: Path) -> int:
     running: set[str] = set()
     most = 0
-    for line in Ledger(folder / "ledger.jsonl").lines():
+    for line in lines_of(folder):
         (running.add if line["state"] == "running" else running.discard)(line["job"])
         most = max(most, len(running))
     return most
@@ -288,32 +288,6 @@ def test_dry_run_says_what_would_be_searched(tmp_path, capsys):
     out = capsys.readouterr().out
     assert out.startswith("20 trials would maximize val.dice over do (good, nan), x (-2.0 to 2.0), 2 runs at once")
     assert not (tmp_path / "study.journal").exists()
-
-
-@pytest.mark.parametrize(
-    ("names", "directions", "sentence"),
-    [
-        (["test.dice"], None, "test.dice is of the test cases, which must not choose"),
-        (["headline.value"], None, "must not choose"),
-        (["dice"], None, "'dice' is not val.<metric>"),
-        (["parameter"], None, "did you mean 'parameters'"),
-        (["val.hd95_mm"], None, "is more of val.hd95_mm better"),
-        (["val.dice"], ["max"], "hydra.sweeper.directions='max' is not one of"),
-        (["val.dice", "parameters"], ["maximize"], "must be of one length"),
-        ([], None, "1 or more"),
-    ],
-)
-def test_objectives_refused(names, directions, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        read_objectives(names, directions, "val/dice", "max")
-
-
-def test_objectives_have_their_usual_directions():
-    names = ["val.loss", "training.minutes", "training.patches_per_second", "parameters"]
-    found = [item.direction for item in read_objectives(names, None, "val/loss", "min")]
-    assert found == ["minimize", "minimize", "maximize", "minimize"]
-    (given,) = read_objectives(["val.hd95_mm"], ["minimize"], "val/dice", "max")
-    assert given.direction == "minimize"
 
 
 def test_a_missing_figure_fails_the_trial_and_names_the_nearest(tmp_path):

@@ -115,7 +115,7 @@ def test_a_task_that_dies_is_told_in_the_log(tmp_path):
     os.kill(children(controller(running))[0], signal.SIGKILL)
     time.sleep(2)
     assert running.poll() is None  # the process lives on and holds the lock
-    os.kill(job.record()["pid"], signal.SIGKILL)
+    os.kill(job.files.record()["pid"], signal.SIGKILL)
     assert end_of(running) == 1
     assert "ended with no result, see " in (job.folder / "log.txt").read_text()
 

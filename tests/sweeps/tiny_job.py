@@ -25,6 +25,11 @@ class TinyJob(Job):
         return [sys.executable, __file__, str(self.folder.absolute()), *self.overrides]
 
 
+def lines_of(folder: Path) -> list[dict]:
+    """Lines of the ledger of a sweep."""
+    return [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
+
+
 def work(folder: Path, settings: dict[str, str]) -> None:
     checkpoint, epochs = folder / "checkpoints" / "last.ckpt", int(settings.get("epochs", "3"))
     checkpoint.parent.mkdir(parents=True, exist_ok=True)

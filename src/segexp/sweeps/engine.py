@@ -33,4 +33,4 @@ class Engine(Protocol):
         """Start a job; None where a live process works in its folder or has finished it."""
 
     def close(self) -> None:
-        """Release what the engine holds."""
+        """Release what the engine holds; most hold nothing."""

@@ -52,6 +52,7 @@ def print_estimate(jobs: Sequence[Job], jobs_at_once: int, threads: int | None =
         jobs_at_once: Number of jobs that run at a time.
         threads: Number of CPU threads of each; None = no limit.
     """
+    # Each job gets the estimate of the experiment that it repeats.
     groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
         groups.setdefault(tuple(sorted(job.settings)), []).append(job)
@@ -59,21 +60,21 @@ def print_estimate(jobs: Sequence[Job], jobs_at_once: int, threads: int | None =
     for number, (settings, members) in enumerate(groups.items(), start=1):
         print(f"measuring {number} of {len(groups)}: {members[0].name}", flush=True)
         measured[settings] = measure(members[0], threads)
-    # Each job gets the estimate of the experiment that it repeats.
     estimates = [measured[tuple(sorted(job.settings))] for job in jobs]
     console = Console()
     console.print(_table(jobs, estimates))
-    for text in _errors(jobs, estimates) + _totals(estimates, jobs_at_once):
+    # One line for each error, with the jobs that have it.
+    numbers: dict[str, list[str]] = {}
+    for number, estimate in enumerate(estimates, start=1):
+        if estimate.error:
+            numbers.setdefault(estimate.error, []).append(str(number))
+    lines = [f"job {', '.join(which)}: {error}" for error, which in numbers.items()]
+    for text in [*lines, _total(estimates, jobs_at_once), LEFT_OUT]:
         console.print(text, soft_wrap=True, highlight=False, markup=False)
 
 
 def measure(job: Job, threads: int | None = None) -> Estimate:
-    """Take a few training steps of a job in a process of its own.
-
-    Args:
-        job: Job to measure; seed and fold play no part.
-        threads: Number of CPU threads; None = no limit.
-    """
+    """Take a few training steps of a job in a process of its own with so many CPU threads; None = no limit."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "step.json"
         files = [f"path='{path}'", f"hydra.run.dir='{folder}'"]
@@ -84,7 +85,8 @@ def measure(job: Job, threads: int | None = None) -> Estimate:
         )
         whole = time.monotonic() - begin
         if ended.returncode or not path.is_file():
-            return Estimate(error=_sentence(ended.stderr) or f"measuring ended with status {ended.returncode}")
+            lines = ended.stderr.strip().splitlines() or [f"measuring ended with status {ended.returncode}"]
+            return Estimate(error=lines[-1].strip().removeprefix("segexp benchmark: "))
         cost = json.loads(path.read_text(encoding="utf-8"))
     # What the process took beyond the measured steps is its start.
     start = max(whole - cost["measuring_seconds"], 0.0)
@@ -104,11 +106,6 @@ def makespan(seconds: Iterable[float], at_once: int) -> float:
     return max(free)
 
 
-def _sentence(stderr: str) -> str:
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    return lines[-1].removeprefix("segexp benchmark: ") if lines else ""
-
-
 def _table(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> Table:
     keys = varying([job.overrides for job in jobs])
     table = Table("job", *(key.rpartition(".")[2] for key in keys))
@@ -119,30 +116,18 @@ def _table(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> Table:
         cost = ["–", "–", "error", "–"]
         if not estimate.error:
             times = [duration(estimate.start), duration(estimate.training)]
-            cost = [f"{estimate.parameters:,}", *times, size(estimate.disk)]
+            cost = [f"{estimate.parameters:,}", *times, _size(estimate.disk)]
         table.add_row(str(number), *(values.get(key, "") for key in keys), *cost)
     return table
 
 
-def _errors(jobs: Sequence[Job], estimates: Sequence[Estimate]) -> list[str]:
-    """One line for each error, with the jobs that have it."""
-    numbers: dict[str, list[str]] = {}
-    for number, (_, estimate) in enumerate(zip(jobs, estimates, strict=True), start=1):
-        if estimate.error:
-            numbers.setdefault(estimate.error, []).append(str(number))
-    return [f"job {', '.join(which)}: {error}" for error, which in numbers.items()]
-
-
-def _totals(estimates: Sequence[Estimate], jobs_at_once: int) -> list[str]:
+def _total(estimates: Sequence[Estimate], jobs_at_once: int) -> str:
     good = [estimate for estimate in estimates if not estimate.error]
-    whole = makespan([estimate.seconds for estimate in good], jobs_at_once)
-    return [
-        f"{len(good)} jobs, {jobs_at_once} at once: about {duration(whole)}; "
-        f"checkpoints: {size(sum(estimate.disk for estimate in good))}",
-        LEFT_OUT,
-    ]
+    whole = duration(makespan([estimate.seconds for estimate in good], jobs_at_once))
+    disk = _size(sum(estimate.disk for estimate in good))
+    return f"{len(good)} jobs, {jobs_at_once} at once: about {whole}; checkpoints: {disk}"
 
 
-def size(count: int) -> str:
+def _size(count: int) -> str:
     """Write a number of bytes: 12.3 MB, 4.56 GB."""
     return f"{count / 1e6:.1f} MB" if count < 1e9 else f"{count / 1e9:.2f} GB"

@@ -10,10 +10,9 @@ from pathlib import Path
 
 from segexp.errors import require_at_least
 from segexp.runs.folder import RunFolder
-from segexp.runs.record import Record
-from segexp.runs.results import Results
 
 FOR_DRIVER = re.compile(r"^[+~]*(sweep|hydra)[./@=]")  # overrides for the driver, not for its jobs
+REPLICATES = {"seed": "sweep.seeds", "data.split.fold": "sweep.folds"}  # keys that repeat an experiment
 LONGEST = 100  # characters of the readable part of a name
 
 
@@ -61,18 +60,10 @@ class Job:
             return [*start, f"resume={folder}"]
         return [*start, *self.overrides, f"hydra.run.dir={folder}"]
 
-    def record(self) -> Record:
-        """Content of the run's run.json; empty before it started."""
-        return self.files.record()
-
     @property
     def is_done(self) -> bool:
         """Whether it has ended well and left its results."""
-        return self.record().get("status") == "done" and bool(self.results())
-
-    def results(self) -> Results:
-        """Content of the run's results.json; empty before it ended."""
-        return self.files.results()
+        return self.files.record().get("status") == "done" and bool(self.files.results())
 
 
 def digest(words: Iterable[str], length: int = 8) -> str:
@@ -96,10 +87,10 @@ def with_replicates(
     Raises:
         ValueError: A seed or fold is not an integer, or stands both among the words and in ``seeds`` or ``folds``.
     """
-    axes = {"seed": seeds, "data.split.fold": folds}
+    axes = dict(zip(REPLICATES, (seeds, folds), strict=True))
     for key, values in axes.items():
         for value in values or ():
-            require_at_least(f"sweep.{'seeds' if key == 'seed' else 'folds'}", value, 0, integer=True)
+            require_at_least(REPLICATES[key], value, 0, integer=True)
         if values and any(word.startswith(f"{key}=") for word in words):
             raise ValueError(f"{key} is swept twice, by {key}=… and by the sweep group: leave one of them out")
     own = tuple(word for word in words if word.partition("=")[0] in axes)
@@ -108,12 +99,7 @@ def with_replicates(
 
 
 def folder_name(words: Sequence[str], shown: Iterable[str]) -> str:
-    """Name a job's folder: the overrides that distinguish it from the others, and the digest of all.
-
-    Args:
-        words: All overrides of the job.
-        shown: Keys of the overrides that appear in the name.
-    """
+    """Name a job's folder: the overrides whose keys are shown, and the digest of all."""
     keys = set(shown)
     pairs = [word.lstrip("+~").partition("=")[::2] for word in words if key_of(word) in keys]
     readable = [f"{key.rpartition('.')[2]}-{_short(value)}" for key, value in pairs]
@@ -131,8 +117,7 @@ def _short(value: str) -> str:
 
 def quoted(folder: Path) -> str:
     """Write a folder as the value of an override."""
-    escaped = str(folder).replace("'", "\\'")
-    return f"'{escaped}'"
+    return "'" + str(folder).replace("'", "\\'") + "'"
 
 
 def key_of(word: str) -> str:

@@ -18,13 +18,18 @@ def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings:
     Args:
         path: Path to the journal.
         space: Distribution by key.
-        facts: Facts that distinguish this study from others.
-        settings: Arguments of `optuna.create_study`.
+        facts: Facts that distinguish this study from others, in plain values.
+        settings: Further arguments of `optuna.create_study`.
 
     Raises:
         ValueError: The journal belongs to another study.
     """
-    _repair(path)
+    # A killed driver leaves the lock that Optuna holds while it writes, and maybe half a line at the end.
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+    if path.is_file():
+        content = path.read_bytes()
+        with path.open("ab") as file:
+            file.truncate(content.rfind(b"\n") + 1)
     storage = JournalStorage(JournalFileBackend(str(path)))
     study = optuna.create_study(study_name="study", storage=storage, load_if_exists=True, **settings)
     for fact, value in facts.items():
@@ -50,12 +55,3 @@ def _refuse_other_choices(path: Path, study: optuna.Study, space: Space) -> None
                     f"{path.parent} holds a study with other choices of {key}, which Optuna cannot change: "
                     "give this one another sweep.name"
                 ) from error
-
-
-def _repair(path: Path) -> None:
-    """Remove what a killed driver left: half a line at the end, and the lock that Optuna holds while it writes."""
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    if path.is_file():
-        content = path.read_bytes()
-        with path.open("ab") as file:
-            file.truncate(content.rfind(b"\n") + 1)

@@ -15,7 +15,7 @@ from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, key_of, varying, with_replicates
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
 from segexp.sweeps.pool import Pool, Tracked, last_lines
-from segexp.sweeps.summary import mean_monitored, print_summary, write_summary
+from segexp.sweeps.summary import mean_monitored, report
 from segexp.sweeps.watch import watcher
 
 
@@ -97,8 +97,7 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
     print(f"{len(jobs)} jobs in {sweep.folder}, {engine.jobs_at_once} at once")
     with stop_signals():
         ended = sweep.pool().run(jobs)
-    write_summary(sweep.folder / "summary.csv", jobs)
-    print_summary(jobs, sweep.folder)
+    report(jobs, sweep.folder)
     refuse_failures(ended)
     return [_returned(config, words, mean_monitored(group)) for words, group in zip(batches, groups, strict=True)]
 
@@ -114,16 +113,18 @@ def refuse_failures(ended: Sequence[Tracked]) -> None:
     queued = sum(item.state == QUEUED for item in ended)
     problems = []
     if failed:
-        problems.append(
-            f"{len(failed)} of {len(ended)} jobs failed; the same command with sweep.retry=failed runs them again"
-        )
+        count = f"{len(failed)} of {len(ended)} jobs"
+        problems.append(f"{count} failed; the same command with sweep.retry=failed runs them again")
     if stopped:
         problems.append(f"{stopped} were stopped from outside; the same command resumes them")
     if queued:
         problems.append(f"{queued} were not started (sweep.fail_fast)")
-    reasons = [f"\n{item.job.name}: {item.why}\n{_log(item.job)}" for item in failed]
+    lines = ["; ".join(problems)]
+    for item in failed:
+        end = [f"  | {line}" for line in last_lines(item.job, 6).splitlines()]
+        lines += [f"{item.job.name}: {item.why}", *end, f"  all of it: {short_path(item.job.files.log_path)}"]
     if problems:
-        raise ValueError("; ".join(problems) + "".join(reasons))
+        raise ValueError("\n".join(lines))
 
 
 @contextmanager
@@ -147,15 +148,9 @@ def _search_path(config: DictConfig) -> list[str]:
     for source in config.hydra.runtime.config_sources:
         if source.provider == "command-line":
             words += ["--config-dir", source.path]
-    given = OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False)
-    assert isinstance(given, list)
-    return words + [str(word) for word in given if re.match(r"\+*hydra\.searchpath=", str(word))]
+    given = cast(list[str], OmegaConf.to_container(config.hydra.overrides.hydra, resolve=False))
+    return words + [word for word in given if re.match(r"\+*hydra\.searchpath=", word)]
 
 
 def _returned(config: DictConfig, words: Sequence[str], value: float | None) -> JobReturn:
     return JobReturn(overrides=list(words), cfg=config, hydra_cfg=None, status=JobStatus.COMPLETED, _return_value=value)
-
-
-def _log(job: Job) -> str:
-    end = [f"  | {line}" for line in last_lines(job, 6).splitlines()]
-    return "\n".join([*end, f"  all of it: {short_path(job.files.log_path)}"])

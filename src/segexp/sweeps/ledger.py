@@ -4,8 +4,7 @@ import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -17,16 +16,12 @@ QUEUED, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "queued", "running", "done"
 
 
 class Line(TypedDict):
-    """A line of the ledger: a job came to a state."""
+    """A line of the ledger: a job came to a state. Time, driver, ``where`` and ``overrides`` are for people to read."""
 
-    time: str
     job: str
     name: str
     state: str
-    driver: str
     why: NotRequired[str]
-    where: NotRequired[str]
-    overrides: NotRequired[list[str]]
 
 
 @dataclass
@@ -47,11 +42,7 @@ class Entry:
 
 
 class Ledger:
-    """A file to which lines are only ever added, each whole or not at all.
-
-    Args:
-        path: Path to the file; drivers on several machines may share it.
-    """
+    """A file to which lines are only ever added, each whole or not at all; drivers on several machines may share it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -67,52 +58,42 @@ class Ledger:
             state: "queued", "running", "done", "failed", "interrupted" or "pruned".
             facts: Further facts, such as ``why``.
         """
-        line = {"time": _now(), "job": job, "name": name, "state": state, **facts, "driver": driver()}
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        driver = f"{socket.gethostname()}:{os.getpid()}"
+        line = {"time": now, "job": job, "name": name, "state": state, **facts, "driver": driver}
         self.path.parent.mkdir(parents=True, exist_ok=True)
-        with _locked(self.path) as file:
-            if not _ends_with_newline(file):  # the last writer died in the middle of its line
+        with self.path.open("ab+") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            # The last writer may have died in the middle of its line.
+            file.seek(max(file.seek(0, os.SEEK_END) - 1, 0))
+            if file.read() not in (b"", b"\n"):
                 file.write(b"\n")
             file.write(json.dumps(line, ensure_ascii=False).encode() + b"\n")
             file.flush()
             os.fsync(file.fileno())
 
-    def lines(self) -> list[Line]:
-        """All lines; one that was cut off is left out."""
-        if not self.path.is_file():
-            return []
-        return list(_parsed(self.path.read_bytes()))
-
     def entries(self) -> dict[str, Entry]:
         """State of each job by its id, from the lines that were added since the last call and those before."""
-        for line in _parsed(self._new()):
+        for line in self._new_lines():
             before = self._entries.get(line["job"])
             starts = (before.starts if before else 0) + (line["state"] == RUNNING)
             self._entries[line["job"]] = Entry(line["name"], line["state"], line.get("why", ""), starts)
         return dict(self._entries)
 
-    def _new(self) -> bytes:
-        """Whole lines that were added since the last call."""
+    def _new_lines(self) -> list[Line]:
+        """Whole lines that were added since the last call; one that was cut off is left out."""
         if not self.path.is_file():
-            return b""
+            return []
         with self.path.open("rb") as file:
             file.seek(self._read)
             added = file.read()
         added = added[: added.rfind(b"\n") + 1]
         self._read += len(added)
-        return added
-
-
-def _parsed(content: bytes) -> Iterator[Line]:
-    for text in content.decode(errors="replace").splitlines():
-        try:
-            yield json.loads(text)
-        except json.JSONDecodeError:
-            continue
-
-
-def driver() -> str:
-    """Name of this process among all machines."""
-    return f"{socket.gethostname()}:{os.getpid()}"
+        lines = []
+        for text in added.decode(errors="replace").splitlines():
+            with suppress(json.JSONDecodeError):
+                lines.append(json.loads(text))
+        return lines
 
 
 def take(folder: Path) -> BinaryIO | None:
@@ -130,20 +111,9 @@ def take(folder: Path) -> BinaryIO | None:
     return file
 
 
-@contextmanager
-def _locked(path: Path) -> Iterator[BinaryIO]:
-    with path.open("ab+") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield file
-
-
-def _ends_with_newline(file: BinaryIO) -> bool:
-    file.seek(0, os.SEEK_END)
-    if file.tell() == 0:
-        return True
-    file.seek(-1, os.SEEK_END)
-    return file.read(1) == b"\n"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def is_free(folder: Path) -> bool:
+    """Whether no live process holds the lock of a job's folder."""
+    lock = take(folder)
+    if lock is not None:
+        lock.close()
+    return lock is not None

@@ -9,23 +9,22 @@ from contextlib import suppress
 from typing import BinaryIO
 
 from segexp.errors import require_at_least
+from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job
 from segexp.sweeps.ledger import take
 
-SLURM_TASK = (  # with these Lightning takes the process for one of several that SLURM started
-    *("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"),
-    *("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"),
-)
 # variables of another job, or of the process that starts this one; the new one must find its own
 NOT_INHERITED = (
     *("RANK", "LOCAL_RANK", "GROUP_RANK", "NODE_RANK", "WORLD_SIZE", "LOCAL_WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"),
     *("PL_GLOBAL_SEED", "PL_SEED_WORKERS", "HYDRA_FULL_ERROR"),
-    *SLURM_TASK,
+    # with these Lightning takes the process for one of several that SLURM started
+    *("SLURM_NTASKS", "SLURM_NPROCS", "SLURM_NTASKS_PER_NODE", "SLURM_TASKS_PER_NODE"),
+    *("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"),
 )
 CORES_PER_JOB = 4  # where there is no GPU and jobs_at_once is "auto"
 
 
-class LocalEngine:
+class LocalEngine(Engine):
     """Runs jobs on this machine.
 
     Args:
@@ -75,9 +74,6 @@ class LocalEngine:
         where = f"GPU {','.join(gpus)}" if gpus else "CPU"
         process = start_process(job, lock, environment(gpus, self.threads))
         return LocalJob(process, where, lambda: self.free_gpus.append(gpus))
-
-    def close(self) -> None:
-        """Nothing is held, so nothing is released."""
 
 
 class LocalJob:

@@ -33,7 +33,7 @@ class Objective:
         return statistics.fmean(self._of_run(job) for job in jobs)
 
     def _of_run(self, job: Job) -> float:
-        value: object = job.record() if self.name == PARAMETERS else job.results()
+        value: object = job.files.record() if self.name == PARAMETERS else job.files.results()
         for part in self.name.split("."):
             if not isinstance(value, dict) or part not in value:
                 known = value if isinstance(value, dict) else ()
@@ -44,11 +44,6 @@ class Objective:
         return float(value)
 
 
-def monitored(monitor: str) -> str:
-    """Name of the monitored metric as an objective: ``val/dice`` is val.dice."""
-    return monitor.replace("/", ".")
-
-
 def read_objectives(
     names: Sequence[str] | None, directions: Sequence[str] | None, monitor: str, mode: str
 ) -> list[Objective]:
@@ -57,14 +52,14 @@ def read_objectives(
     Args:
         names: Names of the metrics; None = the monitored one.
         directions: Direction of each; None = the usual ones.
-        monitor: Monitored metric, such as ``val/dice``.
+        monitor: Name of the monitored metric as an objective, such as "val.dice".
         mode: "max" or "min", which is better.
 
     Raises:
         ValueError: A metric must not choose, or its direction is not known.
     """
-    names = [monitored(monitor)] if names is None else list(names)
-    usual = {**DIRECTIONS, monitored(monitor): f"{mode}imize"}
+    names = [monitor] if names is None else list(names)
+    usual = {**DIRECTIONS, monitor: f"{mode}imize"}
     for name in names:
         _refuse_objective(name)
     if directions is None:

@@ -1,6 +1,5 @@
 """Results of a study: a table, plots that open without network, and the best trials as command lines."""
 
-import csv
 import math
 import shlex
 from collections import Counter
@@ -14,8 +13,8 @@ from optuna.importance import FanovaImportanceEvaluator
 from optuna.trial import FrozenTrial, TrialState
 
 from segexp.errors import short_path
-from segexp.runs.folder import RunFolder
-from segexp.sweeps.progress import Progress
+from segexp.runs.files import write_table
+from segexp.runs.folder import RunFolder, epoch_seconds
 from segexp.sweeps.space import overrides
 
 if TYPE_CHECKING:
@@ -24,39 +23,40 @@ if TYPE_CHECKING:
 SHOWN = 10  # best trials of several objectives that are printed
 
 
-def write_table(folder: Path, study: optuna.Study, names: Sequence[str]) -> None:
-    """Write study.csv, one row per trial; minutes are those of training and validation, also of a stopped trial."""
-    rows = [_row(folder, trial, names) for trial in study.get_trials(deepcopy=False)]
-    with (folder / "study.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
+def report(folder: Path, study: optuna.Study, names: Sequence[str], command: Sequence[str]) -> None:
+    """Write study.csv, one row per trial, and the plots; print the best trials.
+
+    Args:
+        folder: Sweep folder.
+        study: Study of trials that have ended.
+        names: Names of its objectives.
+        command: Arguments that all trials share.
+    """
+    write_table(folder / "study.csv", [_row(folder, trial, names) for trial in study.get_trials(deepcopy=False)])
+    _print_best(study, names, command)
+    _write_plots(folder, study, names)
 
 
 def _row(folder: Path, trial: FrozenTrial, names: Sequence[str]) -> dict[str, object]:
     values = trial.values or [""] * len(names)
     runs = trial.user_attrs.get("runs", [])
+    # The time of training and validation, also of a stopped trial.
+    seconds = [sum(epoch_seconds(RunFolder(folder / run).curves())) for run in runs]
     return {
         "number": trial.number,
         "state": trial.state.name.lower(),
         **dict(zip(names, values, strict=True)),
         **dict(word.lstrip("+").split("=", 1) for word in overrides(trial.params)),
-        "minutes": round(sum(_minutes(folder / run) for run in runs), 3),
+        "minutes": round(sum(seconds) / 60, 3),
         "runs": " ".join(runs),
         "why": trial.user_attrs.get("why", ""),
     }
 
 
-def _minutes(folder: Path) -> float:
-    progress = Progress(RunFolder(folder))
-    progress.refresh()
-    return progress.seconds_spent / 60
-
-
-def write_plots(folder: Path, study: optuna.Study, names: Sequence[str]) -> None:
+def _write_plots(folder: Path, study: optuna.Study, names: Sequence[str]) -> None:
     """Draw the plots as HTML, plotly.min.js once beside them; print what was drawn and what was not."""
     figures: dict[str, Figure] = {}
-    complete = counts(study)[TrialState.COMPLETE]
+    complete = study.get_trials(deepcopy=False, states=(TrialState.COMPLETE,))
     if complete and len(names) == 1:
         figures["history"] = visualization.plot_optimization_history(study, target_name=names[0])
     elif complete and len(names) <= 3:
@@ -81,32 +81,23 @@ def _alone(study: optuna.Study, index: int) -> optuna.Study:
 
 
 def _of_one(study: optuna.Study, name: str) -> "dict[str, Figure]":
-    """Draw parallel coordinates and importances of one objective."""
     figures = {"parallel": visualization.plot_parallel_coordinate(study, target_name=name)}
-    reason = _no_importance([trial.values[0] for trial in study.get_trials(deepcopy=False)])
-    if reason:
-        print(f"no importance of parameters for {name}: {reason}")
-        return figures
-    evaluator = FanovaImportanceEvaluator(seed=0)
-    return {**figures, "importance": visualization.plot_param_importances(study, evaluator=evaluator, target_name=name)}
-
-
-def _no_importance(values: Sequence[float]) -> str:
+    values = [trial.values[0] for trial in study.get_trials(deepcopy=False)]
     if len(values) < 2:
-        return "it takes two completed trials"
-    return "all trials have the same value" if math.isclose(min(values), max(values)) else ""
+        print(f"no importance of parameters for {name}: it takes two completed trials")
+    elif math.isclose(min(values), max(values)):
+        print(f"no importance of parameters for {name}: all trials have the same value")
+    else:
+        evaluator = FanovaImportanceEvaluator(seed=0)
+        figures["importance"] = visualization.plot_param_importances(study, evaluator=evaluator, target_name=name)
+    return figures
 
 
-def counts(study: optuna.Study) -> Counter[TrialState]:
-    """Number of trials in each state."""
-    return Counter(trial.state for trial in study.get_trials(deepcopy=False))
-
-
-def print_best(study: optuna.Study, names: Sequence[str], command: Sequence[str]) -> None:
+def _print_best(study: optuna.Study, names: Sequence[str], command: Sequence[str]) -> None:
     """Print how the trials ended, and the best with their command lines."""
-    number = counts(study)
-    print("trials: " + ", ".join(f"{count} {state.name.lower()}" for state, count in number.items()))
-    best = study.best_trials if number[TrialState.COMPLETE] else []
+    counts = Counter(trial.state for trial in study.get_trials(deepcopy=False))
+    print("trials: " + ", ".join(f"{count} {state.name.lower()}" for state, count in counts.items()))
+    best = study.best_trials if counts[TrialState.COMPLETE] else []
     alone = len(names) == 1
     for trial in best[: 1 if alone else SHOWN]:
         figures = ", ".join(f"{name} {value:.4g}" for name, value in zip(names, trial.values, strict=True))

@@ -7,7 +7,7 @@ from typing import Protocol
 
 from segexp.sweeps.engine import Engine, Running
 from segexp.sweeps.jobs import Job
-from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING, Entry, Ledger, take
+from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING, Entry, Ledger, is_free
 from segexp.sweeps.progress import Progress
 
 POLL_SECONDS = 0.2
@@ -20,7 +20,7 @@ class Tracked:
     """A job and its state.
 
     Args:
-        job: The job.
+        job: Job.
         state: State, as in the ledger.
         why: Reason for that state.
         running: Process of the job, if it is ours; a job that another process works on has none.
@@ -55,8 +55,9 @@ class Watcher(Protocol):
         """Show the final state."""
 
 
+@dataclass(eq=False)
 class Pool:
-    """Runs jobs.
+    """Runs jobs, and keeps ledger and watcher informed.
 
     Args:
         engine: Engine that starts them.
@@ -68,25 +69,15 @@ class Pool:
         on_end: Function that gets each job that ended, also one that had ended earlier.
     """
 
-    def __init__(
-        self,
-        engine: Engine,
-        ledger: Ledger,
-        watcher: Watcher,
-        retry: str | None = None,
-        fail_fast: bool = False,
-        on_epoch: Callable[[Tracked, dict[str, str]], bool] | None = None,
-        on_end: Callable[[Tracked], None] | None = None,
-    ) -> None:
-        self.engine = engine
-        self.ledger = ledger
-        self.watcher = watcher
-        self.retry = retry
-        self.fail_fast = fail_fast
-        self.on_epoch = on_epoch
-        self.on_end = on_end
-        self.tracked: list[Tracked] = []
-        self.waiting: list[Tracked] = []
+    engine: Engine
+    ledger: Ledger
+    watcher: Watcher
+    retry: str | None = None
+    fail_fast: bool = False
+    on_epoch: Callable[[Tracked, dict[str, str]], bool] | None = None
+    on_end: Callable[[Tracked], None] | None = None
+    tracked: list[Tracked] = field(init=False, default_factory=list)
+    waiting: list[Tracked] = field(init=False, default_factory=list)
 
     def run(self, jobs: Iterable[Job]) -> list[Tracked]:
         """Run all jobs.
@@ -122,7 +113,6 @@ class Pool:
         return self.tracked
 
     def _fill(self, source: Iterator[Job]) -> None:
-        """Start jobs while there is room."""
         while sum(item.running is not None for item in self.tracked) < self.engine.jobs_at_once:
             if self.fail_fast and any(item.state == FAILED for item in self.tracked):
                 return
@@ -173,10 +163,8 @@ class Pool:
 
     def _update_elsewhere(self, item: Tracked) -> None:
         """Note the end of a job that another process works on: nobody holds its lock any more."""
-        lock = take(item.job.folder)
-        if lock is None:
+        if not is_free(item.job.folder):
             return
-        lock.close()
         state, why = verdict(item.job, self.ledger.entries().get(item.job.id))
         if state in (DONE, FAILED, PRUNED):
             self._end(item, state, why)
@@ -185,21 +173,21 @@ class Pool:
             self.waiting.insert(0, item)
 
     def _judge(self, item: Tracked, status: int) -> tuple[str, str]:
-        """State and reason of a job of ours that has ended."""
         # A run.json that is older than this start tells of an earlier one.
         written = item.job.files.record_path
         fresh = written.is_file() and written.stat().st_mtime >= item.started - 1
-        record = item.job.record().get("status") if fresh else None
-        if record == DONE and status == 0:
+        record = item.job.files.record() if fresh else {}
+        recorded = record.get("status")
+        if recorded == DONE and status == 0:
             return DONE, ""
         # A job that was asked to stop is not to blame for how it ended.
         if item.stopping:
             return item.stopping, "its validation curve was worse than those of earlier trials"
-        if record == FAILED:
-            return FAILED, item.job.record()["why"]
+        if recorded == FAILED:
+            return FAILED, record["why"]
         if status < 0:
             return FAILED, f"killed by signal {-status}{', as when memory runs out' if status == -9 else ''}"
-        if record == INTERRUPTED:
+        if recorded == INTERRUPTED:
             return INTERRUPTED, "stopped from outside"
         return FAILED, f"ended with status {status}: {last_lines(item.job, 1)}"
 
@@ -236,7 +224,7 @@ class Pool:
             if running.poll() is None:
                 running.kill()
                 _wait(running, KILL_SECONDS)
-            done = item.job.record().get("status") == DONE
+            done = item.job.files.record().get("status") == DONE
             self._note(item, DONE if done else INTERRUPTED, why="" if done else "the sweep was stopped")
 
 
@@ -256,7 +244,7 @@ def verdict(job: Job, before: Entry | None) -> tuple[str, str]:
         return DONE, ""
     if before is not None and before.state in (FAILED, PRUNED):
         return before.state, before.why
-    record = job.record()
+    record = job.files.record()
     if record.get("status") == FAILED and before is not None and before.state == RUNNING:
         return FAILED, record["why"]  # its driver died before it could note that
     return QUEUED, ""

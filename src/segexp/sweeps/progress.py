@@ -9,11 +9,7 @@ from segexp.runs.folder import RunFolder, epoch_seconds
 
 @dataclass
 class Progress:
-    """Follows one run through its metrics.csv.
-
-    Args:
-        folder: Run folder; it need not exist yet.
-    """
+    """Follows one run through its metrics.csv; its folder need not exist yet."""
 
     folder: RunFolder
     epochs: int = 0
@@ -24,8 +20,12 @@ class Progress:
     def refresh(self) -> list[dict[str, str]]:
         """Read new rows; return those of epochs that were not there before."""
         path = self.folder.curves_path
-        if not path.is_file() or not self._load_config():
+        if not path.is_file() or not self.folder.config_path.is_file():
             return []
+        # Whoever writes curves has written the whole configuration.
+        if self._config is None:
+            self._config = self.folder.config()
+            self.epochs = int(self._config["trainer"]["max_epochs"])
         stat = path.stat()
         if (stat.st_mtime_ns, stat.st_size) == self._read:
             return []
@@ -33,12 +33,6 @@ class Progress:
         known = {row["epoch"] for row in self.rows}
         self.rows = self.folder.curves()
         return [row for row in self.rows if row["epoch"] not in known]
-
-    def _load_config(self) -> bool:
-        if self._config is None and self.folder.config_path.is_file():
-            self._config = self.folder.config()
-            self.epochs = int(self._config["trainer"]["max_epochs"])
-        return self._config is not None
 
     @property
     def monitor(self) -> str:
@@ -58,13 +52,8 @@ class Progress:
         return float(row.get(self.monitor) or math.nan)
 
     @property
-    def seconds_spent(self) -> float:
-        """Seconds of training and validation so far."""
-        return sum(epoch_seconds(self.rows))
-
-    @property
     def seconds_left(self) -> float:
         """Estimate of the remaining seconds from the epochs so far; nan before the first."""
         if not self.rows:
             return math.nan
-        return self.seconds_spent / len(self.rows) * max(self.epochs - len(self.rows), 0)
+        return sum(epoch_seconds(self.rows)) / len(self.rows) * max(self.epochs - len(self.rows), 0)

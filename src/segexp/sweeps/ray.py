@@ -39,8 +39,10 @@ class RayEngine:
             require_at_least("hydra.launcher.jobs_at_once", jobs_at_once, 1, integer=True)
         self.stop_seconds = stop_seconds
         self._ray = _connected(address)
+        # As many jobs as fit.
         needs = {"CPU": cpus_per_job, "GPU": gpus_per_job}
-        room = _room(self._ray.cluster_resources(), needs)
+        resources = self._ray.cluster_resources()
+        room = min(int(resources.get(kind, 0) // need) for kind, need in needs.items() if need)
         if room == 0:
             self.close()
             raise ValueError(f"a job needs {needs}, more than this Ray cluster has: lower hydra.launcher.gpus_per_job")
@@ -59,13 +61,7 @@ class RayEngine:
 
 
 class RayJob:
-    """A job that an actor runs.
-
-    Args:
-        ray: Module ``ray``.
-        actor: Actor of a `RemoteJob`.
-        order: Order of the job.
-    """
+    """A job that an actor of a `RemoteJob` runs."""
 
     def __init__(self, ray: Any, actor: Any, order: Order) -> None:
         self._ray = ray
@@ -77,7 +73,7 @@ class RayJob:
 
     def poll(self) -> int | None:
         """Status of the process; -9 where its machine or actor is gone; None while it runs."""
-        if self.where == "Ray" and self._begun():
+        if self.where == "Ray" and self._ready(self._host):
             self.where = f"Ray, {self._ray.get(self._host)}"
         if not self._ready(self._status):
             return None
@@ -93,21 +89,19 @@ class RayJob:
 
     def stop(self) -> None:
         """Interrupt the process; a job that still waits for resources is withdrawn."""
-        if self._begun():
+        if self._ready(self._host):
             self._actor.stop.remote()
         else:
             self._ray.kill(self._actor)
 
     def kill(self) -> None:
         """Kill the process, then the actor."""
-        if self._begun():
+        if self._ready(self._host):
             self._ray.wait([self._actor.kill.remote()], timeout=5)
         self._ray.kill(self._actor)
 
-    def _begun(self) -> bool:
-        return self._ready(self._host)
-
     def _ready(self, reference: Any) -> bool:
+        """Whether an answer of the actor is there; its host is the first, so that tells whether it has begun."""
         return bool(self._ray.wait([reference], timeout=0)[0])
 
 
@@ -121,18 +115,9 @@ def _connected(address: str | None) -> Any:
     # A shell's background ignores SIGINT, and Ray's processes would inherit that.
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+    dashboard = False if address is None else None  # a cluster that we join decides itself
     try:
-        ray.init(
-            address=address or "local",
-            include_dashboard=False if address is None else None,  # a cluster that we join decides itself
-            log_to_driver=False,
-            logging_level=logging.ERROR,
-        )
+        ray.init(address or "local", include_dashboard=dashboard, log_to_driver=False, logging_level=logging.ERROR)
     except ConnectionError as error:
         raise ValueError(f"hydra.launcher.address={address}: {error}") from None
     return ray
-
-
-def _room(resources: dict[str, float], needs: dict[str, int]) -> int:
-    """Number of jobs that fit."""
-    return min(int(resources.get(kind, 0) // need) for kind, need in needs.items() if need)

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from segexp.sweeps.engine import Running
 from segexp.sweeps.jobs import Job
-from segexp.sweeps.ledger import FAILED, take
+from segexp.sweeps.ledger import FAILED, is_free
 from segexp.sweeps.local import LocalJob, claim, environment, start_process
 
 HELD = 75  # status of a submission whose job a live process works on; "try later" in sysexits.h
@@ -43,26 +43,19 @@ class Order:
         """Exit status of a job that another process has ended since the order was made; None if it is to be run."""
         if self.job.is_done:
             return 0
-        failed = self.job.record().get("status") == FAILED
+        failed = self.job.files.record().get("status") == FAILED
         return 1 if failed and _stamp(self.job) != self.before else None
 
 
 class RemoteJob:
-    """A job on the machine that runs it; its methods may be called from several threads.
-
-    Args:
-        order: Order of the job.
-    """
+    """A job on the machine that runs it; its methods may be called from several threads."""
 
     def __init__(self, order: Order) -> None:
         self.order = order
         self._running: LocalJob | None = None
 
     def start(self, env: dict[str, str] | None = None) -> int | None:
-        """Start the process, as holder of the job's lock.
-
-        Args:
-            env: Environment of the process; None = that of this machine.
+        """Start the process, as holder of the job's lock; ``env`` None = the environment of this machine.
 
         Returns:
             None once it runs; else a status: 75 where a live process has the job, that of a job that has ended.
@@ -120,11 +113,7 @@ class Submission:
     """A job that was handed to a cluster, as its driver sees it.
 
     It has ended when nothing holds its lock any more. Where another driver's process turns out to have the job, its end
-    is waited for; if it was cut off, the job is handed over again.
-
-    Args:
-        job: The job.
-        submit: Function that hands over an order and returns the running job.
+    is waited for; if it was cut off, the job is handed over again by ``submit``, which returns the running job.
     """
 
     def __init__(self, job: Job, submit: Callable[[Order], Running]) -> None:
@@ -139,7 +128,7 @@ class Submission:
         if self._status is None:
             self._status = self._handle.poll()
             self.where = self._handle.where
-        if self._status is None or not _is_free(self.job):
+        if self._status is None or not is_free(self.job.folder):
             return None
         if self._status != HELD:
             return self._status
@@ -206,13 +195,6 @@ def signals_of_a_job() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _is_free(job: Job) -> bool:
-    lock = take(job.folder)
-    if lock is not None:
-        lock.close()
-    return lock is not None
 
 
 def _stamp(job: Job) -> int:

@@ -1,10 +1,9 @@
 """Search instead of a grid: the sweeper behind ``hydra/sweeper=optuna``. Optuna is imported when it is used."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any, BinaryIO
 
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
@@ -12,10 +11,7 @@ from omegaconf import DictConfig, OmegaConf
 from segexp.errors import require_at_least
 from segexp.sweeps.launcher import Sweep, refuse_failures, stop_signals
 from segexp.sweeps.ledger import take
-from segexp.sweeps.objectives import monitored, read_objectives
-
-if TYPE_CHECKING:
-    from segexp.sweeps.study import Study
+from segexp.sweeps.objectives import read_objectives
 
 
 def search(
@@ -48,6 +44,7 @@ def search(
         ValueError: A setting does not fit, or trials failed; names them, why, and the end of their logs.
     """
     _require_optuna(launcher)
+    from segexp.sweeps.plots import report
     from segexp.sweeps.space import describe, examples, overrides, read_space
     from segexp.sweeps.study import Study
 
@@ -56,8 +53,9 @@ def search(
     sweep = Sweep(config, launcher.engine())  # type: ignore[attr-defined]
     extra = [f"{key}={'null' if value is None else value}" for key, value in (params or {}).items()]
     space, fixed = read_space([*extra, *arguments])
-    aims = read_objectives(objectives, directions, config.monitor, config.monitor_mode)
-    study = Study(sweep, space, fixed, aims, monitored(config.monitor), trials, sampler, pruner)
+    monitor = config.monitor.replace("/", ".")
+    aims = read_objectives(objectives, directions, monitor, config.monitor_mode)
+    study = Study(sweep, space, fixed, aims, monitor, trials, sampler, pruner)
     # A mistyped key is refused before the first trial.
     check([[*fixed, *overrides(params)] for params in examples(space)])
     once = f"{sweep.engine.jobs_at_once} runs at once"
@@ -71,27 +69,19 @@ def search(
         OmegaConf.save(config, sweep.folder / "multirun.yaml")
         study.open(sweep.folder / "study.journal")
         sweep.pool(on_epoch=study.on_epoch, on_end=study.on_end).run(study.jobs())
-        _report(study)
+        report(sweep.folder, study.optuna, [item.name for item in aims], [*sweep.command, *fixed])
     refuse_failures(study.ended())
 
 
-def _report(study: "Study") -> None:
-    """Write table and plots, print the best trials."""
-    from segexp.sweeps.plots import print_best, write_plots, write_table
-
-    names = [item.name for item in study.objectives]
-    sweep = study.sweep
-    write_table(sweep.folder, study.optuna, names)
-    print_best(study.optuna, names, [*sweep.command, *study.fixed])
-    write_plots(sweep.folder, study.optuna, names)
+def _only_driver(folder: Path) -> BinaryIO:
+    """Lock a study's folder: trials without a live driver can then be distinguished from others."""
+    lock = take(folder)
+    if lock is None:
+        raise ValueError(f"{folder}: another process runs this study; wait for it, or give another sweep.name")
+    return lock
 
 
 def _require_optuna(launcher: Launcher) -> None:
-    """Refuse an installation or launcher that cannot run a study.
-
-    Raises:
-        ValueError: A package is missing, or the launcher is not segexp's.
-    """
     missing = [name for name in ("optuna", "cmaes", "plotly") if find_spec(name) is None]
     if missing:
         raise ValueError(f"hydra/sweeper=optuna needs {', '.join(missing)}: pip install 'segexp[search]'")
@@ -100,17 +90,3 @@ def _require_optuna(launcher: Launcher) -> None:
             f"hydra/sweeper=optuna with {type(launcher).__name__}: only segexp's own launchers can prune and resume "
             "trials; use hydra/launcher=local, slurm or ray"
         )
-
-
-@contextmanager
-def _only_driver(folder: Path) -> Iterator[None]:
-    """Hold the lock of a study's folder: trials without a live driver can then be distinguished from others.
-
-    Raises:
-        ValueError: Another process holds it.
-    """
-    lock = take(folder)
-    if lock is None:
-        raise ValueError(f"{folder}: another process runs this study; wait for it, or give another sweep.name")
-    with lock:
-        yield

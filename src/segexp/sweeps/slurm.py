@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from segexp.errors import require_at_least, require_choice
+from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job
 from segexp.sweeps.remote import Order, Submission, note, submit
 from segexp.sweeps.slurm_task import KILL, POLL_SECONDS, RUN, STOP, STOPPED, SlurmTask
@@ -21,7 +22,7 @@ LOST_SECONDS = 30.0  # a job without a result that has not been in the queue for
 SPARE_SECONDS = 30  # between the end of stop_seconds and SLURM's own end of a job
 
 
-class SlurmEngine:
+class SlurmEngine(Engine):
     """Hands each job to SLURM as a separate submission.
 
     Args:
@@ -101,9 +102,6 @@ class SlurmEngine:
             )
         return submit(job, self._submit)
 
-    def close(self) -> None:
-        """Nothing is held, so nothing is released."""
-
     def _submit(self, order: Order) -> "SlurmJob":
         from submitit import AutoExecutor
 
@@ -144,14 +142,7 @@ class Queue:
 
 
 class SlurmJob:
-    """A submission.
-
-    Args:
-        submitted: Job of submitit.
-        job: Job of the sweep.
-        folder: Folder of the submission.
-        queue: SLURM's queue; None with cluster=local.
-    """
+    """A job of the sweep as a job of submitit, with the folder of the submission; no ``queue`` with cluster=local."""
 
     def __init__(self, submitted: Any, job: Job, folder: Path, queue: Queue | None) -> None:
         self._first = submitted.task(0)
@@ -215,9 +206,6 @@ def _submitting() -> Iterator[None]:
     """Submit from inside another job as if from outside, and explain in a sentence what sbatch does not accept.
 
     A Ctrl-C at the terminal is for the driver, which lets jobs end well: with cluster=local they would receive it, too.
-
-    Raises:
-        ValueError: SLURM refused the job.
     """
     from submitit.core.utils import FailedJobError, FailedSubmissionError
     from submitit.helpers import clean_env

@@ -43,13 +43,21 @@ class SlurmTask:
             return STOPPED
         env = task_environment(place)
         if place.global_rank > 0:
-            return self._run_beside(place.global_rank, env)
+            words = self._words_of_the_first()
+            if words is None:
+                return HELD
+            status = self._wait(start_beside(self.order, words, place.global_rank, env))
+            if status != 0:
+                sys.exit(1)  # srun then ends the other tasks, which would wait for this one
+            return status
         # The command is taken before the start, as the start may change what there is to resume.
         words = self.order.job.words()
-        status = self._remote.start(env)
+        ended = self._remote.start(env)
+        # The other tasks start the same command, or nothing.
         if place.num_tasks > 1:
-            self._tell_others(words if status is None else None)
-        return self._wait(self._remote) if status is None else status
+            start = {"attempt": self.attempt, "words": words if ended is None else None}
+            (self.folder / "start.json").write_text(json.dumps(start))
+        return self._wait(self._remote) if ended is None else ended
 
     def checkpoint(self) -> Any:
         """Interrupt the process at the limit; submitit then requeues what this returns."""
@@ -57,15 +65,6 @@ class SlurmTask:
 
         self._remote.finish(self.stop_seconds)
         return DelayedSubmission(SlurmTask(self.order, self.folder, self.stop_seconds, self.attempt + 1))
-
-    def _run_beside(self, rank: int, env: dict[str, str]) -> int:
-        words = self._words_of_the_first()
-        if words is None:
-            return HELD
-        status = self._wait(start_beside(self.order, words, rank, env))
-        if status != 0:
-            sys.exit(1)  # srun then ends the other tasks, which would wait for this one
-        return status
 
     def _wait(self, running: RemoteJob | LocalJob) -> int:
         """Wait for the end of a process; stop or kill it when the driver asks for that."""
@@ -80,9 +79,6 @@ class SlurmTask:
 
     def _word(self) -> str:
         return (self.folder / "word").read_text() or RUN  # empty in the moment of writing
-
-    def _tell_others(self, words: list[str] | None) -> None:
-        (self.folder / "start.json").write_text(json.dumps({"attempt": self.attempt, "words": words}))
 
     def _words_of_the_first(self) -> list[str] | None:
         """Wait for the command of the first task; None if it starts nothing."""
@@ -103,9 +99,6 @@ def task_environment(place: Any) -> dict[str, str]:
 
     With several tasks Lightning reads SLURM's variables and derives the port from the job's number, equal for all
     tasks; local mode, which has none, sets the same ones. A single task is a plain process.
-
-    Args:
-        place: Submitit's description of the task.
     """
     env = environment(None, None)
     if place.num_tasks == 1:

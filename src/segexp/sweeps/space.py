@@ -10,11 +10,10 @@ from hydra.core.override_parser.types import IntervalSweep, Override, Transforme
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 from optuna.trial import FrozenTrial, Trial
 
-from segexp.sweeps.jobs import job_overrides
+from segexp.sweeps.jobs import REPLICATES, job_overrides
 
 Space = dict[str, BaseDistribution]
 Value = bool | int | float | str | None
-REPLICATES = {"seed": "sweep.seeds", "data.split.fold": "sweep.folds"}
 
 
 def read_space(words: Iterable[str]) -> tuple[Space, list[str]]:
@@ -91,16 +90,15 @@ def _written(value: Value) -> str:
 
 def suggest(trial: Trial, space: Space) -> dict[str, Value]:
     """Parameters of a trial: those it has already, the others as the sampler proposes."""
-    return {key: _suggest(trial, key, values) for key, values in space.items()}
-
-
-def _suggest(trial: Trial, key: str, values: BaseDistribution) -> Value:
-    if isinstance(values, CategoricalDistribution):
-        return trial.suggest_categorical(key, values.choices)
-    if isinstance(values, IntDistribution):
-        return trial.suggest_int(key, values.low, values.high, step=values.step, log=values.log)
-    assert isinstance(values, FloatDistribution)
-    return trial.suggest_float(key, values.low, values.high, step=values.step, log=values.log)
+    params: dict[str, Value] = {}
+    for key, values in space.items():
+        if isinstance(values, CategoricalDistribution):
+            params[key] = trial.suggest_categorical(key, values.choices)
+        elif isinstance(values, IntDistribution):
+            params[key] = trial.suggest_int(key, values.low, values.high, step=values.step, log=values.log)
+        elif isinstance(values, FloatDistribution):
+            params[key] = trial.suggest_float(key, values.low, values.high, step=values.step, log=values.log)
+    return params
 
 
 def examples(space: Space) -> list[dict[str, Value]]:
@@ -120,7 +118,7 @@ def describe(space: Space) -> str:
 
 def _described(values: BaseDistribution) -> str:
     if isinstance(values, CategoricalDistribution):
-        return f"({', '.join(overrides({'': item})[0][1:] for item in values.choices)})"
+        return f"({', '.join(map(_written, values.choices))})"
     assert isinstance(values, IntDistribution | FloatDistribution)
     step = f" in steps of {values.step}" if values.step not in (None, 1) else ""
     return f"({values.low} to {values.high}{step}{', log scale' if values.log else ''})"

@@ -38,6 +38,7 @@ class Group:
     ended: list[Tracked] = field(default_factory=list)
 
 
+@dataclass(eq=False)
 class Study:
     """Asks for trials, makes runs of them and reports how they ended.
 
@@ -49,66 +50,49 @@ class Study:
         monitor: Name of the objective that the validation curve shows.
         limit: Number of trials that end in all.
         sampler: Node of the sampler.
-        pruner: Node of the pruner.
+        pruner_node: Node of the pruner.
 
     Raises:
         ValueError: Sampler, pruner and objectives do not go together.
     """
 
-    def __init__(
-        self,
-        sweep: Sweep,
-        space: Space,
-        fixed: Sequence[str],
-        objectives: Sequence[Objective],
-        monitor: str,
-        limit: int,
-        sampler: DictConfig,
-        pruner: DictConfig,
-    ) -> None:
+    sweep: Sweep
+    space: Space
+    fixed: Sequence[str]
+    objectives: Sequence[Objective]
+    monitor: str
+    limit: int
+    sampler: DictConfig
+    pruner_node: DictConfig
+
+    def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
-        self.sweep = sweep
-        self.space = space
-        self.fixed = list(fixed)
-        self.limit = limit
-        self.objectives = objectives
-        self.sampler = sampler
-        self.pruner = instantiate(pruner)
-        self.grid: Grid | None = instantiate(sampler, _partial_=True)(space=space) if "space" in sampler else None
-        # A pruner needs one run per trial, whose curve is that of the only objective.
-        alone = not sweep.settings["seeds"] and not sweep.settings["folds"]
-        self.has_curve = alone and [item.name for item in objectives] == [monitor]
         self.groups: list[Group] = []
-        self._check_pruner(monitor)
-        self._check_sampler()
-
-    def _check_pruner(self, monitor: str) -> None:
-        if isinstance(self.pruner, optuna.pruners.NopPruner) or self.has_curve:
-            return
-        name = type(self.pruner).__name__
-        if len(self.objectives) > 1:
-            raise ValueError(f"{name} with several objectives: Optuna prunes by one; use hydra/sweeper/pruner=none")
-        if self.objectives[0].name != monitor:
-            raise ValueError(
-                f"{name} prunes by the curve of {monitor}, not of {self.objectives[0].name}: use that as objective, "
-                "or hydra/sweeper/pruner=none"
-            )
-        raise ValueError(
-            f"{name} with sweep.seeds or sweep.folds: the runs of a trial follow one another and have no common "
-            "curve; use hydra/sweeper/pruner=none"
-        )
-
-    def _check_sampler(self) -> None:
-        """Propose once without a journal.
-
-        Raises:
-            ValueError: The sampler cannot search this space for these objectives.
-        """
+        self.grid: Grid | None = None
+        if "space" in self.sampler:
+            self.grid = instantiate(self.sampler, _partial_=True)(space=self.space)
+        # A pruner needs one run per trial, whose curve is that of the only objective.
+        alone = not self.sweep.settings["seeds"] and not self.sweep.settings["folds"]
+        self.has_curve = alone and [item.name for item in self.objectives] == [self.monitor]
+        self.pruner = instantiate(self.pruner_node)
+        self._check_pruner()
+        # Whether the sampler can search this space for these objectives shows in a proposal without a journal.
         trial = optuna.create_study(directions=self._directions, sampler=self._fresh_sampler(0))
         try:
             suggest(trial.ask(), self.space)
         except ValueError as error:
             raise ValueError(f"{self.sampler['_target_'].rpartition('.')[2]}: {error}") from error
+
+    def _check_pruner(self) -> None:
+        if isinstance(self.pruner, optuna.pruners.NopPruner) or self.has_curve:
+            return
+        name = self.objectives[0].name
+        reason = "with sweep.seeds or sweep.folds: the runs of a trial follow one another and have no common curve"
+        if len(self.objectives) > 1:
+            reason = "with several objectives: Optuna prunes by one"
+        elif name != self.monitor:
+            reason = f"prunes by the curve of {self.monitor}, not of {name}: use that as objective"
+        raise ValueError(f"{type(self.pruner).__name__} {reason}; or use hydra/sweeper/pruner=none")
 
     @property
     def _directions(self) -> list[StudyDirection]:
@@ -127,12 +111,8 @@ class Study:
             "replicates": {key: self.sweep.settings[key] for key in ("seeds", "folds")},
         }
         self.optuna = open_journal(path, self.space, facts, pruner=self.pruner, directions=self._directions)
-        if self.sweep.settings["retry"] == FAILED:
-            self._queue_failed()
-
-    def _queue_failed(self) -> None:
-        """Queue the parameters of trials whose runs failed once more, as new trials in their place."""
-        for trial in self._counted():
+        # The parameters of trials whose runs failed are queued once more, as new trials in their place.
+        for trial in self._counted() if self.sweep.settings["retry"] == FAILED else ():
             if trial.state == TrialState.FAIL and any(item.state == FAILED for item in self._tracked(trial)):
                 self.optuna.enqueue_trial(trial.params, user_attrs={"retry_of": trial.number})
 
@@ -246,9 +226,7 @@ class Study:
     def _tracked(self, trial: FrozenTrial, blame: bool = False) -> list[Tracked]:
         """Runs of a trial with their last state in the ledger.
 
-        Args:
-            trial: Trial of this study.
-            blame: Whether the first run counts as failed where all ran to their end and the trial still failed.
+        With ``blame`` the first run counts as failed where all ran to their end and the trial still failed.
         """
         entries = self.sweep.ledger.entries()
         jobs = self._jobs(trial.params)

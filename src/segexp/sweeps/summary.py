@@ -1,6 +1,5 @@
 """Summary of a sweep: one row per experiment, over its seeds and folds."""
 
-import csv
 import math
 import statistics
 from collections.abc import Sequence
@@ -10,34 +9,23 @@ from rich.console import Console
 from rich.table import Table
 
 from segexp.errors import short_path
+from segexp.runs.files import write_table
 from segexp.sweeps.jobs import Job, key_of, varying
 
 
 def mean_monitored(jobs: Sequence[Job]) -> float:
     """Monitored metric on the validation cases, averaged over jobs; nan if one of them has none."""
-    values = [monitored(job) for job in jobs]
+    values = []
+    for results in (job.files.results() for job in jobs):
+        value = results.get("val", {}).get(results["headline"]["metric"]) if results else None
+        values.append(math.nan if value is None else float(value))
     return statistics.fmean(values) if values else math.nan
 
 
-def monitored(job: Job) -> float:
-    """Monitored metric of a job on its validation cases; nan if it has none."""
-    results = job.results()
-    value = results.get("val", {}).get(results["headline"]["metric"]) if results else None
-    return math.nan if value is None else float(value)
-
-
-def write_summary(path: Path, jobs: Sequence[Job]) -> None:
-    """Write one row per experiment: settings, number of runs, mean and sd of the headline metric."""
-    rows = summarize(jobs)
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(dict.fromkeys(key for row in rows for key in row)), restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-
-
-def print_summary(jobs: Sequence[Job], folder: Path) -> None:
-    """Print the same as a table, and the sweep folder."""
-    rows = summarize(jobs)
+def report(jobs: Sequence[Job], folder: Path) -> None:
+    """Write summary.csv and print it: per experiment settings, number of runs, mean and sd of the headline metric."""
+    rows = _summarized(jobs)
+    write_table(folder / "summary.csv", rows)
     table = Table(*rows[0], title="one row per experiment; mean and sd over its seeds and folds")
     for row in rows:
         table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
@@ -47,8 +35,8 @@ def print_summary(jobs: Sequence[Job], folder: Path) -> None:
     console.print(f"look at it   tensorboard --logdir {short_path(folder)}", soft_wrap=True, highlight=False)
 
 
-def summarize(jobs: Sequence[Job]) -> list[dict[str, object]]:
-    """Group jobs that differ in seed and fold alone."""
+def _summarized(jobs: Sequence[Job]) -> list[dict[str, object]]:
+    """One row for the jobs that differ in seed and fold alone."""
     groups: dict[tuple[str, ...], list[Job]] = {}
     for job in jobs:
         groups.setdefault(tuple(sorted(job.settings)), []).append(job)
@@ -58,7 +46,7 @@ def summarize(jobs: Sequence[Job]) -> list[dict[str, object]]:
 
 def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, object]:
     settings = {key_of(word): word.partition("=")[2] for word in jobs[0].settings}
-    headlines = [job.results()["headline"] for job in jobs if job.results()]
+    headlines = [results["headline"] for results in (job.files.results() for job in jobs) if results]
     values = [float(line["value"]) for line in headlines if line["value"] is not None]
     return {
         **{key: settings.get(key, "") for key in keys},

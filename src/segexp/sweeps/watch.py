@@ -26,11 +26,7 @@ def watcher() -> "LiveTable | PlainLines":
 
 
 class LiveTable:
-    """A table that is redrawn in place; the running jobs come first, then what fits of the others.
-
-    Args:
-        console: Terminal to draw on.
-    """
+    """A table that is redrawn in place; the running jobs come first, then what fits of the others."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
@@ -47,11 +43,7 @@ class LiveTable:
 
 
 class PlainLines:
-    """One line for each change of a job, and for each epoch.
-
-    Args:
-        console: Output of any kind.
-    """
+    """One line for each change of a job, and for each epoch."""
 
     def __init__(self, console: Console) -> None:
         self.console = console
