@@ -1,6 +1,7 @@
 """What `segexp compare` knows: experiments, their metrics with intervals, paired differences, cost, in plain values."""
 
 import math
+import statistics
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -107,10 +108,10 @@ def _run(run: Run) -> RunFacts:
 
 
 def _cost(found: Experiment) -> Cost:
-    record, trainings = found.first.record, [run.results["training"] for run in found.runs]
+    trainings = [run.results["training"] for run in found.runs]
     return {
-        "parameters": record.get("parameters"),
-        "multiply_adds": record.get("multiply_adds"),
+        "parameters": found.first.record.get("parameters"),
+        "multiply_adds": found.first.record.get("multiply_adds"),
         "minutes": _mean(training.get("minutes") for training in trainings),
         "peak_memory_mib": _mean(training.get("peak_memory_mib") for training in trainings),
         "energy_wh": _mean(training.get("energy_wh") for training in trainings),
@@ -120,7 +121,7 @@ def _cost(found: Experiment) -> Cost:
 
 def _mean(values: Iterable[float | None]) -> float | None:
     known = [value for value in values if value is not None]
-    return sum(known) / len(known) if known else None
+    return statistics.fmean(known) if known else None
 
 
 def _curve(run: Run) -> Curve:
@@ -201,15 +202,12 @@ def _most_different(cases: Sequence[str], rows: Sequence[Sequence[float]], base:
 
 
 def _of_sets(experiments: Sequence[Experiment], letters: Sequence[str]) -> list[SetMetric]:
-    """Metrics that only whole sets of cases have, such as V_rand: mean and standard deviation over runs."""
     rows: list[SetMetric] = []
     for letter, found in zip(letters, experiments, strict=True):
         for name, values in found.of_sets().items():
             known = [value for value in values if not math.isnan(value)]
-            mean, sd = _mean(known), None
-            if mean is not None and len(known) > 1:
-                sd = math.sqrt(sum((value - mean) ** 2 for value in known) / (len(known) - 1))
-            rows.append({"metric": name, "letter": letter, "mean": mean, "sd": sd, "runs": len(known)})
+            sd = statistics.stdev(known) if len(known) > 1 else None
+            rows.append({"metric": name, "letter": letter, "mean": _mean(known), "sd": sd, "runs": len(known)})
     return sorted(rows, key=lambda row: row["metric"])
 
 

@@ -133,6 +133,13 @@ class Content(TypedDict):
     command: NotRequired[str]
 
 
+def ranked(table: Table) -> list[int]:
+    """Places of the experiments, the best mean first, undefined ones last."""
+    sign = -1 if table["better"] == "higher" else 1
+    means = [sign * summary.interval.value for summary in table["summaries"]]
+    return sorted(range(len(means)), key=lambda place: math.inf if math.isnan(means[place]) else means[place])
+
+
 def as_json(content: Content) -> Json:
     """Turn a comparison into plain values; nan becomes None."""
     tables = []

@@ -3,8 +3,9 @@
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from statistics import fmean
 
 from segexp.comparison.content import Difference
 from segexp.comparison.statistics.scores import Run as ScoredRun
@@ -27,6 +28,7 @@ class Experiment:
     name: str
     runs: list[Run]
     unfinished: list[Run]
+    _gathered: dict[tuple[str, str | None], Scores] = field(init=False, default_factory=dict)
 
     @property
     def first(self) -> Run:
@@ -57,10 +59,6 @@ class Experiment:
             self._gathered[metric, label] = gather(runs)
         return self._gathered[metric, label]
 
-    @cached_property
-    def _gathered(self) -> dict[tuple[str, str | None], Scores]:
-        return {}
-
     def of_sets(self) -> dict[str, list[float]]:
         """Metrics that only whole sets of cases have, such as V_rand, by name: one per run."""
         per_case = {f"{name}_{label}" for name in self.metrics for label in self.classes} | set(self.metrics)
@@ -73,11 +71,8 @@ def _scores(run: Run, metric: str, label: str | None) -> dict[str, float]:
     for row in run.cases:
         if label is None or row["class"] == label:
             found.setdefault(row["case"], []).append(float(row.get(metric) or math.nan))
-    means = {}
-    for case, values in found.items():
-        defined = [value for value in values if not math.isnan(value)]
-        means[case] = sum(defined) / len(defined) if defined else math.nan
-    return means
+    defined = {case: [value for value in values if not math.isnan(value)] for case, values in found.items()}
+    return {case: fmean(values) if values else math.nan for case, values in defined.items()}
 
 
 def group(runs: Sequence[Run]) -> list[Experiment]:

@@ -28,8 +28,8 @@ class Marker:
     """An opening marker and what stands below it.
 
     Args:
-        line: Of the opening marker, from 1.
-        words: What it asks for, as on a command line.
+        line: Line of the opening marker, from 1.
+        words: Arguments, as on a command line.
         start: Place in the text after the opening marker.
         end: Place of the closing marker.
     """
@@ -41,11 +41,7 @@ class Marker:
 
 
 def find_markers(text: str, name: str) -> list[Marker]:
-    """Find the markers of a text.
-
-    Args:
-        text: Markdown.
-        name: Of its file, for messages.
+    """Find the markers of a Markdown text from a file of that name.
 
     Raises:
         ValueError: A marker has no partner or cannot be read; names file and line.
@@ -77,8 +73,8 @@ def filled(text: str, name: str, fill: Callable[[list[str]], str]) -> tuple[str,
 
     Args:
         text: Markdown.
-        name: Of its file, for messages.
-        fill: From the words of a marker to the Markdown below it.
+        name: Name of its file, for messages.
+        fill: Function from the arguments of a marker to the Markdown below it.
 
     Returns:
         The new text, and the lines of the markers below which something has changed.
@@ -105,8 +101,8 @@ def choose_sheets(sheets: Sequence[Sheet], names: Sequence[str]) -> list[Sheet]:
     """Choose tables by name, in the order of the names.
 
     Args:
-        sheets: All of them.
-        names: A title up to its comma, such as "dice of membrane", or the first word of titles, such as "marginal";
+        sheets: Tables of a comparison.
+        names: Titles up to their comma, such as "dice of membrane", or first words of titles, such as "marginal";
             in either case of letters.
 
     Raises:
@@ -115,23 +111,18 @@ def choose_sheets(sheets: Sequence[Sheet], names: Sequence[str]) -> list[Sheet]:
     titles = [sheet.title.partition(",")[0].lower() for sheet in sheets]
     chosen = []
     for name in (name.strip().lower() for name in names):
-        places = [i for i, title in enumerate(titles) if title == name]
-        places = places or [i for i, title in enumerate(titles) if title.split()[0] == name]
-        if not places:
+        named = [sheet for sheet, title in zip(sheets, titles, strict=True) if title == name]
+        named = named or [sheet for sheet, title in zip(sheets, titles, strict=True) if title.split()[0] == name]
+        if not named:
             raise ValueError(
                 f"sheets={name}: no such table{did_you_mean(name, titles)}; there are: {', '.join(titles)}"
             )
-        chosen += [sheets[i] for i in places]
+        chosen += named
     return chosen
 
 
 def provenance(words: Sequence[str], runs: Sequence[Run]) -> str:
-    """Tell in a line of Markdown where the tables come from.
-
-    Args:
-        words: Of the command.
-        runs: That were compared; those that have not ended well do not count.
-    """
+    """Tell in a line of Markdown which command and which runs, of those that ended well, the tables come from."""
     records = [run.record for run in runs if run.results]
     ends = [str(record["end"])[:10] for record in records if record.get("end")]
     machines = [_machine(record.get("machine", {})) for record in records]
@@ -156,7 +147,6 @@ def _plain_lines(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _words(text: str, where: str) -> list[str]:
-    """Words of an opening marker."""
     try:
         words = shlex.split(text.removeprefix(":"))
     except ValueError as error:

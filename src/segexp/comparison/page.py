@@ -13,7 +13,7 @@ from typing import cast
 import numpy as np
 
 from segexp.comparison.comparison import shown_unit
-from segexp.comparison.content import Content, Curve, Diagram, ExperimentFacts, Marginal, Table
+from segexp.comparison.content import Content, Curve, Diagram, ExperimentFacts, Marginal, Table, ranked
 from segexp.comparison.page_pictures import pictures, replicate_name
 from segexp.comparison.statistics.intervals import Interval
 from segexp.runs.files import Json
@@ -127,11 +127,8 @@ def _experiment(item: ExperimentFacts, pareto: Sequence[str]) -> Json:
 
 def _table(table: Table, letters: Sequence[str]) -> Mapping[str, Json]:
     """One metric and class: rows of numbers in the order of the experiments, sentences of the best ones."""
-    # The best mean comes first, an undefined one last.
-    sign = -1 if table["better"] == "higher" else 1
-    means = [one.interval.value for one in table["summaries"]]
-    ranks = dict(zip(letters, (math.inf if math.isnan(mean) else sign * mean for mean in means), strict=True))
-    ranked = sorted(table["pairs"], key=lambda pair: ranks[pair["letter"]])
+    best = [letters[place] for place in ranked(table)]
+    pairs = sorted(table["pairs"], key=lambda pair: best.index(pair["letter"]))
     rows = {}
     for pair in table["pairs"]:
         found = pair["comparison"]
@@ -149,7 +146,7 @@ def _table(table: Table, letters: Sequence[str]) -> Mapping[str, Json]:
             _numbers([*_ends(one.interval), one.sd_cases, one.sd_seeds, one.sd_folds]) for one in table["summaries"]
         ],
         "pairs": [rows.get(letter) for letter in letters],
-        "sentences": [[letters.index(pair["letter"]), pair["sentence"]] for pair in ranked[:SENTENCES]],
+        "sentences": [[letters.index(pair["letter"]), pair["sentence"]] for pair in pairs[:SENTENCES]],
     }
 
 
@@ -161,10 +158,9 @@ def _packed(rows: Sequence[Sequence[float | None]]) -> tuple[float, float, str]:
     """Scores as 16-bit numbers in base64, experiment by experiment: score = low + step * number."""
     values = np.array(rows, dtype=float)
     known = np.isfinite(values)
-    if not known.any():
-        return 0.0, 0.0, base64.b64encode(np.full(values.size, MISSING, "<u2").tobytes()).decode()
-    low, high = float(values[known].min()), float(values[known].max())
-    step = (high - low) / (MISSING - 1)
+    ends = values[known] if known.any() else np.zeros(1)
+    low = float(ends.min())
+    step = (float(ends.max()) - low) / (MISSING - 1)
     places = np.where(known, np.rint((np.where(known, values, low) - low) / (step or 1.0)), MISSING)
     return low, step, base64.b64encode(places.astype("<u2").tobytes()).decode()
 

@@ -2,13 +2,12 @@
 
 import base64
 import io
-import math
 import os
 from collections.abc import Sequence
 
 from PIL import Image
 
-from segexp.comparison.content import Content
+from segexp.comparison.content import Content, ranked
 from segexp.runs.runs import Run
 
 Pictures = dict[str, dict[str, list[str]]]
@@ -21,8 +20,8 @@ def pictures(content: Content, runs: Sequence[Run], room: int) -> Pictures:
     """Collect pictures.
 
     Args:
-        content: From `segexp.comparison.comparison.compare`; its first table says which cases differ most.
-        runs: Those that were compared.
+        content: Comparison; its first table says which cases differ most.
+        runs: Runs that were compared.
         room: Bytes that all pictures together may take as data URLs.
 
     Returns:
@@ -52,15 +51,8 @@ def replicate_name(seed: int, fold: int | None) -> str:
 
 def _shown(content: Content) -> list[int]:
     """Places of the baseline and of the best other experiments, best first."""
-    table = content["tables"][0]
-    sign = -1 if table["better"] == "higher" else 1
     base = [item["letter"] for item in content["experiments"]].index(content["baseline"])
-
-    def rank(index: int) -> tuple[bool, float]:
-        value = table["summaries"][index].interval.value
-        return index != base, math.inf if math.isnan(value) else sign * value
-
-    return sorted(range(len(content["experiments"])), key=rank)[:EXPERIMENTS]
+    return sorted(ranked(content["tables"][0]), key=lambda place: place != base)[:EXPERIMENTS]
 
 
 def _ordered(content: Content, shown: Sequence[int]) -> list[str]:

@@ -3,7 +3,7 @@
 import csv
 import io
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -203,23 +203,15 @@ def comma_separated(found: Sequence[Sheet]) -> str:
 
 def latex(found: Sequence[Sheet]) -> str:
     """Tables in the style of the package booktabs."""
-    return "\n".join(_latex(sheet) for sheet in found)
+    lines = []
+    for sheet in found:
+        columns = "l" * min(2, len(sheet.columns)) + "r" * max(0, len(sheet.columns) - 2)
+        cells = [[cell.translate(LATEX_SPECIAL) for cell in row] for row in (sheet.columns, *sheet.rows)]
+        head, *rows = [" & ".join(row) + r" \\" for row in cells]
+        lines += [r"\begin{table}", rf"\caption{{{sheet.title.translate(LATEX_SPECIAL)}}}"]
+        lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule"]
+        lines += [r"\end{tabular}", *(f"% {note}" for note in sheet.notes), r"\end{table}", ""]
+    return "\n".join(lines)
 
 
-def _latex(sheet: Sheet) -> str:
-    def line(cells: Sequence[str]) -> str:
-        return " & ".join(cell.translate(LATEX_SPECIAL) for cell in cells) + r" \\"
-
-    columns = "l" * min(2, len(sheet.columns)) + "r" * max(0, len(sheet.columns) - 2)
-    body = [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", line(sheet.columns), r"\midrule", *map(line, sheet.rows)]
-    notes = [f"% {note}" for note in sheet.notes]
-    caption = rf"\caption{{{sheet.title.translate(LATEX_SPECIAL)}}}"
-    return "\n".join([r"\begin{table}", caption, *body, r"\bottomrule", r"\end{tabular}", *notes, r"\end{table}", ""])
-
-
-FORMATS: dict[str, Callable[[Sequence[Sheet]], str]] = {
-    "terminal": terminal,
-    "markdown": markdown,
-    "csv": comma_separated,
-    "latex": latex,
-}
+FORMATS = {"terminal": terminal, "markdown": markdown, "csv": comma_separated, "latex": latex}

@@ -82,7 +82,8 @@ def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
     """
     if image.ndim == 4:
         middle = image.shape[1] // 2
-        image, target = image[:, middle, ::-1], None if target is None else target[middle, ::-1]
+        image = image[:, middle, ::-1]
+        target = None if target is None else target[middle, ::-1]
     shown = three_channels(image)
     scaled = to_uint8(shown, np.percentile(shown, PERCENTILES))  # one scale for all channels keeps their color
     height, width = shown.shape[1:]
@@ -93,36 +94,30 @@ def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
     if target is None:
         return picture
     labels = np.array(Image.fromarray(target.astype(np.uint8)).resize(size, Image.Resampling.NEAREST))
-    outlined = _outlined(labels)
-    picture[outlined] = COLORS[(labels[outlined] - 1) % len(COLORS)]
-    return picture
-
-
-def _outlined(labels: np.ndarray) -> np.ndarray:
-    """Mark the two outermost pixels of the regions of every class above 0."""
+    # The two outermost pixels of the regions of every class above 0.
     classes = np.where(labels == 255, 0, labels)
     edge = find_boundaries(classes, mode="inner", background=0)
-    return edge | find_boundaries(np.where(edge, 0, classes), mode="inner", background=0)
+    outlined = edge | find_boundaries(np.where(edge, 0, classes), mode="inner", background=0)
+    picture[outlined] = COLORS[(labels[outlined] - 1) % len(COLORS)]
+    return picture
 
 
 def _markdown(report: Report) -> str:
     lines = [f"# Audit of {report.title}", "", report.summary, ""]
     lines += [f"- **{finding.level}, {finding.rule}**: {finding.sentence}" for finding in report.findings]
     lines += ["", "| fact | value |", "| --- | --- |"]
-    lines += [f"| {_cell(name)} | {_cell(value)} |" for name, value in report.overview.items()]
+    for fact in report.overview.items():
+        name, value = (text.replace("|", "\\|").replace("\n", " ") for text in fact)
+        lines.append(f"| {name} | {value} |")
     lines += ["", "Every case has its row in cases.csv; audit.html shows pictures."]
     return "\n".join(lines) + "\n"
 
 
-def _cell(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ")
-
-
 def _html(report: Report) -> str:
-    legend = [
-        f"<span class=key style='background:rgb({','.join(map(str, COLORS[i % len(COLORS)]))})'></span>{escape(name)}"
-        for i, name in enumerate(report.class_names[1:])
-    ]
+    legend = []
+    for i, name in enumerate(report.class_names[1:]):
+        color = ",".join(map(str, COLORS[i % len(COLORS)]))
+        legend.append(f"<span class=key style='background:rgb({color})'></span>{escape(name)}")
     return _PAGE.format(
         title=escape(report.title),
         style=_STYLE,

@@ -29,10 +29,16 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
         image, target, probs = (a[..., middle, ::-1, :] for a in (image, target, probs))
     truth, pred, known = _layers(target, probs)
     gray = grays(image)
-    panels = [gray, tinted(gray, truth), tinted(gray, pred), _error(gray, truth & known, pred & known)]
+    # Pixels of any class or region that was missed, invented, or both, over a faint image.
+    missed = (truth & ~pred & known).any(0)
+    invented = (pred & ~truth & known).any(0)
+    error = (0.4 * gray.astype(np.float32) + 120).astype(np.uint8)
+    error[missed] = MISSED
+    error[invented] = INVENTED
+    error[missed & invented] = CONFUSED
     # Narrow cases are enlarged, then the panels stand side by side under their titles.
     factor = -(-LEAST // probs.shape[2])
-    panels = [enlarged(panel, factor) for panel in panels]
+    panels = [enlarged(panel, factor) for panel in (gray, tinted(gray, truth), tinted(gray, pred), error)]
     height, width = panels[0].shape[:2]
     sheet = np.full((height + HEADER, 4 * width + 6, 3), 255, np.uint8)
     for i, panel in enumerate(panels):
@@ -79,15 +85,6 @@ def tinted(gray: np.ndarray, layers: np.ndarray) -> np.ndarray:
     for i, here in enumerate(layers):
         colored[here] = 0.45 * gray[here] + 0.55 * COLORS[i % len(COLORS)]
     return colored.astype(np.uint8)
-
-
-def _error(gray: np.ndarray, truth: np.ndarray, pred: np.ndarray) -> np.ndarray:
-    shown = 0.4 * gray.astype(np.float32) + 120
-    missed, invented = (truth & ~pred).any(0), (pred & ~truth).any(0)
-    shown[missed] = MISSED
-    shown[invented] = INVENTED
-    shown[missed & invented] = CONFUSED
-    return np.clip(shown, 0, 255).astype(np.uint8)
 
 
 def title(text: str, width: int) -> np.ndarray:

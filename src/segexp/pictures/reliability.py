@@ -34,10 +34,7 @@ def pooled(diagrams: Iterable[Diagram]) -> dict[str, list[float | None]]:
 
 
 def draw_reliability(diagrams: Mapping[str, Diagram]) -> np.ndarray:
-    """Draw one diagram per class or region, side by side: probability across, share of pixels up.
-
-    Args:
-        diagrams: Under the name of their class.
+    """Draw the diagram of each named class or region, side by side: probability across, share of pixels up.
 
     Returns:
         (242, 236 n, 3) uint8. Bars below tell how many pixels a bin has, on a logarithmic scale.
@@ -55,7 +52,13 @@ def _panel(name: str, diagram: Diagram) -> Image.Image:
         draw.text((_at(tick, 0)[0] - 8, HEADER + SIDE + 1), f"{tick:g}", INK)
         draw.text((2, _at(0, tick)[1] - 6), f"{tick:g}", INK)
     draw.text((LEFT + 60, HEADER + SIDE + 12), "probability", INK)
-    _bars(draw, diagram["pixels"])
+    # Bars: how many pixels each bin has, on a logarithmic scale, at most a quarter of the height.
+    heights = np.log10(np.array([count or 0.0 for count in diagram["pixels"]]) + 1)
+    for index, height in enumerate(heights / max(heights.max(), 1.0) / 4):
+        left, top = _at(index / len(heights), height)
+        right, bottom = _at((index + 1) / len(heights), 0)
+        if height:
+            draw.rectangle((left + 1, top, right - 1, bottom), FAINT)
     draw.line([_at(0, 0), _at(1, 1)], INK)
     pairs = zip(diagram["probability"], diagram["share"], strict=True)
     points = [_at(p, share) for p, share in pairs if p is not None and share is not None]
@@ -64,16 +67,6 @@ def _panel(name: str, diagram: Diagram) -> Image.Image:
     for x, y in points:
         draw.ellipse((x - 3, y - 3, x + 3, y + 3), LINE)
     return panel
-
-
-def _bars(draw: ImageDraw.ImageDraw, pixels: Sequence[float | None]) -> None:
-    """Draw how many pixels each bin has, at most a quarter of the height."""
-    heights = np.log10(np.array([count or 0.0 for count in pixels]) + 1)
-    for index, height in enumerate(heights / max(heights.max(), 1.0) / 4):
-        left, top = _at(index / len(heights), height)
-        right, bottom = _at((index + 1) / len(heights), 0)
-        if height:
-            draw.rectangle((left + 1, top, right - 1, bottom), FAINT)
 
 
 def _at(x: float, y: float) -> tuple[float, float]:

@@ -24,7 +24,6 @@ def draw_sheet(rows: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]], titles: 
     Returns:
         (H, W, 3) uint8.
     """
-    # Brightness is that of the first picture of a row.
     drawn = [[_panel(*_plane(*pair), np.percentile(row[0][0], PERCENTILES)) for pair in row] for row in rows]
     height, width = drawn[0][0].shape[:2]
     sheet = np.full((HEADER + len(rows) * (height + GAP), len(titles) * (width + GAP), 3), 255, np.uint8)

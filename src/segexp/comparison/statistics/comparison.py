@@ -79,22 +79,15 @@ def summarize(table: Scores, level: float = 0.95, resamples: int = 2000, seed: i
     )
 
 
-def compare(a: Scores, b: Scores, level: float = 0.95, seed: int = 0) -> Comparison:
-    """Compare experiment B with experiment A, paired by case; seeds are not paired.
-
-    Args:
-        a: Scores of the experiment to compare with.
-        b: Scores of the other.
-        level: Probability that such intervals cover the truth.
-        seed: Seed of the drawn sign flips.
-    """
-    interval = weighted_interval([a, b], [-1.0, 1.0], level)
+def compare(a: Scores, b: Scores) -> Comparison:
+    """Compare experiment B with experiment A, paired by case; seeds are not paired."""
+    interval = weighted_interval([a, b], [-1.0, 1.0])
     first, second = shared([a, b])
     differences = second.case_means - first.case_means
     return Comparison(
         interval,
         signed_rank_p(differences),
-        sign_flip_p(differences, seed),
+        sign_flip_p(differences),
         rank_biserial(differences),
         cohens_d_z(differences),
         (a.runs, b.runs),

@@ -31,9 +31,7 @@ class Marginal:
     matched: bool
 
 
-def marginal_effects(
-    settings: Sequence[Mapping[str, object]], tables: Sequence[Scores], key: str, level: float = 0.95
-) -> list[Marginal]:
+def marginal_effects(settings: Sequence[Mapping[str, object]], tables: Sequence[Scores], key: str) -> list[Marginal]:
     """Average the experiments of a sweep over all settings but one.
 
     Only those combinations of other settings count that were tried with every value; if there is none, all do. Where
@@ -44,7 +42,6 @@ def marginal_effects(
         settings: Settings of each experiment.
         tables: Scores of each experiment.
         key: Name of the hyper-parameter.
-        level: Probability that such intervals cover the truth.
 
     Returns:
         One per value, in order of appearance; on the cases that all experiments score.
@@ -70,8 +67,8 @@ def marginal_effects(
     return [
         Marginal(
             value,
-            weighted_interval(chosen, list(row), level, between_runs=residual),
-            weighted_interval(chosen, list(row - center), level, between_runs=residual),
+            weighted_interval(chosen, list(row), between_runs=residual),
+            weighted_interval(chosen, list(row - center), between_runs=residual),
             int(np.count_nonzero(row)),
             bool(common),
         )

@@ -1,6 +1,7 @@
 """Tables of per-case scores: what the runs of one experiment scored on one metric and class."""
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -80,15 +81,15 @@ def gather(runs: Sequence[Run]) -> Scores:
     """
     if not runs:
         raise ValueError("0 runs make no experiment: give at least 1")
-    _refuse_doubles(runs)
+    doubled = [pair for pair, count in Counter((run.seed, run.fold) for run in runs).items() if count > 1]
+    for seed, fold in doubled:
+        raise ValueError(f"seed {seed} and fold {fold} occur twice in one experiment: leave one run out")
     # The folds that test each case.
     homes: dict[str, set[int]] = {}
     for run in runs:
         for case, score in run.scores.items():
             if math.isinf(score):
-                raise ValueError(
-                    f"score {score} of case {case!r} has no mean: score such cases as nan or a finite value"
-                )
+                raise ValueError(f"score {score} of case {case!r} has no mean: give nan or a finite value")
             if not math.isnan(score):
                 homes.setdefault(case, set()).add(-1 if run.fold is None else run.fold)
     # A row per seed where each case has one fold, else a row per run.
@@ -111,11 +112,3 @@ def shared(tables: Sequence[Scores]) -> list[Scores]:
         return list(tables)
     common = set.intersection(*(set(table.cases) for table in tables))
     return [table.of(sorted(common)) for table in tables]
-
-
-def _refuse_doubles(runs: Sequence[Run]) -> None:
-    seen: set[tuple[int, int | None]] = set()
-    for run in runs:
-        if (run.seed, run.fold) in seen:
-            raise ValueError(f"seed {run.seed} and fold {run.fold} occur twice in one experiment: leave one run out")
-        seen.add((run.seed, run.fold))
