@@ -43,13 +43,8 @@ def build_task(config: Config) -> Task:
     loss = _make(config["loss"])
     metrics = {name: _make(node) for name, node in config["metrics"].items()}
     regions = config["data"]["labels"]["regions"] is not None
-    _require_target(
-        "loss",
-        loss,
-        getattr(loss, "target_kinds", TARGETS),
-        regions,
-        "loss=bce or loss=dice_bce" if regions else "loss=dice_ce",
-    )
+    remedy = "loss=bce or loss=dice_bce" if regions else "loss=dice_ce"
+    _require_target("loss", loss, getattr(loss, "target_kinds", TARGETS), regions, remedy)
     for name, metric in metrics.items():
         takes = ("regions",) if metric.multilabel else ("classes",)
         _require_target(f"metrics.{name}", metric, takes, regions, "metrics=overlap")
@@ -79,11 +74,7 @@ def settle_monitor_mode(config: Config) -> None:
 
 
 def monitor_mode(monitor: str, nodes: Mapping[str, Node]) -> Literal["max", "min"]:
-    """Whether a higher ("max") or a lower monitored score is better, as its metric says of itself.
-
-    Args:
-        monitor: Name of the monitored score, such as ``val/dice``.
-        nodes: Configuration of the metrics.
+    """Whether a higher ("max") or a lower monitored score, such as ``val/dice``, is better, as its metric says.
 
     Raises:
         ValueError: No metric describes it.
@@ -143,11 +134,7 @@ def describe(config: Config, network: Any, data: DataDescription) -> ModelDescri
 
 
 def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:
-    """Refuse a loss or metric of classes where the data give overlapping regions, and the other way round.
-
-    Raises:
-        ValueError: Names the loss or metric and what to choose.
-    """
+    """Refuse a loss or metric of classes where the data give overlapping regions, and the other way round."""
     what = f"{key} {type(part).__name__}"
     if regions and "regions" not in takes:
         raise ValueError(f"{what} is for classes that exclude each other, not for data.labels.regions: choose {remedy}")

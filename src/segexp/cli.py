@@ -128,11 +128,7 @@ def _run(command: str, arguments: list[str]) -> None:
 
 
 def _resumed(arguments: list[str]) -> list[str]:
-    """With ``resume=<run folder>``, put the overrides of that run before the new ones, in the same folder.
-
-    Raises:
-        ValueError: There is nothing to resume, or the run is complete.
-    """
+    """With ``resume=<run folder>``, put the overrides of that run before the new ones, in the same folder."""
     values = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     resume = values[-1].strip("'").replace("\\'", "'") if values else ""
     if resume in ("", "null"):
@@ -187,10 +183,9 @@ def _unknown_argument(message: str, arguments: list[str]) -> str | None:
     if not unknown:
         return None
     known = _known_keys(arguments)
-    of_class = [
-        key for key, value in known.items() if key.endswith("._target_") and f".{value}".endswith(f".{unknown[1]}")
-    ]
-    key = ".".join([*(node.removesuffix("._target_") for node in of_class[:1]), unknown[2]])
+    targets = {key.removesuffix("._target_"): str(value) for key, value in known.items() if key.endswith("._target_")}
+    nodes = [node for node, target in targets.items() if target.rpartition(".")[2] == unknown[1]]
+    key = ".".join([*nodes[:1], unknown[2]])
     return f"{key}: no such key{_nearest(key, known)}"
 
 

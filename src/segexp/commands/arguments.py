@@ -1,5 +1,6 @@
 """Arguments of a command without Hydra's configuration: ``key=value``, each key with a default and a comment."""
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -12,10 +13,7 @@ REQUIRED = "???"  # a key that has no default: the command line must give it, as
 
 
 def parse(
-    arguments: Sequence[str],
-    defaults: Mapping[str, Any],
-    comments: Mapping[str, str] | None = None,
-    command: str = "",
+    arguments: Sequence[str], defaults: Mapping[str, Any], comments: Mapping[str, str] | None = None, command: str = ""
 ) -> dict[str, Any]:
     """Read the arguments of a command; of a key that comes twice the last value counts.
 
@@ -54,9 +52,10 @@ def parse(
 
 def help_text(defaults: Mapping[str, Any], comments: Mapping[str, str], command: str = "") -> str:
     """List the keys with their defaults and comments, one per line."""
-    texts = {
-        key: f"{key}={'<must be given>' if value == REQUIRED else _shown(value)}" for key, value in defaults.items()
-    }
+    texts = {}
+    for key, value in defaults.items():
+        shown = value if isinstance(value, str) else json.dumps(value)
+        texts[key] = f"{key}={'<must be given>' if value == REQUIRED else shown}"
     width = max(map(len, texts.values()), default=0)
     lines = [f"  {text:{width}}  {comments.get(key, '')}".rstrip() for key, text in texts.items()]
     return "\n".join([f"usage: segexp {command} [key=value ...]".replace("  ", " "), "", *lines])
@@ -76,10 +75,3 @@ def _value(key: str, text: str, default: Any) -> Any:
         return yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ValueError(f"{key}={text} cannot be read as YAML: correct it, or put it in quotes") from error
-
-
-def _shown(value: Any) -> str:
-    """Write a value as it is given on the command line."""
-    if value is None:
-        return "null"
-    return str(value).lower() if isinstance(value, bool) else str(value)

@@ -155,11 +155,7 @@ def _step(config: BenchmarkConfig) -> None:
 
 
 def step_cost(config: BenchmarkConfig) -> StepReport:
-    """Train a few steps on one batch of noise; no data are read.
-
-    Args:
-        config: Resolved configuration. Of several processes one is measured, with its part of the batch.
-    """
+    """Train a few steps on one batch of noise; of several processes one, with its part of the batch."""
     data = build_data(config)
     task = build_task(config)
     processes = build_trainer(config | {"callbacks": {}, "logger": None}).world_size

@@ -115,11 +115,7 @@ def _scores(run: RunFolder, model: Model) -> Scores:
 
 
 def _real_patches(model: Model, run: RunFolder | None) -> tuple[list[Tensor], str]:
-    """Take patches from the middle of the first cases of the run's data, if they lie on this machine.
-
-    Returns:
-        The patches (C, *T) as the network takes them, and why there are none.
-    """
+    """Patches (C, *T) from the middle of the run's first cases, where they lie on this machine, else why not."""
     if run is None:
         return [], "there is no run folder that names its data"
     try:
@@ -133,10 +129,6 @@ def _cases(record: Record) -> Iterator[Case]:
     """Read cases of the data set that a run names; nothing is downloaded.
 
     The source is built from our own configuration; of the record only the option's name and texts such as paths count.
-
-    Raises:
-        ValueError: There is no such data set among ours, or its files are too large.
-        FileNotFoundError: Files are missing.
     """
     option = record["choices"]["data"]
     if option not in [path.stem for path in (config_dir() / "data").glob("*.yaml")]:

@@ -5,7 +5,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 
@@ -56,15 +56,10 @@ COMMENTS = {
 
 @dataclass(frozen=True)
 class Outputs:
-    """Files that one input leaves, relative to the output folder.
+    """Files that one input leaves, relative to the output folder."""
 
-    Attributes:
-        masks: Path of the mask, or one per region, in their order.
-        others: Path of "probabilities", "entropy", "std" and "overlay", as far as they are wanted.
-    """
-
-    masks: tuple[Path, ...]
-    others: Mapping[str, Path]
+    masks: tuple[Path, ...]  # the mask, or one per region, in their order
+    others: Mapping[str, Path]  # "probabilities", "entropy", "std" and "overlay", as far as they are wanted
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -92,13 +87,17 @@ def predict(words: list[str]) -> None:
     _require_free(jobs, folder)
     done = [item for item in inputs if all((folder / path).exists() for path in jobs[item].paths)]
     waiting = inputs if arguments["overwrite"] else [item for item in inputs if item not in done]
+    spacing = arguments["spacing"]
     failures = {}
     with hidden_folder(folder, "part") as part, _bar() as bar:
         task = bar.add_task("", total=len(waiting))
         for item in waiting:
             bar.update(task, description=item.name)
             try:
-                _predict_one(item, jobs[item], segmenter, folder, part, arguments["spacing"], _Tiles(bar))
+                # No name holds the case, so that it is free before the next one is read.
+                _predict_one(
+                    read_input(item, segmenter.channels, spacing), jobs[item], segmenter, folder, part, _Tiles(bar)
+                )
             except Exception as error:  # a bad file must not cost the others
                 failures[item] = error
             remove_folder(part)
@@ -134,11 +133,7 @@ def _endings(regions: Iterable[str]) -> list[str]:
 
 
 def _require_free(jobs: Mapping[Input, Outputs], folder: Path) -> None:
-    """Refuse outputs that would take the place of inputs or of one another, or lie outside the folder.
-
-    Raises:
-        ValueError: Names the files.
-    """
+    """Refuse outputs that would take the place of inputs or of one another, or lie outside the folder."""
     sources = {path.resolve(): path for item in jobs for path in item.files}
     root = folder.resolve()
     taken: dict[Path, Input] = {}
@@ -157,17 +152,8 @@ def _require_free(jobs: Mapping[Input, Outputs], folder: Path) -> None:
                 )
 
 
-def _predict_one(
-    item: Input,
-    outputs: Outputs,
-    segmenter: Segmenter,
-    folder: Path,
-    part: Path,
-    spacing: Sequence[float] | None,
-    tiles: "_Tiles",
-) -> None:
-    """Predict an input into a hidden folder, ``part``, and move the files to their places once all are whole."""
-    case = read_input(item, segmenter.channels, spacing)
+def _predict_one(case: Case, outputs: Outputs, segmenter: Segmenter, folder: Path, part: Path, tiles: "_Tiles") -> None:
+    """Predict a case into a hidden folder, ``part``, and move the files to their places once all are whole."""
     folder.mkdir(parents=True, exist_ok=True)
     _require_space(case, outputs, segmenter, folder)
     part.mkdir(exist_ok=True)
@@ -197,11 +183,7 @@ def _write(maps: Maps, case: Case, outputs: Outputs, description: ModelDescripti
 
 
 def _require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: Path) -> None:
-    """Refuse an input whose outputs, uncompressed, and mapped arrays may not fit on the disk.
-
-    Raises:
-        ValueError: Names bytes needed and free.
-    """
+    """Refuse an input whose outputs, uncompressed, and mapped arrays may not fit on the disk."""
     # Each file may lie there twice: as the mapped array that is filled, and as the file that is written from it.
     bytes_per_pixel = {"probabilities": 4 * segmenter.parts, "entropy": 8, "std": 8}
     label_bytes = label_dtype(integer_values(segmenter.description)).itemsize
@@ -217,11 +199,7 @@ def _require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: P
 
 
 class _Tiles:
-    """Progress of the tiles of an image or page, where it has more than one.
-
-    Args:
-        bar: Progress bar that shows it.
-    """
+    """Progress of the tiles of an image or page, where it has more than one."""
 
     def __init__(self, bar: Progress) -> None:
         self.bar = bar

@@ -24,18 +24,14 @@ def report(arguments: list[str]) -> None:
         FileNotFoundError: There is no such file.
         ValueError: A marker is wrong; names file and line.
     """
-    given = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="segexp report", description=(report.__doc__ or "").splitlines()[0])
+    parser.add_argument("paths", nargs="+", help="experiments/<name> with a README.md, or a Markdown file")
+    parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if something would change")
+    given = parser.parse_args(arguments)
     stale = [line for word in given.paths for line in _fill(_page(word), given.check)]
     if given.check and stale:
         print("\n".join(stale), file=sys.stderr)
         sys.exit(1)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="segexp report", description=(report.__doc__ or "").splitlines()[0])
-    parser.add_argument("paths", nargs="+", help="experiments/<name> with a README.md, or a Markdown file")
-    parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if something would change")
-    return parser
 
 
 def _page(word: str) -> Path:

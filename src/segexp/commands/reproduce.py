@@ -31,7 +31,12 @@ def reproduce(arguments: list[str]) -> None:
 
     Checks out nothing and downloads nothing. Exit status: 0 = the same, 1 = not the same, 2 = it could not be run.
     """
-    given = _parser().parse_args(arguments)
+    parser = argparse.ArgumentParser(prog="segexp reproduce", description=(reproduce.__doc__ or "").splitlines()[0])
+    parser.add_argument("run", help="folder of a run")
+    parser.add_argument("--output", type=Path, help="folder of the new run; default: <run>-again")
+    parser.add_argument("--check", action="store_true", help="compare with the present, run nothing")
+    parser.add_argument("--trust", action="store_true", help="follow _target_s and search paths that the run names")
+    given = parser.parse_args(arguments)
     quiet()
     try:
         run = _one(given.run)
@@ -51,15 +56,6 @@ def reproduce(arguments: list[str]) -> None:
     sys.exit(status)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="segexp reproduce", description=(reproduce.__doc__ or "").splitlines()[0])
-    parser.add_argument("run", help="folder of a run")
-    parser.add_argument("--output", type=Path, help="folder of the new run; default: <run>-again")
-    parser.add_argument("--check", action="store_true", help="compare with the present, run nothing")
-    parser.add_argument("--trust", action="store_true", help="follow _target_s and search paths that the run names")
-    return parser
-
-
 def _repeated(run: Run, folder: Path) -> int:
     """Run again and compare."""
     if not run.results:
@@ -67,7 +63,7 @@ def _repeated(run: Run, folder: Path) -> int:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{short_path(folder)} is not empty: remove it, or name another folder with --output")
     changed = changed_names(_compared(run, folder))
-    command = _command(run, folder)
+    command = [*_start(run), *run.record["overrides"], f"hydra.run.dir={quoted(folder)}"]
     print(f"running again: {shlex.join(command)}", flush=True)
     status = _wait(command, _environment(run))
     again = RunFolder(folder)
@@ -85,9 +81,7 @@ def _one(pattern: str) -> Run:
     if len(runs) > 1:
         raise ValueError(f"{pattern} holds {len(runs)} runs: name one of them, such as {runs[0].folder}")
     if "evaluation" in runs[0].record:
-        raise ValueError(
-            f"{runs[0].folder} is an evaluation: run `segexp evaluate` again, or reproduce the run it is of"
-        )
+        raise ValueError(f"{runs[0].folder} is an evaluation: run segexp evaluate again, or reproduce the run it is of")
     return runs[0]
 
 
@@ -120,10 +114,6 @@ def _resolved(run: Run, folder: Path) -> Config:
     config.pop("sweep")  # no part of a run
     settle_monitor_mode(config)
     return config
-
-
-def _command(run: Run, folder: Path) -> list[str]:
-    return [*_start(run), *run.record["overrides"], f"hydra.run.dir={quoted(folder)}"]
 
 
 def _start(run: Run) -> list[str]:

@@ -70,9 +70,7 @@ def _parser(cleaning: bool) -> argparse.ArgumentParser:
     parser.add_argument("--where", help="condition, such as \"status=='failed' and model.depth>4\"")
     parser.add_argument("--sort", choices=list(SORTS), default="age", help="newest, best, largest first; default: age")
     if cleaning:
-        parser.add_argument(
-            "--resumable", action="store_true", help="also those that could be resumed from a checkpoint"
-        )
+        parser.add_argument("--resumable", action="store_true", help="also those that a checkpoint could resume")
         parser.add_argument("--yes", action="store_true", help="do not ask")
     else:
         parser.add_argument("--format", choices=["table", "json"], default="table")
@@ -106,16 +104,14 @@ def _print(rows: Sequence[RunState]) -> None:
         table = Table(box=None, pad_edge=False)
         console = Console(width=max(len(str(row.run.folder)) for row in rows) + 120)
     for place, head in enumerate(heads):
-        right = place in (3, 4, 5, 6)
-        table.add_column(head, justify="right" if right else "left", no_wrap=place > 0, overflow="fold")
+        table.add_column(head, justify="right" if place > 2 else "left", no_wrap=place > 0, overflow="fold")
     for row in rows:
         name, value = row.headline or ("", None)
         minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
         score = "" if value is None else f"{value:.4f}"
         state = f"[{COLORS[row.run.status]}]{row.run.status}[/]"
-        table.add_row(
-            escape(str(short_path(row.run.folder))), state, name, score, _age(row.age), _size(row.size), minutes
-        )
+        folder = escape(str(short_path(row.run.folder)))
+        table.add_row(folder, state, name, score, _age(row.age), _size(row.size), minutes)
     with console.capture() as capture:
         console.print(table)
     print("\n".join(line.rstrip() for line in capture.get().splitlines()))
@@ -133,10 +129,8 @@ def _clean(rows: Sequence[RunState], given: argparse.Namespace) -> None:
     """List the failed and abandoned runs, ask, and remove them."""
     kept = [row for row in rows if row.run.status in (INTERRUPTED, STALE) and row.resumable and not given.resumable]
     for row in kept:
-        print(
-            f"kept: {short_path(row.run.folder)} ({row.run.status}) can be resumed with resume=<folder>; "
-            "--resumable removes it too"
-        )
+        how = "can be resumed with resume=<folder>; --resumable removes it too"
+        print(f"kept: {short_path(row.run.folder)} ({row.run.status}) {how}")
     wanted = []
     for row in rows:
         if row.run.status not in (FAILED, INTERRUPTED, STALE) or row in kept:

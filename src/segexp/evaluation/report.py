@@ -78,12 +78,7 @@ def headline(
 
 
 def rows_of_cases(splits: Splits, names: Mapping[str, Sequence[str]]) -> list[dict[str, str | float]]:
-    """Gather the rows of cases.csv, one per case and class.
-
-    Args:
-        splits: Scores of each split.
-        names: Names of the cases of each split, in order.
-    """
+    """Gather the rows of cases.csv, one per case and class, with the names of the cases of each split, in order."""
     return [
         {"split": split, "case": names[split][row.case], "class": row.label, **row.scores}
         for split, result in splits.items()
@@ -102,12 +97,7 @@ def observers(task: Task, data: DataModule, split: str) -> dict[str, dict[str, f
 
 
 def print_scores(content: Results, others: Mapping[str, Mapping[str, float | None]] | None = None) -> None:
-    """Print the scores of the headline's split.
-
-    Args:
-        content: Content of results.json.
-        others: Scores of further columns, by title.
-    """
+    """Print the scores of the headline's split in results.json, and those of further columns, by title."""
     split = content["headline"]["split"]
     scores = content[split]
     per_class = content["undefined"][split]

@@ -33,21 +33,13 @@ TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([\w.]+)")
 
 @dataclass(frozen=True)
 class Trained:
-    """What a run folder holds.
-
-    Attributes:
-        folder: Run folder.
-        record: Content of run.json.
-        results: Content of results.json; empty if the run has not ended well.
-        checkpoint: Checkpoint of the best epoch.
-        description: Description of the network in the checkpoint.
-    """
+    """What a run folder holds."""
 
     folder: Path
     record: Record
-    results: Results
-    checkpoint: Checkpoint
-    description: ModelDescription
+    results: Results  # empty if the run has not ended well
+    checkpoint: Checkpoint  # of the best epoch
+    description: ModelDescription  # of the network, from the checkpoint
 
     @property
     def files(self) -> RunFolder:
@@ -82,12 +74,7 @@ def open_trained(folder: Path) -> Trained:
 
 
 def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Config:
-    """Compose the run's configuration with further overrides.
-
-    Args:
-        run: The run.
-        arguments: Options such as ``--config-dir mine``, and overrides.
-        folder: Folder in place of the run's.
+    """Compose the run's configuration with further overrides and ``--config-dir``, and a folder in place of the run's.
 
     Raises:
         ValueError: An argument is no override or belongs to the network, or the run names a class that is not ours.
@@ -99,11 +86,10 @@ def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Confi
             raise ValueError(f"{override} is no key=value: --help lists what can be given")
         if any(_within(key_of(override), key) for key in (*OF_THE_NETWORK, "data.geometry.spacing")):
             raise ValueError(f"{override}: that belongs to the trained network and cannot be changed; leave it out")
-    stored = [
-        override for override in run.record["overrides"] if not any(_within(key_of(override), key) for key in LEFT_OUT)
-    ]
+    left_out = (*LEFT_OUT, "data") if changes_data(overrides) else LEFT_OUT
+    stored = run.record["overrides"]
+    stored = [override for override in stored if not any(_within(key_of(override), key) for key in left_out)]
     if changes_data(overrides):
-        stored = [override for override in stored if not _within(key_of(override), "data")]
         stored += _facts(run.description)
     run_dir = f"paths.run_dir={quoted(folder.absolute())}"
     config = plain(compose([*search_path(search), *stored, *overrides, run_dir]))

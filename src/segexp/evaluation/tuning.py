@@ -22,25 +22,15 @@ Labels = Sequence[np.ndarray]
 
 @dataclass(frozen=True)
 class Trial:
-    """One step tried with one setting; numbers that are not finite are None.
-
-    Args:
-        settings: Settings of the step.
-        after: Mean score over the cases with the step.
-        gain: Mean paired gain per case.
-        low: Lower end of its interval.
-        high: Upper end of its interval.
-        level: Level of the interval.
-        cases: Number of cases that are defined with and without the step.
-    """
+    """One step tried with one setting; numbers that are not finite are None."""
 
     settings: Settings
-    after: float
-    gain: float | None
-    low: float | None
+    after: float  # mean score over the cases with the step
+    gain: float | None  # mean paired gain per case
+    low: float | None  # lower and upper end of its interval
     high: float | None
-    level: float
-    cases: int
+    level: float  # of the interval
+    cases: int  # that are defined with and without the step
 
     @property
     def helps(self) -> bool:
@@ -50,37 +40,22 @@ class Trial:
 
 @dataclass(frozen=True)
 class TriedStep:
-    """All trials of one step.
+    """All trials of one step."""
 
-    Args:
-        alone: Trials on the labels as they were predicted, one per setting.
-        on_top: Best trial on top of the steps that were kept before.
-        kept: Whether that one is kept.
-    """
-
-    alone: list[Trial]
-    on_top: Trial
-    kept: bool
+    alone: list[Trial]  # on the labels as they were predicted, one per setting
+    on_top: Trial  # the best one on top of the steps that were kept before
+    kept: bool  # whether that one is kept
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What was tried and what came of it.
+    """What was tried and what came of it."""
 
-    Args:
-        metric: Name of the metric that decides.
-        rule: One sentence: how steps are chosen.
-        cases: Number of cases.
-        before: Mean score without steps.
-        after: Mean score with the steps that are kept.
-        steps: Trials of each step, by its name.
-    """
-
-    metric: str
-    rule: str
+    metric: str  # that decides
+    rule: str  # how steps are chosen, in one sentence
     cases: int
-    before: float
-    after: float
+    before: float  # mean score without steps
+    after: float  # mean score with the steps that are kept
     steps: dict[str, TriedStep]
 
     @property

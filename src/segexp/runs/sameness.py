@@ -19,34 +19,21 @@ HASH = 10  # digits of a commit or fingerprint that are shown
 
 @dataclass(frozen=True)
 class Fact:
-    """Something that a run depends on, as recorded and at present.
-
-    Args:
-        name: Name of what it depends on.
-        recorded: Recorded value, as text.
-        present: Present value, as text.
-        same: Whether the two values are equal; the texts may be shortened.
-    """
+    """Something that a run depends on: texts, maybe shortened, of its recorded and its present value."""
 
     name: str
     recorded: str
     present: str
-    same: bool
+    same: bool  # whether the two values are equal, not only their texts
 
 
 @dataclass(frozen=True)
 class Value:
-    """A number that both of two runs left.
-
-    Args:
-        name: Name, such as "test/dice".
-        recorded: Value of the first run; None = undefined or not there.
-        again: Value of the second run.
-    """
+    """A number that both of two runs left, such as "test/dice"; None = undefined or not there."""
 
     name: str
-    recorded: float | None
-    again: float | None
+    recorded: float | None  # by the first run
+    again: float | None  # by the second run
 
     @property
     def same(self) -> bool:
@@ -64,12 +51,7 @@ class Value:
 
 
 def record_facts(recorded: Record, present: Environment) -> list[Fact]:
-    """Compare code, packages and machine.
-
-    Args:
-        recorded: Content of run.json.
-        present: From `segexp.runs.recorder.present_facts`.
-    """
+    """Compare code, packages and machine of run.json with `segexp.runs.recorder.present_facts`."""
     facts = [_fact("segexp", *(side.get("segexp_version") for side in (recorded, present)))]
     facts += _code(recorded.get("git"), present.get("git"))
     facts.append(_fact("python", recorded.get("python"), present.get("python")))
@@ -92,13 +74,7 @@ def config_facts(recorded: Config | None, present: Config) -> list[Fact]:
 
 
 def data_facts(recorded: Record, fingerprint: str, split: Mapping[str, Sequence[str]]) -> list[Fact]:
-    """Compare the data.
-
-    Args:
-        recorded: Content of run.json.
-        fingerprint: Fingerprint of the data as they are now.
-        split: Cases of each split, as they are now.
-    """
+    """Compare the data of run.json with fingerprint and cases of each split as they are now."""
     old, sides = recorded.get("data_fingerprint"), recorded.get("split") or {}
     same_split = {name: list(cases) for name, cases in split.items()} == sides
     return [
@@ -108,15 +84,7 @@ def data_facts(recorded: Record, fingerprint: str, split: Mapping[str, Sequence[
 
 
 def compare_values(recorded: Path, again: Path) -> tuple[list[Value], list[Value]]:
-    """Compare what two runs left.
-
-    Args:
-        recorded: Folder of the first run, which has ended well.
-        again: Folder of the second.
-
-    Returns:
-        Metrics of results.json, and numbers of cases.csv.
-    """
+    """Compare what two run folders hold: metrics of results.json, and numbers of cases.csv."""
     folders = (RunFolder(recorded), RunFolder(again))
     return _paired(*map(_metrics, folders)), _paired(*map(_scores, folders))
 

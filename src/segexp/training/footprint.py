@@ -23,22 +23,16 @@ from segexp.training.task import Batch, Task
 class Footprint:
     """Size, cost and reach of a network.
 
-    Attributes:
-        parameters: Number of trainable parameters.
-        multiply_adds: Number of multiply-adds of convolutions and matrix products, for one patch, forward only.
-        step_memory_mib: Peak of all tensors during one training step, in MiB: weights, gradients, optimizer, feature
-            maps; without a GPU, less the scratch memory of single operations.
-        receptive_field: Pixels along an axis that a pixel of the logits depends on; None = the network does not tell.
-        patch: Pixels per axis of the patch.
-        batch: Number of patches of the step on this process.
+    The memory is the peak of all tensors during one training step: weights, gradients, optimizer, feature maps; without
+    a GPU, less the scratch memory of single operations.
     """
 
-    parameters: int
-    multiply_adds: int
+    parameters: int  # trainable ones
+    multiply_adds: int  # of convolutions and matrix products, for one patch, forward only
     step_memory_mib: float
-    receptive_field: int | None
-    patch: tuple[int, ...]
-    batch: int
+    receptive_field: int | None  # pixels along an axis that a logit depends on; None = the network does not tell
+    patch: tuple[int, ...]  # pixels per axis
+    batch: int  # patches of the step on this process
 
     def warning(self) -> str | None:
         """Warning where the network could see farther than a patch reaches; else None."""

@@ -87,14 +87,7 @@ def random_patches(data: DataModule, count: int) -> Batch:
 
 
 def measure_step(task: Task, trainer: pl.Trainer, batch: Batch, clock: StepClock) -> StepCost:
-    """Train on one batch over and over and measure the cost of a step.
-
-    Args:
-        task: Task, trained in place.
-        trainer: Trainer of one device, with ``clock`` among its callbacks.
-        batch: Batch of `random_patches`.
-        clock: Callback that times the steps and ends the training.
-    """
+    """Train a task on one batch over and over, by a trainer of one device that has the clock among its callbacks."""
     batches: DataLoader = DataLoader([batch] * (MOST * clock.every), batch_size=None)  # type: ignore[arg-type]
     start = time.perf_counter()
     trainer.fit(task, batches, weights_only=True)

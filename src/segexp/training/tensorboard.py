@@ -120,12 +120,7 @@ def _of_class(name: str, classes: list[str]) -> bool:
 
 
 def layout(metrics: Iterable[str], classes: Iterable[str]) -> Layout:
-    """Lay out the Custom Scalars tab: training and validation of each run in one chart, then a chart per metric.
-
-    Args:
-        metrics: Names of the validation metrics.
-        classes: Names of the foreground classes or regions.
-    """
+    """Lay out the Custom Scalars tab: training and validation of each run in one chart, then a chart per metric."""
     names = list(classes)
     whole = [name for name in metrics if not _of_class(name, names)]
     return {
@@ -144,11 +139,7 @@ def _chart(*tags: str) -> Chart:
 
 
 def texts(record: Record) -> dict[str, str]:
-    """Describe what was run in Markdown: the configuration, and the README of its experiment where there is one.
-
-    Args:
-        record: Content of run.json.
-    """
+    """Describe what was run in Markdown: the configuration, and the README of its experiment where there is one."""
     command = " \\\n  ".join(["segexp train", *(shlex.quote(word) for word in record["overrides"])])
     config = yaml.safe_dump(record["config"], sort_keys=False, allow_unicode=True)
     written = {"configuration": f"```sh\n{command}\n```\n\n```yaml\n{config}```\n"}
