@@ -20,8 +20,8 @@ from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import compose, config_dir
 from segexp.data import Case
 from segexp.data.case import slices_first
-from segexp.data.crop import crop
 from segexp.data.intensity.rules import rule_from
+from segexp.data.patches import crop
 from segexp.errors import short_path
 from segexp.inference.slices import with_neighbors
 from segexp.pictures.figures import COLORS
