@@ -83,7 +83,7 @@ def test_channels_named_as_by_nnunet_make_one_case(tmp_path):
     found = find_inputs(str(tmp_path), 2)
     assert [case.name for case in found] == ["x", "y"]
     image = read_input(found[0], 2).image
-    singly = [read_volume(path).array[0] for path in found[0].files]
+    singly = [read_volume(path).image[0] for path in found[0].files]
     assert np.array_equal(image, np.stack(singly))
     with pytest.raises(ValueError, match=r"x_0000.nii.gz has 2 channels \(x_0000.*\), the network takes 3"):
         read_input(found[0], 3)
@@ -147,10 +147,10 @@ def test_an_uncompressed_nifti_stays_in_its_file(name, tmp_path):
     path = save_nifti(tmp_path / "v.nii", noise(7, 6, 5, dtype=np.int16), affine_of(DIRECTIONS[name]))
     case, plain = read_input(find_inputs(str(path))[0], 1), read_volume(path)
     assert np.shares_memory(case.image, case.image.base)
-    assert np.array_equal(case.image, plain.array)
+    assert np.array_equal(case.image, plain.image)
     assert np.array_equal(case.affine, plain.affine)
-    assert plain.array.flags.c_contiguous
-    assert plain.array.flags.owndata or name == "RAS"
+    assert plain.image.flags.c_contiguous
+    assert plain.image.flags.owndata or name == "RAS"
     bases = [base := case.image]
     while getattr(base, "base", None) is not None:
         bases.append(base := base.base)

@@ -112,11 +112,7 @@ class Sampling:
 
 
 def require_as_declared(case: Case, channels: int, num_classes: int, geometry: Geometry) -> None:
-    """Refuse a case that is not as declared; arguments as of ``DataModule``.
-
-    Raises:
-        ValueError: Names the case, its file and the settings.
-    """
+    """Refuse, by a ValueError, a case that is not as declared; arguments as of ``DataModule``."""
     where = f"case {case.name}" + "".join(f" ({file})" for file in case.files[:1])
     axes = case.image.ndim - 1
     sliced = axes == 3 and geometry.spatial_dims == 2

@@ -11,17 +11,12 @@ RuleSettings = dict[str, Plain | dict[str, list[float]]]  # name and settings of
 class DataDescription:
     """How images become what a network sees, and what its outputs stand for.
 
+    Attributes that ``Labels``, ``Geometry`` and ``Sampling`` have too mean the same here.
+
     Attributes:
-        class_names: One name per class, background included.
         label_values: Value of each class in the mask files.
-        regions: Classes of each overlapping region that is predicted in place of the classes; None = classes.
         channels: Number of channels of an image.
-        spatial_dims: Number of spatial axes of the network, 2 or 3.
-        context: Number of neighboring slices on each side that are further channels.
-        slice_axis: Axis of volumes along which slices lie, 0, 1 or 2 of (D, H, W).
         spacing: Size of a pixel per axis at which the network works; None = as the images are.
-        distance_unit: Unit of distances among the metrics, "px" or "mm".
-        patch_size: Pixels per spatial axis of a training patch.
         intensity: Name and settings of the intensity rule, see ``rule_from``.
         field_of_view: Name of the function that finds the valid part of an image, see ``FIELDS_OF_VIEW``; None = all.
     """

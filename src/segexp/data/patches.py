@@ -74,8 +74,7 @@ class PatchDataset(Dataset):
     ) -> None:
         self.cases = list(cases)
         self.patch_size = tuple(sampling.patch_size)
-        self.mirror_margin = sampling.mirror_margin
-        self.foreground_fraction = sampling.foreground_fraction
+        self.sampling = sampling
         self.augment = augment
         self.seed = seed
         self.context = context
@@ -96,7 +95,8 @@ class PatchDataset(Dataset):
         chosen = rng.integers(len(self.cases))
         prepared = self.cases[chosen]
         span = self._spans[chosen]
-        if self.foreground_fraction and rng.random() < self.foreground_fraction and prepared.foreground_coords:
+        fraction = self.sampling.foreground_fraction
+        if fraction and rng.random() < fraction and prepared.foreground_coords:
             coords = prepared.foreground_coords[rng.integers(len(prepared.foreground_coords))]
             size = (1,) * (len(span) - len(self.patch_size)) + self.patch_size
             begin = coords[rng.integers(len(coords))] - np.array(size) // 2
@@ -116,7 +116,7 @@ class PatchDataset(Dataset):
         sliced = len(size) - len(self.patch_size)
         spans = [(0, n - 1) for n in size[:sliced]]
         for n, p in zip(size[sliced:], self.patch_size, strict=True):
-            lack = max(0, p - n) if self.mirror_margin == "auto" else 2 * int(self.mirror_margin)
+            lack = max(0, p - n) if self.sampling.mirror_margin == "auto" else 2 * int(self.sampling.mirror_margin)
             spans.append((-(lack // 2), n + lack - lack // 2 - p))
         return spans
 

@@ -30,14 +30,9 @@ def region_target(labels: np.ndarray, regions: Regions) -> np.ndarray:
 
 
 def require_regions(regions: object, class_names: Sequence[str]) -> None:
-    """Refuse regions that cannot be learned.
+    """Refuse, by a ValueError, what is neither None nor a mapping from names to foreground classes, at least one each.
 
-    Args:
-        regions: Regions as the configuration has them; None = no regions.
-        class_names: One per class, background first.
-
-    Raises:
-        ValueError: This is no mapping from names to foreground classes, or a region is empty.
+    ``class_names`` has one name per class, background first.
     """
     if regions is None:
         return

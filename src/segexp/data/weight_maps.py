@@ -66,22 +66,15 @@ class BorderWeightMap:
         weight_of[present] = pixels.sum() / (present.sum() * pixels[present])
         # The border term is 0 inside the cells.
         cells = target == self.object_class
-        nearest, second = two_nearest_cells(cells, reach=int(np.ceil(REACH_IN_SIGMA * self.sigma)))
+        nearest, second = _two_nearest_cells(cells, reach=int(np.ceil(REACH_IN_SIGMA * self.sigma)))
         border = np.where(cells, 0.0, self.w0 * np.exp(-((nearest + second) ** 2) / (2 * self.sigma**2)))
         return np.where(counted, weight_of[target] + border, 0).astype(np.float32)
 
 
-def two_nearest_cells(cells: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
-    """Measure how far the nearest and the second-nearest cell are.
+def _two_nearest_cells(cells: np.ndarray, reach: int) -> tuple[np.ndarray, np.ndarray]:
+    """Distances (*S) in px to the nearest and the second-nearest cell; those above ``reach`` may be inf.
 
     Each cell is measured in its own bounding box grown by ``reach`` alone, which is exact up to that distance.
-
-    Args:
-        cells: (*S) bool, true inside any cell.
-        reach: Distance in px up to which cells are found.
-
-    Returns:
-        Two arrays (*S) float64 in px; where a cell is farther than ``reach``, the distance to it may be inf.
     """
     labels, _ = ndimage.label(cells)
     nearest = np.full(cells.shape, np.inf)

@@ -13,7 +13,7 @@ import numpy as np
 from segexp.data.case import Case
 from segexp.data.files.images import map_tiff, page_count, read_image, read_stack, require_same_size
 from segexp.data.files.mask_values import some
-from segexp.data.files.volumes import read_volume, require_same_geometry, volume_stem
+from segexp.data.files.volumes import read_channels, volume_stem
 from segexp.data.resample import has_spacing, resample
 from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
 
@@ -107,7 +107,10 @@ def read_input(item: Input, channels: int, spacing: Sequence[float] | None = Non
     Raises:
         ValueError: A file cannot be read, files of one case do not belong together, or there are not ``channels``.
     """
-    case = _read_volumes(item) if volume_stem(item.files[0]) is not None else _read_images(item, channels, spacing)
+    if volume_stem(item.files[0]) is not None:
+        case = replace(read_channels(item.files, mapped=True), name=item.name)
+    else:
+        case = _read_images(item, channels, spacing)
     if len(case.image) != channels:
         names = f" ({some(path.name for path in item.files)})" if len(item.files) > 1 else ""
         raise ValueError(
@@ -115,17 +118,6 @@ def read_input(item: Input, channels: int, spacing: Sequence[float] | None = Non
             f"takes {channels}: give a case with these channels, in one file or as files that end with _0000, _0001 …"
         )
     return case
-
-
-def _read_volumes(item: Input) -> Case:
-    volumes = [read_volume(path, mapped=True) for path in item.files]
-    first = volumes[0]
-    for other in volumes[1:]:
-        require_same_geometry(first, other)
-    image = first.array if len(volumes) == 1 else np.concatenate([volume.array for volume in volumes])
-    return Case(
-        item.name, image, None, first.spacing, "mm", item.files, affine=first.affine, orientation=first.orientation
-    )
 
 
 def _read_images(item: Input, channels: int, spacing: Sequence[float] | None) -> Case:

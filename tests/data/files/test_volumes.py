@@ -109,12 +109,12 @@ def test_all_formats_give_what_nibabel_makes_canonical(tmp_path, values, axes):
     paths += [save_dicom(tmp_path / "series", values, affine)]
     for path in paths:
         volume = read_volume(path)
-        assert volume.array.dtype == np.int16, path
-        np.testing.assert_array_equal(volume.array, truth.dataobj[:].transpose()[None], err_msg=path.name)
+        assert volume.image.dtype == np.int16, path
+        np.testing.assert_array_equal(volume.image, truth.dataobj[:].transpose()[None], err_msg=path.name)
         np.testing.assert_allclose(volume.affine, truth.affine, atol=1e-5, err_msg=path.name)
         np.testing.assert_allclose(volume.spacing, truth.header.get_zooms()[::-1], rtol=1e-6, err_msg=path.name)
         assert volume.orientation == axes
-        assert volume.array.flags.c_contiguous
+        assert volume.image.flags.c_contiguous
 
 
 def test_a_voxel_keeps_its_place_in_the_world(tmp_path, values):
@@ -122,7 +122,7 @@ def test_a_voxel_keeps_its_place_in_the_world(tmp_path, values):
     values[:] = 0
     values[6, 1, 3] = 99
     volume = read_volume(save_itk(tmp_path / "a.nrrd", values, affine))
-    z, y, x = np.argwhere(volume.array[0] == 99)[0]
+    z, y, x = np.argwhere(volume.image[0] == 99)[0]
     np.testing.assert_allclose((volume.affine @ [x, y, z, 1])[:3], (affine @ [6, 1, 3, 1])[:3], atol=1e-9)
     assert volume.spacing == (0.75, 0.5, 2.0)  # the file's second axis runs up, its first and third lie flat
 
@@ -135,7 +135,7 @@ def test_channels(tmp_path):
     itk_nifti = tmp_path / "itk.nii.gz"
     sitk.WriteImage(to_itk(values, affine), str(itk_nifti))
     for path in (*files, itk_nifti):
-        np.testing.assert_array_equal(read_volume(path).array, turned, err_msg=path.name)
+        np.testing.assert_array_equal(read_volume(path).image, turned, err_msg=path.name)
 
 
 def test_slope_and_intercept_are_applied(tmp_path, values):
@@ -143,10 +143,10 @@ def test_slope_and_intercept_are_applied(tmp_path, values):
     image = nib.Nifti1Image(values, affine)
     image.header.set_slope_inter(0.5, 10)
     nib.save(image, tmp_path / "a.nii")
-    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").array[0], values.T * 0.5 + 10)
+    np.testing.assert_array_equal(read_volume(tmp_path / "a.nii").image[0], values.T * 0.5 + 10)
     even = (values // 2 * 2).astype(np.int16)
     folder = save_dicom(tmp_path / "ct", even, affine, **{"0028|1053": "2", "0028|1052": "-1024"})
-    np.testing.assert_array_equal(read_volume(folder).array[0], even.T)
+    np.testing.assert_array_equal(read_volume(folder).image[0], even.T)
     stored = sitk.ReadImage(str(next(folder.iterdir())))
     assert stored.GetMetaData("0028|1053").strip() == "2"
 
@@ -157,8 +157,8 @@ def test_big_endian_and_micrometres(tmp_path, values):
     swapped = nib.Nifti1Image(values, image.affine, image.header.as_byteswapped(">"))
     nib.save(swapped, tmp_path / "a.nii")
     volume = read_volume(tmp_path / "a.nii")
-    assert volume.array.dtype.isnative
-    np.testing.assert_array_equal(volume.array[0], values.T)
+    assert volume.image.dtype.isnative
+    np.testing.assert_array_equal(volume.image[0], values.T)
     np.testing.assert_allclose(volume.spacing, SPACING[::-1] / 1000)
 
 
@@ -227,7 +227,7 @@ def test_dicom_slices_that_lack_or_are_cut_short(tmp_path, values):
     first.write_bytes(data)
     (folder / "DICOMDIR").write_bytes(b"\0" * 128 + b"DICM")
     (folder / "notes.txt").write_text("no slice")
-    assert read_volume(folder).array.shape == (1, 5, 6, 7)
+    assert read_volume(folder).image.shape == (1, 5, 6, 7)
     (folder / "1.2.9_7.dcm").unlink()
     with pytest.raises(ValueError, match=r"ct cannot be read \(slices are up to 0\.667 mm off an even grid"):
         read_volume(folder)
@@ -271,8 +271,8 @@ def test_stem_and_files(tmp_path, values):
 def test_labels_must_be_whole_and_have_one_channel(tmp_path):
     whole = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
     labels = read_labels(save_nifti(tmp_path / "whole.nii", whole, np.eye(4)))
-    assert labels.array.dtype == np.float32
-    np.testing.assert_array_equal(labels.array[0], whole.T)
+    assert labels.image.dtype == np.float32
+    np.testing.assert_array_equal(labels.image[0], whole.T)
     for wrong in (0.5, np.nan):
         whole[0, 0, 0] = wrong
         with pytest.raises(ValueError, match=r"half\.nii hold fractions: save class numbers as integers"):

@@ -92,7 +92,7 @@ def test_a_dicom_series_becomes_nifti_in_its_place(tmp_path):
     case = case_of(folder)
     out = written(case, np.ascontiguousarray(case.image[0]), tmp_path)
     found, source = read_volume(out), read_volume(folder)
-    assert np.array_equal(found.array, source.array)
+    assert np.array_equal(found.image, source.image)
     assert np.allclose(found.affine, source.affine, atol=1e-4)
     itk = sitk.ReadImage(str(out))  # through qform
     assert np.allclose(sitk.GetArrayFromImage(itk), values().T)

@@ -53,11 +53,7 @@ class Audit:
         return ", ".join(parts) + (f"; {more}" if worth_a_look else "")
 
     def raise_errors(self) -> None:
-        """Refuse data with errors.
-
-        Raises:
-            ValueError: One sentence for each, in lines of their own.
-        """
+        """Refuse data with errors by a ValueError: one sentence for each, in lines of their own."""
         sentences = [error.sentence for error in self.of("error")]
         if len(sentences) > 1:
             sentences.insert(0, f"the audit of {self.count} cases found {len(sentences)} errors:")

@@ -16,12 +16,10 @@ class Measures:
     """Measures of one case.
 
     Attributes:
-        name: Name of the case.
         file: First file of the case, or "".
         group: Patient or other unit, or "".
         split: "train", "val", "test", or "" where the split leaves the case out.
         size: Pixels per axis.
-        channels: Number of channels of the image.
         dtype: Type of the values in the image's file.
         low: Smallest value of the image.
         high: Largest value.

@@ -18,7 +18,15 @@ GRAY_OR_RGB = (A.CLAHE, A.ColorJitter, A.HueSaturationValue)  # albumentations r
 ARTIFACTS = ("RandomBiasField", "RandomBlur", "RandomGamma", "RandomGhosting", "RandomSpike")
 
 
-class Noise(A.ImageOnlyTransform):
+class _OnVolume(A.ImageOnlyTransform):
+    """A transform of a whole volume, where albumentations would take slice by slice."""
+
+    def apply_to_images(self, images: np.ndarray, **params: Any) -> np.ndarray:
+        """Transform a volume (D, H, W, C) in [0, 1]."""
+        return self.apply(images, **params)
+
+
+class Noise(_OnVolume):
     """Gaussian noise, independent in every pixel, slice and channel (albumentations repeats it from slice to slice).
 
     Args:
@@ -34,17 +42,13 @@ class Noise(A.ImageOnlyTransform):
         self.std = _range("std of Noise", std, least=0)
 
     def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
-        """Add noise to an image (H, W, C) in [0, 1]."""
+        """Add noise to an image (H, W, C), or a volume (D, H, W, C), in [0, 1]."""
         noise = self.random_generator.standard_normal(img.shape, dtype=np.float32)
         noise *= self.random_generator.uniform(*self.std) * img.std()
         return np.clip(np.add(img, noise, out=noise), 0, 1, out=noise)
 
-    def apply_to_images(self, images: np.ndarray, **params: Any) -> np.ndarray:
-        """Add noise to a volume (D, H, W, C) in [0, 1]."""
-        return self.apply(images, **params)
 
-
-class Anisotropy(A.ImageOnlyTransform):
+class Anisotropy(_OnVolume):
     """Thick slices: means over several pixels along one axis, drawn evenly, linearly interpolated again.
 
     Args:
@@ -74,10 +78,6 @@ class Anisotropy(A.ImageOnlyTransform):
         means = cv2.resize(lines, coarse, interpolation=cv2.INTER_AREA)
         fine = cv2.resize(means, lines.shape[::-1], interpolation=cv2.INTER_LINEAR)
         return np.moveaxis(fine.reshape(turned.shape), 0, int(axis_fraction * (img.ndim - 1)))
-
-    def apply_to_images(self, images: np.ndarray, **params: Any) -> np.ndarray:
-        """Coarsen a volume (D, H, W, C) in [0, 1]."""
-        return self.apply(images, **params)
 
 
 class Motion(A.ImageOnlyTransform):
@@ -132,7 +132,7 @@ class Motion(A.ImageOnlyTransform):
         return np.clip(np.abs(fft.ifft(spectrum, axis=0)), 0, 1)
 
 
-class TorchIO(A.ImageOnlyTransform):
+class TorchIO(_OnVolume):
     """A TorchIO transform of the intensities, such as an artifact of MRI, on the volume as a whole.
 
     An image is handed over as a volume of one slice; axes 0, 1, 2 of TorchIO are x, y, z. Values are cut to [0, 1].
@@ -167,16 +167,13 @@ class TorchIO(A.ImageOnlyTransform):
         """Draw the seed of TorchIO's own random numbers from the patch's generator."""
         return {"torch_seed": int(self.random_generator.integers(2**63))}
 
-    def apply(self, img: np.ndarray, torch_seed: int, **params: Any) -> np.ndarray:
-        """Transform an image (H, W, C) in [0, 1]."""
-        return self.apply_to_images(img[None], torch_seed, **params)[0]
-
-    def apply_to_images(self, images: np.ndarray, torch_seed: int, **params: Any) -> np.ndarray:  # noqa: ARG002
-        """Transform a volume (D, H, W, C) in [0, 1]."""
+    def apply(self, img: np.ndarray, torch_seed: int, **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Transform an image (H, W, C), or a volume (D, H, W, C), in [0, 1]."""
+        volume = img if img.ndim == 4 else img[None]
         with torch.random.fork_rng(devices=[]):  # TorchIO draws from torch's global generator: leave it as it was
             torch.default_generator.manual_seed(torch_seed)  # torch.manual_seed would seed the GPU's as well
-            moved = self.transform(torch.from_numpy(images.T))  # (C, W, H, D) = (C, x, y, z)
-        return np.clip(moved.numpy().T, 0, 1)
+            moved = self.transform(torch.from_numpy(volume.T))  # (C, W, H, D) = (C, x, y, z)
+        return np.clip(moved.numpy().T, 0, 1).reshape(img.shape)
 
 
 def _range(name: str, value: tuple[float, float], least: float) -> tuple[float, float]:

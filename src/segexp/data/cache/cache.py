@@ -125,13 +125,10 @@ class CaseCache:
 
 
 def settings_of(source: object) -> dict[str, Any]:
-    """Return what decides how a source decodes: its class, the code of its modules, its public attributes.
+    """Return, for JSON, what decides how a source decodes: its class, the code of its modules, its public attributes.
 
     Args:
         source: Source of cases; its public attributes are plain values, see ``plain.to_json``.
-
-    Returns:
-        Values for JSON; paths as text.
 
     Raises:
         ValueError: A public attribute is something else.
@@ -200,13 +197,9 @@ def _opened(folder: Path) -> tuple[Case, str] | None:
 
 
 def _mapped(path: Path, size: int) -> np.ndarray:
-    """Map an .npy file into memory, read-only.
+    """Map an .npy file of ``size`` bytes into memory, read-only.
 
-    Torch maps it, not ``np.load(mmap_mode="r")``: Python's mmap keeps a file descriptor per array, and many systems
-    allow 1024.
-
-    Raises:
-        ValueError: It is no .npy file of ``size`` bytes.
+    Torch maps it, as Python's mmap (``np.load``) keeps a file descriptor per array, and many systems allow 1024.
     """
     with path.open("rb") as file:
         if os.fstat(file.fileno()).st_size != size or np.lib.format.read_magic(file) != (1, 0):

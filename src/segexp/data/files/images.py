@@ -128,11 +128,7 @@ def map_tiff(path: Path) -> np.ndarray | None:
 
 
 def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mask_path: Path) -> None:
-    """Refuse an image (C, H, W) and a mask (H, W) that do not cover each other.
-
-    Raises:
-        ValueError: Names both files and both sizes.
-    """
+    """Refuse, by a ValueError, an image (C, H, W) and a mask (H, W) that do not cover each other."""
     if image.shape[1:] != mask.shape:
         raise ValueError(
             f"image {image_path} is {'×'.join(map(str, image.shape[1:]))} pixels high and wide, its mask {mask_path} "

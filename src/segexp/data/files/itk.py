@@ -26,10 +26,7 @@ def _kept_locale() -> Iterator[None]:
 
 
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Read a file.
-
-    Returns:
-        Array (X, Y, Z, C) and its affine (4, 4) to RAS+ in mm.
+    """Read a file: array (X, Y, Z, C) and its affine (4, 4) to RAS+ in mm.
 
     Raises:
         ValueError: The file cannot be read or has no three axes; SimpleITK is missing.
@@ -64,14 +61,11 @@ def write_itk(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
 
 @_kept_locale()
 def read_series(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, np.ndarray]:
-    """Read the one DICOM series of a folder, slices in the order of their positions, rescaled as their headers say.
+    """Read a DICOM series: array (X, Y, Z, 1), rescaled as its headers say, and its affine (4, 4) to RAS+ in mm.
 
     Args:
-        folder: Folder with the series.
+        folder: Folder with one series; slices come in the order of their positions.
         files: DICOM files in it, which all must belong to the series.
-
-    Returns:
-        Array (X, Y, Z, 1) and its affine (4, 4) to RAS+ in mm.
 
     Raises:
         ValueError: There are several series or none, slices are broken, missing or sheared; SimpleITK is missing.

@@ -40,11 +40,7 @@ def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path:
 
 
 def require_values(values: Mapping[int, int]) -> None:
-    """Refuse a value map that is empty, or whose keys are not integers and classes not 0 to 255.
-
-    Raises:
-        ValueError: Names the map and the rule.
-    """
+    """Refuse, by a ValueError, a map that is empty, or whose values are not integers and classes not 0 to 255."""
     whole = all(type(number) is int for pair in values.items() for number in pair)
     if not values or not whole or min(values.values()) < 0 or max(values.values()) > 255:
         raise ValueError(f"values={dict(values)} must give each mask value (an integer) a class from 0 to 255")

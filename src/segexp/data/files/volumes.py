@@ -7,7 +7,7 @@ SimpleITK, since that fills up a truncated file without a word.
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,25 +20,6 @@ from segexp.errors import naming
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
 _MM = {"meter": 1000.0, "micron": 0.001}  # of NIfTI; all else is mm
-
-
-@dataclass(frozen=True)
-class Volume:
-    """A volume in the order of its world.
-
-    Attributes:
-        array: (C, D, H, W) in the dtype of the file; D runs to superior, H to anterior, W to the right.
-        affine: (4, 4), from index (x, y, z, 1), the axes of ``array`` reversed, to mm (right, anterior, superior).
-        spacing: Size of a voxel along D, H, W in mm.
-        orientation: Axes of the file before it was turned, such as "LPS".
-        path: Path to its file, for messages.
-    """
-
-    array: np.ndarray
-    affine: np.ndarray
-    spacing: tuple[float, ...]
-    orientation: str
-    path: Path
 
 
 def volume_stem(path: Path) -> str | None:
@@ -65,8 +46,8 @@ def opened_files(paths: Iterable[Path]) -> tuple[Path, ...]:
     return tuple(file for path in paths for file in volume_files(path))
 
 
-def read_volume(path: Path, mapped: bool = False) -> Volume:
-    """Read a volume.
+def read_volume(path: Path, mapped: bool = False) -> Case:
+    """Read a volume as a case without truth: image (C, D, H, W) in the dtype of the file, turned as by ``to_ras``.
 
     The last of four axes of a NIfTI file is taken as channels, as are the components of a pixel elsewhere. Slope and
     intercept of the values are applied where a file has them.
@@ -88,14 +69,17 @@ def read_volume(path: Path, mapped: bool = False) -> Volume:
     return to_ras(*read_itk(path), path, mapped)
 
 
-def to_ras(array: np.ndarray, affine: np.ndarray, path: Path, view: bool = False) -> Volume:
+def to_ras(array: np.ndarray, affine: np.ndarray, path: Path, view: bool = False) -> Case:
     """Turn and flip a volume so that its axes run as nearly as they can to superior, anterior and right.
 
     Args:
         array: (X, Y, Z, C) in the axes of the file.
         affine: (4, 4), from index (x, y, z, 1) to mm (right, anterior, superior).
-        path: Path to the file, for messages.
+        path: Path to the file.
         view: Whether to turn without copying.
+
+    Returns:
+        Image (C, D, H, W), with its affine and its spacing in mm; there is no target.
 
     Raises:
         ValueError: The values are not real numbers, or the affine has no inverse.
@@ -115,19 +99,12 @@ def to_ras(array: np.ndarray, affine: np.ndarray, path: Path, view: bool = False
         turned = np.ascontiguousarray(turned, dtype=turned.dtype.newbyteorder("="))
     affine_ras = affine @ inv_ornt_aff(turn, array.shape[:3])
     spacing = tuple(float(size) for size in voxel_sizes(affine_ras)[::-1])
-    return Volume(turned, affine_ras, spacing, "".join(aff2axcodes(affine)), path)
+    axes = "".join(aff2axcodes(affine))
+    return Case(path.name, turned, None, spacing, "mm", (path,), affine=affine_ras, orientation=axes)
 
 
 def to_file(array: np.ndarray, orientation: str) -> np.ndarray:
-    """Turn a volume back to the axes of its file: the inverse of ``to_ras``, as a view.
-
-    Args:
-        array: (..., D, H, W).
-        orientation: Axes of the file, from ``to_ras``, such as "LPS".
-
-    Returns:
-        (..., X, Y, Z).
-    """
+    """Turn (..., D, H, W) back to (..., X, Y, Z) of its file, as a view; ``orientation`` is that of ``to_ras``."""
     from nibabel.orientations import apply_orientation, axcodes2ornt, ornt_transform
 
     turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(orientation))
@@ -135,16 +112,17 @@ def to_file(array: np.ndarray, orientation: str) -> np.ndarray:
     return np.moveaxis(apply_orientation(channels_last, turn), (0, 1, 2), (-3, -2, -1))
 
 
-def file_affine(affine: np.ndarray, orientation: str, shape: Sequence[int]) -> np.ndarray:
-    """Affine (4, 4) of the file from that of the volume (D, H, W) = ``shape`` which ``to_ras`` made of it."""
+def file_affine(case: Case) -> np.ndarray:
+    """Affine (4, 4) of the file from which ``to_ras`` made the image of a case."""
     from nibabel.orientations import axcodes2ornt, inv_ornt_aff, ornt_transform
 
-    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(orientation))
-    return affine @ inv_ornt_aff(turn, tuple(shape)[::-1])
+    assert case.affine is not None, "only volumes have one"
+    turn = ornt_transform(axcodes2ornt("RAS"), axcodes2ornt(case.orientation))
+    return case.affine @ inv_ornt_aff(turn, case.image.shape[:0:-1])
 
 
-def read_labels(path: Path) -> Volume:
-    """Read a volume of labels: like ``read_volume``, array (1, D, H, W) of integers, not yet classes.
+def read_labels(path: Path) -> Case:
+    """Read a volume of labels: like ``read_volume``, image (1, D, H, W) of integers, not yet classes.
 
     A float dtype is kept as long as the numbers in it are whole.
 
@@ -152,19 +130,33 @@ def read_labels(path: Path) -> Volume:
         ValueError: As for ``read_volume``, or the labels have channels or fractions.
     """
     labels = read_volume(path)
-    if len(labels.array) != 1:
-        raise ValueError(f"labels {path} have {len(labels.array)} channels: save class numbers in one")
-    if labels.array.dtype.kind == "f" and not np.array_equal(labels.array, np.rint(labels.array)):
+    if len(labels.image) != 1:
+        raise ValueError(f"labels {path} have {len(labels.image)} channels: save class numbers in one")
+    if labels.image.dtype.kind == "f" and not np.array_equal(labels.image, np.rint(labels.image)):
         raise ValueError(f"labels {path} hold fractions: save class numbers as integers")
     return labels
 
 
+def read_channels(paths: Sequence[Path], mapped: bool = False) -> Case:
+    """Read images of one geometry as the channels of one case, stacked in this order; see ``read_volume``.
+
+    Raises:
+        ValueError: As for ``read_volume``, or the geometries differ.
+    """
+    volumes = [read_volume(path, mapped) for path in paths]
+    for other in volumes[1:]:
+        require_same_geometry(volumes[0], other)
+    alone = mapped and len(volumes) == 1
+    image = volumes[0].image if alone else np.concatenate([volume.image for volume in volumes])
+    return replace(volumes[0], image=image, files=tuple(paths))
+
+
 def read_case(name: str, images: Sequence[Path], labels: Path, values: Mapping[int, int], tolerance: int = 0) -> Case:
-    """Read images of one geometry, the channels of a case, and its labels.
+    """Read the channels of a case, see ``read_channels``, and its labels, which must cover them voxel by voxel.
 
     Args:
         name: Name of the case.
-        images: One file or several; their channels are stacked in this order.
+        images: One file or several.
         labels: File of the truth.
         values: Class of each label, see ``map_values``.
         tolerance: Largest distance to a declared value, see ``map_values``.
@@ -172,49 +164,39 @@ def read_case(name: str, images: Sequence[Path], labels: Path, values: Mapping[i
     Raises:
         ValueError: A file cannot be used, geometries differ, or a label has no class; names the files.
     """
-    # Channels and labels must cover each other voxel by voxel.
-    volumes = [read_volume(path) for path in images]
+    case = read_channels(images)
     raw = read_labels(labels)
-    first = volumes[0]
-    for other in (*volumes[1:], raw):
-        require_same_geometry(first, other)
-    image = np.concatenate([volume.array for volume in volumes])
-    target = map_values(raw.array[0], values, tolerance, labels)
-    return Case(
-        name,
-        image,
-        target,
-        first.spacing,
-        spacing_unit="mm",
-        files=(*images, labels),
-        affine=first.affine,
-        orientation=first.orientation,
-        facts=file_facts(image, raw.array),
-    )
+    require_same_geometry(case, raw)
+    target = map_values(raw.image[0], values, tolerance, labels)
+    facts = file_facts(case.image, raw.image)
+    return replace(case, name=name, target=target, files=(*images, labels), facts=facts)
 
 
-def require_same_geometry(image: Volume, other: Volume) -> None:
+def require_same_geometry(image: Case, other: Case) -> None:
     """Refuse two volumes that do not cover each other voxel by voxel.
 
     Raises:
         ValueError: The shapes differ, or the affines set a corner apart by more than a tenth of the smallest side of a
             voxel; names both files.
     """
-    shape = image.array.shape[1:]
-    if shape != other.array.shape[1:]:
-        sizes = ["×".join(map(str, volume.array.shape[1:])) for volume in (image, other)]
+    shape = image.image.shape[1:]
+    remedy = "resample one of them to the grid of the other"
+    if shape != other.image.shape[1:]:
+        sizes = ["×".join(map(str, volume.image.shape[1:])) for volume in (image, other)]
         raise ValueError(
-            f"{image.path} has {sizes[0]} voxels (D×H×W), but {other.path} has {sizes[1]}: "
-            "resample one of them to the grid of the other"
+            f"{image.files[0]} has {sizes[0]} voxels (D×H×W), but {other.files[0]} has {sizes[1]}: {remedy}"
         )
     # Affine maps lie farthest apart at a corner.
     corners = np.array(list(np.ndindex(2, 2, 2))) * (np.array(shape[::-1]) - 1)
+    assert image.affine is not None
+    assert other.affine is not None
     change = image.affine - other.affine
     apart = np.linalg.norm(corners @ change[:3, :3].T + change[:3, 3], axis=1).max()
-    if apart > TOLERANCE * min(image.spacing):
+    allowed = TOLERANCE * min(image.spacing)
+    if apart > allowed:
         raise ValueError(
-            f"{image.path} and {other.path} lie up to {apart:.3g} mm apart (affines differ; a tenth of a voxel, "
-            f"{TOLERANCE * min(image.spacing):.3g} mm, is allowed): resample one of them to the grid of the other"
+            f"{image.files[0]} and {other.files[0]} lie up to {apart:.3g} mm apart (affines differ; a tenth of a "
+            f"voxel, {allowed:.3g} mm, is allowed): {remedy}"
         )
 
 

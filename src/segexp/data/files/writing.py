@@ -66,17 +66,11 @@ def write_map(array: np.ndarray, case: Case, path: Path) -> None:
     if path.name.endswith(".nii.gz"):
         _write_nifti(turned, case, source, path)
     elif path.suffix in _ITK.values():
-        write_itk(turned, _affine(case), path)
+        write_itk(turned, file_affine(case), path)
     elif path.suffix == ".png":
         Image.fromarray(np.ascontiguousarray(turned)).save(path)
     else:
         _write_tiff(turned, source, path)
-
-
-def _affine(case: Case) -> np.ndarray:
-    """Affine (4, 4) of the file of a volume, from index (x, y, z, 1) to mm (right, anterior, superior)."""
-    assert case.affine is not None, "only volumes are written as such"
-    return file_affine(case.affine, case.orientation, case.image.shape[1:])
 
 
 def _write_nifti(array: np.ndarray, case: Case, source: Path, path: Path) -> None:
@@ -84,7 +78,7 @@ def _write_nifti(array: np.ndarray, case: Case, source: Path, path: Path) -> Non
     import nibabel
 
     if source.is_dir():
-        image: Any = nibabel.Nifti1Image(array, _affine(case))
+        image: Any = nibabel.Nifti1Image(array, file_affine(case))
         image.header.set_xyzt_units("mm")
         image.set_qform(image.affine, 1)  # 1 = the scanner's coordinates
         image.set_sform(image.affine, 1)

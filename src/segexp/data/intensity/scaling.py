@@ -102,10 +102,6 @@ def strided(values: np.ndarray, count: int) -> np.ndarray:
 
 
 def require_finite(image: np.ndarray) -> None:
-    """Refuse an image (C, ..) with values that are not finite.
-
-    Raises:
-        ValueError: It has some.
-    """
+    """Refuse, by a ValueError, an image (C, ..) with values that are not finite."""
     if not np.isfinite([(channel.min(), channel.max()) for channel in image]).all():
         raise ValueError("the image holds values that are not finite (nan or inf): fix or remove the file")

@@ -1,6 +1,6 @@
 """Any folder of images and masks."""
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
@@ -79,12 +79,13 @@ class Folder(PairReader):
         }
         if self.images == self.masks:
             images = {stem: path for stem, path in images.items() if path not in masks.values()}
-        wanted = [f"{stem}{self.mask_suffix}" for stem in _missing(images, masks)]
-        if wanted:
-            raise ValueError(f"masks missing in {self.masks}: {some(wanted)}: add them, or set mask_suffix")
-        wanted = _missing(masks, images)
-        if wanted:
-            raise ValueError(f"images missing in {self.images} for the masks of {some(wanted)}: add them")
+        alone = sorted(images.keys() - masks.keys(), key=natural_order)
+        if alone:
+            wanted = some(f"{stem}{self.mask_suffix}" for stem in alone)
+            raise ValueError(f"masks missing in {self.masks}: {wanted}: add them, or set mask_suffix")
+        alone = sorted(masks.keys() - images.keys(), key=natural_order)
+        if alone:
+            raise ValueError(f"images missing in {self.images} for the masks of {some(alone)}: add them")
         return {stem: (path, masks[stem]) for stem, path in images.items()}
 
 
@@ -102,7 +103,3 @@ def _by_stem(folder: Path) -> dict[str, Path]:
     if not by_stem:
         raise ValueError(f"{folder} has no image files: it needs {', '.join(SUFFIXES)}, or subfolders of DICOM files")
     return by_stem
-
-
-def _missing(names: Iterable[str], present: Container[str]) -> list[str]:
-    return sorted((name for name in names if name not in present), key=natural_order)

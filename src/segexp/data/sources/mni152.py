@@ -86,9 +86,8 @@ def _template(resolution: int) -> Case:
         to_ras(np.asarray(image.dataobj)[..., None], image.affine, path)
         for image, path in zip(images, _files(), strict=True)
     )
-    target = np.concatenate([1 - gray.array - white.array, gray.array, white.array]).argmax(axis=0).astype(np.uint8)
-    whole = Case("", t1.array, target, t1.spacing, "mm", _files(), affine=t1.affine, orientation=t1.orientation)
-    return _cropped(whole, ndimage.find_objects((target > 0).astype(np.uint8))[0])
+    target = np.concatenate([1 - gray.image - white.image, gray.image, white.image]).argmax(axis=0).astype(np.uint8)
+    return _cropped(replace(t1, target=target, files=_files()), ndimage.find_objects((target > 0).astype(np.uint8))[0])
 
 
 def _files() -> tuple[Path, ...]:

@@ -104,11 +104,7 @@ def draw_cells(rng: np.random.Generator, size: Sequence[int]) -> np.ndarray:
 
 
 def _draw_organelles(rng: np.random.Generator, cells: np.ndarray, kinds: int) -> tuple[np.ndarray, np.ndarray]:
-    """Put one ellipsoid into most of the cells that have room, each kind equally often.
-
-    Returns:
-        Class (*S) uint8, 0 outside of organelles; brightness against the cytoplasm (*S).
-    """
+    """Put an ellipsoid into most cells with room, each kind equally often: class (*S) uint8 or 0, brightness (*S)."""
     # Three quarters of the cells that are deep enough, and in each a voxel (flat index) as a center.
     depth = ndimage.distance_transform_edt(cells > 0)
     room = rng.permutation(np.flatnonzero(depth >= 5))
@@ -136,8 +132,7 @@ def _measure_ellipsoids(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Place each voxel within the ellipsoid of its cell, which is 1.7 times as long as thick and points anywhere.
 
-    Returns:
-        Reach (*S): 0 in the middle, 1 at the rim; way along the long axis (*S), px.
+    The reach (*S) is 0 in the middle and 1 at the rim; the way along the long axis (*S) is in px.
     """
     axis = rng.standard_normal(center.shape, dtype=np.float32)
     axis /= np.linalg.norm(axis, axis=0)

@@ -14,15 +14,12 @@ from segexp.data.case import Entry
 
 
 def drawn(entries: Sequence[Entry], fraction: float, seed: int) -> set[str]:
-    """Draw whole groups with about ``fraction`` of the cases.
+    """Draw whole groups with about ``fraction`` of the cases: their names.
 
     What one group brings too much or too little counts for the next (error diffusion, one kind after the other): the
     whole misses its fraction by at most half of the largest group, each kind by at most the largest group.
 
     A fraction of 0 draws none, any other at least one group: the smallest, where all are too large for it.
-
-    Returns:
-        Names of the drawn cases.
     """
     owed = 0.0  # cases
     taken = []
@@ -36,12 +33,10 @@ def drawn(entries: Sequence[Entry], fraction: float, seed: int) -> set[str]:
 
 
 def distributed(entries: Sequence[Entry], folds: int, seed: int) -> list[set[str]]:
-    """Distribute the groups: each goes to the fold with the fewest cases of its kind, then with the fewest of all.
+    """Distribute the groups: names of the cases of each fold; every case is in one.
 
-    Two folds differ by at most the largest group in the cases of a kind.
-
-    Returns:
-        Names of the cases of each fold; every case is in one.
+    Each group goes to the fold with the fewest cases of its kind, then with the fewest of all, so that two folds differ
+    by at most the largest group in the cases of a kind.
     """
     parts: list[set[str]] = [set() for _ in range(folds)]
     count: Counter[tuple[int, str]] = Counter()
@@ -54,12 +49,19 @@ def distributed(entries: Sequence[Entry], folds: int, seed: int) -> list[set[str
 
 
 def thinned(entries: Sequence[Entry], fraction: float, seed: int) -> set[str]:
-    """Keep about ``fraction`` of the cases, at least one group; what a smaller fraction keeps, a larger one keeps too.
-
-    Returns:
-        Names of the kept cases.
-    """
-    groups = _proportionate(_grouped(entries, seed))
+    """Names of about ``fraction`` of the cases, at least one group; a larger fraction has those of a smaller one."""
+    groups = _grouped(entries, seed)
+    total: Counter[str] = Counter()
+    for group in groups:
+        total[_kind(group)] += len(group)
+    # Merged by the fraction of its kind that comes before a group's middle, the first groups, however many, hold the
+    # kinds in about the proportion of the whole.
+    seen: Counter[str] = Counter()
+    place = []
+    for group in groups:
+        seen[_kind(group)] += len(group)
+        place.append((seen[_kind(group)] - len(group) / 2) / total[_kind(group)])
+    groups = [groups[i] for i in sorted(range(len(groups)), key=place.__getitem__)]
     ends = list(accumulate(len(group) for group in groups))
     near = [end - len(group) / 2 <= fraction * len(entries) for group, end in zip(groups, ends, strict=True)]
     count = [*near, False].index(False)
@@ -77,20 +79,6 @@ def _grouped(entries: Sequence[Entry], seed: int) -> list[list[Entry]]:
     for entry in sorted(entries, key=lambda entry: entry.name):
         groups.setdefault(_label(entry), []).append(entry)
     return sorted(groups.values(), key=lambda group: (_lot(seed, _kind(group)), _lot(seed, _label(group[0]))))
-
-
-def _proportionate(groups: list[list[Entry]]) -> list[list[Entry]]:
-    """Merge the kinds so that the first groups, however many, hold them in about the proportion of the whole."""
-    # The place of a group is the fraction of its kind that comes before its middle.
-    total: Counter[str] = Counter()
-    for group in groups:
-        total[_kind(group)] += len(group)
-    seen: Counter[str] = Counter()
-    place = []
-    for group in groups:
-        seen[_kind(group)] += len(group)
-        place.append((seen[_kind(group)] - len(group) / 2) / total[_kind(group)])
-    return [groups[i] for i in sorted(range(len(groups)), key=place.__getitem__)]
 
 
 def _kind(group: Sequence[Entry]) -> str:

@@ -1,4 +1,4 @@
-"""Sides of a split that the user lists: in the configuration, or in a file such as nnU-Net's splits_final.json."""
+"""Splits that the user lists: in the configuration, or in a file such as nnU-Net's splits_final.json."""
 
 import json
 from collections.abc import Collection, Mapping, Sequence
@@ -26,8 +26,17 @@ def read_lists(lists: Lists | None, fold: int | None, known: Collection[str]) ->
         ValueError: Something else, an unknown or repeated name, or a fold where there is one split.
         FileNotFoundError: There is no such file.
     """
+    content: Any = lists
+    if isinstance(lists, str | Path):
+        path = Path(lists)
+        if not path.is_file():
+            raise FileNotFoundError(f"data.split.lists={path} is not a file: check the path")
+        try:
+            content = (json.loads if path.suffix == ".json" else yaml.safe_load)(path.read_text(encoding="utf-8"))
+        except (ValueError, yaml.YAMLError) as error:
+            raise ValueError(f"data.split.lists={path} cannot be read ({error}): save it as JSON or YAML") from error
     splits: dict[str, str] = {}
-    for split, names in _one_split(_loaded(lists), fold).items():
+    for split, names in _one_split(content, fold).items():
         require_choice("a split in data.split.lists", split, SPLITS)
         if isinstance(names, str) or not isinstance(names, Sequence):
             raise ValueError(f"data.split.lists: {split} is {names!r}: it must be a list of cases")
@@ -35,24 +44,9 @@ def read_lists(lists: Lists | None, fold: int | None, known: Collection[str]) ->
             if not isinstance(name, str) or name not in known:
                 raise ValueError(f"data.split.lists: {split} has {name!r}, no case{did_you_mean(name, known)}")
             if name in splits:
-                raise ValueError(
-                    f"data.split.lists: {name} stands in {splits[name]} and in {split}: remove one of them"
-                )
+                raise ValueError(f"data.split.lists: {name} stands in {splits[name]} and in {split}: remove one")
             splits[name] = split
     return splits
-
-
-def _loaded(lists: Any) -> Any:
-    """Read ``lists`` if it is a path."""
-    if not isinstance(lists, str | Path):
-        return lists
-    path = Path(lists)
-    if not path.is_file():
-        raise FileNotFoundError(f"data.split.lists={path} is not a file: check the path")
-    try:
-        return (json.loads if path.suffix == ".json" else yaml.safe_load)(path.read_text(encoding="utf-8"))
-    except (ValueError, yaml.YAMLError) as error:
-        raise ValueError(f"data.split.lists={path} cannot be read ({error}): save it as JSON or YAML") from error
 
 
 def _one_split(lists: Any, fold: int | None) -> Mapping[str, Any]:

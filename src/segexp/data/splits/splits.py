@@ -171,13 +171,7 @@ def _listed(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     )
 
 
-_METHODS = {
-    "contiguous": _contiguous,
-    "random": _random,
-    "nnunet": _nnunet,
-    "prescribed": _prescribed,
-    "list": _listed,
-}
+_METHODS = {"contiguous": _contiguous, "random": _random, "nnunet": _nnunet, "prescribed": _prescribed, "list": _listed}
 
 
 def _in_order(entries: Sequence[Entry], val: Collection[str], test: Collection[str]) -> Split:
