@@ -185,14 +185,11 @@ class DataModule(pl.LightningDataModule):
             self.cases("train"), self.sampling, self.augment, self.seed, self.geometry.context, self.labels.regions
         )
         sampler = PatchSampler(self.sampling.patches_per_epoch, self.sampling.batch_size, *self._processes())
-        auto = min(8, os.cpu_count() or 1) if torch.cuda.is_available() else 0
+        cuda = torch.cuda.is_available()
+        auto = min(8, os.cpu_count() or 1) if cuda else 0
         workers = auto if self.sampling.num_workers == "auto" else int(self.sampling.num_workers)
         return DataLoader(
-            dataset,
-            batch_sampler=sampler,
-            num_workers=workers,
-            persistent_workers=workers > 0,
-            pin_memory=torch.cuda.is_available(),
+            dataset, batch_sampler=sampler, num_workers=workers, persistent_workers=workers > 0, pin_memory=cuda
         )
 
     def val_dataloader(self) -> DataLoader:

@@ -13,11 +13,7 @@ Regions = Mapping[str, Sequence[int]]
 
 
 def region_target(labels: np.ndarray, regions: Regions) -> np.ndarray:
-    """Turn class indices into one target per region.
-
-    Args:
-        labels: (*S) unsigned 8-bit class indices, 255 = not labeled.
-        regions: Name -> classes that belong to it.
+    """Turn class indices (*S) uint8, 255 = not labeled, into one target per region.
 
     Returns:
         (R, *S) int64: 1 in the region, 0 outside, 255 where not labeled.

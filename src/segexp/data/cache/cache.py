@@ -127,11 +127,8 @@ class CaseCache:
 def settings_of(source: object) -> dict[str, Any]:
     """Return, for JSON, what decides how a source decodes: its class, the code of its modules, its public attributes.
 
-    Args:
-        source: Source of cases; its public attributes are plain values, see ``plain.to_json``.
-
     Raises:
-        ValueError: A public attribute is something else.
+        ValueError: A public attribute is no plain value, see ``plain.to_json``.
     """
     kind = type(source)
     public = {name: value for name, value in vars(source).items() if not name.startswith("_")}

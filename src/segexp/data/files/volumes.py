@@ -154,12 +154,7 @@ def read_channels(paths: Sequence[Path], mapped: bool = False) -> Case:
 def read_case(name: str, images: Sequence[Path], labels: Path, values: Mapping[int, int], tolerance: int = 0) -> Case:
     """Read the channels of a case, see ``read_channels``, and its labels, which must cover them voxel by voxel.
 
-    Args:
-        name: Name of the case.
-        images: One file or several.
-        labels: File of the truth.
-        values: Class of each label, see ``map_values``.
-        tolerance: Largest distance to a declared value, see ``map_values``.
+    ``values`` and ``tolerance`` are those of ``map_values``.
 
     Raises:
         ValueError: A file cannot be used, geometries differ, or a label has no class; names the files.

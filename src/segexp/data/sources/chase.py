@@ -69,16 +69,9 @@ class Chase:
         for mask, file in zip(raw, files[1:], strict=True):
             require_same_size(image, mask, files[0], file)
         target, other = (map_values(mask, VALUES, 0, file) for mask, file in zip(raw, files[1:], strict=True))
-        return Case(
-            name,
-            image,
-            target,
-            (1.0, 1.0),
-            files=files,
-            valid=fundus(image),
-            others={self._observers[1]: other},
-            facts=file_facts(image, raw[0]),
-        )
+        others = {self._observers[1]: other}
+        facts = file_facts(image, raw[0])
+        return Case(name, image, target, (1.0, 1.0), files=files, valid=fundus(image), others=others, facts=facts)
 
     def _files(self, name: str) -> tuple[Path, ...]:
         masks = (self.root / f"Image_{name}_{observer}.png" for observer in self._observers)

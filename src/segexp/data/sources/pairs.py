@@ -46,15 +46,10 @@ class PairReader:
             return read_case(name, [image_path], mask_path, self.values, self.mask_tolerance)
         image, raw = read_image(image_path, self.channels), read_mask(mask_path)
         require_same_size(image, raw, image_path, mask_path)
-        return Case(
-            name,
-            image,
-            map_values(raw, self.values, self.mask_tolerance, mask_path),
-            self.spacing or (1.0, 1.0),
-            spacing_unit="mm" if self.spacing else "px",
-            files=(image_path, mask_path),
-            facts=file_facts(image, raw),
-        )
+        target = map_values(raw, self.values, self.mask_tolerance, mask_path)
+        facts = file_facts(image, raw)
+        unit = "mm" if self.spacing else "px"
+        return Case(name, image, target, self.spacing or (1.0, 1.0), unit, (image_path, mask_path), facts=facts)
 
 
 def image_stem(path: Path) -> str | None:

@@ -37,11 +37,7 @@ class Source(Protocol):
 
 
 def require_files(source: Source, remedy: str) -> None:
-    """Refuse a source whose files are not all there; nothing is downloaded.
-
-    Args:
-        source: Source whose files are looked for.
-        remedy: What else can be done than putting them there.
+    """Refuse a source whose files are not all there; ``remedy`` tells what else can be done. Nothing is downloaded.
 
     Raises:
         FileNotFoundError: Names how many are missing, where, and one of them.

@@ -78,10 +78,9 @@ class Synthetic:
 
 
 def draw_cells(rng: np.random.Generator, size: Sequence[int]) -> np.ndarray:
-    """Divide space into cells: a Voronoi diagram in warped coordinates, with membranes along its borders.
+    """Divide space into cells: a Voronoi diagram in warped coordinates, with membranes along its borders; (*S) int.
 
-    Returns:
-        (*S) int: 0 is membrane, 1, 2, … are the cells, each of one piece (joined by faces, not corners).
+    0 is membrane, 1, 2, … are the cells, each of one piece (joined by faces, not corners).
     """
     # Each voxel belongs to the nearest seed; one is drawn in each box of a grid, and some are left out.
     boxes = [np.arange(-1, math.ceil(extent / CELL) + 1) for extent in size]

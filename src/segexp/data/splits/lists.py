@@ -14,13 +14,7 @@ Lists = Mapping[str, Sequence[str]] | Sequence[Mapping[str, Sequence[str]]] | st
 
 
 def read_lists(lists: Lists | None, fold: int | None, known: Collection[str]) -> dict[str, str]:
-    """Return the split of each listed case.
-
-    Args:
-        lists: Cases of each split: {"train": [names], "val": .., "test": ..}, a list of such folds, or a JSON or YAML
-            file of that. In a list of folds without "test" (nnU-Net's), "val" is tested.
-        fold: Fold of a list of folds; None for a single split.
-        known: Names of all cases.
+    """Return the split of each listed case; ``known`` are the names of all, see ``SplitSettings`` for the others.
 
     Raises:
         ValueError: Something else, an unknown or repeated name, or a fold where there is one split.
