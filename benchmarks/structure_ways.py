@@ -24,7 +24,7 @@ ENTRIES = {  # way: the functions in which it runs
     "patch → loss": ("Task.training_step",),
     "case → probabilities, in one tile": ("TiledPredictor.__call__",),
     "case → scores": ("Task.test_step", "Task.on_test_epoch_end"),
-    "scores → cases.csv": ("write_cases",),
+    "scores → cases.csv": ("write_cases", "rows_of_cases", "write_table"),
     "image → mask": ("segment",),
 }
 
