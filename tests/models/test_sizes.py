@@ -2,7 +2,7 @@
 
 import torch
 
-from segexp.models.sizes import center_crop_or_pad, crop_end, next_multiple, pad_end
+from segexp.models.sizes import EvenSizes, center_crop_or_pad, crop_end, pad_end
 
 
 def test_sizes():
@@ -12,5 +12,5 @@ def test_sizes():
     assert torch.equal(crop_end(pad_end(line, [9]), [5]), line)
     assert center_crop_or_pad(line, [3]).flatten().tolist() == [1, 2, 3]
     assert center_crop_or_pad(line, [7]).flatten().tolist() == [0, 0, 1, 2, 3, 4, 0]
-    assert next_multiple([1, 32, 33], 32, least=64) == [64, 64, 64]
-    assert next_multiple([1, 65], 32, least=64) == [64, 96]
+    assert [EvenSizes(64, 32).at_least(side) for side in (1, 32, 33, 64)] == [64, 64, 64, 64]
+    assert [EvenSizes(64, 32).at_least(side) for side in (65, 96, 97)] == [96, 96, 128]

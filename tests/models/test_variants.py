@@ -51,7 +51,7 @@ def build(node: dict[str, Any], dims: int, depth: int, upsampling: str) -> nn.Mo
 
 def fitting(network: nn.Module, size: list[int]) -> list[int]:
     """The next sizes that an unpadded network takes; any network else takes all sizes."""
-    if getattr(network, "padding", "same") == "same":
+    if not network.margin:
         return size
     fits = []
     for least in size:

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from segexp.postprocessing.postprocess import STEPS, PostProcess
+from segexp.postprocessing.postprocess import STEPS, PostProcess, in_words
 from tests.postprocessing.labels import SIZES, apply, blobs
 
 EACH = {"largest_component": {}, "min_size": {"size": 9}, "fill_holes": {}, "watershed": {}}
@@ -110,3 +110,11 @@ def test_settings_that_cannot_be_are_refused(steps, sentence):
 def test_arrays_that_do_not_fit_are_refused(steps, array, spacing, sentence):
     with pytest.raises(ValueError, match=sentence):
         PostProcess(steps)(array, spacing)
+
+
+def test_steps_are_told_in_words():
+    assert in_words({}) == "none"
+    assert (
+        in_words({"fill_holes": {}, "min_size": {"size": 30, "unit": "mm"}})
+        == "fill_holes, min_size (size=30, unit=mm)"
+    )

@@ -20,8 +20,7 @@ from segexp.evaluation.rescoring import LabelScorer, rescored
 from segexp.evaluation.trained import open_trained, own_arguments
 from segexp.evaluation.tuning import Tuning
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
-from segexp.postprocessing.in_words import in_words
-from segexp.postprocessing.postprocess import Steps
+from segexp.postprocessing.postprocess import Steps, in_words
 from segexp.prediction.ensemble import paths_of
 from segexp.runs.configuration import Config, Scored
 from segexp.runs.files import write_json, write_table

@@ -25,7 +25,7 @@ from segexp.data.patches import crop
 from segexp.errors import short_path
 from segexp.inference.slices import with_neighbors
 from segexp.pictures.figures import COLORS
-from segexp.postprocessing.in_words import in_words
+from segexp.postprocessing.postprocess import in_words
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record
 

@@ -13,8 +13,7 @@ from segexp.data.prepared import target_tensor
 from segexp.errors import short_path
 from segexp.evaluation.rescoring import LabelScorer
 from segexp.metrics import SplitResult, score_observer, undefined
-from segexp.postprocessing.in_words import in_words
-from segexp.postprocessing.postprocess import Steps
+from segexp.postprocessing.postprocess import Steps, in_words
 from segexp.runs.record import Headline, SplitName
 from segexp.runs.results import Results
 from segexp.training.task import Task

@@ -13,8 +13,7 @@ from segexp.data import DataModule
 from segexp.data.case import Case
 from segexp.data.prepared import spacing_of, target_of, target_tensor
 from segexp.metrics import CaseMetric, DecisionRule, MetricInfo, MetricResult, SplitResult, gather, score_labels
-from segexp.postprocessing.in_words import in_words
-from segexp.postprocessing.postprocess import PostProcess, Steps
+from segexp.postprocessing.postprocess import PostProcess, Steps, in_words
 
 Settings = dict[str, bool | int | float | list[int] | None]
 

@@ -120,9 +120,8 @@ def _spans(size: int, tile: int, margin: int, border: int, step: int) -> tuple[S
     canvas = max(size + 2 * border, output)
     count = math.ceil((canvas - output) / step) + 1
     before = (canvas - size) // 2
-    starts = [
-        min(index * step, canvas - output) - before for index in range(count)
-    ]  # of outputs, from the image's px 0
+    # Outputs start there, counted from the image's px 0.
+    starts = [min(index * step, canvas - output) - before for index in range(count)]
     covered = []
     for start in starts:
         low = min(max(start, 0), size)

@@ -123,22 +123,14 @@ def _fuse(chain: nn.Module, uses: Counter[nn.Module]) -> None:
     previous: nn.Module | None = None
     for name, module in chain.named_children():
         once = previous is not None and uses[previous] == uses[module] == 1
-        if once and isinstance(previous, _ConvNd) and isinstance(module, _BatchNorm) and _can_fuse(previous, module):
-            _multiply(previous, module)
-            setattr(chain, name, nn.Identity())
-            continue  # the next module follows the convolution
+        if once and isinstance(previous, _ConvNd) and isinstance(module, _BatchNorm):
+            transposed = isinstance(previous, _ConvTransposeNd)
+            # The norm must be a constant, and torch cannot fuse transposed convolutions in groups.
+            if module.running_mean is not None and not module.training and not (transposed and previous.groups > 1):
+                convolution = fuse_conv_bn_eval(previous, module, transpose=transposed)
+                previous.weight, previous.bias = convolution.weight, convolution.bias
+                setattr(chain, name, nn.Identity())
+                continue  # the next module follows the convolution
         if once and isinstance(previous, _SOLE_OWNERS) and hasattr(module, "inplace"):
             vars(module)["inplace"] = True
         previous = module
-
-
-def _can_fuse(convolution: _ConvNd, norm: _BatchNorm) -> bool:
-    """Whether the norm is a constant, and the convolution none that torch cannot fuse (transposed in groups)."""
-    in_groups = isinstance(convolution, _ConvTransposeNd) and convolution.groups > 1
-    return norm.running_mean is not None and not norm.training and not in_groups
-
-
-def _multiply(convolution: _ConvNd, norm: _BatchNorm) -> None:
-    """Multiply the norm into the weights of the convolution."""
-    fused_convolution = fuse_conv_bn_eval(convolution, norm, transpose=isinstance(convolution, _ConvTransposeNd))
-    convolution.weight, convolution.bias = fused_convolution.weight, fused_convolution.bias

@@ -39,16 +39,12 @@ class SlicePredictor:
         """Return probabilities (B, K, *S) of an image (B, C, *S), S of two or three axes."""
         if image.ndim == 4:
             return self.predictor(network, image)
-        return torch.stack([self._volume(network, volume) for volume in image])
-
-    def _volume(self, network: Network | Ensemble, volume: Tensor) -> Tensor:
-        """Predict one volume (C, D, H, W): (K, D, H, W)."""
-        depth = volume.shape[1]
-        parts = []
-        for first in range(0, depth, self.batch_size):
-            centers = torch.arange(first, min(first + self.batch_size, depth), device=volume.device)
-            parts.append(self.predictor(network, with_neighbors(volume, centers, self.context)))
-        return torch.cat(parts).movedim(0, 1)
+        batches = torch.arange(image.shape[2], device=image.device).split(self.batch_size)
+        probs = []
+        for volume in image:
+            parts = [self.predictor(network, with_neighbors(volume, centers, self.context)) for centers in batches]
+            probs.append(torch.cat(parts).movedim(0, 1))
+        return torch.stack(probs)
 
 
 def with_neighbors(volume: Tensor, centers: Tensor, context: int) -> Tensor:

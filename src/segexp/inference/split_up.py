@@ -4,7 +4,6 @@ Outputs are those of the network, but for rounding where a convolution is split.
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from functools import partial
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
@@ -110,12 +109,8 @@ class EarlyFreeingUNet(nn.Module):
         skips = network.encode(image)
         decoded = [skips.pop()]
         for up in network.ups:
-            take = getattr(up, "take", partial(_take, up))
-            decoded.append(take(decoded, skips))
+            if hasattr(up, "take"):
+                decoded.append(up.take(decoded, skips))
+            else:  # both maps are freed before its block
+                decoded.append(up.conv(up.join(decoded.pop(), skips.pop())))
         return network.classify(decoded, image.shape[2:])
-
-
-def _take(up: UpStep, below: list[Tensor], skips: list[Tensor]) -> Tensor:
-    """Do as ``SplitUp.take`` does for a step that cannot be split: both maps are freed before its block."""
-    result: Tensor = up.conv(up.join(below.pop(), skips.pop()))
-    return result

@@ -1,5 +1,7 @@
 """The fully convolutional network that the U-Net was built on and is measured against."""
 
+from itertools import pairwise
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -8,7 +10,7 @@ from segexp.errors import require_at_least, require_between, require_choice
 from segexp.models.blocks import ACTIVATIONS, NORMS, POOLS, conv_norm
 from segexp.models.network import Network
 from segexp.models.receptive_field import Reach
-from segexp.models.sizes import EvenSizes, crop_end, next_multiple, pad_end
+from segexp.models.sizes import EvenSizes, crop_end, pad_end
 from segexp.models.upsampling import CONVOLUTIONS, LINEAR, TRANSPOSED
 
 CONVOLUTIONS_PER_STAGE = (2, 2, 3, 3, 3)  # VGG-16
@@ -53,10 +55,11 @@ class FCN8s(Network):
         _check(**self.config)
         super().__init__()
         widths = [in_channels, *(base_channels * factor for factor in WIDTH_FACTORS)]
-        self.stages = nn.ModuleList(
-            _stage(widths[i], widths[i + 1], count, spatial_dims, norm)
-            for i, count in enumerate(CONVOLUTIONS_PER_STAGE)
-        )
+        self.stages = nn.ModuleList()
+        for count, (source, sink) in zip(CONVOLUTIONS_PER_STAGE, pairwise(widths), strict=True):
+            sources = [source, *[sink] * (count - 1)]
+            layers = [layer for one in sources for layer in _convolution(one, sink, 3, spatial_dims, norm)]
+            self.stages.append(nn.Sequential(*layers, POOLS[spatial_dims](2)))
         self.fc = nn.Sequential(
             *_convolution(widths[-1], fc_channels, 7, spatial_dims, norm),
             nn.Dropout(dropout),
@@ -74,7 +77,7 @@ class FCN8s(Network):
     def forward(self, image: Tensor, every_head: bool = False) -> Tensor | list[Tensor]:
         """Map image (B, C, *S) to logits (B, num_classes, *S); with ``every_head`` to a list of one."""
         size = image.shape[2:]
-        x = pad_end(image, next_multiple(size, 32, least=64))  # at least two pixels a side in the deepest stage
+        x = pad_end(image, [self.even_sizes.at_least(side) for side in size])
         pooled = []
         for stage in self.stages:
             x = stage(x)
@@ -114,14 +117,6 @@ def linear_upsampling(channels: int, spatial_dims: int) -> nn.Module:
 
 def _convolution(source: int, sink: int, width: int, dims: int, norm: str) -> list[nn.Module]:
     return [*conv_norm(source, sink, width, dims, norm), ACTIVATIONS["relu"]()]
-
-
-def _stage(source: int, sink: int, count: int, dims: int, norm: str) -> nn.Sequential:
-    """Build a stage of VGG-16: 3-wide convolutions, then max pooling by two."""
-    layers = []
-    for i in range(count):
-        layers += _convolution(source if i == 0 else sink, sink, 3, dims, norm)
-    return nn.Sequential(*layers, POOLS[dims](2))
 
 
 def _check(dropout: float, **given: object) -> None:

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
 from segexp.models.network import Network
-from segexp.models.sizes import crop_end, even_sizes, next_multiple, pad_end
+from segexp.models.sizes import crop_end, even_sizes, pad_end
 
 DECODERS = ("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "DeepLabV3Plus")
 
@@ -51,7 +51,6 @@ class PretrainedUNet(Network):
         _check(**self.config)
         self.config["weights"] = None
         super().__init__()
-        self.depth = depth
         self.even_sizes = even_sizes(depth, "same")
         device = torch.get_default_device()
         # SMP reads numbers of tensors while it builds some encoders, which tensors without memory do not have.
@@ -71,15 +70,14 @@ class PretrainedUNet(Network):
     def forward(self, image: Tensor, every_head: bool = False) -> Tensor | list[Tensor]:
         """Map image (B, C, H, W) to logits (B, num_classes, H, W); with ``every_head`` to a list of one."""
         size = image.shape[2:]
-        step = 2**self.depth
-        logits = crop_end(self.network(pad_end(image, next_multiple(size, step, least=2 * step))), size)
+        logits = crop_end(self.network(pad_end(image, [self.even_sizes.at_least(side) for side in size])), size)
         return [logits] if every_head else logits
 
     def _freeze_unused(self, in_channels: int) -> None:
         """Take no gradients of encoder stages below ``depth``, which SMP builds and does not run."""
         parameters = list(self.parameters())
         with torch.enable_grad():
-            logits = self.eval().network(torch.zeros(1, in_channels, *[2 ** (self.depth + 1)] * 2))
+            logits = self.eval().network(torch.zeros(1, in_channels, *[self.even_sizes.least] * 2))
         gradients = torch.autograd.grad(logits.sum(), parameters, allow_unused=True)
         for parameter, gradient in zip(parameters, gradients, strict=True):
             parameter.requires_grad_(gradient is not None)

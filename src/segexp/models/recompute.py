@@ -1,7 +1,7 @@
 """Activation checkpointing: keep the inputs of a module, compute its inner maps once more in the backward pass."""
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import Tensor, nn
@@ -15,14 +15,12 @@ def run_checkpointed(module: nn.Module, *maps: Tensor) -> Tensor:
 
     Source: Chen et al. 2016 (arXiv:1604.06174).
     """
-
-    def contexts() -> tuple[AbstractContextManager[None], AbstractContextManager[None]]:
-        return nullcontext(), _on_copied_buffers(module)
-
     if torch.compiler.is_compiling():  # its graph writes buffers once, and it takes no contexts
         result: Tensor = checkpoint(module, *maps, use_reentrant=False)
     else:
-        result = checkpoint(module, *maps, use_reentrant=False, context_fn=contexts)
+        result = checkpoint(
+            module, *maps, use_reentrant=False, context_fn=lambda: (nullcontext(), _on_copied_buffers(module))
+        )
     return result
 
 

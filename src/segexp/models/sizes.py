@@ -68,11 +68,6 @@ def crop_end(x: Tensor, size: Sequence[int]) -> Tensor:
     return x
 
 
-def next_multiple(size: Sequence[int], factor: int, least: int = 1) -> list[int]:
-    """Round each size up to a multiple of ``factor`` that is not below ``least``."""
-    return [-(-max(n, least) // factor) * factor for n in size]
-
-
 def valid_margin(depth: int) -> int:
     """Pixels that the logits of a U-Net with unpadded convolutions lack on each side of each axis."""
     margin = 2

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
+from typing import cast
 
 from torch import Tensor, nn
 
@@ -14,6 +15,8 @@ from segexp.models.receptive_field import unet_receptive_field
 from segexp.models.recompute import run_checkpointed
 from segexp.models.sizes import ALIGNMENTS, crop_end, even_sizes, pad_end, valid_margin, valid_output_size
 from segexp.models.upsampling import LEARNED_UPSAMPLING, UPSAMPLING
+
+INITS: dict[str, Callable[[nn.Module], None]] = {"torch": lambda _: None, "he": draw_he_weights}
 
 
 class UNet(Network):
@@ -84,34 +87,21 @@ class UNet(Network):
         _check(**self.config)
         super().__init__()
         self.depth = depth
-        self.padding = padding
         self.margin = valid_margin(depth) if padding == "valid" else 0
         self.even_sizes = even_sizes(depth, padding)
         self.ceil = alignment == "crop" and padding == "same"
-        self.checkpointing = checkpointing
         self.heads = 1 + deep_supervision
-
+        options = cast("BlockOptions", {key: self.config[key] for key in BlockOptions.__annotations__})
         encoded, decoded = _channels_per_level(base_channels, max_channels, depth, upsampling)
-        options = BlockOptions(
-            spatial_dims=spatial_dims,
-            norm=norm,
-            activation=activation,
-            padding=padding,
-            squeeze_excitation=squeeze_excitation,
-        )
         self.stem = BLOCKS[block](in_channels, encoded[0], **options)
-        self.downs = nn.ModuleList(
-            Down(above, below, ceil=self.ceil, block=block, **options) for above, below in pairwise(encoded)
-        )
+        down = partial(Down, ceil=self.ceil, block=block, **options)
+        self.downs = nn.ModuleList(down(above, below) for above, below in pairwise(encoded))
         self.dropout = (nn.Dropout2d if spatial_dims == 2 else nn.Dropout3d)(dropout)
         up = partial(Up, upsampling=upsampling, alignment=alignment, attention=attention, block=block, **options)
         self.ups = self.expanding_path(encoded, decoded, up)
-        self.head = OutConv(decoded[0], num_classes, spatial_dims)
-        self.further_heads = nn.ModuleList(
-            OutConv(decoded[level], num_classes, spatial_dims) for level in self.head_levels[1:]
-        )
-        if init == "he":
-            self.apply(draw_he_weights)
+        self.head, *further = (OutConv(decoded[level], num_classes, spatial_dims) for level in self.head_levels)
+        self.further_heads = nn.ModuleList(further)
+        self.apply(INITS[init])
 
     def expanding_path(self, encoded: list[int], decoded: list[int], make_up: Callable[..., Up]) -> nn.ModuleList:
         """Build the steps upwards, the deepest first, for maps of so many channels per level."""
@@ -156,19 +146,20 @@ class UNet(Network):
 
     def run(self, module: nn.Module, *maps: Tensor) -> Tensor:
         """Call a module; with ``checkpointing``, without keeping its inner maps for the backward pass."""
-        result: Tensor = run_checkpointed(module, *maps) if self.checkpointing and self.training else module(*maps)
+        checkpointed = self.config["checkpointing"] and self.training
+        result: Tensor = run_checkpointed(module, *maps) if checkpointed else module(*maps)
         return result
 
     def pad(self, image: Tensor) -> Tensor:
         """Repeat the edge of a tiny image so that the deepest level has two pixels a side; refuse impossible sizes."""
-        if self.padding == "valid":
+        if self.margin:
             self.output_size(image.shape[2:])
             return image
         return pad_end(image, [2 ** (self.depth + 1)] * (image.ndim - 2))
 
     def crop(self, logits: Tensor, size: Sequence[int], level: int) -> Tensor:
         """Undo ``pad`` on logits of a decoder level."""
-        if self.padding == "valid":
+        if self.margin:
             return logits
         return crop_end(logits, [-(-n >> level) if self.ceil else max(n >> level, 1) for n in size])
 
@@ -178,7 +169,7 @@ class UNet(Network):
         Raises:
             ValueError: "valid" padding cannot pool this size evenly; names the nearest sizes that it can.
         """
-        return tuple(size) if self.padding == "same" else valid_output_size(size, self.depth)
+        return valid_output_size(size, self.depth) if self.margin else tuple(size)
 
     def receptive_field(self) -> int:
         """Width in pixels, along an axis, of the widest part of the image that a pixel of the logits depends on.
@@ -210,7 +201,7 @@ CHOICES: dict[str, Collection[object]] = {
     "activation": ACTIVATIONS,
     "padding": ("same", "valid"),
     "alignment": ALIGNMENTS,
-    "init": ("torch", "he"),
+    "init": INITS,
     "checkpointing": (False, True),
 }
 

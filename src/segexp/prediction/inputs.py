@@ -59,7 +59,10 @@ def find_inputs(where: str, channels: int = 1) -> list[Input]:
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in found:
         groups[_case_name(path, root, channels)].append(path)
-    return [_input(name, files) for name, files in groups.items()]
+    for name, files in groups.items():
+        if len({image_stem(path) for path in files}) < len(files):  # by chance, such as a.png and a.tif
+            raise ValueError(f"{some(files)} share the name {name}: rename one, or predict them into different folders")
+    return [Input(name, tuple(files)) for name, files in groups.items()]
 
 
 def _search(where: str) -> tuple[Path, list[Path]]:
@@ -82,14 +85,6 @@ def _case_name(path: Path, root: Path, channels: int) -> str:
     numbered = re.fullmatch(r"(.+)_[0-9]{4}", name)
     several = channels > 1 if volume_stem(path) is not None else channels not in (1, 3)
     return numbered[1] if numbered and several else name
-
-
-def _input(name: str, files: Sequence[Path]) -> Input:
-    """Refuse files that share a name by chance, such as a.png and a.tif."""
-    stems = {image_stem(path) for path in files}
-    if len(stems) < len(files):
-        raise ValueError(f"{some(files)} share the name {name}: rename one, or predict them into different folders")
-    return Input(name, tuple(files))
 
 
 def read_input(item: Input, channels: int, spacing: Sequence[float] | None = None) -> Case:
