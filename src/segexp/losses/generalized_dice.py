@@ -44,13 +44,8 @@ class GeneralizedDice(RegionLoss):
         both = pixel_sums(probs * truth, self.batch, factors)
         predicted = pixel_sums(probs, self.batch, factors)
         true = pixel_sums(truth, self.batch, factors)
-        weights = rarity(true)
+        # (smallest size above 0 / size)^2; 1 where the size is 0.
+        sizes = true.where(true > 0, torch.inf)
+        weights = torch.where(true > 0, (sizes.amin(1, keepdim=True) / sizes) ** 2, 1)
         above = 2 * (weights * both).sum(1) + self.smooth
         return 1 - (above / ((weights * (predicted + true)).sum(1) + self.smooth)).mean()
-
-
-def rarity(true: Tensor) -> Tensor:
-    """Weights (B, K) of classes of size ``true`` (B, K): (smallest size above 0 / size)^2; 1 where the size is 0."""
-    sizes = true.where(true > 0, torch.inf)
-    smallest = sizes.amin(1, keepdim=True)
-    return torch.where(true > 0, (smallest / sizes) ** 2, 1)

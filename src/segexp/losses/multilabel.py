@@ -34,18 +34,9 @@ class BinaryCrossEntropy(nn.Module):
         self.ignore_index = ignore_index
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
-        """Return the mean over the counted pixels.
+        """Return the mean over the counted pixels of logits (B, R, *S) and target (B, R, *S), 1 inside and 0 outside.
 
-        Args:
-            logits: (B, R, *S); half precision is computed in float32.
-            target: (B, R, *S) int64, 1 in the region, 0 outside.
-            weight: (B, *S) factor of each pixel's loss; it does not enter what the sum is divided by.
-
-        Returns:
-            Scalar.
-
-        Raises:
-            ValueError: The shapes do not fit, or the region weights are not one per region or not yet fitted.
+        Else as ``CrossEntropy.forward``.
         """
         require_region_shapes(logits, target, weight)
         logits = at_least_float32(logits)

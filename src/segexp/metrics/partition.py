@@ -106,13 +106,18 @@ class PartitionScores(CaseMetric):
         Raises:
             ValueError: The case is not two-dimensional, or has no channel for the boundary class.
         """
+        from skimage.measure import label
+
         if probs.ndim != 4:
             raise ValueError(f"probs {tuple(probs.shape)} must be (B, C, H, W): score each 2-D slice as its own case")
         require_choice("boundary_class", self.boundary_class, range(probs.shape[1]))
         interior = 1 - probs[:, self.boundary_class].cpu().double().numpy()
         inside = (self.counted(target) & (target != self.boundary_class)).cpu().numpy()
-        scores = [self._per_threshold(*pair) for pair in zip(interior, inside, strict=True)]
-        return torch.from_numpy(np.stack(scores))
+        scores = []
+        for proposal, truth in zip(interior, inside, strict=True):
+            regions = label(truth, connectivity=1)
+            scores.append([partition_scores(proposal > threshold, regions) for threshold in self.thresholds])
+        return torch.tensor(scores, dtype=torch.float64)
 
     def score(self, cases: list[int], measured: Tensor) -> MetricResult:
         """Turn scores (n, T, 4) into rows at the chosen threshold and maxima over thresholds."""
@@ -130,12 +135,6 @@ class PartitionScores(CaseMetric):
         v_rand_max, v_info_max = means[:, :2].amax(dim=0).tolist()
         overall = {"v_rand_max": v_rand_max, "v_info_max": v_info_max, "threshold": threshold}
         return MetricResult(rows, overall, {"threshold": threshold})
-
-    def _per_threshold(self, interior: np.ndarray, inside: np.ndarray) -> np.ndarray:
-        from skimage.measure import label
-
-        truth = label(inside, connectivity=1)
-        return np.array([partition_scores(interior > threshold, truth) for threshold in self.thresholds])
 
 
 def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> RegionScores:

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import count
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -70,10 +69,8 @@ def crop_end(x: Tensor, size: Sequence[int]) -> Tensor:
 
 def valid_margin(depth: int) -> int:
     """Pixels that the logits of a U-Net with unpadded convolutions lack on each side of each axis."""
-    margin = 2
-    for _ in range(depth):
-        margin = 4 + 2 * margin
-    return margin
+    # 2 at the deepest level; each level above doubles what is lacking, and its own four convolutions take 4.
+    return (6 << depth) - 4
 
 
 def valid_output_size(size: Sequence[int], depth: int) -> tuple[int, ...]:
@@ -82,11 +79,12 @@ def valid_output_size(size: Sequence[int], depth: int) -> tuple[int, ...]:
     Raises:
         ValueError: A pooling would meet an odd size; names the nearest sizes that can be halved.
     """
+    even = even_sizes(depth, "valid")
     for length in size:
-        if not _halves_evenly(length, depth):
-            larger = [n for n in range(length, length + 2 ** (depth + 4)) if _halves_evenly(n, depth)]
-            smaller = [n for n in range(length, 0, -1) if _halves_evenly(n, depth)]
-            fits = " or ".join(str(n) for n in (*smaller[:1], *larger[:1]))
+        larger = even.at_least(length)
+        if larger != length:
+            smaller = larger - even.multiple_of
+            fits = f"{smaller} or {larger}" if smaller >= even.least else str(larger)
             raise ValueError(
                 f"size {tuple(size)}: with padding=valid and depth={depth} an axis of {length} pixels cannot be "
                 f"halved evenly at every level; take {fits}, or model.padding=same"
@@ -94,21 +92,10 @@ def valid_output_size(size: Sequence[int], depth: int) -> tuple[int, ...]:
     return tuple(length - 2 * valid_margin(depth) for length in size)
 
 
-def _halves_evenly(size: int, depth: int) -> bool:
-    """Whether each pooling meets an even size, and the logits have at least one pixel."""
-    if size <= 2 * valid_margin(depth):
-        return False
-    for _ in range(depth):
-        size -= 4
-        if size % 2:
-            return False
-        size //= 2
-    return True
-
-
 def even_sizes(depth: int, padding: str) -> EvenSizes:
-    """Sizes that the poolings of a U-Net halve evenly, with two pixels or more in the deepest level."""
+    """Sizes that the poolings of a U-Net halve evenly, if padded with two pixels or more in the deepest level."""
     step = 2**depth
     if padding == "same":
         return EvenSizes(2 * step, step)
-    return EvenSizes(next(size for size in count(1) if _halves_evenly(size, depth)), step)
+    # Unpadded, each level loses 4 px before it is halved: sizes are 4 less than a multiple, and leave a pixel or more.
+    return EvenSizes(EvenSizes(step - 4, step).at_least(2 * valid_margin(depth) + 1), step)

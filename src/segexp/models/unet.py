@@ -206,32 +206,21 @@ CHOICES: dict[str, Collection[object]] = {
 }
 
 
-def _check(
-    *,
-    in_channels: int,
-    num_classes: int,
-    base_channels: int,
-    max_channels: int | None,
-    depth: int,
-    deep_supervision: int,
-    squeeze_excitation: int,
-    dropout: float,
-    **choices: object,
-) -> None:
-    counts = {"in_channels": in_channels, "num_classes": num_classes, "base_channels": base_channels, "depth": depth}
-    for name, count in counts.items():
+def _check(base_channels: int, depth: int, deep_supervision: int, **given: object) -> None:
+    counts = {name: given[name] for name in ("in_channels", "num_classes")}
+    for name, count in {**counts, "base_channels": base_channels, "depth": depth}.items():
         require_at_least(name, count, 1, integer=True)
-    if max_channels is not None:
-        require_at_least("max_channels", max_channels, base_channels, integer=True)
-    require_at_least("squeeze_excitation", squeeze_excitation, 0, integer=True)
+    if given["max_channels"] is not None:
+        require_at_least("max_channels", given["max_channels"], base_channels, integer=True)
+    require_at_least("squeeze_excitation", given["squeeze_excitation"], 0, integer=True)
     for name, allowed in CHOICES.items():
-        require_choice(name, choices[name], allowed)
-    require_between("dropout", dropout, 0, 1, "1 would drop all channels", open_at="high")
+        require_choice(name, given[name], allowed)
+    require_between("dropout", given["dropout"], 0, 1, "1 would drop all channels", open_at="high")
     below_finest = f"depth={depth} has {depth - 1} decoder levels below the finest"
     require_between("deep_supervision", deep_supervision, 0, depth - 1, below_finest, integer=True)
-    if choices["padding"] == "valid" and choices["alignment"] == "pad":
+    if given["padding"] == "valid" and given["alignment"] == "pad":
         raise ValueError("alignment='pad' would zero-pad what padding='valid' left out: take alignment='crop'")
-    if choices["padding"] == "valid" and deep_supervision:
+    if given["padding"] == "valid" and deep_supervision:
         raise ValueError(
             f"deep_supervision={deep_supervision} needs logits that cover the same pixels at every level, "
             "which padding='valid' does not give: take padding='same' or deep_supervision=0"

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable
 
-import torch.nn.functional as F
 from torch import Tensor, nn
 
 CONVOLUTIONS = {2: nn.Conv2d, 3: nn.Conv3d}
@@ -11,19 +10,6 @@ LINEAR = {2: "bilinear", 3: "trilinear"}
 
 LEARNED_UPSAMPLING = ("transposed", "pixel_shuffle")
 UPSAMPLING = (*LEARNED_UPSAMPLING, "linear", "nearest")
-
-
-class Interpolate(nn.Module):
-    """Up-sampling by two without parameters; channels stay."""
-
-    def __init__(self, mode: str) -> None:
-        super().__init__()
-        self.mode = mode
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, *S) to (B, C, *2S)."""
-        # align_corners=False commutes with shifts by two pixels: tiles then agree with the whole image.
-        return F.interpolate(x, scale_factor=2, mode=self.mode, align_corners=None if self.mode == "nearest" else False)
 
 
 class PixelShuffle(nn.Module):
@@ -48,8 +34,9 @@ def make_upsampling(kind: str, in_channels: int, out_channels: int, spatial_dims
     """Build an up-sampling by two; the ones without parameters keep ``in_channels``."""
     makers: dict[str, Callable[[], nn.Module]] = {
         "transposed": lambda: TRANSPOSED[spatial_dims](in_channels, out_channels, 2, stride=2),
-        "linear": lambda: Interpolate(LINEAR[spatial_dims]),
-        "nearest": lambda: Interpolate("nearest"),
+        # align_corners=False commutes with shifts by two pixels: tiles then agree with the whole image.
+        "linear": lambda: nn.Upsample(scale_factor=2, mode=LINEAR[spatial_dims], align_corners=False),
+        "nearest": lambda: nn.Upsample(scale_factor=2),
         "pixel_shuffle": lambda: PixelShuffle(in_channels, out_channels, spatial_dims),
     }
     return makers[kind]()

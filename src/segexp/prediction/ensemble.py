@@ -101,13 +101,7 @@ def averaged(
 
 
 class ChannelsOf:
-    """A network that sees some of the channels of tiles (N, C, *T).
-
-    Args:
-        network: The network.
-        first: Its first channel.
-        count: Number of its channels.
-    """
+    """A network that sees ``count`` of the channels of tiles (N, C, *T), from channel ``first`` on."""
 
     def __init__(self, network: Network, first: int, count: int) -> None:
         self.network = network
