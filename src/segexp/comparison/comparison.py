@@ -51,13 +51,16 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] | None = None, baseline:
         require_choice("--baseline", baseline, [*letters, *names])
         base = (letters + names).index(baseline) % len(letters)
     chosen = _metrics(experiments, metrics)
+    # A table per metric and class; None stands for the mean over classes.
+    classes = [name for name in experiments[0].classes if all(name in found.classes for found in experiments)]
+    labels = [None, *classes] if len(classes) > 1 else [None]
     rows = differences([found.first for found in experiments])
     return {
         "experiments": [_experiment(*pair) for pair in zip(letters, experiments, strict=True)],
         "baseline": letters[base],
         "differences": rows,
         "warnings": warnings(experiments),
-        "tables": [_table(experiments, letters, base, *which) for which in _columns(experiments, chosen)],
+        "tables": [_table(experiments, letters, base, metric, label) for metric in chosen for label in labels],
         "of_sets": _of_sets(experiments, letters),
         "marginals": _marginals(experiments, chosen[0], rows),
         "pareto": _pareto(experiments, letters, chosen[0]),
@@ -81,13 +84,6 @@ def _metrics(experiments: Sequence[Experiment], requested: Sequence[str] | None)
         raise ValueError("the runs share no metric that is measured per case: compare runs of one `metrics` group")
     headline = experiments[0].first.results["headline"]["metric"]
     return sorted(common, key=lambda name: name != headline)
-
-
-def _columns(experiments: Sequence[Experiment], metrics: Sequence[str]) -> list[tuple[str, str | None]]:
-    """(metric, class) of each table; None stands for the mean over classes."""
-    classes = [name for name in experiments[0].classes if all(name in found.classes for found in experiments)]
-    labels = [None, *classes] if len(classes) > 1 else [None]
-    return [(metric, label) for metric in metrics for label in labels]
 
 
 def _experiment(letter: str, found: Experiment) -> ExperimentFacts:
@@ -151,14 +147,10 @@ def _table(
     run = experiments[0].first
     facts = run.facts(metric)
     unit, scale = shown_unit(facts["unit"])
+    unit = unit if unit not in ("", "points") else f"{metric} {unit}".strip()
+    names = [f"{letter} ({found.name})" for letter, found in zip(letters, experiments, strict=True)]
     sentences = [
-        verdict(
-            pair,
-            (f"{letters[base]} ({experiments[base].name})", f"{letters[index]} ({experiments[index].name})"),
-            unit if unit not in ("", "points") else f"{metric} {unit}".strip(),
-            scale,
-            facts["higher_is_better"],
-        )
+        verdict(pair, (names[base], names[index]), unit, scale, facts["higher_is_better"])
         for index, pair in zip(others, pairs, strict=True)
     ]
     # Scores of single cases, means over seeds; a row per experiment.

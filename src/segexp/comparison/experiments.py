@@ -137,9 +137,13 @@ def _keys(nodes: Iterable[Mapping[str, object]]) -> list[str]:
 def warnings(experiments: Sequence[Experiment]) -> list[str]:
     """Sentences that say what makes scores incomparable."""
     runs = [run for experiment in experiments for run in experiment.runs]
+    # Runs of different folds score different cases, but each fold scores the same ones throughout.
+    folds = {frozenset(run.replicate[1] for run in experiment.runs) for experiment in experiments}
+    scored = {(run.replicate[1], _scored(run)) for run in runs}
+    same_folds = len(folds) == 1 and len(scored) == len({fold for fold, _ in scored})
     found = []
     for what, (ask, effect) in CONDITIONS.items():
-        excused = what == "scored cases" and _same_folds(experiments)
+        excused = what == "scored cases" and same_folds
         if len({str(ask(run)) for run in runs}) > 1 and not excused:
             found.append(f"the {what} differ: {effect}")
     for metric in _keys([run.results["protocol"][run.split] for run in runs]):
@@ -151,16 +155,6 @@ def warnings(experiments: Sequence[Experiment]) -> list[str]:
     if unfinished:
         found.append(f"{len(unfinished)} runs have no results and are left out, such as {unfinished[0].folder}")
     return found
-
-
-def _same_folds(experiments: Sequence[Experiment]) -> bool:
-    """Whether runs of the same fold score the same cases throughout."""
-    scored: dict[str, set[str]] = {}  # by fold
-    for experiment in experiments:
-        for run in experiment.runs:
-            scored.setdefault(str(run.replicate[1]), set()).add(_scored(run))
-    folds = {frozenset(str(run.replicate[1]) for run in experiment.runs) for experiment in experiments}
-    return len(folds) == 1 and all(len(cases) == 1 for cases in scored.values())
 
 
 def _scored(run: Run) -> str:

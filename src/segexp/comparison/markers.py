@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from segexp.comparison.tables import Sheet
 from segexp.errors import did_you_mean
-from segexp.runs.record import Machine, Record
+from segexp.runs.record import Record
 from segexp.runs.runs import Run
 
 EXAMPLE = "<!-- segexp: compare outputs/losses --metric dice --> and, below it, <!-- /segexp -->"
@@ -125,16 +125,15 @@ def provenance(words: Sequence[str], runs: Sequence[Run]) -> str:
     """Tell in a line of Markdown which command and which runs, of those that ended well, the tables come from."""
     records = [run.record for run in runs if run.results]
     ends = [str(record["end"])[:10] for record in records if record.get("end")]
-    machines = [_machine(record.get("machine", {})) for record in records]
-    versions = [_versions(record) for record in records]
-    distinct = [" and ".join(dict.fromkeys(names)) for names in (machines, versions) if names]
+    distinct = [" and ".join(dict.fromkeys(map(told, records))) for told in (_machine, _versions) if records]
     newest = f"newest of {len(records)} runs: {max(ends)}" if ends else f"{len(records)} runs"
     return f"`segexp {shlex.join(words)}`; " + "; ".join([newest, *distinct]) + "."
 
 
 def _plain_lines(text: str) -> Iterator[tuple[int, int]]:
     """Place and number of each line that does not belong to a fenced block of code."""
-    place, fence = 0, ""
+    place = 0
+    fence = ""
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         bar = FENCE.match(line)
         if not fence and not bar:
@@ -156,7 +155,8 @@ def _words(text: str, where: str) -> list[str]:
     return words
 
 
-def _machine(machine: Machine) -> str:
+def _machine(record: Record) -> str:
+    machine = record.get("machine", {})
     names = sorted(set(machine.get("gpus", [])))
     return ", ".join([*names, str(machine.get("processor") or "unknown processor")])
 

@@ -22,7 +22,6 @@ from segexp.sweeps.watch import watcher
 class SweepSettings(TypedDict):
     """Group ``sweep`` of the configuration."""
 
-    name: str | None
     seeds: list[int] | None
     folds: list[int] | None
     retry: str | None

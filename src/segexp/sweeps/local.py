@@ -57,10 +57,8 @@ class LocalEngine(Engine):
         if not each:
             self.free_gpus = [[] for _ in range(self.jobs_at_once)]
         if self.jobs_at_once > len(self.free_gpus):
-            raise ValueError(
-                f"hydra.launcher.jobs_at_once={jobs_at_once} with gpus_per_job={each} needs more GPUs than the "
-                f"{len(gpus)} here: leave it at auto"
-            )
+            given = f"hydra.launcher.jobs_at_once={jobs_at_once} with gpus_per_job={each}"
+            raise ValueError(f"{given} needs more GPUs than the {len(gpus)} here: leave it at auto")
         self.threads = _number("threads_per_job", threads_per_job, max(1, cores // self.jobs_at_once))
         require_at_least("hydra.launcher.stop_seconds", stop_seconds, 0)
         self.stop_seconds = stop_seconds
@@ -77,13 +75,7 @@ class LocalEngine(Engine):
 
 
 class LocalJob:
-    """A process with its children.
-
-    Args:
-        process: Leader of a process group.
-        where: Device, as shown to the user.
-        on_end: Function that is called once when it has ended.
-    """
+    """A process that leads a group of its own; ``on_end`` is called once when it has ended."""
 
     def __init__(self, process: subprocess.Popen, where: str, on_end: Callable[[], None]) -> None:
         self.process = process

@@ -35,10 +35,10 @@ class Objective:
     def _of_run(self, job: Job) -> float:
         value: object = job.files.record() if self.name == PARAMETERS else job.files.results()
         for part in self.name.split("."):
-            if not isinstance(value, dict) or part not in value:
-                known = value if isinstance(value, dict) else ()
+            known = value if isinstance(value, dict) else {}
+            if part not in known:
                 raise ValueError(f"objective {self.name}: the run has no {part!r}{did_you_mean(part, known)}")
-            value = value[part]
+            value = known[part]
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
             raise ValueError(f"objective {self.name} is {value}, not a number that can be compared")
         return float(value)
@@ -61,7 +61,14 @@ def read_objectives(
     names = [monitor] if names is None else list(names)
     usual = {**DIRECTIONS, monitor: f"{mode}imize"}
     for name in names:
-        _refuse_objective(name)
+        group = name.partition(".")[0]
+        if group in ("test", "headline"):
+            raise ValueError(f"hydra.sweeper.objectives: {name} is of the test cases, which must not choose; use val.…")
+        if name != PARAMETERS and (group not in ("val", "training") or "." not in name):
+            raise ValueError(
+                f"hydra.sweeper.objectives: {name!r} is not val.<metric>, training.<metric> or {PARAMETERS}"
+                f"{did_you_mean(name, [*DIRECTIONS, 'val.dice'])}"
+            )
     if directions is None:
         unknown = [name for name in names if name not in usual]
         if unknown:
@@ -77,14 +84,3 @@ def read_objectives(
             f"hydra.sweeper.objectives={list(names)} and directions={list(directions)} must be of one length, 1 or more"
         )
     return [Objective(name, direction) for name, direction in zip(names, directions, strict=True)]
-
-
-def _refuse_objective(name: str) -> None:
-    group = name.partition(".")[0]
-    if group in ("test", "headline"):
-        raise ValueError(f"hydra.sweeper.objectives: {name} is of the test cases, which must not choose; use val.…")
-    if name != PARAMETERS and (group not in ("val", "training") or "." not in name):
-        raise ValueError(
-            f"hydra.sweeper.objectives: {name!r} is not val.<metric>, training.<metric> or {PARAMETERS}"
-            f"{did_you_mean(name, [*DIRECTIONS, 'val.dice'])}"
-        )

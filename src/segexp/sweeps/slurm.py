@@ -196,8 +196,8 @@ class SlurmJob:
         return 1
 
     def _tell(self, word: str) -> None:
-        """Write into a file that exists already: over NFS that is seen when it is next opened."""
         self._stopping = True
+        # The file exists already: over NFS a change is seen when it is next opened.
         (self._folder / "word").write_text(word)
 
 

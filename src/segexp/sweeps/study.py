@@ -68,6 +68,7 @@ class Study:
     def __post_init__(self) -> None:
         optuna.logging.set_verbosity(optuna.logging.WARNING)
         self.groups: list[Group] = []
+        self.directions = [StudyDirection[item.direction.upper()] for item in self.objectives]
         self.grid: Grid | None = None
         if "space" in self.sampler:
             self.grid = instantiate(self.sampler, _partial_=True)(space=self.space)
@@ -77,7 +78,7 @@ class Study:
         self.pruner = instantiate(self.pruner_node)
         self._check_pruner()
         # Whether the sampler can search this space for these objectives shows in a proposal without a journal.
-        trial = optuna.create_study(directions=self._directions, sampler=self._fresh_sampler(0))
+        trial = optuna.create_study(directions=self.directions, sampler=self._fresh_sampler(0))
         try:
             suggest(trial.ask(), self.space)
         except ValueError as error:
@@ -94,10 +95,6 @@ class Study:
             reason = f"prunes by the curve of {self.monitor}, not of {name}: use that as objective"
         raise ValueError(f"{type(self.pruner).__name__} {reason}; or use hydra/sweeper/pruner=none")
 
-    @property
-    def _directions(self) -> list[StudyDirection]:
-        return [StudyDirection[item.direction.upper()] for item in self.objectives]
-
     def open(self, path: Path) -> None:
         """Open the journal, or start it; the caller is its only driver.
 
@@ -110,7 +107,7 @@ class Study:
             "fixed overrides": sorted(self.fixed),
             "replicates": {key: self.sweep.settings[key] for key in ("seeds", "folds")},
         }
-        self.optuna = open_journal(path, self.space, facts, pruner=self.pruner, directions=self._directions)
+        self.optuna = open_journal(path, self.space, facts, pruner=self.pruner, directions=self.directions)
         # The parameters of trials whose runs failed are queued once more, as new trials in their place.
         for trial in self._counted() if self.sweep.settings["retry"] == FAILED else ():
             if trial.state == TrialState.FAIL and any(item.state == FAILED for item in self._tracked(trial)):
@@ -191,23 +188,18 @@ class Study:
             self._report(item, row)
         group = self._group(item)
         group.ended.append(item)
-        if len(group.ended) == len(group.jobs):
-            self.groups.remove(group)
-            self._report_end(group)
-
-    def _group(self, item: Tracked) -> Group:
-        return next(group for group in self.groups if any(job is item.job for job in group.jobs))
-
-    def _report_end(self, group: Group) -> None:
-        states = {item.state for item in group.ended}
+        if len(group.ended) < len(group.jobs):
+            return
+        self.groups.remove(group)
+        states = {one.state for one in group.ended}
         if INTERRUPTED in states:
             return  # the trial stays at work, for the next driver
         # Values, if all its runs are done and have all metrics.
         values = None
-        why = next((item.why for item in group.ended if item.state == FAILED), "")
+        why = next((one.why for one in group.ended if one.state == FAILED), "")
         if states == {DONE}:
             try:
-                values = [item.value(group.jobs) for item in self.objectives]
+                values = [objective.value(group.jobs) for objective in self.objectives]
             except ValueError as error:
                 why = str(error)
         # A trial of which one run was pruned, and none failed, is pruned.
@@ -218,6 +210,9 @@ class Study:
             if why:
                 trial.set_user_attr("why", why.splitlines()[0])
             self.optuna.tell(trial, values, state=state, skip_if_finished=True)
+
+    def _group(self, item: Tracked) -> Group:
+        return next(group for group in self.groups if any(job is item.job for job in group.jobs))
 
     def ended(self) -> list[Tracked]:
         """Runs of all trials; those of a failed trial say why."""

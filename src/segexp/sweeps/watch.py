@@ -54,9 +54,12 @@ class PlainLines:
         for item in jobs:
             now = (item.state, len(item.progress.rows) if item.state == RUNNING else 0)
             if now != self.seen.get(item.job.name) and item.state != QUEUED:
-                parts = [part for part in _parts(item) if part]
+                epoch, best, left = _progress(item)
+                best = best and f"{item.progress.monitor} {best}"
+                parts = [item.state, epoch and f"epoch {epoch}", best, left and f"{left} left", _note(item)]
+                told = ", ".join(part for part in parts if part)
                 count = sum(other.state not in (QUEUED, RUNNING) for other in jobs)
-                text = f"[{count}/{len(jobs)}] {item.job.name}: {', '.join(parts)}"
+                text = f"[{count}/{len(jobs)}] {item.job.name}: {told}"
                 self.console.print(text, markup=False, highlight=False, soft_wrap=True)
             self.seen[item.job.name] = now
 
@@ -73,7 +76,10 @@ def _table(jobs: list[Tracked], width: int, height: int) -> Table:
     labels = _labels(jobs)
     longest = max(len(labels[item.job.name]) for item in shown)
     name = min(longest, max(room * 3 // 5 if noted else room, 16))
-    table = Table("job", "state", box=box.SIMPLE_HEAD, show_edge=False, title=_title(jobs), title_justify="left")
+    counts = Counter(item.state for item in jobs)
+    monitor = next((f"; best {item.progress.monitor}" for item in jobs if item.progress.monitor), "")
+    title = ", ".join(f"{counts[state]} {state}" for state in COLORS if counts[state]) + monitor
+    table = Table("job", "state", box=box.SIMPLE_HEAD, show_edge=False, title=title, title_justify="left")
     for heading in ("epoch", "best", "left"):
         table.add_column(heading, justify="right", no_wrap=True)
     if noted:
@@ -92,13 +98,6 @@ def _labels(jobs: list[Tracked]) -> dict[str, str]:
     readable = {item.job.name: item.job.name.rpartition("__")[0] or item.job.name for item in jobs}
     counts = Counter(readable.values())
     return {name: short if counts[short] == 1 else name for name, short in readable.items()}
-
-
-def _title(jobs: list[Tracked]) -> str:
-    counts = Counter(item.state for item in jobs)
-    monitor = next((item.progress.monitor for item in jobs if item.progress.monitor), "")
-    states = ", ".join(f"{counts[state]} {state}" for state in COLORS if counts[state])
-    return f"{states}; best {monitor}" if monitor else states
 
 
 def shortened(name: str, length: int) -> str:
@@ -124,17 +123,6 @@ def _note(item: Tracked) -> str:
     if item.state == RUNNING:
         return item.where
     return item.why.splitlines()[0] if item.why else ""
-
-
-def _parts(item: Tracked) -> list[str]:
-    epoch, best, left = _progress(item)
-    return [
-        item.state,
-        epoch and f"epoch {epoch}",
-        best and f"{item.progress.monitor} {best}",
-        left and f"{left} left",
-        _note(item),
-    ]
 
 
 def duration(seconds: float) -> str:

@@ -138,21 +138,16 @@ def verdict(
     else:
         said = f"no difference can be seen: {names[1]} {MINUS} {names[0]} is {shown[0]}{unit and ' ' + unit}"
     said += f", {100 * found.level:g} % interval {shown[1]} to {shown[2]}, on {cases}"
-    return said + "".join(f"; {caveat}" for caveat in caveats(comparison))
-
-
-def caveats(comparison: Comparison) -> list[str]:
-    """Say what the interval of a comparison leaves out."""
-    sentences = []
+    # What the interval leaves out.
     if comparison.family > 1:
-        sentences.append(f"p = {comparison.p_holm:.2g} after Holm's correction over {comparison.family} comparisons")
-    if comparison.interval.training == "unseen":
-        sentences.append("one run per side: training randomness is not in the interval, another seed may reverse it")
-    elif comparison.interval.training == "folds":
-        sentences.append("one seed: training randomness is judged from the spread between folds")
+        said += f"; p = {comparison.p_holm:.2g} after Holm's correction over {comparison.family} comparisons"
+    if found.training == "unseen":
+        said += "; one run per side: training randomness is not in the interval, another seed may reverse it"
+    elif found.training == "folds":
+        said += "; one seed: training randomness is judged from the spread between folds"
     elif 1 in comparison.seeds:
-        sentences.append("one side has one seed: its training randomness is taken from the other's")
-    return sentences
+        said += "; one side has one seed: its training randomness is taken from the other's"
+    return said
 
 
 def _sd(values: Array) -> float:
