@@ -15,7 +15,7 @@ from torch import Tensor
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import export as write
-from segexp.checkpoints.package import SUFFIXES, Facts, Scores, Verification, json_beside, read_package
+from segexp.checkpoints.package import SUFFIXES, Facts, Scores, json_beside, read_package
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import compose, config_dir
 from segexp.data import Case
@@ -58,26 +58,22 @@ def export(words: list[str]) -> None:
     patches, why_none = _real_patches(model, run) if arguments["verify"] else ([], "")
     verified = write(model, path, form, _facts(source, run, model), patches, arguments["verify"])
     print(f"wrote {short_path(path)} and {json_beside(path).name}")
-    _print_verification(verified, why_none)
+    if verified is None:
+        print("not compared with the network: verify=false")
+    else:
+        print(
+            f"{verified['with']} gives what the network gives on {verified['real_patches']} real patches and "
+            f"{verified['noise_images']} images of noise: largest deviation {verified['largest_deviation']:.2g} of the "
+            f"largest logit, tolerance {verified['tolerance']:g}"
+        )
+    if why_none:
+        print(f"no real patches: {why_none}")
     if model.description.postprocess:
         print(f"with it goes the post-processing that the run keeps: {in_words(model.description.postprocess)}")
     if form != "safetensors":
         sizes = model.network.even_sizes
         first_sizes = ", ".join(str(sizes.least + index * sizes.multiple_of) for index in range(3))
         print(f"image sizes: {first_sizes}, … px per axis; others must be tiled or padded to one of these")
-
-
-def _print_verification(verified: Verification | None, why_none: str) -> None:
-    if verified is None:
-        print("not compared with the network: verify=false")
-        return
-    print(
-        f"{verified['with']} gives what the network gives on {verified['real_patches']} real patches and "
-        f"{verified['noise_images']} images of noise: largest deviation {verified['largest_deviation']:.2g} of the "
-        f"largest logit, tolerance {verified['tolerance']:g}"
-    )
-    if why_none:
-        print(f"no real patches: {why_none}")
 
 
 def _facts(source: Path, run: RunFolder | None, model: Model) -> Facts:

@@ -16,15 +16,10 @@ from segexp.prediction.ensemble import require_same
 
 @dataclass(frozen=True)
 class EnsemblePredictor:
-    """A predictor that averages the probabilities of a network and others, tile by tile.
+    """A predictor that averages the probabilities of a network and others, tile by tile."""
 
-    Args:
-        predictor: Predictor of one network.
-        others: Further networks, in evaluation mode.
-    """
-
-    predictor: Predictor
-    others: Sequence[nn.Module]
+    predictor: Predictor  # of one network
+    others: Sequence[nn.Module]  # further networks, in evaluation mode
 
     def __call__(self, network: Network | Ensemble, image: Tensor) -> Tensor:
         """Return the mean probabilities (B, K, *S) of an image (B, C, *S)."""

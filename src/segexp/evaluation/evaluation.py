@@ -21,11 +21,7 @@ from segexp.runs.record import SplitName
 
 
 class Evaluation:
-    """A run with data and network built again, or several as an ensemble.
-
-    Args:
-        runs: Trained runs; data and metrics are those of the first.
-        arguments: Further options and overrides.
+    """A run with data and network built again, or several as an ensemble with the data and metrics of the first.
 
     Attributes:
         chosen: Values chosen on validation cases, such as a threshold; of several runs the middle one.
@@ -44,10 +40,7 @@ class Evaluation:
         self.chosen = shared_choices(self.runs)
 
     def open(self, split: str) -> SplitName:
-        """Read the data, and settle which split is scored.
-
-        Args:
-            split: "test", "val", "train" or "auto".
+        """Read the data, and settle which split is scored: "auto" is the test cases, else those of validation.
 
         Raises:
             FileNotFoundError: The data are not there.
@@ -62,9 +55,8 @@ class Evaluation:
         if split == "auto":
             split = "test" if self.data.split.test else "val"
         if not getattr(self.data.split, split):
-            raise ValueError(
-                f"split={split}: the data have no such cases; give another split, or data.split.{split}=0.2"
-            )
+            remedy = f"give another split, or data.split.{split}=0.2"
+            raise ValueError(f"split={split}: the data have no such cases; {remedy}")
         return cast(SplitName, split)
 
     def config_in(self, folder: Path) -> Config:
@@ -137,10 +129,8 @@ class Evaluation:
         if self.several:
             raise ValueError("tune=true chooses for one run: tune each on its own; steps that all keep are applied")
         if not self.own_validation:
-            raise ValueError(
-                "tune=true chooses for the run, on the validation cases of its training, but data or split are others: "
-                "leave data and data.split as they were"
-            )
+            rule = "tune=true chooses for the run, on the validation cases of its training"
+            raise ValueError(f"{rule}, but data or split are others: leave data and data.split as they were")
         _, predictions = self.score("val")
         scorer = LabelScorer(self.data, "val")
         return Tuner(self.task.metrics, scorer, predictions, self.config["monitor"], self.chosen).run()

@@ -49,11 +49,7 @@ class Predictions(Callback):
 
 
 class LabelScorer:
-    """Scores labels of the cases of one split.
-
-    Args:
-        data: Data of the run, set up.
-        split: "train", "val" or "test".
+    """Scores labels of the cases of one split; the data are set up.
 
     Attributes:
         targets: Truth of each case, (*S) or (R, *S) of regions.
@@ -80,15 +76,10 @@ class LabelScorer:
 
 
 def rescored(metrics: Sequence[CaseMetric], scorer: LabelScorer, predictions: Predictions, steps: Steps) -> SplitResult:
-    """Score post-processed labels with all metrics that are computed from labels.
+    """Score post-processed labels with all metrics that have just scored the probabilities of these cases.
 
-    Args:
-        metrics: Metrics that have just scored the probabilities of these cases. Those computed from probabilities
-            alone (calibration, ranking) keep their scores; a maximum over thresholds beside scores of labels is left
-            out.
-        scorer: Scorer of these cases.
-        predictions: Labels of these cases.
-        steps: Steps of ``PostProcess``.
+    Metrics computed from probabilities alone (calibration, ranking) keep their scores; a maximum over thresholds beside
+    scores of labels is left out.
     """
     results: list[tuple[MetricResult, dict[str, MetricInfo]]] = []
     processed: dict[DecisionRule, list[np.ndarray]] = {}
@@ -108,10 +99,7 @@ def _of_labels(metric: CaseMetric, result: MetricResult, steps: Steps) -> tuple[
     """Leave out the scores that need probabilities, and add the steps to the protocol of the others."""
     infos = metric.info
     suffix = f"; labels post-processed: {in_words(steps)}"
-    needs_probabilities = {name for name, info in infos.items() if info.computed_from == "probabilities"}
-    overall = {name: value for name, value in result.overall.items() if name not in needs_probabilities}
-    return replace(result, overall=overall), {
-        name: replace(info, protocol=info.protocol + suffix)
-        for name, info in infos.items()
-        if name not in needs_probabilities
-    }
+    kept = {name: info for name, info in infos.items() if info.computed_from != "probabilities"}
+    overall = {name: value for name, value in result.overall.items() if name in kept or name not in infos}
+    kept = {name: replace(info, protocol=info.protocol + suffix) for name, info in kept.items()}
+    return replace(result, overall=overall), kept

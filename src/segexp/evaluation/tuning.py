@@ -136,9 +136,14 @@ class Tuner:
             if best.helps:
                 labels = self.scorer.processed(labels, {step: best.settings})
                 scores = self._scores(labels)
+        rule = (
+            f"kept where the bootstrap-t interval of the mean paired {'gain' if self.sign > 0 else 'fall'} of "
+            f"{self.name} per case lies above 0, at level 1 - {CHANCE} / settings tried; of each step the setting with "
+            f"the highest lower end, in the order {', '.join(STEPS)}, each on top of those kept before it"
+        )
         return Tuning(
             metric=self.name,
-            rule=rule(self.name, self.sign),
+            rule=rule,
             cases=len(start),
             before=mean_of_defined(start.values()),
             after=mean_of_defined(scores.values()),
@@ -180,15 +185,6 @@ def gain(before: Mapping[str, float], after: Mapping[str, float], sign: float, l
     """
     tables = [gather([Run(0, None, scores)]) for scores in (before, after)]
     return weighted_interval(tables, [-sign, sign], level, RESAMPLES)
-
-
-def rule(name: str, sign: float) -> str:
-    """Say how steps are chosen."""
-    return (
-        f"kept where the bootstrap-t interval of the mean paired {'gain' if sign > 0 else 'fall'} of {name} per case "
-        f"lies above 0, at level 1 - {CHANCE} / settings tried; of each step the setting with the highest lower end, "
-        f"in the order {', '.join(STEPS)}, each on top of those kept before it"
-    )
 
 
 def _metric_of(name: str, metrics: Sequence[CaseMetric]) -> CaseMetric:

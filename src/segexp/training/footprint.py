@@ -47,13 +47,7 @@ class Footprint:
 
 
 def measure_footprint(task: Task, trainer: pl.Trainer, batch: Batch) -> Footprint:
-    """Train a copy of the network for one step on random patches, and measure.
-
-    Args:
-        task: Task with network, loss and optimizer; stays as it is.
-        trainer: Trainer with device and precision.
-        batch: Batch of noise, see ``measure.random_patches``; its values do not matter.
-    """
+    """Train a copy of the network for one step on a batch of `measure.random_patches`, as the trainer would."""
     network = task.network
     image = batch["image"]
     parameters, multiply_adds = cost(network, image.shape[1:])

@@ -66,11 +66,7 @@ class StepClock(Callback):
 
 
 def random_patches(data: DataModule, count: int) -> Batch:
-    """Draw a batch of noise with the shapes and types of real patches.
-
-    Args:
-        data: Data module with patch size, channels, classes or regions; nothing is read.
-        count: Number of patches.
+    """Draw a batch of ``count`` patches of noise with the shapes and types of real ones; no data are read.
 
     Returns:
         image (B, C, *P), target (B, *P) or (B, R, *P) of regions, weight (B, *P) where the loss needs one.

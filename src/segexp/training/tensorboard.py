@@ -91,10 +91,6 @@ def _value(node: object, key: str) -> object:
 def final_metrics(results: Results, classes: Iterable[str]) -> dict[str, float]:
     """Name the final metrics so that those looked at most come first by name; undefined ones (nan) are left out.
 
-    Args:
-        results: Content of results.json.
-        classes: Names of the foreground classes or regions.
-
     Returns:
         ``final/headline``, ``final/test_dice``, ``final/val_dice``, …; ``final_class/test_dice_membrane``, … of
         single classes, where there are several; ``final_cost/minutes``, ….
