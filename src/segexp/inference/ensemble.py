@@ -6,15 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from segexp.inference.probabilities import (
-    Activation,
-    Network,
-    center_crop,
-    in_memory_format,
-    margins_of,
-    require_output,
-    softmax,
-)
+from segexp.inference.probabilities import Activation, Network, in_memory_format, margins_of, require_output, softmax
 from segexp.inference.views import UNTURNED, View, apply_view, undo_view, views
 
 
@@ -77,7 +69,9 @@ class Ensemble:
                 seen = in_memory_format(apply_view(tiles, view))
                 logits = network(seen)
                 require_output(logits, seen, margins_of(network, tiles.ndim - 2))
-                probs = center_crop(undo_view(activation(logits.float()), view), size)
+                probs = undo_view(activation(logits.float()), view)
+                for dim, side in enumerate(size, start=2):  # the center that all members have
+                    probs = probs.narrow(dim, (probs.shape[dim] - side) // 2, side)
                 if count and probs.shape[1] != total.shape[1]:
                     raise ValueError(
                         f"network {number} of the ensemble gives {probs.shape[1]} classes and network 1 gives "

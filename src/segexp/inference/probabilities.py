@@ -58,13 +58,6 @@ def require_output(logits: Tensor, tiles: Tensor, margins: Sequence[int]) -> Non
         )
 
 
-def center_crop(maps: Tensor, size: Sequence[int]) -> Tensor:
-    """Crop maps (N, K, *T) to the center of this size."""
-    for dim, side in enumerate(size, start=2):
-        maps = maps.narrow(dim, (maps.shape[dim] - side) // 2, side)
-    return maps
-
-
 def entropy(probs: Tensor, activation: str = "softmax") -> Tensor:
     """Entropy of predicted probabilities, as a fraction of the largest possible one.
 

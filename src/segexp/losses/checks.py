@@ -16,33 +16,24 @@ def at_least_float32(logits: Tensor) -> Tensor:
     return logits.to(torch.promote_types(logits.dtype, torch.float32))
 
 
-def require_class_shapes(logits: Tensor, target: Tensor | None, weight: Tensor | None) -> None:
+def require_shapes(logits: Tensor, target: Tensor, weight: Tensor | None, regions: bool = False) -> None:
     """Refuse tensors that do not belong together.
 
     Raises:
-        ValueError: ``target`` or ``weight`` is not (B, *S) for logits (B, C, *S).
+        ValueError: ``weight``, or ``target`` of classes, is not (B, *S), or ``target`` of regions not (B, R, *S).
     """
-    for name, tensor in (("target", target), ("weight", weight)):
-        pixels = (*logits.shape[:CLASS_DIM], *logits.shape[CLASS_DIM + 1 :])
-        if tensor is not None and tensor.shape != pixels:
+    pixels = (*logits.shape[:CLASS_DIM], *logits.shape[CLASS_DIM + 1 :])
+    of_pixels = f"(B, *S) = {pixels}"
+    of_regions = f"(B, R, *S) = {tuple(logits.shape)} of regions, or class indices without axis R"
+    checks = [("target", target, tuple(logits.shape), of_regions) if regions else ("target", target, pixels, of_pixels)]
+    if weight is not None:
+        checks.append(("weight", weight, pixels, of_pixels))
+    for name, tensor, wanted, rule in checks:
+        if tensor.shape != wanted:
             raise ValueError(
                 f"{name} of shape {tuple(tensor.shape)} does not fit logits of shape {tuple(logits.shape)}: "
-                f"it must be (B, *S) = {pixels}"
+                f"it must be {rule}"
             )
-
-
-def require_region_shapes(logits: Tensor, target: Tensor, weight: Tensor | None) -> None:
-    """Refuse tensors that do not belong together.
-
-    Raises:
-        ValueError: ``target`` is not (B, R, *S) or ``weight`` not (B, *S) for logits (B, R, *S).
-    """
-    if target.shape != logits.shape:
-        raise ValueError(
-            f"target of shape {tuple(target.shape)} does not fit logits of shape {tuple(logits.shape)}: it must have "
-            "their shape (B, R, *S) of regions, or be class indices without axis R"
-        )
-    require_class_shapes(logits, None, weight)
 
 
 def require_weights(name: str, weights: Sequence[float]) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segexp.losses.checks import CLASS_DIM, at_least_float32, require_ignore_index, require_region_shapes
+from segexp.losses.checks import CLASS_DIM, at_least_float32, require_ignore_index, require_shapes
 from segexp.losses.class_weights import ClassWeights
 from segexp.losses.pixel import mean_over
 
@@ -38,7 +38,7 @@ class BinaryCrossEntropy(nn.Module):
 
         Else as ``CrossEntropy.forward``.
         """
-        require_region_shapes(logits, target, weight)
+        require_shapes(logits, target, weight, regions=True)
         logits = at_least_float32(logits)
         contributions = (target != self.ignore_index).to(logits.dtype)
         factors = self.region_weights(logits)

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segexp.errors import require_at_least, require_between
-from segexp.losses.checks import at_least_float32, require_class_shapes, require_ignore_index
+from segexp.losses.checks import at_least_float32, require_ignore_index, require_shapes
 from segexp.losses.class_weights import ClassWeights
 
 
@@ -53,7 +53,7 @@ class CrossEntropy(nn.Module):
         Raises:
             ValueError: The shapes do not fit, or the class weights are not one per class or not yet fitted.
         """
-        require_class_shapes(logits, target, weight)
+        require_shapes(logits, target, weight)
         logits = at_least_float32(logits)
         factors = self.class_weights(logits)
         losses = F.cross_entropy(
@@ -101,7 +101,7 @@ class Focal(nn.Module):
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the mean over the counted pixels; arguments and errors as ``CrossEntropy.forward``."""
-        require_class_shapes(logits, target, weight)
+        require_shapes(logits, target, weight)
         logits = at_least_float32(logits)
         counted = target != self.ignore_index
         entropies = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")

@@ -6,13 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from segexp.losses.checks import (
-    CLASS_DIM,
-    at_least_float32,
-    require_class_shapes,
-    require_ignore_index,
-    require_region_shapes,
-)
+from segexp.losses.checks import CLASS_DIM, at_least_float32, require_ignore_index, require_shapes
 
 
 class SoftRegions(NamedTuple):
@@ -63,12 +57,12 @@ class RegionLoss(nn.Module, ABC):
         """
         logits = at_least_float32(logits)
         if target.ndim == logits.ndim:
-            require_region_shapes(logits, target, weight)
+            require_shapes(logits, target, weight, regions=True)
             probs = logits.sigmoid()
             truth = (target == 1).to(logits.dtype)
             counted = target != self.ignore_index
         else:
-            require_class_shapes(logits, target, weight)
+            require_shapes(logits, target, weight)
             probs, truth, counted = self._of_classes(logits, target)
         factors = counted.to(probs.dtype)
         if weight is not None:

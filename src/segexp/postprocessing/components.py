@@ -56,12 +56,10 @@ def mask_of(array: np.ndarray, index: int) -> np.ndarray:
     return np.asarray(array[index] if array.dtype == bool else array == index)
 
 
-def put(array: np.ndarray, index: int, where: np.ndarray, inside: bool) -> None:
-    """Put pixels ``where`` (*S) bool into a class or region, or out of it, in place."""
-    if array.dtype == bool:
-        array[index][where] = inside
-    else:
-        array[where] = index if inside else 0
+def take_out(array: np.ndarray, index: int, where: np.ndarray) -> None:
+    """Take pixels ``where`` (*S) bool out of a class or region, in place."""
+    labels = array[index] if array.dtype == bool else array
+    labels[where] = 0
 
 
 def connected(mask: np.ndarray, connectivity: str) -> tuple[np.ndarray, int]:

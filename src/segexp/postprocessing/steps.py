@@ -15,8 +15,8 @@ from segexp.postprocessing.components import (
     mask_of,
     parts_of,
     pixel_size,
-    put,
     require_common,
+    take_out,
 )
 
 
@@ -58,7 +58,7 @@ class LargestComponent:
             if count > 1:
                 largest = 1 + int(np.argmax(np.bincount(components.ravel())[1:]))
                 for index in group:
-                    put(array, index, mask_of(array, index) & (components != largest), inside=False)
+                    take_out(array, index, mask_of(array, index) & (components != largest))
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class MinSize:
             components, _ = connected(mask_of(array, index), self.connectivity)
             small = np.bincount(components.ravel()) < least
             small[0] = False  # the rest of the image is no component
-            put(array, index, small[components], inside=False)
+            take_out(array, index, small[components])
 
 
 @dataclass(frozen=True)
