@@ -155,11 +155,7 @@ def _network_state(checkpoint: Checkpoint, path: Path) -> dict[str, Tensor]:
 
 
 def _build(description: ModelDescription, state: Mapping[str, Tensor], path: Path) -> Network:
-    """Build the network of a description once its tensors were found to be those of the file.
-
-    Raises:
-        ValueError: The network is none of ours, its arguments are none of its own, or the tensors are others.
-    """
+    """Build the network of a description once it, its arguments and its tensors were found to be those of the file."""
     name: str = description.network
     arguments: Any = description.model
     try:

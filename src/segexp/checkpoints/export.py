@@ -71,9 +71,6 @@ def export(
     return package.verified
 
 
-# Writing
-
-
 def _write_onnx(model: Model, path: Path) -> None:
     """Write one ONNX file, weights included."""
     for name in ("onnx", "onnxscript", "onnxruntime"):
@@ -135,9 +132,6 @@ def _quiet() -> Iterator[None]:
             yield
     finally:
         log.setLevel(level)
-
-
-# Comparing
 
 
 def _read_onnx(path: Path) -> tuple[Logits, str]:

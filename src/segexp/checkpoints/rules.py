@@ -1,7 +1,4 @@
-"""What plain values of a file must be, in words and as a check.
-
-Files may come from strangers. Nothing here builds, imports or opens what a file names.
-"""
+"""What plain values of a file, which may come from strangers, must be: in words and as a check."""
 
 import reprlib
 from collections.abc import Callable, Mapping

@@ -102,11 +102,7 @@ def predict_blocks(
 
 
 def _by_slices(image: np.ndarray, spatial_dims: int, context: int) -> bool:
-    """Whether a network of ``spatial_dims`` predicts image (C, *S) slice by slice.
-
-    Raises:
-        ValueError: They do not go together, or a number is out of range.
-    """
+    """Whether a network predicts image (C, *S) slice by slice; refuse what does not go together."""
     require_choice("spatial_dims", spatial_dims, [2, 3])
     require_at_least("context", context, 0, integer=True)
     slices = spatial_dims == 2 and image.ndim == 4

@@ -88,10 +88,7 @@ class FCN8s(Network):
         return [logits] if every_head else logits
 
     def receptive_field(self) -> int:
-        """Width in pixels, along an axis, of the widest part of the image that a pixel of the logits depends on.
-
-        Instance norm, group norm and, in training, batch norm take means over the whole map and are left out.
-        """
+        """Width in pixels of what a pixel of the logits depends on, along an axis, see ``UNet.receptive_field``."""
         pooled, reach = [], Reach()
         for count in CONVOLUTIONS_PER_STAGE:
             for _ in range(count):

@@ -1,8 +1,7 @@
 """Steps of post-processing that keep, remove or fill connected components."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import numpy as np
 
@@ -19,12 +18,7 @@ from segexp.postprocessing.components import (
     take_out,
 )
 
-
-class Step(Protocol):
-    """One operation; changes the array in place."""
-
-    def __call__(self, array: np.ndarray, spacing: Spacing) -> None:
-        """Change labels (*S) or regions (R, *S)."""
+Step = Callable[[np.ndarray, Spacing], None]  # changes labels (*S) or regions (R, *S) in place
 
 
 @dataclass(frozen=True)

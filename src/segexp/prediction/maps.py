@@ -40,14 +40,10 @@ class Maps:
     def empty(
         cls, size: Sequence[int], description: ModelDescription, settings: Settings, has_std: bool, folder: Path | None
     ) -> "Maps":
-        """Make room for an image of ``size``.
+        """Make room for an image of ``size`` (*S) and what is kept of it.
 
-        Args:
-            size: (*S).
-            description: Description of the model.
-            settings: Settings that say whether probabilities and uncertainty are kept.
-            has_std: Whether there are several networks or views to take a standard deviation over.
-            folder: Folder for large arrays, as files; None = all in memory.
+        ``has_std`` says whether there are several networks or views to take a standard deviation over. Large arrays
+        lie in files in ``folder``; None = all in memory.
         """
         outputs = (len(description.output_names), *size)
         if description.regions:

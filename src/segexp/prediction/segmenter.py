@@ -134,12 +134,9 @@ class Segmenter:
         return maps
 
     def _images(self, case: Case, maps: Maps) -> Iterator[tuple[Case, Case, Maps]]:
-        """Yield each image or volume that is predicted on its own, slices first.
+        """Yield each image or volume as it is, at the spacing of the network, and the part of the maps that it fills.
 
         A stack is as many images as it has pages, unless the network takes volumes or neighboring slices.
-
-        Returns:
-            The image as it is, at the spacing of the network, and the part of the maps that it fills.
         """
         description = self.description
         if is_stack(case) and description.spatial_dims == 2 and not description.context:
