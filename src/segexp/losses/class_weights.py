@@ -28,7 +28,7 @@ class ClassWeights(nn.Module):
         super().__init__()
         self.name = name
         self.kind = name.removesuffix("_weights")
-        self.auto = weights == AUTO
+        self.auto = isinstance(weights, str) and weights == AUTO
         self.values: Tensor | None
         self.register_buffer("values", None, persistent=False)
         if isinstance(weights, str) and not self.auto:
