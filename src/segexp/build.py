@@ -93,19 +93,20 @@ def monitor_mode(monitor: str, nodes: Mapping[str, Node]) -> Literal["max", "min
     return "max" if info.higher_is_better else "min"
 
 
-def build_trainer(config: Config, purge_step: int | None = None) -> pl.Trainer:
+def build_trainer(config: Config, purge_step: int | None = None, more: Sequence[pl.Callback] = ()) -> pl.Trainer:
     """Build the trainer with callbacks and logger.
 
     Args:
         config: Resolved configuration.
         purge_step: Step of a resumed run after which TensorBoard drops earlier points; None = none.
+        more: Callbacks beside those of the configuration.
 
     Raises:
         ValueError: ``trainer.precision`` is not known.
     """
     settle_monitor_mode(config)
     require_choice("trainer.precision", config["trainer"]["precision"], PRECISIONS)
-    callbacks = []
+    callbacks = list(more)
     for node in config["callbacks"].values():
         settings = dict(node)
         if settings.pop("enabled", True):

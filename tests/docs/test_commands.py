@@ -6,6 +6,7 @@ checked: overrides compose, keys and options exist. All others are run, in a fol
 files that the pages show, ``<!-- file: path -->``.
 """
 
+import argparse
 import importlib
 import json
 import re
@@ -17,6 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from unittest.mock import patch
 
 import pytest
 import yaml
@@ -111,20 +113,29 @@ def check_overrides(command: str, words: list[str]) -> None:
         compose(overrides, command, run_dir="unused")
 
 
+class ParsedError(Exception):
+    """The arguments are understood; nothing is done with them."""
+
+
+def parse_and_stop(parser: argparse.ArgumentParser, words: list[str]) -> None:
+    _, unknown = parser.parse_known_args(words)
+    assert not unknown, f"unknown words {unknown}"
+    raise ParsedError
+
+
 def check_segexp(command: str, words: list[str]) -> None:
     assert command in COMMANDS, f"segexp {command}: no such command"
     if command not in WITHOUT_CONFIGURATION:
         check_overrides(command, words)
         return
     module = importlib.import_module(f"segexp.commands.{command}")
-    if command == "runs":
-        module._parser("clean" in words).parse_args([word for word in words if word != "clean"])
-    elif hasattr(module, "DEFAULTS"):
+    if hasattr(module, "DEFAULTS"):
         keys = [word for word in words if command != "evaluate" or word.partition("=")[0] in module.DEFAULTS]
         parse(keys, module.DEFAULTS)
         check_overrides("train", [word for word in words if word not in keys])
     else:
-        getattr(module, "parser", getattr(module, "_parser", None))().parse_args(words)
+        with patch.object(argparse.ArgumentParser, "parse_args", parse_and_stop), pytest.raises(ParsedError):
+            getattr(module, command)(words)
 
 
 def check(words: list[str]) -> None:

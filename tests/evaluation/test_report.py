@@ -42,8 +42,10 @@ def test_cases_have_names_and_all_columns(tmp_path):
 )
 def test_the_headline_says_what_its_score_is_worth(split, chose_epoch, steps, note):
     result = gather([(MetricResult([CaseScores(0, "cell", {"dice": 0.9})]), {})])
-    found = headline(split, result, "dice", False, chose_epoch, steps)
+    found = headline(split, result, "dice", False, 1, chose_epoch, steps)
     assert (found["split"], found["value"], found["higher_is_better"]) == (split, 0.9, False)
     assert note in found["note"]
     if not steps:
         assert found["note"].endswith(note)
+    part = headline(split, result, "dice", False, 3, chose_epoch, steps)
+    assert part["note"].startswith(f"scored on 1 of 3 whole {split} cases")

@@ -159,7 +159,9 @@ def _leave(
     result = rescored(evaluation.task.metrics, scorer, predictions, steps) if steps else plain
     epoch = {} if evaluation.several else {"epoch": evaluation.run.checkpoint["epoch"]}
     content: Results = {
-        "headline": headline(split, result, metric, higher_is_better, evaluation.own_validation, steps),
+        "headline": headline(
+            split, result, metric, higher_is_better, len(getattr(data.split, split)), evaluation.own_validation, steps
+        ),
         **results_of({split: result}, evaluation.task, data),
         "chosen_on_val": {**epoch, "by": evaluation.run.record["config"]["monitor"], **evaluation.chosen},
         "training": {} if evaluation.several else evaluation.run.results.get("training", {}),

@@ -87,7 +87,7 @@ def _facts(source: Path, run: RunFolder | None, model: Model) -> Facts:
     if run is None:
         return Facts(colors)
     best = source.is_dir() or source.name == run.best_checkpoint.name
-    scores = _scores(run, model) if best and run.results_path.is_file() else None
+    scores = _scores(run, model) if best and run.results() else None
     return Facts(colors, scores, run.record().get("data_fingerprint"))
 
 

@@ -11,7 +11,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from PIL import Image
+from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
+from torch import Tensor
 
 from segexp.build import build_data, build_task, build_trainer, describe, settle_monitor_mode
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
@@ -24,13 +26,17 @@ from segexp.pictures.reliability import draw_reliability
 from segexp.runs.configuration import Config
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import RunFolder, epoch_seconds
-from segexp.runs.record import Record, SplitName
-from segexp.runs.recorder import RunRecorder
-from segexp.runs.results import Results, Training
+from segexp.runs.record import Changes, Record, SplitName
+from segexp.runs.recorder import RunRecorder, present_facts
+from segexp.runs.results import Results, Training, account
+from segexp.runs.resumption import require_same_data, require_same_settings
+from segexp.runs.sameness import record_facts
+from segexp.training.account import ending, limits
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
 from segexp.training.resources import ResourceMeter
+from segexp.training.resumption import Resumption
 from segexp.training.task import Task
 from segexp.training.tensorboard import final_metrics, hyperparameters
 from segexp.training.warnings import quiet
@@ -62,23 +68,42 @@ def train(cfg: DictConfig) -> float:
     settle_monitor_mode(config)  # the configuration is recorded before anything is built of it
     _refuse_processes_in_sweep(config)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
-    with _recorded(config, folder) as record:
-        run = _set_up(config, folder, record)
+    earlier: Record = folder.record() if config["resume"] else {}
+    # A resumed run is compared with the command before anything of it is written.
+    if earlier and _is_first_process():
+        changed = require_same_settings(earlier, config, config["allow_changes"])
+    else:
+        changed = earlier.get("changed", {})
+    with _recorded(config, folder, changed) as record:
+        run = _set_up(config, folder, record, earlier, changed)
         meter = ResourceMeter()
         run.trainer.fit(run.task, datamodule=run.data, ckpt_path=run.checkpoint, weights_only=True)
+        ended = ending(run.trainer)
         best = load_checkpoint(folder.best_checkpoint)
+        _require_best(run.trainer, best, folder.best_checkpoint)
         splits = _score(run, best)
         if run.trainer.is_global_zero:
-            results = _results(run, splits, best["epoch"], meter.read())
+            results = _results(run, splits, best["epoch"], {**meter.read(), "ended_by": ended})
             _write(run, splits, results)
-            record({"headline": results["headline"]})
+            record({"headline": results["headline"], "why": account(results)})
             print_scores(results)
+            print(account(results))
             print_folder(folder.path, board=bool(folder.events))
     return splits["val"].scores[config["monitor"].partition("/")[2]]
 
 
-def _set_up(config: Config, folder: RunFolder, record: Callable[[Record], None]) -> _Training:
-    """Build data, task and trainer, read the data, and record what is known before the first step."""
+def _set_up(
+    config: Config, folder: RunFolder, record: Callable[[Record], None], earlier: Record, changed: Changes
+) -> _Training:
+    """Build data, task and trainer, read the data, and record what is known before the first step.
+
+    Args:
+        config: Configuration of the run.
+        folder: Its folder.
+        record: Function that adds facts to its run.json.
+        earlier: Content of run.json before it was resumed; empty of a new run.
+        changed: Settings that differ from those before.
+    """
     data = build_data(config)
     task = build_task(config)
     # A network with unpadded convolutions refuses a patch before anything is read.
@@ -90,9 +115,12 @@ def _set_up(config: Config, folder: RunFolder, record: Callable[[Record], None])
     # With the data read, the network can be described for its checkpoints.
     task.description = describe(config, task.network, data.description())
     resumed = load_checkpoint(folder.last_checkpoint) if config["resume"] else None
-    trainer = build_trainer(config, purge_step=resumed["global_step"] if resumed else None)
+    trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(changed)])
     if trainer.is_global_zero:
         print(data.report.summary(more=f"segexp audit data={chosen_options().get('data', '')} shows them"))
+    if earlier and trainer.is_global_zero:
+        _tell_changes(earlier)
+    require_same_data(earlier, data.fingerprint(), vars(data.split), config["resume"], config["allow_changes"])
     record({"data_fingerprint": data.fingerprint(), "split": vars(data.split)})
     # All processes balance their losses; the first one reports.
     weights = task.fit_class_weights(data.class_counts)
@@ -101,6 +129,13 @@ def _set_up(config: Config, folder: RunFolder, record: Callable[[Record], None])
         if weights:
             record({"class_weights": weights})
     return _Training(config, folder, data, task, trainer, folder.last_checkpoint if resumed else None)
+
+
+def _tell_changes(earlier: Record) -> None:
+    """Print what has changed in code, packages and machine since the run: it may no longer equal an unbroken one."""
+    changed = [fact for fact in record_facts(earlier, present_facts()) if not fact.same]
+    for fact in changed:
+        print(f"changed since the run: {fact.name} {fact.recorded} -> {fact.present}")
 
 
 def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
@@ -114,6 +149,26 @@ def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
         "step_memory_mib": footprint.step_memory_mib,
         "receptive_field": footprint.receptive_field,
     }
+
+
+def _require_best(trainer: pl.Trainer, best: Checkpoint, path: Path) -> None:
+    """Refuse to score a checkpoint that is not the one that was saved as the best.
+
+    Raises:
+        ValueError: The file was replaced; names both scores.
+    """
+    for callback in trainer.checkpoint_callbacks:
+        if isinstance(callback, ModelCheckpoint) and Path(callback.best_model_path) == path:
+            stored = (best.get("callbacks") or {}).get(callback.state_key, {}).get("best_model_score")
+            if stored != callback.best_model_score:
+                raise ValueError(
+                    f"{path} holds epoch {best['epoch']} with {callback.monitor}={_number(stored)}, but the best epoch "
+                    f"had {_number(callback.best_model_score)}: the file was replaced; put it back, then resume"
+                )
+
+
+def _number(score: Tensor | None) -> str:
+    return "none" if score is None else f"{float(score):.6g}"
 
 
 def _score(run: _Training, best: Checkpoint) -> dict[str, SplitResult]:
@@ -130,16 +185,19 @@ def _results(run: _Training, splits: dict[str, SplitResult], epoch: int, resourc
     """Gather scores, how they came about, and what they cost."""
     monitor = run.config["monitor"]
     split: SplitName = "test" if "test" in splits else "val"
+    cases = len(vars(run.data.split)[split])
     higher_is_better = run.config["monitor_mode"] == "max"
     curves = run.folder.curves()
     rates = [float(row["train/patches_per_second"]) for row in curves]
     return {
-        "headline": headline(split, splits[split], monitor.partition("/")[2], higher_is_better, True, {}),
+        "headline": headline(split, splits[split], monitor.partition("/")[2], higher_is_better, cases, True, {}),
         **results_of(splits, run.task, run.data),
         "chosen_on_val": {"epoch": epoch, "by": monitor, **splits["val"].chosen},
+        "limits": limits(run.config["trainer"]),
         "training": {
             "minutes": round(sum(epoch_seconds(curves)) / 60, 2),
-            "epochs": len(curves),
+            "epochs": run.trainer.current_epoch,
+            "epochs_asked": run.config["trainer"]["max_epochs"],
             "patches_per_second": round(statistics.median(rates), 2),
             **resources,
         },
@@ -186,24 +244,40 @@ def _refuse_processes_in_sweep(config: Config) -> None:
 
 
 @contextmanager
-def _recorded(config: Config, folder: RunFolder) -> Iterator[Callable[[Record], None]]:
-    """Write what is known; keep the status up to date: running, then done, failed or interrupted with the reason."""
-    if getattr(rank_zero_only, "rank", 0) != 0:
+def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[Callable[[Record], None]]:
+    """Keep the status in run.json up to date: running, then done, failed or interrupted with the reason.
+
+    A resumed run that ends before it has saved anything is left as it was.
+    """
+    if not _is_first_process():
         yield lambda _: None
         return
     folder.path.mkdir(parents=True, exist_ok=True)
-    words = as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    overrides = [word for word in words if not word.startswith("resume=")]
-    folder.write_arguments(config, overrides)
-    record = RunRecorder(folder, overrides, config["seed"])
-    record.write({"choices": chosen_options(), "config": config})
+    before = folder.account() if config["resume"] else None
+    record = _start(config, folder, changed)
     try:
         yield record.write
-    except (KeyboardInterrupt, SystemExit) as stop:
-        record.finish("interrupted", f"{type(stop).__name__}: resume with resume={short_path(folder.path)}")
-        raise
     except BaseException as error:
         cause = unwrapped(error)
-        record.finish("failed", f"{type(cause).__name__}: {cause}")
+        if before is not None and before.still_holds():
+            before.restore()
+        elif isinstance(error, KeyboardInterrupt | SystemExit):
+            record.finish("interrupted", f"{type(error).__name__}: resume with resume={short_path(folder.path)}")
+        else:
+            record.finish("failed", f"{type(cause).__name__}: {cause}")
         raise
-    record.finish("done", "all epochs trained and scored")
+    record.finish("done", record.content["why"])
+
+
+def _is_first_process() -> bool:
+    return getattr(rank_zero_only, "rank", 0) == 0
+
+
+def _start(config: Config, folder: RunFolder, changed: Changes) -> RunRecorder:
+    """Write config.yaml, overrides.yaml and the first run.json."""
+    words = as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+    overrides = [word for word in words if not word.startswith(("resume=", "allow_changes="))]
+    folder.write_arguments(config, overrides)
+    record = RunRecorder(folder, overrides, config["seed"])
+    record.write({"choices": chosen_options(), "config": config, "changed": changed})
+    return record

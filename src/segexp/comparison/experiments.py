@@ -151,10 +151,20 @@ def warnings(experiments: Sequence[Experiment]) -> list[str]:
             found.append(f"{metric} is defined differently in some runs: its values do not compare")
     if any(run.split == "val" for run in runs):
         found.append("the scored cases also chose the epoch (no test cases): metrics are optimistically biased")
+    partly = [run for run in runs if any(count < whole for count, whole in run.results.get("scored", {}).values())]
+    if partly:
+        found.append(f"{len(partly)} runs scored part of their cases alone, such as {_account(partly[0])}")
+    short = [run for run in runs if run.results["training"].get("ended_by", "").startswith("trainer.")]
+    if short:
+        found.append(f"{len(short)} runs ended before the epochs they were asked for, such as {_account(short[0])}")
     unfinished = [run for experiment in experiments for run in experiment.unfinished]
     if unfinished:
         found.append(f"{len(unfinished)} runs have no results and are left out, such as {unfinished[0].folder}")
     return found
+
+
+def _account(run: Run) -> str:
+    return f"{run.folder} ({run.record.get('why', '')})"
 
 
 def _scored(run: Run) -> str:

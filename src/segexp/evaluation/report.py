@@ -42,6 +42,7 @@ def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
             split: {name: info.protocol for name, info in result.info.items()} for split, result in splits.items()
         },
         "cases": vars(data.split),
+        "scored": {split: (_count_cases(result), len(vars(data.split)[split])) for split, result in splits.items()},
     }
     for split, result in splits.items():
         content[cast(SplitName, split)] = dict(result.scores)
@@ -49,7 +50,13 @@ def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
 
 
 def headline(
-    split: SplitName, result: SplitResult, metric: str, higher_is_better: bool, chose_epoch: bool, steps: Steps
+    split: SplitName,
+    result: SplitResult,
+    metric: str,
+    higher_is_better: bool,
+    cases: int,
+    chose_epoch: bool,
+    steps: Steps,
 ) -> Headline:
     """Pick the metric that stands for the run.
 
@@ -58,6 +65,7 @@ def headline(
         result: Scores of that split.
         metric: Name of the monitored score, such as ``dice``.
         higher_is_better: Whether a higher value of it is the better one.
+        cases: Number of cases of that split, scored or not.
         chose_epoch: Whether the validation cases have chosen the epoch.
         steps: Post-processing steps that the scores include.
     """
@@ -66,14 +74,20 @@ def headline(
         worth = "; the network has learned from these cases, so this is no test score"
     elif split == "val" and chose_epoch:
         worth = "; these cases also chose the epoch, so this is no test score"
+    scored = _count_cases(result)
+    part = "" if scored == cases else f"{scored} of {cases} "
     after = f"; after post-processing: {in_words(steps)}" if steps else ""
     return {
         "split": split,
         "metric": metric,
         "value": result.scores[metric],
         "higher_is_better": higher_is_better,
-        "note": f"scored on whole {split} cases{worth}{after}",
+        "note": f"scored on {part}whole {split} cases{worth}{after}",
     }
+
+
+def _count_cases(result: SplitResult) -> int:
+    return len({row.case for row in result.rows})
 
 
 def rows_of_cases(splits: Splits, names: Mapping[str, Sequence[str]]) -> list[dict[str, str | float]]:

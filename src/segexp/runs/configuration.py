@@ -99,6 +99,7 @@ class Config(TypedDict):
     name: str
     seed: int
     resume: str | None
+    allow_changes: list[str]
     monitor: str
     monitor_mode: Literal["max", "min"] | None
     data: DataNode

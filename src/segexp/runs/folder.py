@@ -88,12 +88,13 @@ class RunFolder:
         return cast(Record, self._mapping(self.record_path, "status"))
 
     def results(self) -> Results:
-        """Read results.json; empty if the run has not ended well.
+        """Read results.json; empty if the run has not ended well, or goes on since.
 
         Raises:
             ValueError: It holds no results of a run; names file, rule and remedy.
         """
-        return cast(Results, self._mapping(self.results_path, "headline"))
+        ended = self.record().get("status", "done") == "done"
+        return cast(Results, self._mapping(self.results_path, "headline") if ended else {})
 
     def postprocess(self) -> dict[str, Any]:
         """Read the post-processing steps that the run keeps; empty where it keeps none.
@@ -128,6 +129,11 @@ class RunFolder:
         for path, content in ((self.config_path, config), (self.overrides_path, overrides)):
             path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
 
+    def account(self) -> "Account":
+        """Keep what the run says of itself, to be put back where a resumed run has saved nothing."""
+        paths = (self.record_path, self.config_path, self.overrides_path)
+        return Account(self.last_checkpoint, _stamp(self.last_checkpoint), {path: path.read_bytes() for path in paths})
+
     def _mapping(self, path: Path, key: str) -> Any:
         if not path.exists():
             return {}
@@ -141,6 +147,29 @@ class RunFolder:
 
     def _read(self, path: Path) -> Any:
         return read_json(path, self.path if self.foreign else None)
+
+
+@dataclass(frozen=True)
+class Account:
+    """What a run says of itself, and the state of the checkpoint that it goes with."""
+
+    checkpoint: Path
+    stamp: tuple[int, int]
+    files: dict[Path, bytes]
+
+    def still_holds(self) -> bool:
+        """Whether the checkpoint is still the same."""
+        return _stamp(self.checkpoint) == self.stamp
+
+    def restore(self) -> None:
+        """Put it back."""
+        for path, content in self.files.items():
+            path.write_bytes(content)
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_ino, stat.st_mtime_ns
 
 
 def epoch_seconds(curves: Rows) -> list[float]:

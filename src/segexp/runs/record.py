@@ -3,9 +3,11 @@
 from typing import Any, Literal, TypedDict
 
 from segexp.runs.configuration import Config
+from segexp.runs.files import Json
 
 SplitName = Literal["train", "val", "test"]
 CaseNames = dict[str, list[str]]  # by split
+Changes = dict[str, tuple[Json, Json]]  # settings by key: before a run was resumed, and since
 
 
 class Git(TypedDict):
@@ -65,6 +67,7 @@ class Record(Environment, total=False):
     start: str
     end: str | None
     resumed: list[str]
+    changed: Changes
     choices: dict[str, str]
     config: Config
     data_fingerprint: str

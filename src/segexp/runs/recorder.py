@@ -42,7 +42,9 @@ class RunRecorder:
     def __init__(self, folder: RunFolder, overrides: list[str], seed: int) -> None:
         self.path = folder.record_path
         earlier = folder.record()
+        earlier.pop("headline", None)  # of the state before
         self.content: Record = {
+            **earlier,
             "status": "running",
             "why": "",
             "command": sys.argv,

@@ -6,6 +6,7 @@ from typing import Any, TypedDict
 from segexp.runs.record import CaseNames, Headline
 
 Metrics = dict[str, float | None]  # by name; None = undefined
+Scored = Mapping[str, tuple[int, int]]  # by split: cases that were scored, and all of them
 Diagram = dict[str, list[float | None]]  # bins of a reliability diagram: probability, share, pixels
 
 
@@ -19,10 +20,12 @@ class MetricFacts(TypedDict):
 
 
 class Training(TypedDict, total=False):
-    """What the training took."""
+    """What the training did and took; ``epochs`` were trained, ``ended_by`` says in words why no more were."""
 
     minutes: float
     epochs: int
+    epochs_asked: int
+    ended_by: str
     patches_per_second: float
     peak_memory_mib: float
     energy_wh: float | None
@@ -41,7 +44,25 @@ class Results(TypedDict, total=False):
     metrics: dict[str, MetricFacts]
     protocol: dict[str, dict[str, str]]
     cases: CaseNames
+    scored: Scored
+    limits: Mapping[str, float | bool]  # settings of the trainer that leave out batches or cases
     chosen_on_val: dict[str, float | str]
     training: Training
     evaluation: Mapping[str, Any]
     without_postprocess: dict[str, Metrics]
+
+
+def account(results: Results) -> str:
+    """Say in words what a training did: epochs, why it ended, cases scored, limits in force."""
+    training = results["training"]
+    cases = " and ".join(f"{count} of {whole} {split}" for split, (count, whole) in results["scored"].items())
+    parts = [
+        f"{training['epochs']} of {training['epochs_asked']} epochs trained ({training['ended_by']})",
+        f"{cases} cases scored",
+    ]
+    if results["headline"]["value"] is None:
+        parts.append(f"{results['headline']['metric']} is undefined")
+    if results["limits"]:
+        limits = ", ".join(f"trainer.{key}={value}" for key, value in results["limits"].items())
+        parts.append(f"limits in force: {limits}")
+    return "; ".join(parts)

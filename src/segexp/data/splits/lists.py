@@ -29,6 +29,8 @@ def read_lists(lists: Lists | None, fold: int | None, known: Collection[str]) ->
             content = (json.loads if path.suffix == ".json" else yaml.safe_load)(path.read_text(encoding="utf-8"))
         except (ValueError, yaml.YAMLError) as error:
             raise ValueError(f"data.split.lists={path} cannot be read ({error}): save it as JSON or YAML") from error
+        if isinstance(content, Mapping) and "split" in content:  # run.json of a run
+            content = content["split"]
     splits: dict[str, str] = {}
     for split, names in _one_split(content, fold).items():
         require_choice("a split in data.split.lists", split, SPLITS)

@@ -59,8 +59,8 @@ class SplitSettings:
         test: Cases that are only scored, likewise; 0 = none. Not read where a fold or the method says what is tested.
         seed: Seed of the draws, at least 0; not that of the run.
         lists: Cases for method list: {"train": [names], "val": .., "test": ..}, where val or test may be missing, or a
-            list of such folds, or a JSON or YAML file of that. In a list of folds without "test", such as nnU-Net's
-            splits_final.json, "val" is tested, as with method nnunet.
+            list of such folds, or a JSON or YAML file of that, or the run.json of a run, for its split. In a list of
+            folds without "test", such as nnU-Net's splits_final.json, "val" is tested, as with method nnunet.
         folds: Number of folds, at least 2.
         fold: Fold that is tested, 0 to folds - 1; None = no cross-validation.
         train_fraction: Fraction of the training cases that is kept, in (0, 1]; whole groups, at least one. A smaller

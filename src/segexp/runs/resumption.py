@@ -1,0 +1,111 @@
+"""What may differ between a run and the command that resumes it.
+
+Each difference is free (it changes no metric, or the data's fingerprint guards it), allowed by name with
+``allow_changes``, or refused with both values. What the network itself depends on can never change.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+import segexp
+from segexp.runs.configuration import Config
+from segexp.runs.record import Changes, Record
+from segexp.runs.runs import flat_settings
+
+FREE = (
+    *(
+        "allow_changes",
+        "data.source",
+        "data.split",
+        "performance.compile",
+        "callbacks.last",
+        "callbacks.early_stopping",
+    ),
+    *(f"trainer.{key}" for key in ("max_epochs", "max_time", "max_steps", "accelerator", "devices", "num_nodes")),
+    *(f"trainer.{key}" for key in ("strategy", "default_root_dir", "enable_model_summary", "plugins", "profiler")),
+)
+FIXED = (  # what weights and the state of the optimizer were made for
+    *("model", "data.labels", "data.channels", "data.geometry", "optimizer._target_", "scheduler._target_"),
+)
+SHOWN = 5  # differences that are named where more differ
+
+
+def require_same_settings(recorded: Record, config: Config, allowed: Sequence[str]) -> Changes:
+    """Compare the settings of a run with those that it is to be resumed with.
+
+    Args:
+        recorded: Content of its run.json.
+        config: Resolved configuration of the command that resumes it.
+        allowed: Keys or groups that may differ, such as "optimizer.lr" or "augment".
+
+    Returns:
+        What differs and was allowed by name: the recorded and the present value by key.
+
+    Raises:
+        ValueError: Others differ; names them with both values and the override that would allow them.
+    """
+    one = flat_settings(recorded["config"]) if "config" in recorded else {}
+    two = flat_settings(config)
+    # A setting that an older version did not have yet takes its default.
+    older = recorded.get("segexp_version") != segexp.__version__
+    keys = dict.fromkeys([*one, *(key for key in two if key in one or not older)])
+    differing = [key for key in keys if one.get(key) != two.get(key) and not _in(key, FREE)]
+    fixed = [key for key in differing if _in(key, FIXED)]
+    refused = fixed or [key for key in differing if not _in(key, allowed)]
+    if not refused:
+        return {key: (one.get(key), two.get(key)) for key in differing}
+    pairs = [f"{key}={two.get(key)} (the run has {one.get(key)})" for key in refused[:SHOWN]]
+    more = f" and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
+    remedy = (
+        "weights and optimizer were made for that: leave it out, or start a new run"
+        if fixed
+        else f"leave it out, or go on with it by allow_changes=[{','.join(refused)}]"
+    )
+    raise ValueError(f"resume={config['resume']}: {', '.join(pairs)}{more}; {remedy}")
+
+
+def require_same_data(
+    recorded: Record, fingerprint: str, split: Mapping[str, Sequence[str]], resume: object, allowed: Iterable[str]
+) -> None:
+    """Compare the data of a run with those that it is to be resumed on.
+
+    Args:
+        recorded: Content of its run.json.
+        fingerprint: Fingerprint of the data as they are now.
+        split: Cases of each split, as they are now.
+        resume: Folder of the run, for the message.
+        allowed: Keys that may differ; "data" allows other data, but no case to change from learning to scoring.
+
+    Raises:
+        ValueError: They differ; says how, and what to do.
+    """
+    old = recorded.get("split", {})
+    sides = {case: side for side, cases in old.items() for case in cases}
+    moved = [
+        f"{case} from {sides[case]} to {side}"
+        for side, cases in split.items()
+        for case in cases
+        if sides.get(case, side) != side
+    ]
+    if moved:
+        more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
+        raise ValueError(
+            f"resume={resume}: cases would change their split: {', '.join(moved[:SHOWN])}{more}; "
+            f"keep it with data.split.method=list data.split.lists={resume}/run.json allow_changes=[data], "
+            "or start a new run"
+        )
+    if fingerprint == recorded.get("data_fingerprint", fingerprint) or "data" in allowed:
+        return
+    names, present = ({case for cases in side.values() for case in cases} for side in (old, split))
+    added, gone = sorted(present - names), sorted(names - present)
+    parts = [
+        f"{len(cases)} cases {what}, such as {cases[0]}" for cases, what in ((added, "new"), (gone, "gone")) if cases
+    ]
+    what = "; ".join(parts) or "pixels, masks or unused cases changed"
+    raise ValueError(
+        f"resume={resume}: the data are no longer those of the run ({what}): "
+        "bring them back, start a new run, or go on with the present data by allow_changes=[data]"
+    )
+
+
+def _in(key: str, groups: Iterable[str]) -> bool:
+    return any(key == group or key.startswith(f"{group}.") for group in groups)

@@ -1,0 +1,25 @@
+"""What a training did, as the trainer tells it: epochs, why it ended, limits in force."""
+
+import pytorch_lightning as pl
+from pytorch_lightning.callbacks import EarlyStopping, Timer
+
+from segexp.runs.configuration import TrainerNode
+
+LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches", "fast_dev_run")
+
+
+def ending(trainer: pl.Trainer) -> str:
+    """Say why a training that came to its end did so."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, EarlyStopping) and trainer.should_stop and callback.stopping_reason_message:
+            return f"early stopping: {callback.stopping_reason_message.partition(' Signaling')[0].rstrip('.')}"
+        if isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0:
+            return "trainer.max_time is over"
+    if 0 < trainer.max_steps <= trainer.global_step:
+        return f"trainer.max_steps={trainer.max_steps} reached"
+    return "all epochs" if trainer.current_epoch >= (trainer.max_epochs or 0) else "the trainer was asked to stop"
+
+
+def limits(node: TrainerNode) -> dict[str, float | bool]:
+    """Settings of the trainer that leave out batches or cases."""
+    return {key: value for key, value in node.items() if key in LIMITS and value}  # type: ignore[misc]
