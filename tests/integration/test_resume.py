@@ -150,3 +150,18 @@ def test_a_data_set_that_grew_is_refused_and_told_how_to_go_on(tmp_path):
     train(compose([*more, *kept], run_dir=folder))
     assert RunFolder(folder).record()["split"] == split
     assert RunFolder(folder).record()["status"] == "done"
+
+
+def test_a_checkpoint_of_another_run_is_refused(run, tmp_path):
+    other = trained(tmp_path / "other", TWO, "scheduler=constant", "optimizer.lr=1e-3", "seed=1")
+    shutil.copy(other / "checkpoints" / "last.ckpt", run / "checkpoints")
+    before = files(run)
+    with pytest.raises(ValueError, match=r"last\.ckpt was written by another run"):
+        again(run, "trainer.max_epochs=3")
+    assert files(run) == before
+
+
+def test_a_run_without_its_record_is_not_resumed(run):
+    (run / "run.json").unlink()
+    with pytest.raises(ValueError, match=r"no run\.json"):
+        again(run, "trainer.max_epochs=3")

@@ -3,7 +3,7 @@
 import pytest
 
 import segexp
-from segexp.runs.resumption import require_same_data, require_same_settings
+from segexp.runs.resumption import carry_over, require_same_data, require_same_settings
 
 
 def config(**changes):
@@ -103,3 +103,14 @@ def test_other_data_are_refused_or_allowed_by_name():
     require_same_data(DATA, "22", grown, "x", ["data"])
     with pytest.raises(ValueError, match="pixels, masks or unused cases changed"):
         require_same_data(DATA, "22", SPLIT, "x", [])
+
+
+def test_the_precision_of_the_run_is_kept_unless_it_is_named():
+    there = record()
+    there["config"]["trainer"]["precision"] = "bf16-mixed"
+    here = config()
+    carry_over(there, here, ["trainer=cpu"])
+    assert here["trainer"]["precision"] == "bf16-mixed"
+    named = config()
+    carry_over(there, named, ["trainer.precision=32-true"])
+    assert named["trainer"]["precision"] == "32-true"

@@ -54,7 +54,7 @@ def test_patience_is_the_present_one_and_what_was_waited_stays():
 def resume(scheduler, changed, steps_before=2.0, restore=lambda: None):
     """The order in which Lightning calls: checkpoint, fit starts, state restored, training starts."""
     trainer = Trainer(scheduler=scheduler)
-    callback = Resumption(changed)
+    callback = Resumption(changed=changed)
     callback.on_load_checkpoint(trainer, pl.LightningModule(), {"callbacks": {}, STEPS_PER_EPOCH: steps_before})
     callback.on_fit_start(trainer, pl.LightningModule())
     restore()

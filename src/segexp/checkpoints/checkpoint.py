@@ -51,6 +51,7 @@ class Checkpoint(TypedDict):
     epoch: int
     global_step: int
     callbacks: NotRequired[Any]
+    run_id: NotRequired[str]
 
 
 @dataclass(frozen=True)

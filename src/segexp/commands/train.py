@@ -29,7 +29,7 @@ from segexp.runs.folder import RunFolder, epoch_seconds
 from segexp.runs.record import Changes, Record, SplitName
 from segexp.runs.recorder import RunRecorder, present_facts
 from segexp.runs.results import Results, Training, account
-from segexp.runs.resumption import require_same_data, require_same_settings
+from segexp.runs.resumption import carry_over, require_same_data, require_same_settings
 from segexp.runs.sameness import record_facts
 from segexp.training.account import ending, limits
 from segexp.training.footprint import measure_footprint, print_footprint
@@ -70,7 +70,10 @@ def train(cfg: DictConfig) -> float:
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     earlier: Record = folder.record() if config["resume"] else {}
     # A resumed run is compared with the command before anything of it is written.
-    if earlier and _is_first_process():
+    if config["resume"] and _is_first_process():
+        if not earlier:
+            raise ValueError(f"resume={config['resume']}: there is no run.json to compare with; start a new run")
+        carry_over(earlier, config, _words())
         changed = require_same_settings(earlier, config, config["allow_changes"])
     else:
         changed = earlier.get("changed", {})
@@ -80,7 +83,7 @@ def train(cfg: DictConfig) -> float:
         run.trainer.fit(run.task, datamodule=run.data, ckpt_path=run.checkpoint, weights_only=True)
         ended = ending(run.trainer)
         best = load_checkpoint(folder.best_checkpoint)
-        _require_best(run.trainer, best, folder.best_checkpoint)
+        _require_best(run.trainer, best, folder)
         splits = _score(run, best)
         if run.trainer.is_global_zero:
             results = _results(run, splits, best["epoch"], {**meter.read(), "ended_by": ended})
@@ -114,8 +117,11 @@ def _set_up(
     data.setup()
     # With the data read, the network can be described for its checkpoints.
     task.description = describe(config, task.network, data.description())
+    run_id = folder.record().get("id", "")
     resumed = load_checkpoint(folder.last_checkpoint) if config["resume"] else None
-    trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(changed)])
+    if resumed:
+        _require_own(resumed, folder.last_checkpoint, run_id)
+    trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed)])
     if trainer.is_global_zero:
         print(data.report.summary(more=f"segexp audit data={chosen_options().get('data', '')} shows them"))
     if earlier and trainer.is_global_zero:
@@ -151,12 +157,24 @@ def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
     }
 
 
-def _require_best(trainer: pl.Trainer, best: Checkpoint, path: Path) -> None:
+def _require_own(checkpoint: Checkpoint, path: Path, run_id: str) -> None:
+    """Refuse a checkpoint that another run has written.
+
+    Raises:
+        ValueError: It is another run's.
+    """
+    if checkpoint.get("run_id", run_id) != run_id:
+        raise ValueError(f"{path} was written by another run: put back the one of this run, or start a new run")
+
+
+def _require_best(trainer: pl.Trainer, best: Checkpoint, folder: RunFolder) -> None:
     """Refuse to score a checkpoint that is not the one that was saved as the best.
 
     Raises:
         ValueError: The file was replaced; names both scores.
     """
+    path = folder.best_checkpoint
+    _require_own(best, path, folder.record().get("id", ""))
     for callback in trainer.checkpoint_callbacks:
         if isinstance(callback, ModelCheckpoint) and Path(callback.best_model_path) == path:
             stored = (best.get("callbacks") or {}).get(callback.state_key, {}).get("best_model_score")
@@ -269,14 +287,18 @@ def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[C
     record.finish("done", record.content["why"])
 
 
+def _words() -> list[str]:
+    """Overrides of the command line."""
+    return as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
 def _is_first_process() -> bool:
     return getattr(rank_zero_only, "rank", 0) == 0
 
 
 def _start(config: Config, folder: RunFolder, changed: Changes) -> RunRecorder:
     """Write config.yaml, overrides.yaml and the first run.json."""
-    words = as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
-    overrides = [word for word in words if not word.startswith(("resume=", "allow_changes="))]
+    overrides = [word for word in _words() if not word.startswith(("resume=", "allow_changes="))]
     folder.write_arguments(config, overrides)
     record = RunRecorder(folder, overrides, config["seed"])
     record.write({"choices": chosen_options(), "config": config, "changed": changed})

@@ -59,6 +59,7 @@ class Headline(TypedDict):
 class Record(Environment, total=False):
     """Content of run.json; what a run did not reach lacks."""
 
+    id: str  # random; also in the checkpoints of the run
     status: str
     why: str
     command: list[str]

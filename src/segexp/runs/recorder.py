@@ -4,6 +4,7 @@ import platform
 import re
 import subprocess
 import sys
+import uuid
 from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
@@ -45,6 +46,7 @@ class RunRecorder:
         earlier.pop("headline", None)  # of the state before
         self.content: Record = {
             **earlier,
+            "id": earlier.get("id", uuid.uuid4().hex),
             "status": "running",
             "why": "",
             "command": sys.argv,

@@ -29,6 +29,13 @@ FIXED = (  # what weights and the state of the optimizer were made for
 SHOWN = 5  # differences that are named where more differ
 
 
+def carry_over(recorded: Record, config: Config, words: Iterable[str]) -> None:
+    """Keep the precision of a run on a machine that would choose another one, unless an override names it."""
+    precision = recorded.get("config", {}).get("trainer", {}).get("precision")
+    if precision and not any(word.startswith("trainer.precision=") for word in words):
+        config["trainer"]["precision"] = precision
+
+
 def require_same_settings(recorded: Record, config: Config, allowed: Sequence[str]) -> Changes:
     """Compare the settings of a run with those that it is to be resumed with.
 

@@ -10,7 +10,7 @@ from torch.optim.lr_scheduler import LambdaLR
 
 from segexp.runs.record import Changes
 
-STEPS_PER_EPOCH = "steps_per_epoch"  # key of a checkpoint
+RUN_ID, STEPS_PER_EPOCH = "run_id", "steps_per_epoch"  # keys of a checkpoint
 
 
 class Resumption(Callback):
@@ -20,10 +20,12 @@ class Resumption(Callback):
     old path, without which ModelCheckpoint forgets the best epoch.
 
     Args:
+        run_id: Id of the run, kept in its checkpoints.
         changed: Settings that were changed on purpose, by key such as "optimizer.lr": value before, and now.
     """
 
-    def __init__(self, changed: Changes | None = None) -> None:
+    def __init__(self, run_id: str = "", changed: Changes | None = None) -> None:
+        self.run_id = run_id
         self.groups = {key.partition(".")[0] for key in changed or ()}
         before, now = (changed or {}).get("optimizer.lr", (1.0, 1.0))
         self.rate_factor = float(now) / float(before)  # type: ignore[arg-type]
@@ -33,7 +35,8 @@ class Resumption(Callback):
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Note how many optimizer steps an epoch has."""
+        """Note whose checkpoint it is, and how many optimizer steps an epoch has."""
+        checkpoint[RUN_ID] = self.run_id
         checkpoint[STEPS_PER_EPOCH] = _steps_per_epoch(trainer)
 
     def on_load_checkpoint(
