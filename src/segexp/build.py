@@ -14,6 +14,7 @@ from segexp.errors import did_you_mean, require_choice
 from segexp.inference import SlicePredictor
 from segexp.metrics import find_info
 from segexp.runs.configuration import Config, Node
+from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.task import Task
 
 TARGETS = ("classes", "regions")  # of a loss that does not say which it takes
@@ -114,8 +115,11 @@ def build_trainer(config: Config, purge_step: int | None = None, more: Sequence[
     logger = config.get("logger") or None
     if logger and "purge_step" in logger:  # TensorBoard's alone
         logger = logger | {"purge_step": purge_step}
+    callbacks.append(StopAtSignal())
     # With None Lightning would choose a logger itself.
-    return instantiate(config["trainer"], callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
+    trainer = instantiate(config["trainer"], callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
+    leave_signals(trainer)
+    return trainer
 
 
 def describe(config: Config, network: Any, data: DataDescription) -> ModelDescription:

@@ -4,6 +4,7 @@ import gc
 import importlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from itertools import takewhile
@@ -12,14 +13,18 @@ from typing import Any
 
 import hydra
 from hydra.conf import HydraConf
+from hydra.core.hydra_config import HydraConfig
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.types import RunMode
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 import segexp
+from segexp import stopping
 from segexp.config import (
     compose,
     config_dir,
+    program,
     register_resolvers,
     require_no_code,
     search_path,
@@ -78,20 +83,41 @@ def _run_or_explain(command: str, arguments: list[str]) -> None:
     """Run; print one sentence for what the user can fix, a traceback for our own faults."""
     wants_traceback = os.environ.get("HYDRA_FULL_ERROR") == "1"
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra then lets exceptions through to us
+    original = sys.argv
     try:
-        _run(command, arguments)
+        with stopping.heeded(f"segexp {command}"):
+            _run(command, arguments)
+    except stopping.Stopped as stop:
+        same = f"; the same command goes on: {shlex.join([*program(), *original[1:]])}"
+        _tell(command, f"{stop}{stop.remedy or same}")
+        sys.exit(stop.status)
     except Exception as error:
-        sentence = None if wants_traceback else explain(error, arguments)
-        if sentence is None:
+        if wants_traceback:
             raise
-        print(f"segexp {command}: {sentence}", file=sys.stderr)
+        sentence = explain(error, arguments)
+        _tell(command, sentence or f"{_in_words(error)} (HYDRA_FULL_ERROR=1 shows where)")
         sys.exit(1)
-    except KeyboardInterrupt as stop:
-        print(f"segexp {command}: stopped{stop}", file=sys.stderr)
-        sys.exit(130)
     finally:
         if not wants_traceback:
             os.environ.pop("HYDRA_FULL_ERROR", None)
+
+
+def _tell(command: str, sentence: str) -> None:
+    """Print why the command ended; of the processes of a training the first one does so alone."""
+    if os.environ.get("LOCAL_RANK", "0") == "0":
+        print(f"segexp {command}: {sentence}", file=sys.stderr)
+
+
+def _in_words(error: BaseException) -> str:
+    cause = unwrapped(error)
+    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+
+
+class _Failure(BaseException):
+    """Carries an error past Hydra, which would print a line of its own about it."""
+
+    def __init__(self, error: Exception) -> None:
+        self.error = error
 
 
 def _run(command: str, arguments: list[str]) -> None:
@@ -118,13 +144,22 @@ def _run(command: str, arguments: list[str]) -> None:
         finally:
             gc.freeze()  # later collections skip the modules, too
             gc.enable()
-        return getattr(module, command)(cfg)
+        try:
+            return getattr(module, command)(cfg)
+        except Exception as error:
+            if HydraConfig.get().mode == RunMode.MULTIRUN:  # the launchers of Hydra go on with the next job
+                raise
+            raise _Failure(error) from None
 
     sys.argv = [original[0], *overrides]
     try:
         job()
+        return
+    except _Failure as failure:
+        error = failure.error
     finally:
         sys.argv = original
+    raise error
 
 
 def _resumed(arguments: list[str]) -> list[str]:

@@ -1,6 +1,8 @@
 """Folder of the configuration, its composition for notebooks and tests, and our resolvers."""
 
 import re
+import shlex
+import sys
 from collections.abc import Iterable, Sequence, Sized
 from pathlib import Path
 from typing import Any, cast
@@ -11,7 +13,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
+from segexp.errors import short_path
 from segexp.runs.configuration import Config
+from segexp.runs.folder import RunFolder
+from segexp.runs.unused import unused_folder
 
 NAMES_CODE = re.compile(r"_target_|_args_|searchpath|^-|^\+*hydra\b")
 
@@ -115,11 +120,34 @@ def register_resolvers() -> None:
     for resolver in (sweep_name, dataset_json, outputs, activation, with_context):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver("best_precision", best_precision, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("unused_folder", unused_folder, replace=True, use_cache=True)
 
 
 def search_path(folders: Sequence[Path]) -> list[str]:
     """Override that adds folders of configuration files, as ``--config-dir`` does; none without folders."""
     return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
+
+
+def program() -> list[str]:
+    """Words that start this program in a shell."""
+    start = Path(sys.argv[0])
+    if start.name == "segexp":
+        return ["segexp"]
+    return [sys.executable, "-m", "segexp"] if start.name == "__main__.py" else [sys.executable, sys.argv[0]]
+
+
+def how_to_go_on(folder: RunFolder) -> str:
+    """Command line that resumes the run of this process, or starts it again where there is no checkpoint yet."""
+    from segexp.sweeps.jobs import quoted
+
+    folders, others = split_config_dirs(sys.argv[1:])
+    if not folder.is_resumable:
+        return f"no epoch had ended, start again with: {shlex.join([*program(), *sys.argv[1:]])}"
+    place = short_path(folder.path)
+    resume = f"resume={place}" if re.fullmatch(r"[\w./+-]+", str(place)) else f"resume={quoted(place)}"
+    verb = others[:1] if others[:1] == ["train"] else []
+    options = [word for path in folders for word in ("--config-dir", path)]
+    return f"resume with: {shlex.join([*program(), *verb, *options, resume])}"
 
 
 def split_config_dirs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -19,6 +19,7 @@ from segexp.comparison.comparison import compare
 from segexp.config import compose, plain
 from segexp.evaluation.trained import open_trained
 from segexp.inference import FlipTurnPredictor, TiledPredictor
+from segexp.runs.claim import take
 from segexp.runs.runs import find_runs
 from tests.conftest import SMALL, trained
 
@@ -278,3 +279,15 @@ def test_classes_that_only_the_run_names_are_not_built(run, override):
     change(run / "run.json", overrides=[*read(run / "run.json")["overrides"], override])
     with pytest.raises(ValueError, match="which none of the configuration files has"):
         evaluate([f"run={run}"])
+
+
+def test_an_evaluation_at_work_keeps_its_folder(run):
+    folder = run.with_name("first-val")
+    with take(folder), pytest.raises(BlockingIOError, match="first-val is in use .process"):
+        evaluate([f"run={run}", "split=val"])
+    assert not list(folder.iterdir())
+    evaluate([f"run={run}", "split=val"])
+    (folder / "notes.md").touch()
+    evaluate([f"run={run}", "split=val"])  # one of the same kind makes way, what is beside it stays
+    assert (folder / "notes.md").is_file()
+    assert not (folder / ".lock").exists()

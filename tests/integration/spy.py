@@ -33,3 +33,14 @@ class Faults(Callback):
         if self.run == self.diverges:
             with torch.no_grad():
                 next(pl_module.network.parameters()).fill_(float("nan"))
+
+
+class FaultOfRank(Callback):
+    """One process of several fails in its second epoch, the others do not."""
+
+    def __init__(self, rank: int) -> None:
+        self.rank = rank
+
+    def on_train_epoch_start(self, trainer, pl_module) -> None:
+        if trainer.current_epoch == 1 and trainer.global_rank == self.rank:
+            raise OSError("planted")

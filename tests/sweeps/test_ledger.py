@@ -1,19 +1,5 @@
-import subprocess
-import sys
-from pathlib import Path
-
-from segexp.sweeps.ledger import DONE, FAILED, QUEUED, RUNNING, Entry, Ledger, is_free, take
+from segexp.sweeps.ledger import DONE, FAILED, QUEUED, RUNNING, Entry, Ledger
 from tests.sweeps.tiny_job import lines_of
-
-ROOT = Path(__file__).parents[2]
-HOLD = """
-import sys
-from pathlib import Path
-from segexp.sweeps.ledger import take
-lock = take(Path(sys.argv[1]))
-print(lock is not None, flush=True)
-sys.stdin.read()
-"""
 
 
 def test_entries_are_the_last_states_and_count_the_starts(tmp_path):
@@ -46,17 +32,3 @@ def test_a_line_that_was_cut_off_is_passed_over(tmp_path):
     ledger.add("1", "one", DONE)
     assert ledger.entries() == {"1": Entry("one", DONE, "", 1)}
     assert len(ledger.path.read_bytes().splitlines()) == 3  # the broken one ends where the next begins
-
-
-def test_a_lock_is_held_by_one_process_and_free_after_its_end(tmp_path):
-    words = [sys.executable, "-c", HOLD, str(tmp_path / "job")]
-    env = {"PYTHONPATH": str(ROOT / "src")}
-    with subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env) as holder:
-        assert holder.stdout.readline() == "True\n"
-        assert take(tmp_path / "job") is None
-        assert not is_free(tmp_path / "job")
-        holder.kill()
-    assert is_free(tmp_path / "job")
-    lock = take(tmp_path / "job")
-    assert lock is not None
-    lock.close()

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from segexp.sweeps.ledger import Ledger, take
+from segexp.runs.claim import take
+from segexp.sweeps.ledger import Ledger
 from segexp.sweeps.local import LocalEngine, environment
 from segexp.sweeps.pool import Pool, last_lines
 from tests.sweeps.tiny_job import TinyJob, lines_of
@@ -18,10 +19,11 @@ from tests.sweeps.tiny_job import TinyJob, lines_of
 DRIVER = """
 import sys
 from pathlib import Path
-from segexp.sweeps.launcher import stop_signals
+from segexp.stopping import heeded, without_deadline
 from tests.sweeps.test_pool import jobs_of, pool_of
 folder = Path(sys.argv[1])
-with stop_signals():
+with heeded():
+    without_deadline()
     pool_of(folder).run(jobs_of(folder, *(words.split() for words in sys.argv[2:])))
 """
 

@@ -9,7 +9,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING, take
+from segexp.runs.claim import take
+from segexp.sweeps.ledger import DONE, INTERRUPTED, RUNNING
 from segexp.sweeps.local import environment
 from segexp.sweeps.remote import HELD, Order, RemoteJob, Submission, submit
 from tests.sweeps.tiny_job import TinyJob, lines_of

@@ -15,8 +15,9 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
+from segexp.runs.claim import take
 from segexp.sweeps import search as search_module
-from segexp.sweeps.ledger import Ledger, take
+from segexp.sweeps.ledger import Ledger
 from tests.conftest import SMALL, python
 from tests.sweeps.tiny_job import lines_of
 from tests.sweeps.tiny_study import drive
@@ -279,7 +280,7 @@ def test_another_driver_and_other_choices_are_refused(tmp_path):
         drive(tmp_path, "x=0.3,0.5", GRID)
     with pytest.raises(ValueError, match="holds a study with parameters \\['x'\\], not \\['y'\\]"):
         drive(tmp_path, "y=0.3,0.4", GRID)
-    with take(tmp_path), pytest.raises(ValueError, match="another process runs this study"):
+    with take(tmp_path), pytest.raises(BlockingIOError, match="is in use .process"):
         drive(tmp_path, "x=0.3,0.4", GRID)
 
 

@@ -91,4 +91,7 @@ if __name__ == "__main__":
     if __spec__ is None:
         run(Path(sys.argv[1]), dict(word.split("=", 1) for word in sys.argv[2:]))
     else:
-        drive(Path(sys.argv[1]), *sys.argv[2:])
+        from segexp.stopping import heeded
+
+        with heeded():
+            drive(Path(sys.argv[1]), *sys.argv[2:])

@@ -22,12 +22,14 @@ from segexp.evaluation.tuning import Tuning
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
 from segexp.postprocessing.postprocess import Steps, in_words
 from segexp.prediction.ensemble import paths_of
+from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config, Scored
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record, SplitName
 from segexp.runs.recorder import RunRecorder
 from segexp.runs.results import Results
+from segexp.runs.unused import held
 from segexp.sweeps.jobs import key_of
 from segexp.training.warnings import quiet
 
@@ -63,7 +65,7 @@ def evaluate(words: list[str]) -> None:
     split = evaluation.open(given["split"])
     folder = _folder(given["output"], evaluation, split)
     config = evaluation.config_in(folder)  # with the paths of the folder, which follows from the data
-    with _recorded(folder, evaluation, config, split) as record:
+    with claimed(folder), _recorded(folder, evaluation, config, split) as record:
         tuning = None
         if given["tune"]:
             tuning = evaluation.tune()
@@ -81,27 +83,31 @@ def evaluate(words: list[str]) -> None:
 
 
 def _folder(output: str, evaluation: Evaluation, split: str) -> Path:
-    """Find the folder of the evaluation; an earlier evaluation of the same kind makes way.
-
-    Raises:
-        FileExistsError: Something else is there.
-    """
+    """Find the folder of the evaluation."""
     words = evaluation.arguments
     data = "".join(f"-{word.partition('=')[2]}" for word in words if key_of(word) == "data")
     more = f"-ensemble{len(evaluation.runs)}" if evaluation.several else ""
     own = evaluation.run.folder.absolute()
-    folder = own.with_name(f"{own.name}{more}{data}-{split}") if output == "auto" else Path(output)
-    if folder.exists() and any(folder.iterdir()):
-        earlier = RunFolder(folder)
-        known = earlier.record().get("evaluation")
-        if not known or (known["run"], known["words"], known["split"]) != (_names(evaluation), words, split):
-            raise FileExistsError(
-                f"{short_path(folder)} holds something else than an earlier evaluation of the same kind: name another "
-                "folder with output=<folder>"
-            )
-        for path in [*folder.glob("*.json"), *folder.glob("*.csv"), *earlier.figures.glob("*.png")]:
-            path.unlink()
-    return folder
+    return own.with_name(f"{own.name}{more}{data}-{split}") if output == "auto" else Path(output)
+
+
+def _clear(earlier: RunFolder, evaluation: Evaluation, split: str) -> None:
+    """Let an earlier evaluation of the same kind make way.
+
+    Raises:
+        FileExistsError: Something else is there.
+    """
+    if not held(earlier.path):
+        return
+    known = earlier.record().get("evaluation")
+    same = (_names(evaluation), evaluation.arguments, split)
+    if not known or (known["run"], known["words"], known["split"]) != same:
+        raise FileExistsError(
+            f"{short_path(earlier.path)} holds something else than an earlier evaluation of the same kind: name "
+            "another folder with output=<folder>"
+        )
+    for path in [*earlier.path.glob("*.json"), *earlier.path.glob("*.csv"), *earlier.figures.glob("*.png")]:
+        path.unlink()
 
 
 def _names(evaluation: Evaluation) -> str:
@@ -113,7 +119,7 @@ def _names(evaluation: Evaluation) -> str:
 def _recorded(folder: Path, evaluation: Evaluation, config: Config, split: SplitName) -> Iterator[RunRecorder]:
     """Keep run.json true to what happens, in the shape of a run's."""
     run = evaluation.run
-    folder.mkdir(parents=True, exist_ok=True)
+    _clear(RunFolder(folder), evaluation, split)
     record = RunRecorder(RunFolder(folder), [*run.record["overrides"], *evaluation.arguments], config["seed"])
     costs = {
         key: sum(each.record[key] for each in evaluation.runs)
@@ -133,7 +139,7 @@ def _recorded(folder: Path, evaluation: Evaluation, config: Config, split: Split
     try:
         yield record
     except BaseException as error:
-        record.finish("interrupted" if isinstance(error, KeyboardInterrupt) else "failed", repr(error))
+        record.stop(error)
         raise
     record.finish("done", f"all {split} cases scored")
 

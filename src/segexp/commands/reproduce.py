@@ -3,6 +3,7 @@
 import argparse
 import os
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -20,6 +21,7 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.recorder import present_facts
 from segexp.runs.runs import Run, find_runs
 from segexp.runs.sameness import Fact, compare_values, config_facts, data_facts, record_facts
+from segexp.stopping import Stopped, without_deadline
 from segexp.sweeps.jobs import quoted
 from segexp.training.warnings import quiet
 
@@ -135,10 +137,13 @@ def _environment(run: Run) -> dict[str, str]:
 
 
 def _wait(command: Sequence[str], env: dict[str, str]) -> int:
-    """Run a process to its end; Ctrl-C reaches it too, and it is given the time to write its record."""
+    """Run a process to its end; a signal reaches it, too, and it is given the time to write its record."""
+    without_deadline()
     process = subprocess.Popen(command, env=env)
     try:
         return process.wait()
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped) as stop:
+        if getattr(stop, "number", signal.SIGINT) != signal.SIGINT:  # Ctrl-C has reached it already
+            process.terminate()
         process.wait()
         raise

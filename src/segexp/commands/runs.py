@@ -16,6 +16,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from segexp.errors import short_path
+from segexp.runs.claim import take
 from segexp.runs.folder import RunFolder
 from segexp.runs.runs import find_runs, select
 from segexp.runs.states import RUNNING, STALE, RunState, measured, with_state
@@ -182,11 +183,16 @@ def _agreed(yes: bool, count: int) -> bool:
 def _remove(row: RunState) -> bool:
     """Remove a run, unless it is running again by now, and let its sweep run it again."""
     folder = row.run.folder
-    now = with_state(find_runs([str(folder)])[0])
-    if now.status != row.run.status:
-        print(f"kept: {folder} is {now.status} now")
+    claim = take(folder)
+    if claim is None:
+        print(f"kept: {folder} is {RUNNING} now")
         return False
-    shutil.rmtree(folder)
+    with claim:
+        now = find_runs([str(folder)])[0].status
+        if now not in (row.run.status, RUNNING):  # what is running without an owner is stale
+            print(f"kept: {folder} is {now} now")
+            return False
+        shutil.rmtree(folder)
     path = folder.parent / "ledger.jsonl"
     if path.is_file():
         ledger = Ledger(path)

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import pytorch_lightning as pl
@@ -17,24 +18,27 @@ from torch import Tensor
 
 from segexp.build import build_data, build_task, build_trainer, describe, settle_monitor_mode
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
-from segexp.config import as_written, chosen_options, plain, unwrapped
+from segexp.config import as_written, chosen_options, how_to_go_on, plain, unwrapped
 from segexp.data import DataModule
-from segexp.errors import short_path
 from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
 from segexp.metrics import SplitResult
 from segexp.pictures.reliability import draw_reliability
+from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
 from segexp.runs.files import write_json, write_table
-from segexp.runs.folder import RunFolder, epoch_seconds
+from segexp.runs.folder import Account, RunFolder, epoch_seconds
 from segexp.runs.record import Changes, Record, SplitName
 from segexp.runs.recorder import RunRecorder, present_facts
 from segexp.runs.results import Results, Training, account
 from segexp.runs.resumption import carry_over, require_same_data, require_same_settings
 from segexp.runs.sameness import record_facts
+from segexp.runs.unused import require_unused
+from segexp.stopping import Stopped, last_words
 from segexp.training.account import ending, limits
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
+from segexp.training.processes import following, watched
 from segexp.training.resources import ResourceMeter
 from segexp.training.resumption import Resumption
 from segexp.training.task import Task
@@ -68,6 +72,12 @@ def train(cfg: DictConfig) -> float:
     settle_monitor_mode(config)  # the configuration is recorded before anything is built of it
     _refuse_processes_in_sweep(config)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
+    with claimed(folder.path) if _is_first_process() else following(folder, _rank()):
+        return _train(config, folder)
+
+
+def _train(config: Config, folder: RunFolder) -> float:
+    """Train in a folder that nobody else works in."""
     earlier: Record = folder.record() if config["resume"] else {}
     # A resumed run is compared with the command before anything of it is written.
     if config["resume"] and _is_first_process():
@@ -80,11 +90,12 @@ def train(cfg: DictConfig) -> float:
     with _recorded(config, folder, changed) as record:
         run = _set_up(config, folder, record, earlier, changed)
         meter = ResourceMeter()
-        run.trainer.fit(run.task, datamodule=run.data, ckpt_path=run.checkpoint, weights_only=True)
-        ended = ending(run.trainer)
-        best = load_checkpoint(folder.best_checkpoint)
-        _require_best(run.trainer, best, folder)
-        splits = _score(run, best)
+        with watched(run.trainer, folder):
+            run.trainer.fit(run.task, datamodule=run.data, ckpt_path=run.checkpoint, weights_only=True)
+            ended = ending(run.trainer)
+            best = load_checkpoint(folder.best_checkpoint)
+            _require_best(run.trainer, best, folder)
+            splits = _score(run, best)
         if run.trainer.is_global_zero:
             results = _results(run, splits, best["epoch"], {**meter.read(), "ended_by": ended})
             _write(run, splits, results)
@@ -263,28 +274,37 @@ def _refuse_processes_in_sweep(config: Config) -> None:
 
 @contextmanager
 def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[Callable[[Record], None]]:
-    """Keep the status in run.json up to date: running, then done, failed or interrupted with the reason.
-
-    A resumed run that ends before it has saved anything is left as it was.
-    """
+    """Keep the status in run.json up to date: running, then done, failed or interrupted with the reason."""
     if not _is_first_process():
         yield lambda _: None
         return
-    folder.path.mkdir(parents=True, exist_ok=True)
+    overrides = [word for word in _words() if not word.startswith(("resume=", "allow_changes="))]
+    if not config["resume"]:
+        require_unused(folder, overrides)
     before = folder.account() if config["resume"] else None
-    record = _start(config, folder, changed)
+    folder.write_arguments(config, overrides)
+    record = RunRecorder(folder, overrides, config["seed"])
+    end = partial(_end, record, folder, before)
+    record.write({"choices": chosen_options(), "config": config, "changed": changed})
     try:
-        yield record.write
+        with last_words(end):
+            yield record.write
     except BaseException as error:
-        cause = unwrapped(error)
-        if before is not None and before.still_holds():
-            before.restore()
-        elif isinstance(error, KeyboardInterrupt | SystemExit):
-            record.finish("interrupted", f"{type(error).__name__}: resume with resume={short_path(folder.path)}")
-        else:
-            record.finish("failed", f"{type(cause).__name__}: {cause}")
+        end(error)
         raise
     record.finish("done", record.content["why"])
+
+
+def _end(record: RunRecorder, folder: RunFolder, before: Account | None, error: BaseException) -> None:
+    """Note an early end and how to go on; a resumed run that ends before it has saved anything is left as it was."""
+    remedy = f"; {how_to_go_on(folder)}"
+    if isinstance(error, Stopped):
+        error.remedy = remedy
+    unsaved = before is not None and before.still_holds()
+    if before is not None and unsaved and (before.finished or not isinstance(error, Stopped)):
+        before.restore()
+    else:
+        record.stop(unwrapped(error), remedy)
 
 
 def _words() -> list[str]:
@@ -292,14 +312,9 @@ def _words() -> list[str]:
     return as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
+def _rank() -> int:
+    return getattr(rank_zero_only, "rank", 0)
+
+
 def _is_first_process() -> bool:
-    return getattr(rank_zero_only, "rank", 0) == 0
-
-
-def _start(config: Config, folder: RunFolder, changed: Changes) -> RunRecorder:
-    """Write config.yaml, overrides.yaml and the first run.json."""
-    overrides = [word for word in _words() if not word.startswith(("resume=", "allow_changes="))]
-    folder.write_arguments(config, overrides)
-    record = RunRecorder(folder, overrides, config["seed"])
-    record.write({"choices": chosen_options(), "config": config, "changed": changed})
-    return record
+    return _rank() == 0

@@ -48,13 +48,17 @@ class RunFolder:
     last_checkpoint = _File("checkpoints", "last.ckpt")  # of the last epoch, to resume from
     best_checkpoint = _File("checkpoints", "best.ckpt")  # of the best epoch, to predict with
     figures = _File("figures")  # folder of the pictures
-    lock_path = _File(".lock")  # a living job of a sweep holds it
+    lock_path = _File(".lock")  # of the process that works in the folder, see segexp.runs.claim
     log_path = _File("log.txt")  # output of a job of a sweep
 
     @property
     def events(self) -> list[Path]:
         """TensorBoard's files."""
         return list(self.path.glob("events.out.tfevents.*"))
+
+    def fault_path(self, first: int, rank: int) -> Path:
+        """File in which a process beside the first, of that number, leaves word of why it failed."""
+        return self.path / f".part-fault-{first}-{rank}"
 
     @property
     def is_resumable(self) -> bool:
@@ -132,7 +136,14 @@ class RunFolder:
     def account(self) -> "Account":
         """Keep what the run says of itself, to be put back where a resumed run has saved nothing."""
         paths = (self.record_path, self.config_path, self.overrides_path)
-        return Account(self.last_checkpoint, _stamp(self.last_checkpoint), {path: path.read_bytes() for path in paths})
+        finished = self.record().get("status") == "done"
+        files = {path: path.read_bytes() for path in paths}
+        return Account(self.last_checkpoint, _stamp(self.last_checkpoint), finished, files)
+
+    def clear_curves(self) -> None:
+        """Remove the curves of a start that reached no checkpoint: they would be drawn twice."""
+        for path in [*self.events, self.curves_path]:
+            path.unlink(missing_ok=True)
 
     def _mapping(self, path: Path, key: str) -> Any:
         if not path.exists():
@@ -155,6 +166,7 @@ class Account:
 
     checkpoint: Path
     stamp: tuple[int, int]
+    finished: bool
     files: dict[Path, bytes]
 
     def still_holds(self) -> bool:

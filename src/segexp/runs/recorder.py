@@ -16,6 +16,7 @@ import segexp
 from segexp.runs.files import write_json
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Environment, Git, Record
+from segexp.stopping import Stopped
 
 PACKAGES = (
     "torch",
@@ -66,6 +67,19 @@ class RunRecorder:
     def finish(self, status: str, why: str) -> None:
         """Note the end: "done", "failed" or "interrupted", and why."""
         self.write({"status": status, "why": why, "end": _now()})
+
+    def stop(self, error: BaseException, remedy: str = "") -> None:
+        """Note an early end: "interrupted" by a signal, or "failed", and why.
+
+        Args:
+            error: What ended the run.
+            remedy: How to go on with it, if it was interrupted.
+        """
+        name = type(error).__name__
+        if isinstance(error, KeyboardInterrupt | SystemExit | Stopped):
+            self.finish("interrupted", f"{str(error) or name}{remedy}")
+        else:
+            self.finish("failed", f"{name}: {error}")
 
 
 def present_facts() -> Environment:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
+from segexp.runs.claim import owner
 from segexp.runs.files import Json
 from segexp.runs.folder import epoch_seconds
 from segexp.runs.runs import Run
 
 RUNNING, STALE = "running", "stale"
 STOPPED = ("failed", "interrupted")
-STALE_SECONDS = 3600  # without a touched file
 
 
 @dataclass(frozen=True)
@@ -63,15 +63,13 @@ class RunState:
 
 
 def with_state(run: Run) -> Run:
-    """Correct the status: "stale" where nobody works on what says "running", "running" where a sweep starts it anew."""
+    """Correct the status: "stale" where no process has what says "running", "running" where one has what had ended."""
     status = run.status
-    if status == RUNNING:
-        # A process works on a run if it has touched a file lately, holds the lock, or has a file open to write.
-        lately = time.time() - max(stat.st_mtime for stat in _files(run.folder)) < STALE_SECONDS
-        if not (lately or _locked(run.files.lock_path) or any(_opened_to_write(run.folder.resolve()))):
+    if status == RUNNING or status in STOPPED:
+        if owner(run.folder) is not None:
+            status = RUNNING
+        elif status == RUNNING:
             status = STALE
-    elif status in STOPPED and _locked(run.files.lock_path):
-        status = RUNNING
     return replace(run, record=run.record | {"status": status})
 
 
@@ -82,31 +80,6 @@ def measured(run: Run) -> RunState:
     size = sum(stat.st_size for stat in _files(run.folder))
     seconds = epoch_seconds(run.curves)
     return RunState(run, age, size, sum(seconds) / 60 if seconds else None)
-
-
-def _locked(path: Path) -> bool:
-    """Whether a job of a sweep is alive, on whatever machine: it holds the lock of its folder."""
-    import fcntl  # POSIX only
-
-    if not path.is_file():
-        return False
-    with path.open("rb") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
-
-
-def _opened_to_write(folder: Path) -> Iterator[Path]:
-    """Files below a folder that a process of this user and machine writes to; known on Linux alone."""
-    for link in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if link.readlink().is_relative_to(folder):
-                info = (link.parents[1] / "fdinfo" / link.name).read_text(encoding="ascii")
-                flags = next(line.split()[1] for line in info.splitlines() if line.startswith("flags:"))
-                if int(flags, 8) & (os.O_WRONLY | os.O_RDWR):
-                    yield link
 
 
 def _files(folder: Path) -> Iterator[os.stat_result]:

@@ -1,9 +1,7 @@
 """From a Hydra multirun to jobs: the launcher behind ``hydra/launcher=local``, ``slurm`` and ``ray``."""
 
 import re
-import signal
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, cast
 
@@ -11,6 +9,7 @@ from hydra.core.utils import JobReturn, JobStatus
 from omegaconf import DictConfig, OmegaConf
 
 from segexp.errors import require_choice, short_path
+from segexp.stopping import without_deadline
 from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, key_of, varying, with_replicates
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
@@ -94,8 +93,8 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
         return [_returned(config, words, None) for words in batches]
     # Run all, whatever becomes of each; only then complain.
     print(f"{len(jobs)} jobs in {sweep.folder}, {engine.jobs_at_once} at once")
-    with stop_signals():
-        ended = sweep.pool().run(jobs)
+    without_deadline()
+    ended = sweep.pool().run(jobs)
     report(jobs, sweep.folder)
     refuse_failures(ended)
     return [_returned(config, words, mean_monitored(group)) for words, group in zip(batches, groups, strict=True)]
@@ -124,21 +123,6 @@ def refuse_failures(ended: Sequence[Tracked]) -> None:
         lines += [f"{item.job.name}: {item.why}", *end, f"  all of it: {short_path(item.job.files.log_path)}"]
     if problems:
         raise ValueError("\n".join(lines))
-
-
-@contextmanager
-def stop_signals() -> Iterator[None]:
-    """Let SIGTERM stop the sweep as Ctrl-C does, also where a shell started it in the background."""
-
-    def interrupt(*_: object) -> None:
-        raise KeyboardInterrupt("; the same command resumes what was cut off")
-
-    earlier = {number: signal.signal(number, interrupt) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        for number, handler in earlier.items():
-            signal.signal(number, handler)
 
 
 def _search_path(config: DictConfig) -> list[str]:

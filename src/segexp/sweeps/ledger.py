@@ -8,9 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import BinaryIO, NotRequired, TypedDict
-
-from segexp.runs.folder import RunFolder
+from typing import NotRequired, TypedDict
 
 QUEUED, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "queued", "running", "done", "failed", "interrupted", "pruned"
 
@@ -94,26 +92,3 @@ class Ledger:
             with suppress(json.JSONDecodeError):
                 lines.append(json.loads(text))
         return lines
-
-
-def take(folder: Path) -> BinaryIO | None:
-    """Take the lock of a job's folder; None while a live process, here or on another machine, holds it.
-
-    A child that inherits the file holds the lock too; it is free once all its holders have ended, however they ended.
-    """
-    folder.mkdir(parents=True, exist_ok=True)
-    file = RunFolder(folder).lock_path.open("ab")
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        file.close()
-        return None
-    return file
-
-
-def is_free(folder: Path) -> bool:
-    """Whether no live process holds the lock of a job's folder."""
-    lock = take(folder)
-    if lock is not None:
-        lock.close()
-    return lock is not None

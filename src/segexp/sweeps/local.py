@@ -5,13 +5,12 @@ import signal
 import socket
 import subprocess
 from collections.abc import Callable
-from contextlib import suppress
-from typing import BinaryIO
+from contextlib import ExitStack, suppress
 
 from segexp.errors import require_at_least
+from segexp.runs.claim import Claim, take
 from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job
-from segexp.sweeps.ledger import take
 
 # variables of another job, or of the process that starts this one; the new one must find its own
 NOT_INHERITED = (
@@ -102,31 +101,34 @@ class LocalJob:
             os.killpg(self.process.pid, signal.SIGKILL)
 
 
-def claim(job: Job) -> BinaryIO | None:
-    """Take the lock of a job; None where a live process holds it, or one has finished the job in the meantime."""
+def claim(job: Job) -> Claim | None:
+    """Take the folder of a job; None where a live process has it, or one has finished the job in the meantime."""
     lock = take(job.folder)
     if lock is not None and job.is_done:
-        lock.close()
+        lock.release()
         return None
     return lock
 
 
-def start_process(job: Job, lock: BinaryIO, env: dict[str, str]) -> subprocess.Popen:
-    """Start a job in a new session; the process holds the lock of its folder as long as it lives."""
-    # Curves of a start that reached no checkpoint would be drawn twice.
-    if not job.files.last_checkpoint.is_file():
-        for path in [*job.files.events, job.files.curves_path]:
-            path.unlink(missing_ok=True)
-    with lock, job.files.log_path.open("ab") as log:
-        return subprocess.Popen(
-            job.words(),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=env,
-            pass_fds=[lock.fileno()],
-            start_new_session=True,
-        )
+def start_process(job: Job, lock: Claim, env: dict[str, str]) -> subprocess.Popen:
+    """Start a job in a new session; the process holds the claim of its folder as long as it lives."""
+    with ExitStack() as kept:
+        kept.callback(lock.release)
+        if not job.files.last_checkpoint.is_file():
+            job.files.clear_curves()
+        with job.files.log_path.open("ab") as log:
+            process = subprocess.Popen(
+                job.words(),
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=subprocess.STDOUT,
+                env=env,
+                pass_fds=[lock.fileno()],
+                start_new_session=True,
+            )
+        kept.pop_all()
+    lock.hand_over(process.pid)
+    return process
 
 
 def environment(gpus: list[str] | None, threads: int | None) -> dict[str, str]:

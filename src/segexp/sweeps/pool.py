@@ -5,9 +5,11 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from segexp.runs.claim import owner
+from segexp.stopping import Stopped
 from segexp.sweeps.engine import Engine, Running
 from segexp.sweeps.jobs import Job
-from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING, Entry, Ledger, is_free
+from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING, Entry, Ledger
 from segexp.sweeps.progress import Progress
 
 POLL_SECONDS = 0.2
@@ -90,7 +92,7 @@ class Pool:
             All of them, ended; with ``fail_fast`` some may still be queued.
 
         Raises:
-            KeyboardInterrupt: The sweep was stopped; the jobs have ended, their last epochs in their checkpoints.
+            Stopped: A signal came; the jobs have ended, their last epochs in their checkpoints.
         """
         self.waiting = [self._admit(job) for job in jobs] if isinstance(jobs, Sequence) else []
         source = iter(()) if isinstance(jobs, Sequence) else iter(jobs)
@@ -162,8 +164,8 @@ class Pool:
             self._end(item, *self._judge(item, status))
 
     def _update_elsewhere(self, item: Tracked) -> None:
-        """Note the end of a job that another process works on: nobody holds its lock any more."""
-        if not is_free(item.job.folder):
+        """Note the end of a job that another process works on: nobody has its folder any more."""
+        if owner(item.job.folder) is not None:
             return
         state, why = verdict(item.job, self.ledger.entries().get(item.job.id))
         if state in (DONE, FAILED, PRUNED):
@@ -187,7 +189,7 @@ class Pool:
             return FAILED, record["why"]
         if status < 0:
             return FAILED, f"killed by signal {-status}{', as when memory runs out' if status == -9 else ''}"
-        if recorded == INTERRUPTED:
+        if recorded == INTERRUPTED or status > 128:  # by a signal, maybe before it had a record
             return INTERRUPTED, "stopped from outside"
         return FAILED, f"ended with status {status}: {last_lines(item.job, 1)}"
 
@@ -217,7 +219,7 @@ class Pool:
         try:
             for _, running in mine:
                 _wait(running, until - time.monotonic())
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, Stopped):
             pass
         # Whoever still runs is killed; what became of each goes into the ledger.
         for item, running in mine:

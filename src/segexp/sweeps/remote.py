@@ -10,9 +10,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from segexp.runs.claim import owner
 from segexp.sweeps.engine import Running
 from segexp.sweeps.jobs import Job
-from segexp.sweeps.ledger import FAILED, is_free
+from segexp.sweeps.ledger import FAILED
 from segexp.sweeps.local import LocalJob, claim, environment, start_process
 
 HELD = 75  # status of a submission whose job a live process works on; "try later" in sysexits.h
@@ -128,7 +129,7 @@ class Submission:
         if self._status is None:
             self._status = self._handle.poll()
             self.where = self._handle.where
-        if self._status is None or not is_free(self.job.folder):
+        if self._status is None or owner(self.job.folder) is not None:
             return None
         if self._status != HELD:
             return self._status
@@ -162,7 +163,7 @@ def submit(job: Job, hand_over: Callable[[Order], Running]) -> Submission | None
     lock = claim(job)
     if lock is None:
         return None
-    lock.close()  # the process on the other machine takes it
+    lock.release()  # the process on the other machine takes it
     return Submission(job, hand_over)
 
 

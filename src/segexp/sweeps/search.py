@@ -2,15 +2,15 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 from hydra.plugins.launcher import Launcher
 from omegaconf import DictConfig, OmegaConf
 
 from segexp.errors import require_at_least
-from segexp.sweeps.launcher import Sweep, refuse_failures, stop_signals
-from segexp.sweeps.ledger import take
+from segexp.runs.claim import claimed
+from segexp.stopping import without_deadline
+from segexp.sweeps.launcher import Sweep, refuse_failures
 from segexp.sweeps.objectives import read_objectives
 
 
@@ -64,21 +64,14 @@ def search(
         print(f"{trials} trials would {aim} over {describe(space)}, {once}; nothing was run")
         return
     # Run trial after trial; report also where some failed.
-    with _only_driver(sweep.folder), stop_signals():
+    without_deadline()
+    with claimed(sweep.folder):  # trials without a live driver are then known as such
         print(f"study of {trials} trials in {sweep.folder}, {once}")
         OmegaConf.save(config, sweep.folder / "multirun.yaml")
         study.open(sweep.folder / "study.journal")
         sweep.pool(on_epoch=study.on_epoch, on_end=study.on_end).run(study.jobs())
         report(sweep.folder, study.optuna, [item.name for item in aims], [*sweep.command, *fixed])
     refuse_failures(study.ended())
-
-
-def _only_driver(folder: Path) -> BinaryIO:
-    """Lock a study's folder: trials without a live driver can then be distinguished from others."""
-    lock = take(folder)
-    if lock is None:
-        raise ValueError(f"{folder}: another process runs this study; wait for it, or give another sweep.name")
-    return lock
 
 
 def _require_optuna(launcher: Launcher) -> None:

@@ -33,7 +33,7 @@ class EpochTable(Callback):
         """Add the row of this epoch."""
         seconds = max(self._trained - self._started, 1e-9)
         rate = trainer.num_training_batches * trainer.datamodule.sampling.batch_size / seconds  # type: ignore[attr-defined]
-        pl_module.log("train/patches_per_second", rate, rank_zero_only=True)
+        pl_module.log("train/patches_per_second", rate, logger=False, rank_zero_only=True)
         if not trainer.is_global_zero:
             return
         values = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}

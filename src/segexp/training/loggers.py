@@ -35,6 +35,7 @@ class TensorBoard(TensorBoardLogger):
     def log_metrics(self, metrics: Mapping[str, float], step: int | None = None) -> None:
         """Add points; the number of the epoch, which Lightning adds, is no metric."""
         super().log_metrics({name: value for name, value in metrics.items() if name != "epoch"}, step)
+        self.experiment.flush()  # what is here outlives the process, however that ends
 
     @rank_zero_only
     def log_image(self, key: str, images: list[np.ndarray], step: int) -> None:

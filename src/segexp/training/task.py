@@ -123,7 +123,9 @@ class Task(pl.LightningModule):
         count = len(batch["image"])
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=count)
         for name, value in {"loss": loss, **terms}.items():
-            self.log(f"train/{name}", value, on_step=False, on_epoch=True, sync_dist=True, batch_size=count)
+            self.log(
+                f"train/{name}", value, on_epoch=True, on_step=False, logger=False, sync_dist=True, batch_size=count
+            )
         return loss
 
     def batch_loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
@@ -153,7 +155,9 @@ class Task(pl.LightningModule):
         return loss
 
     def on_train_epoch_end(self) -> None:
-        """Stop a diverged run with a message on what to do.
+        """Stop a diverged run with a message on what to do; log the epoch before its checkpoint is written.
+
+        Lightning logs it later: after a SIGKILL in between, the resumed run would lack these points.
 
         Raises:
             ValueError: The mean training loss is not finite.
@@ -164,6 +168,10 @@ class Task(pl.LightningModule):
                 f"train/loss={loss} after epoch {self.current_epoch}: training diverged; "
                 "lower optimizer.lr, set trainer.gradient_clip_val=1, or take trainer.precision=32-true"
             )
+        found = self.trainer.callback_metrics.items()
+        points = {name: float(value) for name, value in found if name.startswith("train/")}
+        for logger in self.trainer.loggers:
+            logger.log_metrics({**points, "epoch": self.current_epoch}, step=self.global_step - 1)
 
     # Scoring: whole cases
 

@@ -1,0 +1,80 @@
+"""What reliability costs, as ratios measured side by side in one run on one machine.
+
+python -m benchmarks.reliability
+"""
+
+import argparse
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from unittest.mock import patch
+
+from tests.conftest import trained
+
+from segexp.runs.claim import claimed
+from segexp.training.loggers import TensorBoard
+
+Costs = dict[str, tuple[float, float]]  # by what is measured: seconds with the promise, seconds without
+
+
+def timed(ways: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Median seconds of each way, taken in turn."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            begin = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - begin)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def claims(folder: Path, rounds: int) -> Costs:
+    """Claiming and freeing a folder, beside the bare start of the command line."""
+
+    def claim() -> None:
+        with claimed(folder / "run"):
+            pass
+
+    words = [sys.executable, "-m", "segexp", "--version"]
+    start = lambda: subprocess.run(words, check=True, stdout=subprocess.DEVNULL)  # noqa: E731
+    seconds = timed({"claim": claim, "start": start}, rounds)
+    return {"start, with the claim of a folder": (seconds["start"] + seconds["claim"], seconds["start"])}
+
+
+def curves(folder: Path, rounds: int) -> Costs:
+    """Flushing the curves at the end of an epoch, beside the shortest epoch that the tests know."""
+    logger, points = TensorBoard(str(folder / "curves")), {f"train/{number}": 0.5 for number in range(10)}
+
+    def buffered() -> None:
+        with patch.object(logger.experiment, "flush"):
+            logger.log_metrics(points, 1)
+
+    seconds = timed({"flushed": lambda: logger.log_metrics(points, 1), "buffered": buffered}, 10 * rounds)
+    lines = (trained(folder / "trained", "trainer.max_epochs=3") / "metrics.csv").read_text().splitlines()
+    place = lines[0].split(",").index("seconds")
+    epoch = statistics.median(float(line.split(",")[place]) for line in lines[1:])
+    return {"a tiny epoch, its curves on the disk": (epoch + seconds["flushed"] - seconds["buffered"], epoch)}
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", help="folder on the disk to measure; default: that of temporary files")
+    given = parser.parse_args()
+    folder = Path(tempfile.mkdtemp(dir=given.folder))
+    try:
+        costs = claims(folder, given.rounds) | curves(folder, given.rounds)
+    finally:
+        shutil.rmtree(folder)
+    print("| what | with | without | ratio |\n| --- | ---: | ---: | ---: |")
+    for name, (with_it, without) in costs.items():
+        print(f"| {name} | {with_it * 1e3:.1f} ms | {without * 1e3:.1f} ms | {with_it / without:.3f} |")
+
+
+if __name__ == "__main__":
+    main()
