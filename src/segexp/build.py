@@ -5,6 +5,7 @@ from typing import Any, Literal
 
 import pytorch_lightning as pl
 from hydra.utils import instantiate
+from pytorch_lightning.callbacks import Checkpoint
 
 import segexp
 from segexp.checkpoints.description import ModelDescription
@@ -14,6 +15,7 @@ from segexp.errors import did_you_mean, require_choice
 from segexp.inference import SlicePredictor
 from segexp.metrics import find_info
 from segexp.runs.configuration import Config, Node
+from segexp.training.divergence import Divergence
 from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.task import Task
 
@@ -49,6 +51,7 @@ def build_task(config: Config) -> Task:
     for name, metric in metrics.items():
         takes = ("regions",) if metric.multilabel else ("classes",)
         _require_target(f"metrics.{name}", metric, takes, regions, "metrics=overlap")
+    score = config["monitor"].partition("/")[2]
     return Task(
         network=network,
         loss=loss,
@@ -60,6 +63,7 @@ def build_task(config: Config) -> Task:
         deep_supervision=_make(config["deep_supervision"]),
         memory_format=performance.memory_format(dims),
         seed=config["seed"],
+        monitored_loss=score if is_loss(score) else None,
     )
 
 
@@ -81,7 +85,7 @@ def monitor_mode(monitor: str, nodes: Mapping[str, Node]) -> Literal["max", "min
         ValueError: No metric describes it.
     """
     name = monitor.partition("/")[2]
-    if name.partition("_")[0] == "loss":  # the loss and its terms, as the task logs them
+    if is_loss(name):
         return "min"
     metrics = [_make(node) for node in nodes.values()]
     info = find_info(name, metrics)
@@ -92,6 +96,11 @@ def monitor_mode(monitor: str, nodes: Mapping[str, Node]) -> Literal["max", "min
             "with monitor_mode=max or monitor_mode=min"
         )
     return "max" if info.higher_is_better else "min"
+
+
+def is_loss(name: str) -> bool:
+    """Whether a score goes by the name of the loss, or of one of its terms, as the task logs them."""
+    return name.partition("_")[0] == "loss"
 
 
 def build_trainer(config: Config, purge_step: int | None = None, more: Sequence[pl.Callback] = ()) -> pl.Trainer:
@@ -115,9 +124,11 @@ def build_trainer(config: Config, purge_step: int | None = None, more: Sequence[
     logger = config.get("logger") or None
     if logger and "purge_step" in logger:  # TensorBoard's alone
         logger = logger | {"purge_step": purge_step}
-    callbacks.append(StopAtSignal())
-    # With None Lightning would choose a logger itself.
-    trainer = instantiate(config["trainer"], callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
+    callbacks += [Divergence(config.get("on_divergence", "stop")), StopAtSignal()]
+    # Lightning would add a checkpoint of its own where there is none, and with None a logger.
+    saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    settled = config["trainer"] | {"enable_checkpointing": saves}
+    trainer = instantiate(settled, callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
     leave_signals(trainer)
     return trainer
 

@@ -176,7 +176,9 @@ def _resumed(arguments: list[str]) -> list[str]:
             "give the folder of a run that finished an epoch, or leave resume out to start anew"
         )
     longer = any(argument.startswith("trainer.max_epochs=") for argument in arguments)
-    if not longer and folder.record()["status"] == "done":
+    # A limit of time counts for each process: after it there is something left to do.
+    by_time = "trainer.max_time" in folder.results().get("training", {}).get("ended_by", "")
+    if not longer and not by_time and folder.record()["status"] == "done":
         raise ValueError(f"resume={resume}: the run is complete; to train longer give trainer.max_epochs=<more>")
     # The folder may be a stranger's: its overrides must not name code.
     stored = folder.overrides()

@@ -2,6 +2,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import pytorch_lightning as pl
+import torch
 
 from segexp.data import Case, DataModule, Entry
 from segexp.data.cache import CaseCache
@@ -155,3 +157,40 @@ def test_description_tells_the_value_of_each_class_in_the_masks(tmp_path):
     folder = {"source": Folder(tmp_path, tmp_path, values={7: 1, 0: 0, 3: 1}, mask_suffix="_mask")}
     assert module(**folder).description().label_values == [0, 3]
     assert module().description().label_values == [0, 1]
+
+
+class Drawn(pl.LightningModule):
+    """Keeps the batches of each epoch."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(1, 1)
+        self.batches = []
+
+    def training_step(self, batch, _):
+        self.batches.append(batch["image"].clone())
+        return self.layer.weight.sum()
+
+    def configure_optimizers(self):
+        return torch.optim.SGD(self.parameters(), lr=0.1)
+
+
+def test_every_epoch_of_a_training_draws_its_own_patches_whatever_the_workers(tmp_path):
+    drawn = []
+    for workers in (0, 2):
+        learner = Drawn()
+        trainer = pl.Trainer(
+            accelerator="cpu",
+            max_epochs=3,
+            default_root_dir=tmp_path,
+            logger=False,
+            enable_checkpointing=False,
+            enable_progress_bar=False,
+            enable_model_summary=False,
+        )
+        trainer.fit(learner, ready(num_workers=workers).train_dataloader())
+        drawn.append(torch.stack(learner.batches))
+    assert torch.equal(*drawn)
+    patches = drawn[0].flatten(end_dim=1)
+    assert len(patches) == 3 * 8
+    assert len({tuple(patch.flatten().tolist()) for patch in patches}) == 3 * 8

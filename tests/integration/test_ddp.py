@@ -17,8 +17,8 @@ WORDS = [  # three test cases on two processes: one of them scores two, the othe
 ]
 
 
-def run(folder: Path, trainer: str) -> Path:
-    done = python(folder, ROOT / "train.py", f"trainer={trainer}", *WORDS)
+def run(folder: Path, trainer: str, *more: str) -> Path:
+    done = python(folder, ROOT / "train.py", f"trainer={trainer}", *WORDS, *more)
     assert done.returncode == 0, done.stderr
     (made,) = (folder / "outputs" / "synthetic-unet_tiny").iterdir()  # one run folder, whatever the processes
     return made
@@ -59,3 +59,18 @@ def test_only_the_first_process_writes(runs):
     assert record["status"] == "done"
     assert [row["epoch"] for row in table(runs[1] / "metrics.csv")] == ["0", "1"]
     assert len(list(runs[1].glob("events.out.tfevents.*.0"))) == 1
+
+
+def test_processes_without_a_case_of_their_own_change_no_score(tmp_path):
+    """One validation and one test case on two processes."""
+    few = ["data.split.val=3", "data.split.test=6"]
+    found = {}
+    for trainer in ("cpu", "ddp_cpu"):
+        (tmp_path / trainer).mkdir()
+        found[trainer] = run(tmp_path / trainer, trainer, *few)
+    one, two = (json.loads((folder / "results.json").read_text()) for folder in found.values())
+    for split in ("val", "test"):
+        assert len(two["cases"][split]) == 1
+        assert two[split]["dice"] == pytest.approx(one[split]["dice"], abs=5e-3)
+    losses = [[float(row["val/loss"]) for row in table(folder / "metrics.csv")] for folder in found.values()]
+    assert losses[1] == pytest.approx(losses[0], abs=1e-3)

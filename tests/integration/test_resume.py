@@ -87,7 +87,7 @@ def test_a_schedule_keeps_its_place_where_an_epoch_has_other_steps(tmp_path):
 
 
 def test_patience_is_that_of_the_configuration(tmp_path):
-    words = ["scheduler=constant", "callbacks.early_stopping.enabled=true", "+callbacks.early_stopping.min_delta=1"]
+    words = ["scheduler=constant", "callbacks.early_stopping.enabled=true", "callbacks.early_stopping.min_delta=1"]
     folder = trained(tmp_path / "run", *words, "trainer.max_epochs=9", "callbacks.early_stopping.patience=1")
     record = RunFolder(folder).record()
     trained_before = len(table(folder / "metrics.csv"))

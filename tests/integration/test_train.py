@@ -200,7 +200,7 @@ def test_choices_train(tmp_path, overrides):
 
 
 def test_a_diverged_run_fails_with_a_remedy_and_says_so_in_its_record(tmp_path):
-    with pytest.raises(ValueError, match="training diverged; lower optimizer.lr"):
+    with pytest.raises(ValueError, match="training diverged at step .*; lower optimizer.lr"):
         run(tmp_path, "optimizer=sgd", "optimizer.lr=1e30", "model.norm=none")
     record = json.loads((tmp_path / "run.json").read_text())
     assert record["status"] == "failed"
@@ -212,3 +212,24 @@ def test_learning_beats_a_threshold_on_gray(tmp_path):
     folder = tmp_path
     train(compose([*HERE, "trainer.max_epochs=4"], run_dir=folder))
     assert json.loads((folder / "results.json").read_text())["test"]["dice"] > 0.8
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["callbacks.best.enabled=false", "callbacks.table.enabled=false", "~callbacks.panels"],
+        ["~callbacks.best", "~callbacks.last", "~callbacks.table", "callbacks.panels.enabled=false"],
+        ["monitor=val/loss"],
+        ["monitor=train/loss", "trainer.check_val_every_n_epoch=5"],
+    ],
+)
+def test_parts_may_be_off_and_the_run_ends_well(tmp_path, words):
+    folder = run(tmp_path, "logger=none", *words)
+    results = json.loads((folder / "results.json").read_text())
+    assert results["headline"]["metric"] == ("loss" if "monitor" in words[0] else "dice")
+    assert results["headline"]["value"] == pytest.approx(results["test"][results["headline"]["metric"]])
+    kept = sorted(path.name for path in folder.glob("checkpoints/*"))
+    assert [name for name in kept if name not in ("last.ckpt", "previous.ckpt")] == ["best.ckpt"] * (
+        "monitor" in words[0]
+    )
+    assert results["training"]["epochs"] == 2

@@ -60,7 +60,7 @@ def test_the_configuration_names_the_same_files(tmp_path):
     assert callbacks.table.path == str(run.curves_path)
     assert callbacks.overview.record == str(run.record_path)
     assert callbacks.panels.folder == str(run.figures)
-    assert f"{callbacks.last.dirpath}/{callbacks.last.filename}.ckpt" == str(run.last_checkpoint)
+    assert callbacks.last.path == str(run.last_checkpoint)
     assert f"{callbacks.best.dirpath}/{callbacks.best.filename}.ckpt" == str(run.best_checkpoint)
 
 

@@ -1,12 +1,14 @@
 import csv
+import math
 
 import pytest
 import pytorch_lightning as pl
 import torch
+from pytorch_lightning.callbacks import Checkpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
-from segexp.training.callbacks import EpochTable, LearningRate, WeightAverage
+from segexp.training.callbacks import EarlyStopping, EpochTable, LearningRate, WeightAverage, _averaged
 
 
 class Learner(pl.LightningModule):
@@ -47,8 +49,8 @@ def fit(folder, callback, epochs, logger=None, **more):
         max_epochs=epochs,
         default_root_dir=folder,
         logger=logger or False,
-        callbacks=[callback],
-        enable_checkpointing=False,
+        callbacks=[*more.pop("before", ()), callback],
+        enable_checkpointing=isinstance(callback, Checkpoint),
         enable_progress_bar=False,
         enable_model_summary=False,
     )
@@ -101,8 +103,38 @@ def test_averaged_weights_are_those_of_the_formula(tmp_path):
                 parameter -= 0.1 * parameter.grad
         steps.append(layer.weight.item())
     assert last == pytest.approx(steps[-1])
-    averaged = fit(tmp_path, WeightAverage(decay=0.5), epochs=1).layer.weight.item()
-    by_hand = steps[0]
-    for weight in steps[1:]:
-        by_hand = 0.5 * by_hand + 0.5 * weight
-    assert averaged == pytest.approx(by_hand)
+    averaged = fit(tmp_path, WeightAverage(decay=0.2), epochs=1).layer.weight.item()
+    first = 2 / 11 * steps[0] + 9 / 11 * steps[1]  # after one step it keeps (1 + 1) / (10 + 1), after two not 3 / 12
+    assert averaged == pytest.approx(0.2 * first + 0.8 * steps[2])
+
+
+def test_an_average_leaves_its_start_in_a_short_training():
+    average, steps = torch.zeros(1), torch.tensor(0)
+    for step in range(1, 321):
+        average = _averaged(0.999, average, torch.ones(1), steps + step)
+    assert 1 - average.item() < 1e-6  # with 0.999 from the start on, 0.73 of the random weights would be left
+    with pytest.raises(ValueError, match="callbacks.ema.decay=1 must be a number of at least 0 and below 1"):
+        WeightAverage(decay=1)
+
+
+class Hello(pl.Callback):
+    """What a user's own callback may do: it logs at the end of an epoch, and scores in some epochs alone."""
+
+    def on_train_epoch_end(self, trainer, pl_module):
+        pl_module.log("train/hello", 10.0 + trainer.current_epoch)
+        if trainer.current_epoch != 1:
+            pl_module.log("val/now_and_then", 1.0 + trainer.current_epoch)
+
+
+def test_what_a_callback_logs_at_the_end_of_an_epoch_stands_in_its_row_and_old_figures_do_not(tmp_path):
+    fit(tmp_path, EpochTable(str(tmp_path / "metrics.csv")), epochs=3, before=[Hello()])
+    table = rows(tmp_path / "metrics.csv")
+    assert [row["train/hello"] for row in table] == ["10.0", "11.0", "12.0"]
+    assert [row["val/now_and_then"] for row in table] == ["1.0", "", "3.0"]
+
+
+def test_an_undefined_score_neither_ends_a_training_nor_counts():
+    stopping = EarlyStopping("val/dice", "max", patience=2)
+    scores = [math.nan, 0.5, 0.4, math.nan, math.nan, math.nan, 0.3]
+    ends = [stopping._evaluate_stopping_criteria(torch.tensor(score))[0] for score in scores]
+    assert ends == [False] * 6 + [True]

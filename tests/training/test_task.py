@@ -115,16 +115,6 @@ def test_losses_of_several_heads_are_summed_and_the_terms_are_those_of_the_fines
     torch.testing.assert_close(total, finest + 3 * at_half)
 
 
-def test_a_diverged_run_ends_with_a_remedy(tmp_path):
-    class Infinite(nn.Module):
-        def forward(self, logits, target, weight=None):
-            del target, weight
-            return logits.sum() * math.inf
-
-    with pytest.raises(ValueError, match=r"train/loss=.* after epoch 0: training diverged; lower optimizer.lr"):
-        trainer(tmp_path).fit(task(loss=Infinite()), DataLoader([patches()], batch_size=None))
-
-
 def test_random_numbers_of_a_batch_follow_from_seed_and_batch_alone(tmp_path):
     drawn = []
 
@@ -169,3 +159,43 @@ def test_probabilities_are_brought_to_the_size_of_the_target(tmp_path):
     trainer(tmp_path).validate(learner, DataLoader([case(0)], batch_size=1), verbose=False)
     fraction = case(0)["target"].double().mean().item()
     assert learner.results["val"].scores["dice"] == pytest.approx(2 * fraction / (1 + fraction))
+
+
+class Gradients(pl.Callback):
+    """Keeps the gradient of each optimizer step."""
+
+    def __init__(self):
+        self.seen = []
+
+    def on_before_optimizer_step(self, trainer, pl_module, optimizer):
+        self.seen.append(torch.cat([p.grad.flatten() for p in pl_module.network.parameters()]).clone())
+
+
+def test_a_last_group_of_fewer_batches_steps_by_its_own_mean(tmp_path):
+    """Four batches in groups of three: the last one's gradient is that of its one batch, not a third of it."""
+    found = []
+    for every in (1, 3):
+        gradients = Gradients()
+        settings = {"accumulate_grad_batches": every, "callbacks": [gradients]}
+        trainer(tmp_path, **settings).fit(task(lr=1e-9), DataLoader([patches()] * 4, batch_size=None))
+        found.append(gradients.seen)
+    assert len(found[1]) == 2
+    torch.testing.assert_close(found[1][0], torch.stack(found[0][:3]).mean(0))
+    torch.testing.assert_close(found[1][1], found[0][3])
+
+
+def test_a_case_of_another_process_does_not_count(tmp_path):
+    network = nn.Conv2d(1, 2, 1)
+    cases = [case(0), case(-1, image=100 * torch.randn(1, 8, 8))]
+    scored, alone = task(network), task(network)
+    trainer(tmp_path).validate(scored, DataLoader(cases, batch_size=1), verbose=False)
+    trainer(tmp_path).validate(alone, DataLoader(cases[:1], batch_size=1), verbose=False)
+    assert scored.results["val"].rows == alone.results["val"].rows
+
+
+def test_a_monitored_loss_is_among_the_final_scores(tmp_path):
+    learner = task(predictor=inside, monitored_loss="loss")
+    trainer(tmp_path).validate(learner, DataLoader([case(0), case(1)], batch_size=1), verbose=False)
+    found, missed = learner.results["val"], float((patches(1)["target"] == 0).float().mean())
+    assert not found.info["loss"].higher_is_better
+    assert found.scores["loss"] == pytest.approx(-math.log(1e-7) * missed, rel=1e-3)

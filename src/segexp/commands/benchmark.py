@@ -173,7 +173,7 @@ def step_cost(config: BenchmarkConfig) -> StepReport:
     if limit is not None:
         steps = min(steps, limit) if isinstance(limit, int) else int(steps * limit)
     epochs = config["trainer"]["max_epochs"]
-    savers = [node for node in config["callbacks"].values() if node["_target_"].endswith("ModelCheckpoint")]
+    savers = [node for node in config["callbacks"].values() if node["_target_"].endswith("Checkpoint")]
     checkpoints = sum(node.get("save_top_k", 1) for node in savers if node.get("enabled", True))
     return {
         **cost,

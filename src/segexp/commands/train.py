@@ -1,6 +1,5 @@
 """``segexp train``: learn from patches, keep the best epoch, score it on whole cases, leave a run folder."""
 
-import statistics
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -12,12 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
 from PIL import Image
-from pytorch_lightning.callbacks import ModelCheckpoint
 from pytorch_lightning.utilities import rank_zero_only
-from torch import Tensor
 
 from segexp.build import build_data, build_task, build_trainer, describe, settle_monitor_mode
-from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
+from segexp.checkpoints.checkpoint import load_checkpoint
 from segexp.config import as_written, chosen_options, how_to_go_on, plain, unwrapped
 from segexp.data import DataModule
 from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
@@ -26,7 +23,7 @@ from segexp.pictures.reliability import draw_reliability
 from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
 from segexp.runs.files import write_json, write_table
-from segexp.runs.folder import Account, RunFolder, epoch_seconds
+from segexp.runs.folder import Account, RunFolder
 from segexp.runs.record import Changes, Record, SplitName
 from segexp.runs.recorder import RunRecorder, present_facts
 from segexp.runs.results import Results, Training, account
@@ -34,10 +31,14 @@ from segexp.runs.resumption import carry_over, require_same_data, require_same_s
 from segexp.runs.sameness import record_facts
 from segexp.runs.unused import require_unused
 from segexp.stopping import Stopped, last_words
-from segexp.training.account import ending, limits
+from segexp.training.account import ending, limits, monitored, pace
+from segexp.training.at_start import require_batches, require_monitors, require_settings
+from segexp.training.best import load_best, require_own
+from segexp.training.divergence import DivergenceError
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
+from segexp.training.memory import memory_told
 from segexp.training.processes import following, watched
 from segexp.training.resources import ResourceMeter
 from segexp.training.resumption import Resumption
@@ -70,6 +71,7 @@ def train(cfg: DictConfig) -> float:
     quiet()
     config = plain(cfg)
     settle_monitor_mode(config)  # the configuration is recorded before anything is built of it
+    require_settings(config)
     _refuse_processes_in_sweep(config)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with claimed(folder.path) if _is_first_process() else following(folder, _rank()):
@@ -87,23 +89,27 @@ def _train(config: Config, folder: RunFolder) -> float:
         changed = require_same_settings(earlier, config, config["allow_changes"])
     else:
         changed = earlier.get("changed", {})
-    with _recorded(config, folder, changed) as record:
+    with _recorded(config, folder, changed) as record, memory_told(config):
         run = _set_up(config, folder, record, earlier, changed)
         meter = ResourceMeter()
         with watched(run.trainer, folder):
-            run.trainer.fit(run.task, datamodule=run.data, ckpt_path=run.checkpoint, weights_only=True)
+            try:
+                run.trainer.fit(run.task, datamodule=run.data, ckpt_path=run.checkpoint, weights_only=True)
+            except DivergenceError as error:
+                record({"diverged": {"epoch": error.epoch, "batch": error.batch}})
+                raise
             ended = ending(run.trainer)
-            best = load_checkpoint(folder.best_checkpoint)
-            _require_best(run.trainer, best, folder)
-            splits = _score(run, best)
+            kept = _is_on(config, "best")  # else the weights of the last epoch are there
+            epoch = load_best(run.trainer, run.task.network, folder) if kept else run.trainer.current_epoch - 1
+            splits = _score(run)
         if run.trainer.is_global_zero:
-            results = _results(run, splits, best["epoch"], {**meter.read(), "ended_by": ended})
+            results = _results(run, splits, epoch, {**meter.read(), "ended_by": ended})
             _write(run, splits, results)
             record({"headline": results["headline"], "why": account(results)})
             print_scores(results)
             print(account(results))
             print_folder(folder.path, board=bool(folder.events))
-    return splits["val"].scores[config["monitor"].partition("/")[2]]
+    return splits["val"].scores[monitored(config, splits["val"])[0]]
 
 
 def _set_up(
@@ -124,15 +130,17 @@ def _set_up(
     output_size = getattr(task.network, "output_size", None)
     if output_size is not None:
         output_size(config["data"]["sampling"]["patch_size"])
+    require_monitors(config, task)
+    run_id = folder.record().get("id", "")
+    resumed = load_checkpoint(folder.last_checkpoint) if config["resume"] else None
+    if resumed:
+        require_own(resumed, folder.last_checkpoint, run_id)
+    trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed)])
+    require_batches(data.sampling, trainer.world_size)
     data.prepare_data()
     data.setup()
     # With the data read, the network can be described for its checkpoints.
     task.description = describe(config, task.network, data.description())
-    run_id = folder.record().get("id", "")
-    resumed = load_checkpoint(folder.last_checkpoint) if config["resume"] else None
-    if resumed:
-        _require_own(resumed, folder.last_checkpoint, run_id)
-    trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed)])
     if trainer.is_global_zero:
         print(data.report.summary(more=f"segexp audit data={chosen_options().get('data', '')} shows them"))
     if earlier and trainer.is_global_zero:
@@ -168,41 +176,14 @@ def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
     }
 
 
-def _require_own(checkpoint: Checkpoint, path: Path, run_id: str) -> None:
-    """Refuse a checkpoint that another run has written.
-
-    Raises:
-        ValueError: It is another run's.
-    """
-    if checkpoint.get("run_id", run_id) != run_id:
-        raise ValueError(f"{path} was written by another run: put back the one of this run, or start a new run")
+def _is_on(config: Config, callback: str) -> bool:
+    """Whether a callback is there and switched on."""
+    node = config["callbacks"].get(callback)
+    return node is not None and node.get("enabled", True)
 
 
-def _require_best(trainer: pl.Trainer, best: Checkpoint, folder: RunFolder) -> None:
-    """Refuse to score a checkpoint that is not the one that was saved as the best.
-
-    Raises:
-        ValueError: The file was replaced; names both scores.
-    """
-    path = folder.best_checkpoint
-    _require_own(best, path, folder.record().get("id", ""))
-    for callback in trainer.checkpoint_callbacks:
-        if isinstance(callback, ModelCheckpoint) and Path(callback.best_model_path) == path:
-            stored = (best.get("callbacks") or {}).get(callback.state_key, {}).get("best_model_score")
-            if stored != callback.best_model_score:
-                raise ValueError(
-                    f"{path} holds epoch {best['epoch']} with {callback.monitor}={_number(stored)}, but the best epoch "
-                    f"had {_number(callback.best_model_score)}: the file was replaced; put it back, then resume"
-                )
-
-
-def _number(score: Tensor | None) -> str:
-    return "none" if score is None else f"{float(score):.6g}"
-
-
-def _score(run: _Training, best: Checkpoint) -> dict[str, SplitResult]:
-    """Score the best epoch: validation cases choose the thresholds, test cases are scored with them."""
-    load_weights(run.task.network, best)
+def _score(run: _Training) -> dict[str, SplitResult]:
+    """Score the loaded weights: validation cases choose the thresholds, test cases are scored with them."""
     run.trainer.validate(run.task, datamodule=run.data, verbose=False)
     if not run.data.split.test:
         return {"val": run.task.results["val"]}
@@ -212,22 +193,19 @@ def _score(run: _Training, best: Checkpoint) -> dict[str, SplitResult]:
 
 def _results(run: _Training, splits: dict[str, SplitResult], epoch: int, resources: Training) -> Results:
     """Gather scores, how they came about, and what they cost."""
-    monitor = run.config["monitor"]
+    monitor = run.config["monitor"] if _is_on(run.config, "best") else "last epoch"
     split: SplitName = "test" if "test" in splits else "val"
     cases = len(vars(run.data.split)[split])
-    higher_is_better = run.config["monitor_mode"] == "max"
-    curves = run.folder.curves()
-    rates = [float(row["train/patches_per_second"]) for row in curves]
+    score, higher_is_better = monitored(run.config, splits["val"])
     return {
-        "headline": headline(split, splits[split], monitor.partition("/")[2], higher_is_better, cases, True, {}),
+        "headline": headline(split, splits[split], score, higher_is_better, cases, True, {}),
         **results_of(splits, run.task, run.data),
         "chosen_on_val": {"epoch": epoch, "by": monitor, **splits["val"].chosen},
         "limits": limits(run.config["trainer"]),
         "training": {
-            "minutes": round(sum(epoch_seconds(curves)) / 60, 2),
             "epochs": run.trainer.current_epoch,
             "epochs_asked": run.config["trainer"]["max_epochs"],
-            "patches_per_second": round(statistics.median(rates), 2),
+            **pace(run.folder.curves()),
             **resources,
         },
     }
@@ -237,7 +215,7 @@ def _write(run: _Training, splits: dict[str, SplitResult], results: Results) -> 
     """Write results.json and cases.csv; give hyper-parameters and final metrics to the logger."""
     write_json(run.folder.results_path, results)
     write_table(run.folder.cases_path, rows_of_cases(splits, vars(run.data.split)))
-    if run.config["callbacks"]["panels"]["enabled"]:
+    if _is_on(run.config, "panels"):
         _draw_reliability(run, results)
     labels = run.data.labels
     params = hyperparameters(run.config, chosen_options(), run.folder.overrides())

@@ -203,5 +203,7 @@ class DataModule(pl.LightningDataModule):
     def _whole(self, split: str) -> DataLoader:
         dataset = CaseDataset(self.cases(split), self.labels.regions, self.geometry.distance_unit)
         rank, world_size = self._processes()
-        # No padding to equal lengths: each case is scored once, whatever the number of processes.
-        return DataLoader(dataset, batch_size=1, sampler=range(rank, len(dataset), world_size))
+        # No padding to equal lengths: each case is scored once, whatever the number of processes. Only a process for
+        # which there is no case gets the last one too, under the number -1, by which it does not count.
+        own = range(rank, len(dataset), world_size)
+        return DataLoader(dataset, batch_size=1, sampler=own or [-1])

@@ -12,6 +12,7 @@ import torch
 from torch.utils.data import Dataset, Sampler
 
 from segexp.data.augmentation.augment import Augment
+from segexp.data.case import Case
 from segexp.data.declared import Sampling
 from segexp.data.prepared import Prepared, spacing_of, target_of, target_tensor
 from segexp.data.regions import Regions
@@ -90,9 +91,8 @@ class PatchDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> Patch:
         """Draw the patch of (epoch, position)."""
-        rng = np.random.default_rng(np.random.SeedSequence([self.seed, *key]))
         # Which case, and where in it: anywhere, or centered on a foreground pixel as far as the span allows.
-        chosen = rng.integers(len(self.cases))
+        rng, chosen = self._draw(key)
         prepared = self.cases[chosen]
         span = self._spans[chosen]
         fraction = self.sampling.foreground_fraction
@@ -110,6 +110,15 @@ class PatchDataset(Dataset):
         channels, mask, weight = self.augment(channels, mask, weight, rng)
         image = prepared.intensity.standardize(channels.reshape(unit.shape)).reshape(channels.shape)
         return _tensors(image, target_tensor(mask, self.regions), weight)
+
+    def case_of(self, key: tuple[int, int]) -> Case:
+        """Case that the patch of (epoch, position) is cut from."""
+        return self.cases[self._draw(key)[1]].original
+
+    def _draw(self, key: tuple[int, int]) -> tuple[np.random.Generator, int]:
+        """Generator of a patch, and which case it is cut from; where in it is drawn next."""
+        rng = np.random.default_rng(np.random.SeedSequence([self.seed, *key]))
+        return rng, int(rng.integers(len(self.cases)))
 
     def _span(self, size: Sequence[int]) -> list[tuple[int, int]]:
         """First and last corner of a patch along each axis of a case; none where it does not fit."""
@@ -197,17 +206,28 @@ class PatchSampler(Sampler[list[tuple[int, int]]]):
         self.rank = rank
         self.world_size = world_size
         self.epoch = 0
+        self.first = 0
+
+    @property
+    def sampler(self) -> "PatchSampler":
+        """The sampler itself: Lightning sets the epoch of what a batch sampler draws from, not of the batch sampler."""
+        return self
 
     def set_epoch(self, epoch: int) -> None:
         """Called by the trainer before each epoch."""
         self.epoch = epoch
+
+    def go_on(self, epoch: int, trained: int) -> None:
+        """Begin with an epoch of which some batches were trained before; later epochs begin with their first batch."""
+        self.epoch, self.first = epoch, trained
 
     def __len__(self) -> int:
         return self.patches // self.batch_size
 
     def __iter__(self) -> Iterator[list[tuple[int, int]]]:
         per_process = self.batch_size // self.world_size
-        for batch in range(len(self)):
+        begin, self.first = self.first, 0
+        for batch in range(begin, len(self)):
             first = batch * self.batch_size + self.rank * per_process
             yield [(self.epoch, position) for position in range(first, first + per_process)]
 

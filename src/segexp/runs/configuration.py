@@ -100,6 +100,7 @@ class Config(TypedDict):
     seed: int
     resume: str | None
     allow_changes: list[str]
+    on_divergence: Literal["stop", "skip", "rollback"]
     monitor: str
     monitor_mode: Literal["max", "min"] | None
     data: DataNode

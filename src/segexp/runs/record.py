@@ -74,6 +74,7 @@ class Record(Environment, total=False):
     data_fingerprint: str
     split: CaseNames
     class_weights: list[float]
+    diverged: dict[str, int]
     parameters: int
     multiply_adds: int
     step_memory_mib: float

@@ -1,9 +1,15 @@
 """What a training did, as the trainer tells it: epochs, why it ended, limits in force."""
 
+import statistics
+
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import EarlyStopping, Timer
 
-from segexp.runs.configuration import TrainerNode
+from segexp.metrics import SplitResult
+from segexp.runs.configuration import Config, TrainerNode
+from segexp.runs.files import Rows
+from segexp.runs.folder import epoch_seconds
+from segexp.runs.results import Training
 
 LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches", "fast_dev_run")
 
@@ -23,3 +29,23 @@ def ending(trainer: pl.Trainer) -> str:
 def limits(node: TrainerNode) -> dict[str, float | bool]:
     """Settings of the trainer that leave out batches or cases."""
     return {key: value for key, value in node.items() if key in LIMITS and value}  # type: ignore[misc]
+
+
+def monitored(config: Config, val: SplitResult) -> tuple[str, bool]:
+    """Score that stands for the run, and whether a higher one is better: the monitored one, if it is a final score."""
+    name = config["monitor"].partition("/")[2]
+    if name in val.scores:
+        return name, config["monitor_mode"] == "max"
+    first, info = next(iter(val.info.items()))
+    return first, info.higher_is_better
+
+
+def pace(curves: Rows) -> Training:
+    """Minutes of training and patches per second; nothing where no table of the epochs was kept."""
+    if not curves:
+        return {}
+    rates = [float(row["train/patches_per_second"]) for row in curves]
+    return {
+        "minutes": round(sum(epoch_seconds(curves)) / 60, 2),
+        "patches_per_second": round(statistics.median(rates), 2),
+    }

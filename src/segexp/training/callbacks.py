@@ -1,17 +1,24 @@
-"""Callbacks beside the optimization: the epoch table, the learning rate, averaged weights."""
+"""Callbacks beside the optimization: the epoch table, the learning rate, averaged weights, early stopping."""
 
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytorch_lightning as pl
-from pytorch_lightning.callbacks import Callback, EMAWeightAveraging
+import torch
+from pytorch_lightning import callbacks as lightning
+from pytorch_lightning.callbacks import Callback, Checkpoint, WeightAveraging
+from torch import Tensor
 
+from segexp.errors import require_between
 from segexp.runs.files import read_table, write_table
 
 
-class EpochTable(Callback):
+class EpochTable(Checkpoint):
     """Writes metrics.csv, one row per epoch; a resumed run continues the same file.
+
+    Lightning calls checkpoints after all other callbacks: what these log at the end of an epoch stands in its row.
 
     Args:
         path: Path to the file.
@@ -20,14 +27,24 @@ class EpochTable(Callback):
     def __init__(self, path: str) -> None:
         self.path = Path(path)
         self._started = self._trained = 0.0
+        self._rate = 0.0
+        self._earlier: dict[str, Tensor] = {}
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Go on with the clock of an epoch that a checkpoint broke off."""
+        spent = self._trained - self._started
+        self._trained = time.perf_counter()
+        self._started = self._trained - spent
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Start the clock."""
+        """Start the clock, and note what earlier epochs have logged."""
         self._started = self._trained = time.perf_counter()
+        self._earlier = dict(trainer.callback_metrics)
 
-    def on_train_batch_end(self, *args: Any) -> None:
-        """Note the time: what comes after the last batch is validation."""
+    def on_train_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
+        """Note time and learning rate: what comes after the last batch is validation, and the next epoch's rate."""
         self._trained = time.perf_counter()
+        self._rate = trainer.optimizers[0].param_groups[0]["lr"]
 
     def on_train_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Add the row of this epoch."""
@@ -36,8 +53,12 @@ class EpochTable(Callback):
         pl_module.log("train/patches_per_second", rate, logger=False, rank_zero_only=True)
         if not trainer.is_global_zero:
             return
-        values = {name: float(value) for name, value in trainer.callback_metrics.items() if "/" in name}
-        values["lr"] = trainer.optimizers[0].param_groups[0]["lr"]
+        for logger in trainer.loggers:  # Lightning would log it after the checkpoint of the epoch is written
+            logger.log_metrics({"train/patches_per_second": rate}, step=trainer.global_step - 1)
+        # A tensor that was there before is of an earlier epoch: this one had no validation.
+        logged = trainer.callback_metrics.items()
+        values = {name: float(v) for name, v in logged if "/" in name and v is not self._earlier.get(name)}
+        values["lr"] = self._rate
         values["train/patches_per_second"] = rate
         row = {
             "epoch": trainer.current_epoch,
@@ -50,6 +71,14 @@ class EpochTable(Callback):
         earlier = [old for old in read_table(self.path) if int(old["epoch"]) < trainer.current_epoch]
         write_table(self.path, [*earlier, row])
 
+    def state_dict(self) -> dict[str, float]:
+        """Seconds that this epoch has been trained for, for a checkpoint in the middle of it."""
+        return {"seconds": self._trained - self._started}
+
+    def load_state_dict(self, state_dict: dict[str, float]) -> None:
+        """Take over the seconds of a checkpoint."""
+        self._trained = self._started + state_dict["seconds"]
+
 
 class LearningRate(Callback):
     """Logs the learning rate of each epoch as ``lr``, whatever the optimizer, so that one chart shows all runs."""
@@ -60,17 +89,45 @@ class LearningRate(Callback):
             logger.log_metrics({"lr": trainer.optimizers[0].param_groups[0]["lr"]}, step=trainer.global_step)
 
 
-class WeightAverage(EMAWeightAveraging):
+class WeightAverage(WeightAveraging):
     """Exponential moving average of the weights: validated, kept in checkpoints, and final.
+
+    After n steps the average keeps (1 + n) / (10 + n), at most ``decay``: it leaves the random weights of the start
+    soon, however short the training.
 
     Args:
         decay: Fraction of the old average that each optimizer step keeps.
     """
 
     def __init__(self, decay: float = 0.999) -> None:
-        super().__init__(decay=decay)
+        require_between("callbacks.ema.decay", decay, 0, 1, "it is a fraction, such as 0.999", open_at="high")
+        super().__init__(avg_fn=partial(_averaged, decay))
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Copy the average into the network and release it, so that later scoring uses the weights it is given."""
         super().on_train_end(trainer, pl_module)
         self._average_model = None
+
+
+def _averaged(decay: float, average: Tensor, current: Tensor, steps: Tensor) -> Tensor:
+    kept = torch.clamp((1 + steps) / (10 + steps), max=decay)
+    return kept * average + (1 - kept) * current
+
+
+class EarlyStopping(lightning.EarlyStopping):
+    """Ends a training that no longer improves; a validation without a defined score counts neither way.
+
+    Args:
+        monitor: Name of the monitored score.
+        mode: "max" or "min", whichever is better.
+        patience: Number of validations without improvement.
+        min_delta: Least difference that is an improvement.
+    """
+
+    def __init__(
+        self, monitor: str = "val/dice", mode: str = "max", patience: int = 20, min_delta: float = 0.0
+    ) -> None:
+        super().__init__(monitor, min_delta, patience, mode=mode, check_finite=False)
+
+    def _evaluate_stopping_criteria(self, current: Tensor) -> tuple[bool, str | None]:
+        return super()._evaluate_stopping_criteria(current) if current.isfinite() else (False, None)

@@ -15,6 +15,7 @@ from pytorch_lightning.strategies.launchers import subprocess_script
 
 from segexp import stopping
 from segexp.runs.folder import RunFolder
+from segexp.training.last_checkpoint import LastCheckpoint
 
 POLL_SECONDS = 0.3
 ALONE_SECONDS = 3.0  # for which the first process may find out itself, and name the cause better
@@ -28,12 +29,14 @@ class StopAtSignal(Callback):
         stopping.defer()
 
     def on_train_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
-        """Stop where a signal has come to the first process."""
-        number = stopping.requested()
-        if trainer.world_size > 1:
-            agreed = torch.tensor(number, device=trainer.strategy.root_device)
-            torch.distributed.broadcast(agreed, src=0)
-            number = int(agreed)
+        """Stop where a signal has come to the first process, with a checkpoint, once an optimizer step is complete."""
+        number = _agreed(trainer)
+        if number and not trainer.is_last_batch:
+            if trainer.fit_loop._should_accumulate():
+                return
+            for callback in trainer.checkpoint_callbacks:
+                if isinstance(callback, LastCheckpoint):
+                    callback.save_within_epoch(trainer)
         stopping.check(number)
 
     def on_train_epoch_end(self, *_: Any) -> None:
@@ -42,11 +45,11 @@ class StopAtSignal(Callback):
 
     def on_train_epoch_start(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop where a signal has come since the last batch."""
-        self.on_train_batch_end(trainer)
+        stopping.check(_agreed(trainer))
 
     def on_train_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop where a signal has come in the last epoch."""
-        self.on_train_batch_end(trainer)
+        stopping.check(_agreed(trainer))
 
     def on_validation_batch_end(self, trainer: pl.Trainer, *_: Any) -> None:
         """Stop also where the exception that told of the signal was lost."""
@@ -56,6 +59,16 @@ class StopAtSignal(Callback):
     def on_test_batch_end(self, trainer: pl.Trainer, *args: Any) -> None:
         """The same, of the final scoring."""
         self.on_validation_batch_end(trainer, *args)
+
+
+def _agreed(trainer: pl.Trainer) -> int:
+    """Number of the signal that has come to the first process, in all processes the same; 0 = none."""
+    number = stopping.requested()
+    if trainer.world_size > 1:
+        agreed = torch.tensor(number, device=trainer.strategy.root_device)
+        torch.distributed.broadcast(agreed, src=0)
+        number = int(agreed)
+    return number
 
 
 def leave_signals(trainer: pl.Trainer) -> None:

@@ -4,9 +4,11 @@ Each takes the optimizer and the number of optimizer steps of the whole run.
 """
 
 import math
-from collections.abc import Callable
-from typing import NotRequired, TypedDict
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NotRequired, TypedDict
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, ReduceLROnPlateau
 
@@ -18,6 +20,7 @@ class Schedule(TypedDict):
 
     scheduler: LRScheduler
     interval: str
+    frequency: NotRequired[int]
     monitor: NotRequired[str]
 
 
@@ -51,7 +54,8 @@ def plateau(
     """Multiply the learning rate by ``factor`` when ``monitor`` has not improved for ``patience`` epochs."""
     require_choice("scheduler.mode", mode, ("min", "max"))
     scheduler = ReduceLROnPlateau(optimizer, mode=mode, factor=factor, patience=patience)  # type: ignore[arg-type]
-    return {"scheduler": scheduler, "interval": "epoch", "monitor": monitor}
+    # Lightning never steps it: the task does, before the checkpoint of the epoch is saved.
+    return {"scheduler": scheduler, "interval": "epoch", "frequency": sys.maxsize, "monitor": monitor}
 
 
 def _per_step(optimizer: Optimizer, total_steps: int, warmup: float, curve: Callable[[float], float]) -> Schedule:
@@ -65,3 +69,16 @@ def _per_step(optimizer: Optimizer, total_steps: int, warmup: float, curve: Call
         return curve(min(1.0, (step - rising) / max(1, total_steps - rising)))
 
     return {"scheduler": LambdaLR(optimizer, factor), "interval": "step"}
+
+
+def step_watching(schedules: Iterable[Any], metrics: Mapping[str, Tensor]) -> None:
+    """Step the schedules that watch a score at the end of an epoch.
+
+    Args:
+        schedules: Lightning's entries.
+        metrics: Scores of the epoch; one that is not there, or undefined, says nothing.
+    """
+    for schedule in schedules:
+        score = float(metrics.get(schedule.monitor, math.nan)) if schedule.reduce_on_plateau else math.nan
+        if math.isfinite(score):
+            schedule.scheduler.step(score)

@@ -1,9 +1,7 @@
 """The LightningModule: it is given network, loss, metrics, optimizer and schedule, and only connects them."""
 
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import Any, NotRequired, TypedDict
 
 import numpy as np
@@ -15,9 +13,14 @@ from torch import Tensor, nn
 from segexp.checkpoints.description import ModelDescription
 from segexp.inference import Predictor, to_size
 from segexp.losses import DeepSupervision
-from segexp.metrics import CaseMetric, SplitResult, gather
+from segexp.metrics import CaseMetric, MetricInfo, SplitResult, gather
 from segexp.models.sizes import center_crop_or_pad
-from segexp.training.schedules import Schedule
+from segexp.training.loss_terms import loss_with_terms, losses_of_probs
+from segexp.training.schedules import Schedule, step_watching
+
+LOSS = MetricInfo(
+    "training loss of the predicted probabilities, averaged over whole cases", False, "", "probabilities", "classes"
+)
 
 
 class Batch(TypedDict):
@@ -53,6 +56,8 @@ class Task(pl.LightningModule):
         deep_supervision: Weighted sum of the losses of several heads.
         memory_format: Order in memory of images.
         seed: Seed of the run.
+        monitored_loss: Name of a loss that chooses the epoch, such as ``loss``, to be among the final scores; None =
+            it is none.
 
     Attributes:
         description: Description of the network for its checkpoints, see ``build.describe``; None = none yet.
@@ -70,6 +75,7 @@ class Task(pl.LightningModule):
         deep_supervision: DeepSupervision | None = None,
         memory_format: torch.memory_format = torch.contiguous_format,
         seed: int = 0,
+        monitored_loss: str | None = None,
     ) -> None:
         super().__init__()
         self.network = network
@@ -83,6 +89,10 @@ class Task(pl.LightningModule):
         self.deep_supervision = deep_supervision or DeepSupervision()
         self.memory_format = memory_format
         self.seed = seed
+        self.monitored_loss = monitored_loss
+        self.step_losses: dict[str, Tensor] = {}  # of the last batch, and its terms
+        self._losses: dict[str, Tensor] = {}  # sum over the cases, and their number
+        self._validated = -1  # epoch
         self.description: ModelDescription | None = None
         self.results: dict[str, SplitResult] = {}
 
@@ -112,6 +122,18 @@ class Task(pl.LightningModule):
 
     # Training: patches
 
+    def on_train_start(self) -> None:
+        """Let the data of a resumed run begin where it was broken off.
+
+        Lightning has begun to draw them already, to count the steps, and not known then that it resumes.
+        """
+        loop = self.trainer.fit_loop
+        if loop.is_resuming:
+            trained = loop.epoch_loop.batch_progress.current.ready if loop.restarting else 0
+            loader: Any = self.trainer.train_dataloader
+            loader.batch_sampler.go_on(self.current_epoch, trained)
+            iter(loop._data_fetcher)  # type: ignore[arg-type]
+
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Make dropout a function of (seed, epoch, batch, process), so that a resumed run equals the unbroken one."""
         sequence = np.random.SeedSequence([self.seed, self.current_epoch, batch_idx, self.global_rank])
@@ -122,11 +144,21 @@ class Task(pl.LightningModule):
         loss, terms = self.batch_loss(self.network, batch)
         count = len(batch["image"])
         self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=count)
-        for name, value in {"loss": loss, **terms}.items():
+        self.step_losses = {"loss": loss.detach(), **terms}
+        for name, value in self.step_losses.items():
+            # What is not finite is left out of the mean; `Divergence` sees it.
+            counts: Any = count * value.isfinite().float()
+            kept = torch.where(counts > 0, value, 0)
             self.log(
-                f"train/{name}", value, on_epoch=True, on_step=False, logger=False, sync_dist=True, batch_size=count
+                f"train/{name}", kept, on_epoch=True, on_step=False, logger=False, sync_dist=True, batch_size=counts
             )
-        return loss
+        return loss * self._share_of_step(batch_idx)
+
+    def _share_of_step(self, batch_idx: int) -> float:
+        """Make up for Lightning's division by ``accumulate_grad_batches`` where an epoch ends with fewer batches."""
+        every, batches = self.trainer.accumulate_grad_batches, self.trainer.num_training_batches
+        last = batches % every
+        return every / last if last and batch_idx >= batches - last else 1.0
 
     def batch_loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a network, all its heads, on a batch of patches, and the terms of the finest head."""
@@ -135,69 +167,52 @@ class Task(pl.LightningModule):
         # Without padding the logits are smaller: target and weight are cropped to their center.
         size = heads[0].shape[2:]
         weight = batch.get("weight")
-        terms: dict[str, Tensor] = {}
+        found: list[dict[str, Tensor]] = []  # terms of each head
+
+        def of_one(logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+            loss, terms = loss_with_terms(self.loss, logits, target, weight)
+            found.append(terms)
+            return loss
+
         loss = self.deep_supervision(
-            partial(self._loss_noting, terms),
+            of_one,
             heads,
             center_crop_or_pad(batch["target"], size),
             None if weight is None else center_crop_or_pad(weight, size),
         )
-        return loss, terms
-
-    def _loss_noting(self, terms: dict[str, Tensor], logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-        """Loss of one head; the terms of a compound loss are noted, those of the first call."""
-        with_terms = getattr(self.loss, "with_terms", None)
-        if with_terms is None:
-            return self.loss(logits, target, weight)
-        loss, each = with_terms(logits, target, weight)
-        for name, value in each.items():
-            terms.setdefault(f"loss_{name}", value.detach())
-        return loss
+        return loss, found[0]
 
     def on_train_epoch_end(self) -> None:
-        """Stop a diverged run with a message on what to do; log the epoch before its checkpoint is written.
+        """Log the epoch, and step a schedule that watches a score, before the checkpoint of the epoch is written.
 
-        Lightning logs it later: after a SIGKILL in between, the resumed run would lack these points.
-
-        Raises:
-            ValueError: The mean training loss is not finite.
+        Lightning does both later: the resumed run would lack the step, and, after a SIGKILL in between, the points.
         """
-        loss = float(self.trainer.callback_metrics["train/loss"])
-        if not math.isfinite(loss):
-            raise ValueError(
-                f"train/loss={loss} after epoch {self.current_epoch}: training diverged; "
-                "lower optimizer.lr, set trainer.gradient_clip_val=1, or take trainer.precision=32-true"
-            )
-        found = self.trainer.callback_metrics.items()
-        points = {name: float(value) for name, value in found if name.startswith("train/")}
+        metrics = self.trainer.callback_metrics
+        if self._validated != self.current_epoch:
+            metrics = {name: value for name, value in metrics.items() if not name.startswith("val/")}  # of earlier ones
+        points = {f"train/{name}": float(metrics[f"train/{name}"]) for name in self.step_losses}
         for logger in self.trainer.loggers:
             logger.log_metrics({**points, "epoch": self.current_epoch}, step=self.global_step - 1)
+        step_watching(self.trainer.lr_scheduler_configs, metrics)
 
     # Scoring: whole cases
 
     def on_validation_epoch_start(self) -> None:
         """Free what the metrics had chosen: each validation chooses anew."""
+        self._losses = {}
         for metric in self.metrics:
             metric.reset()
             metric.chosen = {}
 
     def on_test_epoch_start(self) -> None:
         """Keep what the last validation chose."""
+        self._losses = {}
         for metric in self.metrics:
             metric.reset()
 
     def validation_step(self, batch: CaseBatch, batch_idx: int) -> dict[str, Tensor]:
-        """Predict and score one whole case; the loss is that of the predicted probabilities."""
-        probs = self._score(batch)
-        if self._fitting:
-            target = batch["target"]
-            # Undo the sigmoid of overlapping regions, which have a target per channel, or the softmax of classes.
-            logits = probs.logit(1e-7) if target.ndim == probs.ndim else probs.clamp_min(1e-7).log()
-            terms: dict[str, Tensor] = {}
-            loss = self._loss_noting(terms, logits, target, batch.get("weight"))
-            for name, value in {"loss": loss, **terms}.items():
-                self.log(f"val/{name}", value, on_epoch=True, sync_dist=True, batch_size=1)
-        return {"probs": probs}
+        """Predict and score one whole case."""
+        return {"probs": self._score(batch)}
 
     def test_step(self, batch: CaseBatch, batch_idx: int) -> dict[str, Tensor]:
         """Predict and score one whole case."""
@@ -206,7 +221,11 @@ class Task(pl.LightningModule):
     def _score(self, batch: CaseBatch) -> Tensor:
         probs = (self.predictor if self._fitting else self.scorer)(self.network, self._image(batch))
         probs = to_size(probs, batch["target"].shape[2 - probs.ndim :])  # from the network's spacing to the case's own
-        for metric in self.metrics:
+        counts = counted(batch)
+        if self._fitting or self.monitored_loss:
+            for name, value in losses_of_probs(self.loss, probs, batch["target"], batch.get("weight")).items():
+                self._losses[name] = self._losses.get(name, 0) + counts * torch.stack([value, torch.ones_like(value)])
+        for metric in self.metrics if counts else ():
             metric.update(probs, batch["target"], batch["case_index"], batch.get("spacing"))
         return probs
 
@@ -234,12 +253,19 @@ class Task(pl.LightningModule):
             result = metric.compute()
             results.append((result, metric.info))  # as it is before the choice is fixed
             metric.chosen = result.chosen
-        self.results[split] = gather(results)
+        found = gather(results)
+        sums = {name: self.trainer.strategy.reduce(each, reduce_op="sum") for name, each in self._losses.items()}
+        losses = {name: float(total / cases) for name, (total, cases) in sums.items()}
         if self._fitting:  # the final scores are no point of the curves
+            self._validated = self.current_epoch
             watched = {next(iter(metric.info)) for metric in self.metrics}  # the first score of each metric
-            for name, value in self.results[split].scores.items():
+            for name, value in {**losses, **found.scores}.items():
                 # Every process holds the gathered scores, so there is nothing to reduce.
                 self.log(f"{split}/{name}", value, prog_bar=name in watched, sync_dist=False)
+        elif self.monitored_loss in losses:
+            found.scores[self.monitored_loss] = losses[self.monitored_loss]
+            found.info[self.monitored_loss] = LOSS
+        self.results[split] = found
 
     def chosen(self) -> dict[str, float]:
         """What the metrics have chosen on validation cases, such as a threshold."""
@@ -249,3 +275,8 @@ class Task(pl.LightningModule):
         """Let the checkpoint describe itself."""
         if self.description is not None:
             checkpoint["segexp"] = replace(self.description, chosen=self.chosen()).to_plain()
+
+
+def counted(batch: CaseBatch) -> bool:
+    """Whether a case counts: a process without a case of its own gets one of another's, numbered -1."""
+    return int(batch["case_index"][0]) >= 0

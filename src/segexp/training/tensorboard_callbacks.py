@@ -18,6 +18,7 @@ from segexp.inference import to_size
 from segexp.runs.files import read_json
 from segexp.runs.record import Record
 from segexp.training.loggers import show
+from segexp.training.task import counted
 from segexp.training.tensorboard import Layout
 
 # image (C, *S), target (*S) or (K, *S), probs (K, *S) to a picture (H, W, 3) uint8
@@ -60,13 +61,13 @@ class Panels(Callback):
         self._save("test", outputs, batch)
 
     def _show(self, trainer: pl.Trainer, outputs: Any, batch: Any) -> None:
-        if int(batch["case_index"][0]) < self.count and trainer.is_global_zero and trainer.loggers:
+        if 0 <= int(batch["case_index"][0]) < self.count and trainer.is_global_zero and trainer.loggers:
             picture = self._picture(outputs, batch)
             for logger in trainer.loggers:
                 show(logger, f"val/{batch['name'][0]}", picture, trainer.global_step)
 
     def _save(self, split: str, outputs: Any, batch: Any) -> None:
-        if int(batch["case_index"][0]) < self.saved:
+        if 0 <= int(batch["case_index"][0]) < self.saved:
             self.folder.mkdir(parents=True, exist_ok=True)
             name = batch["name"][0].replace("/", "_")
             Image.fromarray(self._picture(outputs, batch)).save(self.folder / f"{split}_{name}.png")
@@ -103,7 +104,7 @@ class PrecisionRecall(Callback):
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: Any, batch: Any, *args: Any
     ) -> None:
         """Count the pixels of a case, unless this is a validation between epochs."""
-        if trainer.state.fn != TrainerFn.FITTING:
+        if trainer.state.fn != TrainerFn.FITTING and counted(batch):
             self.counts += count_by_threshold(outputs["probs"], batch["target"], self.thresholds)
 
     def on_validation_epoch_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -1,0 +1,74 @@
+"""What a training needs, checked before data are read: what is known at the start is told at the start."""
+
+from typing import Any
+
+from segexp.data import Sampling
+from segexp.data.patches import PatchSampler
+from segexp.errors import did_you_mean, require_at_least, require_between
+from segexp.metrics import find_info
+from segexp.runs.configuration import Config
+from segexp.training.task import Task
+
+MOST_SEED = 2**32 - 1  # that NumPy takes
+LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
+KNOWN_CALLBACKS = ("segexp.", "pytorch_lightning.")  # a user's own may log any score
+
+
+def require_settings(config: Config) -> None:
+    """Refuse settings with which a training could not end well.
+
+    Raises:
+        ValueError: Names setting, value, rule and remedy.
+    """
+    trainer: dict[str, Any] = dict(config["trainer"])
+    require_between("seed", config["seed"], 0, MOST_SEED, integer=True)
+    for key in ("max_epochs", "accumulate_grad_batches"):
+        require_at_least(f"trainer.{key}", trainer[key], 1, integer=True)
+    if trainer.get("fast_dev_run"):
+        raise ValueError(
+            f"trainer.fast_dev_run={trainer['fast_dev_run']} keeps no checkpoint that could be scored: take "
+            "trainer=debug, which trains and scores two batches of each kind"
+        )
+    for key in LIMITS:
+        if trainer.get(key) == 0:
+            raise ValueError(
+                f"trainer.{key}=0 leaves nothing to train on or to score: it must be null, a fraction above 0, or a "
+                "number of batches of at least 1"
+            )
+    every = trainer.get("check_val_every_n_epoch")
+    if every is not None and every > trainer["max_epochs"] and config["monitor"].startswith("val/"):
+        raise ValueError(
+            f"trainer.check_val_every_n_epoch={every} is beyond trainer.max_epochs={trainer['max_epochs']}: no epoch "
+            f"would be validated, and none chosen by monitor={config['monitor']}; validate more often, or take "
+            "monitor=train/loss"
+        )
+
+
+def require_batches(sampling: Sampling, processes: int) -> None:
+    """Refuse batches that an epoch cannot fill, or that cannot be divided among the processes.
+
+    Raises:
+        ValueError: Names setting, value, rule and remedy.
+    """
+    PatchSampler(sampling.patches_per_epoch, sampling.batch_size, 0, processes)
+
+
+def require_monitors(config: Config, task: Task) -> None:
+    """Refuse a monitored score that nothing would log, wherever it is monitored.
+
+    Raises:
+        ValueError: Names the score, those that there are, and the nearest one.
+    """
+    nodes: list[Any] = [node for node in config["callbacks"].values() if node.get("enabled", True)]
+    if any(not str(node.get("_target_")).startswith(KNOWN_CALLBACKS) for node in nodes):
+        return
+    losses = ["loss", *(f"loss_{term}" for term in getattr(task.loss, "terms", ()))]
+    logged = [f"val/{name}" for metric in task.metrics for name in metric.info]
+    logged += [f"{split}/{name}" for split in ("val", "train") for name in losses]
+    watching: list[Any] = [config, config["scheduler"], *nodes]
+    for monitor in [node["monitor"] for node in watching if "monitor" in node]:
+        split, _, name = monitor.partition("/")
+        if monitor not in logged and not (split == "val" and find_info(name, task.metrics)):
+            raise ValueError(
+                f"monitor={monitor} is logged by nothing{did_you_mean(monitor, logged)}; there are: {', '.join(logged)}"
+            )

@@ -1,0 +1,84 @@
+"""Settings with which a training could not end well are refused before data are read."""
+
+import json
+
+import pytest
+
+from segexp.build import build_task
+from segexp.commands.train import train
+from segexp.config import compose, plain
+from segexp.data import Sampling
+from segexp.training.at_start import require_batches, require_monitors, require_settings
+from tests.conftest import HERE, SMALL, trained
+
+VALIDATES = "check_val_every_n_epoch=5 is beyond trainer.max_epochs=2"
+
+
+def config(*words: str) -> dict:
+    return plain(compose([*SMALL, *HERE, "trainer.max_epochs=2", *words], run_dir="unused"))
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("seed=-1", "seed=-1 must be an integer of at least 0 and at most 4294967295"),
+        ("seed=4294967296", "seed=4294967296 must be an integer"),
+        ("seed=null", "seed=None must be an integer"),
+        ("trainer.max_epochs=0", "trainer.max_epochs=0 must be an integer of at least 1"),
+        ("trainer.max_epochs=-1", "trainer.max_epochs=-1 must be an integer of at least 1"),
+        ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0 must be"),
+        (
+            "+trainer.fast_dev_run=true",
+            "fast_dev_run=True keeps no checkpoint that could be scored: take trainer=debug",
+        ),
+        ("trainer.limit_train_batches=0", "trainer.limit_train_batches=0 leaves nothing to train on or to score"),
+        ("trainer.limit_val_batches=0", "trainer.limit_val_batches=0 leaves nothing"),
+        ("trainer.limit_test_batches=0.0", "trainer.limit_test_batches=0 leaves nothing"),
+        ("trainer.check_val_every_n_epoch=5", VALIDATES),
+    ],
+)
+def test_a_setting_that_cannot_end_well_is_refused_before_anything_is_written(word, sentence, tmp_path):
+    words = [*SMALL, *HERE, "trainer.max_epochs=2", word]
+    with pytest.raises(ValueError, match=sentence):
+        train(compose(words, run_dir=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_validation_in_between_the_training_loss_may_choose():
+    require_settings(config("trainer.check_val_every_n_epoch=5", "monitor=train/loss"))
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["monitor=val/hd95", "metrics=surface"], r"val/hd95 is logged by nothing \(did you mean 'val/hd95_px'\?\)"),
+        (["monitor=dice"], "monitor=dice is logged by nothing"),
+        (["monitor=train/dice"], "monitor=train/dice is logged by nothing"),
+        (["monitor=val/loss_focal"], "monitor=val/loss_focal is logged by nothing"),
+        (["scheduler=plateau", "scheduler.monitor=val/dic"], r"val/dic is logged by nothing \(did you mean 'val/dice'"),
+        (["callbacks.early_stopping.enabled=true", "callbacks.early_stopping.monitor=x"], "monitor=x is logged by"),
+    ],
+)
+def test_a_monitor_that_nothing_logs_is_refused(words, sentence):
+    settings = config("monitor_mode=max", *words)
+    with pytest.raises(ValueError, match=sentence):
+        require_monitors(settings, build_task(settings))
+
+
+@pytest.mark.parametrize("monitor", ["val/dice", "val/dice_membrane", "val/loss_ce", "train/loss", "val/iou"])
+def test_a_monitor_that_is_logged_is_taken(monitor):
+    settings = config("monitor_mode=max", f"monitor={monitor}", "callbacks.early_stopping.monitor=x")
+    require_monitors(settings, build_task(settings))
+
+
+def test_a_callback_of_the_user_may_log_what_is_monitored():
+    settings = config("monitor_mode=max", "monitor=val/mine", "+callbacks.mine._target_=mine.Hello")
+    require_monitors(settings, build_task(settings))
+
+
+def test_batches_that_do_not_fit_are_refused_before_data_are_read(tmp_path):
+    with pytest.raises(ValueError, match="patches_per_epoch=16 must be at least data.sampling.batch_size=32"):
+        trained(tmp_path, "data.sampling.batch_size=32")
+    assert "data_fingerprint" not in json.loads((tmp_path / "run.json").read_text())
+    with pytest.raises(ValueError, match="batch_size=3 is the batch over all 2 processes"):
+        require_batches(Sampling(patch_size=[32, 32], batch_size=3), 2)

@@ -1,0 +1,136 @@
+"""A run that was broken off within an epoch goes on at the next batch and equals the unbroken one."""
+
+import json
+import math
+import time
+from types import SimpleNamespace
+
+import pytest
+import pytorch_lightning as pl
+import torch
+
+from segexp.training.last_checkpoint import MOST_OF_TIME, LastCheckpoint
+from tests.conftest import table, trained
+
+WORDS = [  # seven batches an epoch in groups of two, the last of one
+    "trainer.max_epochs=3",
+    "data.sampling.patches_per_epoch=28",
+    "trainer.accumulate_grad_batches=2",
+    "model.dropout=0.1",
+    "scheduler=plateau",
+    "scheduler.patience=0",
+    "callbacks.ema.enabled=true",
+    "callbacks.panels.enabled=false",
+    "logger=none",
+]
+STOP = "+callbacks.stop._target_=tests.training.test_last_checkpoint.Stop"
+
+
+class Stop(pl.Callback):
+    """Asks the training to stop after a batch, counted over all epochs."""
+
+    def __init__(self, batch: int) -> None:
+        self.batch = batch
+
+    def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.fit_loop.total_batch_idx == self.batch:
+            trainer.should_stop = True
+
+
+def state(folder):
+    return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
+
+
+def curves(folder):
+    clock = ("seconds", "validation_seconds", "train/patches_per_second")
+    return [{key: value for key, value in row.items() if key not in clock} for row in table(folder / "metrics.csv")]
+
+
+def require_equal(one, two, where=""):
+    """Compare checkpoints bit for bit, but for clocks and folders."""
+    assert type(one) is type(two), where
+    if isinstance(one, dict):
+        assert one.keys() == two.keys(), where
+        for key in one:
+            require_equal(one[key], two[key], f"{where}.{key}")
+    elif isinstance(one, list | tuple):
+        assert len(one) == len(two), where
+        for number, pair in enumerate(zip(one, two, strict=True)):
+            require_equal(*pair, f"{where}[{number}]")
+    else:
+        assert torch.equal(one, two) if isinstance(one, torch.Tensor) else one == two, where
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    return trained(tmp_path_factory.mktemp("unbroken"), *WORDS)
+
+
+@pytest.mark.parametrize(
+    ("batch", "step"),
+    [
+        (9, 6),  # between two optimizer steps: it stops after the next one
+        (13, 8),  # the last batch of an epoch: it stops after the validation
+    ],
+)
+def test_a_training_that_stops_within_an_epoch_goes_on_at_the_next_batch(unbroken, tmp_path, batch, step):
+    trained(tmp_path, *WORDS, STOP, f"+callbacks.stop.batch={batch}")
+    cut = state(tmp_path)
+    assert cut["global_step"] == step
+    assert len(curves(tmp_path)) == (2 if batch == 13 else 1)  # the epoch that was broken off has no row
+    trained(tmp_path, *WORDS, f"resume={tmp_path}", "allow_changes=[callbacks.stop]")
+    assert curves(tmp_path) == curves(unbroken)
+    resumed, whole = state(tmp_path), state(unbroken)
+    for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "loops"):
+        require_equal(resumed[part], whole[part], part)
+
+
+def trainer(steps=20, processes=1, agreed=None):
+    """What the clock asks of a trainer."""
+    strategy = SimpleNamespace(broadcast=lambda value: value if agreed is None else agreed)
+    return SimpleNamespace(world_size=processes, global_step=steps, strategy=strategy, save_checkpoint=lambda _: None)
+
+
+def test_a_checkpoint_is_due_after_some_minutes():
+    last = LastCheckpoint("last.ckpt", minutes=0.01 / 60)
+    last.on_train_start(None, None)
+    assert not last._due(trainer())
+    time.sleep(0.02)
+    assert last._due(trainer())
+    assert not last._due(trainer(steps=21, processes=2))  # processes agree now and then alone
+    assert last._due(trainer(processes=2))
+    assert not last._due(trainer(processes=2, agreed=False))  # the first one says
+
+
+def test_saving_takes_a_hundredth_of_the_time_at_most():
+    last = LastCheckpoint("last.ckpt", minutes=0)
+    slow = trainer()
+    slow.save_checkpoint = lambda _: time.sleep(0.05)
+    last._save(slow)
+    assert last._next - time.monotonic() > 0.9 * 0.05 / MOST_OF_TIME
+
+
+def test_none_are_saved_within_an_epoch_without_minutes():
+    last = LastCheckpoint("last.ckpt", minutes=None)
+    last.on_train_start(None, None)
+    assert math.isinf(last._next)
+    with pytest.raises(ValueError, match="callbacks.last.minutes=-1 must be a number of at least 0"):
+        LastCheckpoint("last.ckpt", minutes=-1)
+
+
+def test_checkpoints_by_the_clock_do_not_change_a_run(unbroken, tmp_path, monkeypatch):
+    saved = []
+    monkeypatch.setattr(LastCheckpoint, "_due", lambda self, trainer: not saved.append(trainer.global_step))
+    trained(tmp_path, *WORDS)
+    assert saved == [1, 2, 3, 5, 6, 7, 9, 10, 11]  # after each step but the last of an epoch
+    assert curves(tmp_path) == curves(unbroken)
+
+
+def test_a_limit_of_time_ends_a_training_within_an_epoch_and_is_one_of_each_process(tmp_path):
+    words = [*WORDS, "data.sampling.patches_per_epoch=400", "trainer.max_epochs=1"]
+    with pytest.raises(ValueError, match="before the first epoch ended"):
+        trained(tmp_path, *words, "+trainer.max_time={milliseconds: 300}")
+    assert 0 < state(tmp_path)["global_step"] < 50
+    trained(tmp_path, *words, f"resume={tmp_path}", "+trainer.max_time={minutes: 5}")
+    assert state(tmp_path)["global_step"] == 50
+    assert json.loads((tmp_path / "run.json").read_text())["status"] == "done"
