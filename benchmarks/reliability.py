@@ -1,6 +1,6 @@
 """What reliability costs, as ratios measured side by side in one run on one machine.
 
-python -m benchmarks.reliability
+python -m benchmarks.reliability --megabytes 100
 """
 
 import argparse
@@ -14,10 +14,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from unittest.mock import patch
 
+import torch
 from tests.conftest import trained
 
+from segexp.checkpoints.archive import require_checkpoint
+from segexp.runs.checksums import write_checked
 from segexp.runs.claim import claimed
 from segexp.training.loggers import TensorBoard
+from segexp.training.saving import CheckpointFiles
 
 Costs = dict[str, tuple[float, float]]  # by what is measured: seconds with the promise, seconds without
 
@@ -61,14 +65,49 @@ def curves(folder: Path, rounds: int) -> Costs:
     return {"a tiny epoch, its curves on the disk": (epoch + seconds["flushed"] - seconds["buffered"], epoch)}
 
 
+def checkpoints(folder: Path, megabytes: int, rounds: int) -> Costs:
+    """Writing a checkpoint synced and in two generations, reading it with its CRC; against PyTorch alone."""
+    content = {f"weight_{index}": torch.randn(250_000) for index in range(megabytes)}
+    saver, path = CheckpointFiles(), folder / "checkpoints" / "last.ckpt"
+    plain = folder / "plain.ckpt"
+    seconds = timed(
+        {
+            "write": lambda: saver.save_checkpoint(content, path),
+            "write plainly": lambda: torch.save(content, plain),
+            "read": lambda: (require_checkpoint(path), torch.load(path, weights_only=True)),
+            "read plainly": lambda: torch.load(path, weights_only=True),
+        },
+        rounds,
+    )
+    return {
+        f"write a checkpoint of {megabytes} MB": (seconds["write"], seconds["write plainly"]),
+        f"read a checkpoint of {megabytes} MB": (seconds["read"], seconds["read plainly"]),
+    }
+
+
+def small_files(folder: Path, rounds: int) -> Costs:
+    """Writing a record with its checksum, both synced, against writing it plainly."""
+    content = b"x" * 60_000
+    seconds = timed(
+        {
+            "checked": lambda: write_checked(folder / "run.json", content),
+            "plain": lambda: (folder / "plain.json").write_bytes(content),
+        },
+        rounds,
+    )
+    return {"write run.json": (seconds["checked"], seconds["plain"])}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--megabytes", type=int, default=100, help="size of the checkpoint; default: 100")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--folder", help="folder on the disk to measure; default: that of temporary files")
     given = parser.parse_args()
     folder = Path(tempfile.mkdtemp(dir=given.folder))
     try:
-        costs = claims(folder, given.rounds) | curves(folder, given.rounds)
+        costs = checkpoints(folder, given.megabytes, given.rounds) | small_files(folder, given.rounds)
+        costs |= claims(folder, given.rounds) | curves(folder, given.rounds)
     finally:
         shutil.rmtree(folder)
     print("| what | with | without | ratio |\n| --- | ---: | ---: | ---: |")

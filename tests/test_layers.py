@@ -19,7 +19,7 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"checkpoints", "comparison"},
     {"pictures", "sweeps"},
     {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
-    {"errors", "stopping"},
+    {"errors", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")

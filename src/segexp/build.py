@@ -17,6 +17,7 @@ from segexp.metrics import find_info
 from segexp.runs.configuration import Config, Node
 from segexp.training.divergence import Divergence
 from segexp.training.processes import StopAtSignal, leave_signals
+from segexp.training.saving import CheckpointFiles
 from segexp.training.task import Task
 
 TARGETS = ("classes", "regions")  # of a loss that does not say which it takes
@@ -125,10 +126,11 @@ def build_trainer(config: Config, purge_step: int | None = None, more: Sequence[
     if logger and "purge_step" in logger:  # TensorBoard's alone
         logger = logger | {"purge_step": purge_step}
     callbacks += [Divergence(config.get("on_divergence", "stop")), StopAtSignal()]
+    plugins = [*map(_make, config["trainer"].get("plugins") or ()), CheckpointFiles()]
     # Lightning would add a checkpoint of its own where there is none, and with None a logger.
     saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
     settled = config["trainer"] | {"enable_checkpointing": saves}
-    trainer = instantiate(settled, callbacks=callbacks, logger=_make(logger) or False, _convert_="all")
+    trainer = instantiate(settled, callbacks=callbacks, logger=_make(logger) or False, plugins=plugins, _convert_="all")
     leave_signals(trainer)
     return trainer
 

@@ -46,7 +46,17 @@ def test_the_json_file_tells_how_to_use_them(package):
     assert content["colors"] == [None, [86, 180, 233]]
     assert content["parameters"] == sum(p.numel() for p in model.network.parameters())
     assert content["verified"]["largest_deviation"] == 0
+    del content["crc32"]
     assert read_package(path) == Package.from_plain(content, "the package")
+
+
+def test_a_digit_that_has_changed_is_told(package):
+    path = json_beside(package[0])
+    text = path.read_text(encoding="utf-8")
+    path.write_text(text.replace('"value": 0.9', '"value": 0.8'), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"safetensors.json was changed or damaged .* remove its key crc32"):
+        read_package(package[0])
+    path.write_text(text, encoding="utf-8")
 
 
 def test_it_opens_elsewhere_as_it_was(package, tmp_path):

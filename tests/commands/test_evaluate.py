@@ -20,6 +20,7 @@ from segexp.config import compose, plain
 from segexp.evaluation.trained import open_trained
 from segexp.inference import FlipTurnPredictor, TiledPredictor
 from segexp.runs.claim import take
+from segexp.runs.files import write_json
 from segexp.runs.runs import find_runs
 from tests.conftest import SMALL, trained
 
@@ -44,7 +45,7 @@ def read(path: Path) -> dict:
 
 
 def change(path: Path, **values) -> None:
-    path.write_text(json.dumps(read(path) | values))
+    write_json(path, read(path) | values)
 
 
 def rows(folder: Path, side: str) -> list[dict[str, str]]:

@@ -362,6 +362,23 @@ def test_what_is_done_is_skipped_and_folders_are_kept(flat, images, tmp_path, ca
     assert not any(path.stat().st_mtime_ns == before for path, before in done.items())
 
 
+def test_a_damaged_mask_is_predicted_again(flat, images, tmp_path, capsys):
+    words = [f"run={flat}", f"input={images}", f"output={tmp_path}"]
+    predict(words)
+    whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    flipped, cut, empty = sorted(whole)[:3]
+    place = len(whole[flipped]) // 2
+    flipped.write_bytes(whole[flipped][:place] + bytes([whole[flipped][place] ^ 1]) + whole[flipped][place + 1 :])
+    cut.write_bytes(whole[cut][:-1])
+    empty.write_bytes(b"")
+    capsys.readouterr()
+    predict(words)
+    printed = capsys.readouterr()
+    assert printed.out.startswith("3 predicted")
+    assert printed.err.count("is damaged: it is predicted again") == 3
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == whole
+
+
 def test_a_bad_file_costs_only_itself(flat, images, tmp_path, capsys):
     shutil.copytree(images, tmp_path / "in")
     (tmp_path / "in" / "bad.nii.gz").write_bytes(b"no volume")

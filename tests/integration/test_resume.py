@@ -8,6 +8,7 @@ import torch
 
 from segexp.commands.train import train
 from segexp.config import compose
+from segexp.runs.files import write_json
 from segexp.runs.folder import RunFolder
 from tests.conftest import HERE, table, trained, write_pairs
 
@@ -110,7 +111,7 @@ def test_limits_are_told(tmp_path):
 def test_results_of_a_run_that_goes_on_do_not_count(run):
     record = json.loads((run / "run.json").read_text())
     assert RunFolder(run).results()
-    (run / "run.json").write_text(json.dumps(record | {"status": "running"}))
+    write_json(run / "run.json", record | {"status": "running"})
     assert RunFolder(run).results() == {}
 
 

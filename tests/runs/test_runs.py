@@ -51,10 +51,19 @@ def test_a_word_that_leads_nowhere_is_told(outputs):
         find_runs([f"{outputs}/sweeep"])
 
 
-def test_a_broken_record_is_named(outputs):
+def test_a_broken_run_is_named_and_does_not_hide_the_others(outputs, caplog):
+    (outputs / "one" / "run.json").write_text('{"status": ')
+    (outputs / "sweep" / "a" / "cases.csv").write_text("split,case\n")
+    assert names(find_runs([str(outputs)])) == ["b", "broken"]
+    assert "left out:" in caplog.text
+    assert "one/run.json cannot be read" in caplog.text
+    assert "a/cases.csv has no column class" in caplog.text
+
+
+def test_a_broken_run_alone_is_an_error(outputs):
     (outputs / "one" / "run.json").write_text('{"status": ')
     with pytest.raises(ValueError, match=r"one/run.json cannot be read"):
-        find_runs([str(outputs)])
+        find_runs([f"{outputs}/one"])
 
 
 @pytest.mark.parametrize(
@@ -101,4 +110,4 @@ def test_settings_leave_out_seed_fold_and_paths(outputs):
 def test_a_record_that_is_none_is_named(outputs, name, content):
     (outputs / "one" / name).write_text(content)
     with pytest.raises(ValueError, match=rf"one/{name} (cannot be read|lacks)"):
-        _ = [run.results for run in find_runs([str(outputs)])]
+        find_runs([f"{outputs}/one"])

@@ -93,7 +93,7 @@ def test_a_job_goes_on_from_its_checkpoint(tmp_path):
     assert job.words()[:-1] == [*start, "loss=ce"]
     (job.folder / "checkpoints").mkdir(parents=True)
     (job.folder / "checkpoints" / "last.ckpt").touch()
-    (job.folder / "overrides.yaml").touch()
+    (job.folder / "overrides.yaml").write_text("[]")
     assert job.words()[:-1] == start
     assert job.words()[-1].startswith("resume='/")
     (job.folder / "run.json").write_text('{"status": "interrupted"}')

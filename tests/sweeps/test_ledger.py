@@ -24,7 +24,7 @@ def test_two_ledgers_of_one_file_see_each_others_lines(tmp_path):
     assert one.entries() == two.entries() == {"a": Entry("job-a", QUEUED, "", 0)}
 
 
-def test_a_line_that_was_cut_off_is_passed_over(tmp_path):
+def test_a_line_that_was_cut_off_is_passed_over(tmp_path, caplog):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     ledger.add("1", "one", RUNNING)
     with ledger.path.open("ab") as file:
@@ -32,3 +32,26 @@ def test_a_line_that_was_cut_off_is_passed_over(tmp_path):
     ledger.add("1", "one", DONE)
     assert ledger.entries() == {"1": Entry("one", DONE, "", 1)}
     assert len(ledger.path.read_bytes().splitlines()) == 3  # the broken one ends where the next begins
+    assert not caplog.text
+
+
+def test_a_damaged_line_is_named(tmp_path, caplog):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    for state in (QUEUED, RUNNING, DONE):
+        ledger.add("1", "one", state)
+    whole, entries = ledger.path.read_bytes(), ledger.entries()
+    ledger.path.write_bytes(whole.replace(b"running", b"runninh"))
+    assert Ledger(ledger.path).entries() == {"1": Entry("one", DONE, "", 0)}
+    assert "ledger.jsonl: line 2 is damaged and left out" in caplog.text
+    for place in range(0, len(whole) - 1, 5):  # the last newline may be cut off by a kill
+        caplog.clear()
+        damaged = bytearray(whole)
+        damaged[place] ^= 1 << place % 7
+        ledger.path.write_bytes(damaged)
+        assert Ledger(ledger.path).entries() == entries or "is damaged" in caplog.text
+
+
+def test_lines_without_checksums_are_read(tmp_path, caplog):
+    (tmp_path / "ledger.jsonl").write_text('{"job": "1", "name": "one", "state": "done"}\n')
+    assert Ledger(tmp_path / "ledger.jsonl").entries() == {"1": Entry("one", DONE, "", 0)}
+    assert not caplog.text

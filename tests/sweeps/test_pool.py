@@ -84,6 +84,29 @@ def test_what_is_done_is_skipped_and_what_failed_is_only_retried_when_asked(tmp_
     assert starts(tmp_path) == [1, 2]
 
 
+def test_a_job_with_a_damaged_file_fails_and_stops_nothing(tmp_path):
+    jobs = jobs_of(tmp_path, ["a=1"], ["a=2"], ["a=3"])
+    pool_of(tmp_path).run(jobs[:2])
+    damaged = jobs[0].files.results_path
+    damaged.write_bytes(damaged.read_bytes()[:-9])
+    for retry in (None, "failed"):
+        ended = pool_of(tmp_path, retry=retry).run(jobs)
+        assert [item.state for item in ended][1:] == ["done", "done"]
+        if retry is None:
+            assert ended[0].state == "failed"
+            assert "results.json cannot be read as JSON" in ended[0].why
+    assert ended[0].state == "done"  # started again, it has written a whole one
+
+
+def test_a_failure_that_the_ledger_has_lost_is_no_new_start(tmp_path):
+    jobs = jobs_of(tmp_path, ["do=raise"])
+    pool_of(tmp_path).run(jobs)
+    (tmp_path / "ledger.jsonl").unlink()
+    (ended,) = pool_of(tmp_path).run(jobs)
+    assert (ended.state, ended.why) == ("failed", "RuntimeError: planted")
+    assert starts(tmp_path) == [0]
+
+
 def test_a_retried_job_goes_on_from_its_checkpoint(tmp_path):
     (job,) = jobs_of(tmp_path, ["do=die"])
     pool_of(tmp_path).run([job])

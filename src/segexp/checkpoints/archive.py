@@ -23,6 +23,7 @@ OPCODES = re.compile(
     r"PROTO|STOP|MARK|NONE|NEWTRUE|NEWFALSE|BININT[12]?|LONG1|BINFLOAT|BINUNICODE|SHORT_BINSTRING"
     r"|EMPTY_(DICT|LIST|TUPLE|SET)|TUPLE[123]?|APPENDS?|SETITEMS?|(LONG_)?BIN(PUT|GET)|GLOBAL|REDUCE|BUILD|BINPERSID"
 )
+FOLDER = 0x10  # bit of a member's attributes
 NAMES = re.compile(
     r"collections OrderedDict|torch\._utils _rebuild_(tensor_v2|parameter)|torch Size"
     r"|torch (Float|Double|Half|BFloat16|Long|Int|Short|Char|Byte|Bool)Storage"
@@ -42,7 +43,7 @@ def require_checkpoint(path: Path, folder: Path | None = None) -> int:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: It is something else; names file and rule.
+        ValueError: It is something else, or damaged: each part must have its CRC-32; names file and rule.
     """
     size = require_plain_file(path, folder)
     with path.open("rb") as file:
@@ -52,9 +53,12 @@ def require_checkpoint(path: Path, folder: Path | None = None) -> int:
         try:
             with zipfile.ZipFile(file) as archive:
                 member = _require_members(archive, path, size)
+                damaged = archive.testzip()  # torch.load does not compare the checksums
                 pickle = archive.read(member)
-        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError) as error:
+        except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, UnicodeError, struct.error) as error:
             raise ValueError(f"{path} is a broken archive: {error}") from error
+    if damaged:
+        raise ValueError(f"{path} is damaged: the CRC-32 of {shown(damaged)} in it is wrong; take a copy of it")
     _require_plain_pickle(pickle, path)
     return size
 
@@ -88,8 +92,11 @@ def _require_members(archive: zipfile.ZipFile, path: Path, size: int) -> zipfile
             what = "TorchScript, which is a program" if code else "no part of a checkpoint"
             raise ValueError(f"{path} holds {shown(member.filename)}: that is {what}")
         compressed = member.compress_type != zipfile.ZIP_STORED or member.file_size != member.compress_size
-        if compressed or member.flag_bits & 1:  # encrypted
-            raise ValueError(f"{path}: {shown(member.filename)} must be stored as it is, not compressed or encrypted")
+        # PyTorch takes for a folder, and leaves unread, what has the attribute of one.
+        if compressed or member.flag_bits & 1 or member.external_attr & FOLDER:  # encrypted
+            raise ValueError(
+                f"{path}: {shown(member.filename)} must be stored as it is, a file neither compressed nor encrypted"
+            )
         folders.add(match[1])
         if match[2]:
             pickles.append(member)

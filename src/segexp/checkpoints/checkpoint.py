@@ -5,6 +5,7 @@ file holds.
 """
 
 import inspect
+import logging
 import re
 import typing
 from collections.abc import Mapping
@@ -37,6 +38,7 @@ RULES = {  # of arguments, their defaults included, so that nothing is fetched f
 }
 MOST = {"depth": 10, "deep_supervision": 10, "base_channels": 1024, "num_classes": 1000}
 MOST_OTHERWISE = 65_536
+_log = logging.getLogger(__name__)
 PREFIX = "network."  # of the network's tensors in a checkpoint
 
 
@@ -119,6 +121,32 @@ def load_checkpoint(path: Path, folder: Path | None = None, mapped: bool = False
         raise ValueError(f"{path} does not describe itself: it was not written by segexp train")
     _require_own_folder(checkpoint.get("callbacks"), path)
     return checkpoint
+
+
+def load_newest(folder: RunFolder) -> tuple[Path, Checkpoint]:
+    """Read the newest checkpoint of a run that is whole, and say so where that is not the last one.
+
+    Returns:
+        Its path and content.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: None is whole; says why, and the remedy.
+    """
+    faults: list[FileNotFoundError | ValueError] = []
+    for path in folder.checkpoints:
+        try:
+            checkpoint = load_checkpoint(path)
+        except (FileNotFoundError, ValueError) as error:
+            faults.append(error)
+            continue
+        if faults:
+            _log.warning("%s; going on from %s, epoch %d", faults[0], path, checkpoint["epoch"])
+        return path, checkpoint
+    damaged = [str(fault) for fault in faults if isinstance(fault, ValueError)]
+    if not damaged:
+        raise faults[0]
+    raise ValueError(f"{'; '.join(damaged)}; remove {folder.last_checkpoint.parent} to start the run anew")
 
 
 def _require_own_folder(callbacks: Any, path: Path) -> None:

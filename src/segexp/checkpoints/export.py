@@ -17,8 +17,8 @@ from torch.export import Dim, ExportedProgram
 import segexp
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.package import SUFFIXES, Facts, Package, Verification, json_beside, read_package, write_package
-from segexp.data.files.hidden import hidden_folder
 from segexp.errors import require_choice
+from segexp.writing import hidden_folder, replacing, settle
 
 TOLERANCE = 1e-4  # of the largest logit, or of 1 where all are smaller; float32 sums in another order differ by less
 Logits = Callable[[Tensor], Tensor]
@@ -58,7 +58,7 @@ def export(
         verified=None,
         segexp_version=segexp.__version__,
     )
-    with hidden_folder(path.parent, "export") as folder:
+    with hidden_folder(path.parent) as folder:
         folder.mkdir()
         draft = folder / path.name
         WRITERS[form](model, draft)
@@ -66,9 +66,15 @@ def export(
         if verify:
             package = replace(package, verified=_verify(model, draft, form, patches))
             write_package(draft, package)
-        draft.replace(path)
-        json_beside(draft).replace(json_beside(path))
+        settle(draft, path)
+        settle(json_beside(draft), json_beside(path))
     return package.verified
+
+
+def _write_safetensors(model: Model, path: Path) -> None:
+    tensors = model.network.state_dict()
+    with replacing(path) as part:  # with the mode that umask gives, which save_file does not heed
+        save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, part)
 
 
 def _write_onnx(model: Model, path: Path) -> None:
@@ -90,9 +96,7 @@ def _write_onnx(model: Model, path: Path) -> None:
 
 
 WRITERS: dict[str, Callable[[Model, Path], None]] = {
-    "safetensors": lambda model, path: save_file(
-        {name: tensor.cpu().contiguous() for name, tensor in model.network.state_dict().items()}, path
-    ),
+    "safetensors": _write_safetensors,
     "onnx": _write_onnx,
     "torch_export": lambda model, path: torch.export.save(_graph(model), path),
 }

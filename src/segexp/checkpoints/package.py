@@ -6,7 +6,8 @@ The weights of a package that segexp opens again are safetensors: a header of na
 import json
 import re
 import struct
-from collections.abc import Sequence
+import zlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypedDict
@@ -19,8 +20,10 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.rules import Rule, maybe, named, number, one_of, require_fields, several, shown, text, whole
 from segexp.data.cache.hashes import hash_file
 from segexp.runs.files import read_json, require_plain_file
+from segexp.writing import write_text
 
 SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torch_export": ".pt2"}
+CHECKSUM = "crc32"  # key of the JSON file: of all its other keys and values
 MOST_HEADER = 4 << 20  # bytes of a safetensors header; a tensor takes about 100
 MAPPING = Rule("a mapping", lambda value: type(value) is dict)
 SHA256 = Rule(
@@ -135,7 +138,8 @@ def write_package(weights: Path, package: Package) -> None:
     }
     plain = {key: values[key] for key in PACKAGE}
     Package.from_plain(plain, str(path))
-    path.write_text(json.dumps(plain, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    plain[CHECKSUM] = _crc(plain)
+    write_text(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 
 def read_package(weights: Path) -> Package:
@@ -148,6 +152,12 @@ def read_package(weights: Path) -> Package:
     require_plain_file(weights)
     path = json_beside(weights)
     plain = read_json(path, weights.parent)
+    # Packages of earlier versions have no checksum.
+    if isinstance(plain, dict) and CHECKSUM in plain and plain.pop(CHECKSUM) != _crc(plain):
+        raise ValueError(
+            f"{path} was changed or damaged since segexp wrote it: export the model again, or, if you changed it "
+            f"yourself, remove its key {CHECKSUM}"
+        )
     package = Package.from_plain(plain, str(path))
     if SUFFIXES[package.format] != weights.suffix:
         raise ValueError(f"{path}: format={package.format} does not belong to {weights.name}")
@@ -155,6 +165,10 @@ def read_package(weights: Path) -> Package:
     if digest != plain["weights_sha256"]:
         raise ValueError(f"{weights} has the SHA-256 {digest}, but {path} asks for {plain['weights_sha256']}")
     return package
+
+
+def _crc(plain: Mapping[str, Any]) -> str:
+    return f"{zlib.crc32(json.dumps(plain, sort_keys=True).encode()):08x}"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -22,9 +22,10 @@ from segexp.data import DataModule
 from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
 from segexp.runs.configuration import Config, TrainerNode
-from segexp.runs.files import write_json, write_table
+from segexp.runs.files import json_text, table_text
 from segexp.training.measure import StepClock, StepCost, measure_step, random_patches
 from segexp.training.warnings import quiet
+from segexp.writing import write_text
 
 
 class Cell(TypedDict):
@@ -86,7 +87,7 @@ def _data(config: BenchmarkConfig) -> None:
     _print(cells, config)
     path = Path(config["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_table(path, cells)
+    write_text(path, table_text(cells))
     print(path)
 
 
@@ -150,7 +151,7 @@ def _step(config: BenchmarkConfig) -> None:
     Console().print(table)
     path = Path(config["path"]).with_suffix(".json")
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_json(path, cost)
+    write_text(path, json_text(cost))
     print(path)
 
 
@@ -173,15 +174,18 @@ def step_cost(config: BenchmarkConfig) -> StepReport:
     if limit is not None:
         steps = min(steps, limit) if isinstance(limit, int) else int(steps * limit)
     epochs = config["trainer"]["max_epochs"]
-    savers = [node for node in config["callbacks"].values() if node["_target_"].endswith("Checkpoint")]
-    checkpoints = sum(node.get("save_top_k", 1) for node in savers if node.get("enabled", True))
+    callbacks = [node for node in config["callbacks"].values() if node.get("enabled", True)]
+    savers = [node for node in callbacks if node["_target_"].endswith("Checkpoint")]
+    kept = [
+        node.get("save_top_k", 1) + node["_target_"].endswith("LastCheckpoint") for node in savers
+    ]  # that one twice
     return {
         **cost,
         "parameters": sum(p.numel() for p in task.network.parameters()),
         "steps_per_epoch": steps,
         "epochs": epochs,
         "training_seconds": cost["seconds_per_step"] * steps * epochs,
-        "run_bytes": cost["checkpoint_bytes"] * checkpoints,
+        "run_bytes": cost["checkpoint_bytes"] * sum(kept),
         "batch_size": data.sampling.batch_size,
         "processes": processes,
         "device": str(trainer.strategy.root_device),

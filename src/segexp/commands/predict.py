@@ -1,7 +1,6 @@
 """``segexp predict``: masks of new images, from one trained network or several, each in the geometry of its file."""
 
 import math
-import os
 import re
 import shutil
 import sys
@@ -17,13 +16,13 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from segexp.checkpoints.description import ModelDescription
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.data.case import Case
-from segexp.data.files.hidden import hidden_folder, remove_folder
-from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_map
+from segexp.data.files.writing import in_file_axes, is_whole, label_dtype, suffix_for, write_map
 from segexp.errors import short_path
 from segexp.pictures.overlays import draw_overlay
 from segexp.prediction import Maps, Segmenter, Settings, open_models
 from segexp.prediction.inputs import Input, find_inputs, read_input
 from segexp.prediction.maps import integer_values
+from segexp.writing import hidden_folder, remove_folder, settle
 
 SETTINGS = {field.name: field.default for field in fields(Settings)}
 DEFAULTS = {
@@ -85,11 +84,10 @@ def predict(words: list[str]) -> None:
     inputs = find_inputs(arguments["input"], segmenter.channels)
     jobs = {item: outputs_of(item, segmenter, arguments["overlays"]) for item in inputs}
     _require_free(jobs, folder)
-    done = [item for item in inputs if all((folder / path).exists() for path in jobs[item].paths)]
-    waiting = inputs if arguments["overwrite"] else [item for item in inputs if item not in done]
+    waiting = inputs if arguments["overwrite"] else [item for item in inputs if not _is_done(jobs[item], folder)]
     spacing = arguments["spacing"]
     failures = {}
-    with hidden_folder(folder, "part") as part, _bar() as bar:
+    with hidden_folder(folder) as part, _bar() as bar:
         task = bar.add_task("", total=len(waiting))
         for item in waiting:
             bar.update(task, description=item.name)
@@ -105,6 +103,15 @@ def predict(words: list[str]) -> None:
     _report(len(waiting) - len(failures), len(inputs) - len(waiting), failures, folder)
     if failures:
         sys.exit(1)
+
+
+def _is_done(outputs: Outputs, folder: Path) -> bool:
+    """Whether all files of an input are there and whole; says which is damaged."""
+    there = [folder / path for path in outputs.paths if (folder / path).exists()]
+    damaged = [path for path in there if not is_whole(path)]
+    for path in damaged:
+        print(f"{path} is damaged: it is predicted again", file=sys.stderr)
+    return len(there) == len(outputs.paths) and not damaged
 
 
 def outputs_of(item: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
@@ -163,7 +170,7 @@ def _predict_one(case: Case, outputs: Outputs, segmenter: Segmenter, folder: Pat
     _write(maps, case, outputs, segmenter.description, part)
     for path in outputs.paths:
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
-        os.replace(part / path, folder / path)
+        settle(part / path, folder / path)
 
 
 def _write(maps: Maps, case: Case, outputs: Outputs, description: ModelDescription, folder: Path) -> None:

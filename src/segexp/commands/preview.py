@@ -5,12 +5,12 @@ from typing import Any, cast
 
 import numpy as np
 from omegaconf import DictConfig
-from PIL import Image
 
 from segexp.build import build_data
 from segexp.config import plain
 from segexp.data import Augment
 from segexp.errors import require_at_least
+from segexp.pictures.figures import save_picture
 from segexp.pictures.sheets import draw_sheet
 from segexp.runs.configuration import Config
 
@@ -42,7 +42,7 @@ def preview(cfg: DictConfig) -> None:
     rows = [tap.pairs(dataset, position) for position in range(config["patches"])]
     path = Path(config["path"])
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(draw_sheet(rows, ["before", *[f"draw {i + 1}" for i in range(config["draws"])]])).save(path)
+    save_picture(path, draw_sheet(rows, ["before", *[f"draw {i + 1}" for i in range(config["draws"])]]))
     print(path)
 
 

@@ -12,6 +12,7 @@ from segexp.comparison.comparison import compare
 from segexp.comparison.markers import choose_sheets, filled, provenance
 from segexp.comparison.tables import markdown, sheets
 from segexp.errors import require_choice
+from segexp.writing import write_text
 
 SHEETS = "sheets="
 ELSEWHERE = ("format", "output", "html")  # options of `segexp compare` that make no sense in a marker
@@ -50,7 +51,7 @@ def _fill(page: Path, check: bool) -> list[str]:
     told = [f"{page}:{line}: {'out of date, run segexp report' if check else 'written'}" for line in changed]
     if not check:
         if changed:
-            page.write_bytes((text.replace("\n", "\r\n") if windows else text).encode("utf-8"))
+            write_text(page.resolve(), text.replace("\n", "\r\n") if windows else text)
         print("\n".join(told) or f"{page} is up to date")
     return told
 

@@ -10,15 +10,15 @@ import pytorch_lightning as pl
 from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import DictConfig
-from PIL import Image
 from pytorch_lightning.utilities import rank_zero_only
 
 from segexp.build import build_data, build_task, build_trainer, describe, settle_monitor_mode
-from segexp.checkpoints.checkpoint import load_checkpoint
+from segexp.checkpoints.checkpoint import load_newest
 from segexp.config import as_written, chosen_options, how_to_go_on, plain, unwrapped
 from segexp.data import DataModule
 from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
 from segexp.metrics import SplitResult
+from segexp.pictures.figures import save_picture
 from segexp.pictures.reliability import draw_reliability
 from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
@@ -132,9 +132,9 @@ def _set_up(
         output_size(config["data"]["sampling"]["patch_size"])
     require_monitors(config, task)
     run_id = folder.record().get("id", "")
-    resumed = load_checkpoint(folder.last_checkpoint) if config["resume"] else None
-    if resumed:
-        require_own(resumed, folder.last_checkpoint, run_id)
+    path, resumed = load_newest(folder) if config["resume"] else (None, None)
+    if path and resumed:
+        require_own(resumed, path, run_id)
     trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed)])
     require_batches(data.sampling, trainer.world_size)
     data.prepare_data()
@@ -153,7 +153,7 @@ def _set_up(
         record(_footprint(trainer, task, data))
         if weights:
             record({"class_weights": weights})
-    return _Training(config, folder, data, task, trainer, folder.last_checkpoint if resumed else None)
+    return _Training(config, folder, data, task, trainer, path)
 
 
 def _tell_changes(earlier: Record) -> None:
@@ -230,7 +230,7 @@ def _draw_reliability(run: _Training, results: Results) -> None:
         if "reliability" in curves:
             picture = draw_reliability(curves["reliability"])
             run.folder.figures.mkdir(exist_ok=True)
-            Image.fromarray(picture).save(run.folder.figures / f"reliability_{split}.png")
+            save_picture(run.folder.figures / f"reliability_{split}.png", picture)
             for logger in run.trainer.loggers:
                 show(logger, f"{split}/reliability", picture, run.trainer.global_step)
 
@@ -280,6 +280,7 @@ def _end(record: RunRecorder, folder: RunFolder, before: Account | None, error: 
         error.remedy = remedy
     unsaved = before is not None and before.still_holds()
     if before is not None and unsaved and (before.finished or not isinstance(error, Stopped)):
+        record.free_reserve()
         before.restore()
     else:
         record.stop(unwrapped(error), remedy)

@@ -10,7 +10,7 @@ from PIL import Image, ImageOps
 
 from segexp.evaluation.rescoring import LabelScorer
 from segexp.metrics import CaseScores, case_means, certain_probs
-from segexp.pictures.figures import draw_case, title
+from segexp.pictures.figures import draw_case, save_picture, title
 
 MOST_WIDTH = 1600  # pixels of a picture on the sheet; wider ones are made smaller there
 GAP = 6  # pixels
@@ -61,10 +61,10 @@ def draw_worst(
         case = scorer.cases[number]
         probs = certain_probs(torch.from_numpy(labels[number].astype(np.int64)), classes)
         picture = draw_case(*_plane(case.image, scorer.targets[number].numpy(), probs.numpy()))
-        Image.fromarray(picture).save(folder / f"{split}_{case.name.replace('/', '_')}.png")
+        save_picture(folder / f"{split}_{case.name.replace('/', '_')}.png", picture)
         strips.append((f"{case.name}   {metric} {round(score, 4) + 0.0:.4f}", picture))
     path = folder / "worst.png"
-    Image.fromarray(sheet(strips)).save(path)
+    save_picture(path, sheet(strips))
     return path
 
 

@@ -1,7 +1,6 @@
 """The report of an audit: audit.md, audit.html with pictures, cases.csv."""
 
 import base64
-import csv
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -15,6 +14,8 @@ from skimage.segmentation import find_boundaries
 from segexp.data.audit.findings import Finding
 from segexp.data.audit.measures import Row
 from segexp.pictures.figures import COLORS, PERCENTILES, three_channels, to_uint8
+from segexp.runs.files import table_text
+from segexp.writing import write_text
 
 SIZE = 224  # pixels, longer side of a picture
 SHOWN = 4  # cases that a finding names in the HTML; more are folded away
@@ -46,12 +47,9 @@ class Report:
 def write_report(folder: Path, report: Report) -> None:
     """Write audit.md, audit.html (one file, needs no network) and cases.csv into a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / "audit.md").write_text(_markdown(report), encoding="utf-8")
-    (folder / "audit.html").write_text(_html(report), encoding="utf-8")
-    with (folder / "cases.csv").open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(report.rows[0]) if report.rows else ["case"])
-        writer.writeheader()
-        writer.writerows(report.rows)
+    write_text(folder / "audit.md", _markdown(report))
+    write_text(folder / "audit.html", _html(report))
+    write_text(folder / "cases.csv", table_text(report.rows) if report.rows else "case\r\n")
 
 
 def choose(names: Sequence[str], findings: Sequence[Finding], count: int) -> list[str]:

@@ -1,7 +1,11 @@
 """Pictures of a case: input, truth, prediction, error, side by side."""
 
+from pathlib import Path
+
 import numpy as np
 from PIL import Image, ImageDraw
+
+from segexp.writing import replacing
 
 # Okabe and Ito 2008: told apart with any color vision; class 0 stays gray.
 COLORS = np.array([(86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0)])
@@ -10,6 +14,12 @@ TITLES = ("input", "truth", "prediction", "error: blue missed, orange invented, 
 PERCENTILES = (0.5, 99.5)  # of an image, that become black and white
 HEADER = 16  # pixels
 LEAST = 128  # pixels: narrower cases are enlarged by a whole factor
+
+
+def save_picture(path: Path, picture: np.ndarray) -> None:
+    """Write a picture (H, W, 3) uint8 whole."""
+    with replacing(path, sync=False) as part:
+        Image.fromarray(picture).save(part)
 
 
 def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.ndarray:

@@ -77,6 +77,7 @@ class TrainerNode(Node, total=False):
     enable_model_summary: bool
     enable_progress_bar: bool
     use_distributed_sampler: bool
+    plugins: list[Node]
 
 
 class LoggerNode(Node, total=False):

@@ -1,12 +1,15 @@
-"""JSON and CSV files: one reader and one writer for each."""
+"""JSON and CSV files: one reader and one writer for each; those of a run are checked by their checksums."""
 
 import csv
+import io
 import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+from segexp.runs.checksums import read_checked, write_checked
 
 MOST_JSON = 8 << 20  # bytes of a file that somebody else may have written
 Json = str | float | None | Sequence["Json"] | Mapping[str, "Json"]
@@ -42,7 +45,7 @@ def read_json(path: Path, folder: Path | None = None) -> Any:
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is no such JSON; names file and rule.
+        ValueError: The file is no such JSON, or another than segexp wrote; names file and rule.
     """
     loads = json.loads
     if folder is not None:
@@ -50,36 +53,70 @@ def read_json(path: Path, folder: Path | None = None) -> Any:
         if size > MOST_JSON:
             raise ValueError(f"{path} has {size} bytes: a JSON file of ours has {MOST_JSON} at most")
         loads = partial(loads, object_pairs_hook=_unique, parse_constant=_finite_float, parse_float=_finite_float)
+    content = read_checked(path)
     try:
-        return loads(path.read_text(encoding="utf-8"))
+        return loads(content.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise ValueError(f"{path} cannot be read as JSON: {error}") from error
 
 
 def write_json(path: Path, content: object) -> None:
-    """Write JSON so that a reader never sees half a file; nan becomes null."""
-    part = path.with_suffix(".json.part")
-    part.write_text(json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(path)
+    """Write JSON so that a reader never sees half a file; nan becomes null.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    write_checked(path, json_text(content).encode("utf-8"))
 
 
-def read_table(path: Path) -> Rows:
-    """Read a CSV file as one mapping per row; a file that is not there has no rows."""
+def json_text(content: object) -> str:
+    """Write as JSON; nan becomes null."""
+    return json.dumps(_without_nan(content), indent=2, ensure_ascii=False) + "\n"
+
+
+def read_table(path: Path, columns: Sequence[str] = ()) -> Rows:
+    """Read a CSV file as one mapping per row; a file that is not there has no rows.
+
+    Args:
+        path: The file.
+        columns: Names of columns that it must have.
+
+    Raises:
+        ValueError: The file is no such table, or another than segexp wrote; names file and rule.
+    """
     if not path.is_file():
         return []
-    with path.open(newline="", encoding="utf-8") as file:
-        return list(csv.DictReader(file))
+    content = read_checked(path)
+    try:
+        reader = csv.DictReader(io.StringIO(content.decode("utf-8"), newline=""), strict=True)
+        rows: list[dict[Any, Any]] = list(reader)
+    except (ValueError, csv.Error) as error:
+        raise ValueError(f"{path} cannot be read as CSV: {error}") from error
+    missing = set(columns) - set(reader.fieldnames or ())
+    if missing:
+        raise ValueError(f"{path} has no column {min(missing)}: it is not of a run of segexp")
+    for number, row in enumerate(rows, start=1):
+        if None in row or None in row.values():
+            raise ValueError(f"{path}: row {number} has another number of cells than there are columns")
+    return rows
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
-    """Write a CSV file so that a reader never sees half of it; a value that a row lacks is left empty."""
-    columns = list(dict.fromkeys(column for row in rows for column in row))
-    part = path.with_suffix(".part")
-    with part.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, columns, restval="")
-        writer.writeheader()
-        writer.writerows(rows)
-    part.replace(path)
+    """Write a CSV file so that a reader never sees half of it; a value that a row lacks is left empty.
+
+    Raises:
+        WriteError: It cannot be written.
+    """
+    write_checked(path, table_text(rows).encode("utf-8"))
+
+
+def table_text(rows: Sequence[Mapping[str, object]]) -> str:
+    """Write rows as CSV, one column per key; a value that a row lacks is left empty."""
+    text = io.StringIO(newline="")
+    writer = csv.DictWriter(text, list(dict.fromkeys(column for row in rows for column in row)), restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return text.getvalue()
 
 
 def _unique(pairs: Sequence[tuple[str, Json]]) -> dict[str, Json]:

@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import yaml
 
+from segexp.runs.checksums import CHECKSUMS, read_checked, write_checked
 from segexp.runs.configuration import Config
 from segexp.runs.files import Rows, read_json, read_table
 from segexp.runs.record import Record
 from segexp.runs.results import Results
+from segexp.writing import write_bytes
 
 RECORD = "run.json"
 REMEDY = "remove that run, or leave it out"
@@ -45,10 +48,13 @@ class RunFolder:
     curves_path = _File("metrics.csv")  # losses and metrics per epoch
     config_path = _File("config.yaml")  # resolved configuration
     overrides_path = _File("overrides.yaml")  # of the command line
+    checksums_path = _File(CHECKSUMS)  # CRC-32 of the files above
     last_checkpoint = _File("checkpoints", "last.ckpt")  # of the last epoch, to resume from
+    previous_checkpoint = _File("checkpoints", "previous.ckpt")  # the one before, should the last be damaged
     best_checkpoint = _File("checkpoints", "best.ckpt")  # of the best epoch, to predict with
     figures = _File("figures")  # folder of the pictures
     lock_path = _File(".lock")  # of the process that works in the folder, see segexp.runs.claim
+    reserve_path = _File(".reserve")  # bytes to free on a full disk
     log_path = _File("log.txt")  # output of a job of a sweep
 
     @property
@@ -63,7 +69,12 @@ class RunFolder:
     @property
     def is_resumable(self) -> bool:
         """Whether a checkpoint and the overrides are there to resume from."""
-        return self.last_checkpoint.is_file() and self.overrides_path.is_file()
+        return any(path.is_file() for path in self.checkpoints) and self.overrides_path.is_file()
+
+    @property
+    def checkpoints(self) -> tuple[Path, Path]:
+        """Paths of the checkpoints to resume from, the newest first."""
+        return self.last_checkpoint, self.previous_checkpoint
 
     @classmethod
     def holding(cls, path: Path) -> "RunFolder | None":
@@ -113,32 +124,67 @@ class RunFolder:
         return steps
 
     def cases(self) -> Rows:
-        """Read the table of metrics per case and class; empty before the end."""
-        return read_table(self.cases_path)
+        """Read the table of metrics per case and class; empty before the end.
+
+        Raises:
+            ValueError: It is no such table.
+        """
+        return read_table(self.cases_path, ("split", "case", "class"))
 
     def curves(self) -> Rows:
-        """Read the table of losses and metrics per epoch; empty before the first has ended."""
-        return read_table(self.curves_path)
+        """Read the table of losses and metrics per epoch; empty before the first has ended.
+
+        Raises:
+            ValueError: It is no such table.
+        """
+        return read_table(self.curves_path, ("epoch",))
 
     def config(self) -> Config:
-        """Read the resolved configuration."""
-        return cast(Config, yaml.safe_load(self.config_path.read_text(encoding="utf-8")))
+        """Read the resolved configuration.
+
+        Raises:
+            FileNotFoundError: There is none.
+            ValueError: The file is no mapping.
+        """
+        return cast(Config, _yaml(self.config_path, dict))
 
     def overrides(self) -> list[str]:
-        """Read the overrides of the command line."""
-        return yaml.safe_load(self.overrides_path.read_text(encoding="utf-8")) or []
+        """Read the overrides of the command line.
+
+        Raises:
+            FileNotFoundError: There is no file of them.
+            ValueError: The file is no list of words.
+        """
+        words: list[str] = _yaml(self.overrides_path, list)
+        if not all(isinstance(word, str) for word in words):
+            raise ValueError(f"{self.overrides_path} must be a list of overrides")
+        return words
+
+    def fault(self) -> str:
+        """Say which of the small files cannot be read, and why; empty where all are whole, or not there yet."""
+        config = partial(read_checked, self.config_path)  # YAML is slow to read
+        readers = (self.record, self.results, self.postprocess, self.cases, self.curves, self.overrides, config)
+        for read in readers:
+            try:
+                read()
+            except FileNotFoundError:
+                continue
+            except (OSError, ValueError) as error:
+                return str(error)
+        return ""
 
     def write_arguments(self, config: object, overrides: list[str]) -> None:
         """Write resolved configuration and overrides."""
         for path, content in ((self.config_path, config), (self.overrides_path, overrides)):
-            path.write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True), encoding="utf-8")
+            write_checked(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode("utf-8"))
 
     def account(self) -> "Account":
         """Keep what the run says of itself, to be put back where a resumed run has saved nothing."""
-        paths = (self.record_path, self.config_path, self.overrides_path)
+        paths = (self.record_path, self.config_path, self.overrides_path, self.curves_path, self.checksums_path)
+        checkpoint = next(path for path in self.checkpoints if path.is_file())
         finished = self.record().get("status") == "done"
-        files = {path: path.read_bytes() for path in paths}
-        return Account(self.last_checkpoint, _stamp(self.last_checkpoint), finished, files)
+        files = {path: read_checked(path) for path in paths if path.is_file()}
+        return Account(checkpoint, _stamp(checkpoint), finished, files)
 
     def clear_curves(self) -> None:
         """Remove the curves of a start that reached no checkpoint: they would be drawn twice."""
@@ -176,12 +222,25 @@ class Account:
     def restore(self) -> None:
         """Put it back."""
         for path, content in self.files.items():
-            path.write_bytes(content)
+            write_bytes(path, content)  # the checksums last: until then, they allow what was and what is
 
 
 def _stamp(path: Path) -> tuple[int, int]:
+    if not path.is_file():
+        return 0, 0
     stat = path.stat()
     return stat.st_ino, stat.st_mtime_ns
+
+
+def _yaml(path: Path, kind: type) -> Any:
+    content = read_checked(path)
+    try:
+        value = yaml.safe_load(content)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(value, kind):
+        raise ValueError(f"{path} must be a {'mapping' if kind is dict else 'list'}, as segexp wrote it")
+    return value
 
 
 def epoch_seconds(curves: Rows) -> list[float]:

@@ -1,5 +1,6 @@
 """Writing run.json: code, packages and machine of this process, and what becomes of the run."""
 
+import os
 import platform
 import re
 import subprocess
@@ -17,7 +18,9 @@ from segexp.runs.files import write_json
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Environment, Git, Record
 from segexp.stopping import Stopped
+from segexp.writing import WriteError
 
+RESERVE = 1 << 16  # bytes that a run keeps for the record of its end
 PACKAGES = (
     "torch",
     "pytorch-lightning",
@@ -43,6 +46,7 @@ class RunRecorder:
 
     def __init__(self, folder: RunFolder, overrides: list[str], seed: int) -> None:
         self.path = folder.record_path
+        self.reserve = folder.reserve_path
         earlier = folder.record()
         earlier.pop("headline", None)  # of the state before
         self.content: Record = {
@@ -57,6 +61,7 @@ class RunRecorder:
             "resumed": [*earlier.get("resumed", []), _now()] if earlier else [],
             "end": None,
         }
+        self.reserve.write_bytes(os.urandom(RESERVE))
         self.write(cast(Record, present_facts()))
 
     def write(self, facts: Record) -> None:
@@ -64,9 +69,23 @@ class RunRecorder:
         self.content |= facts
         write_json(self.path, self.content)
 
+    def free_reserve(self) -> None:
+        """Make room for what is written at the end, should the disk be full."""
+        self.reserve.unlink(missing_ok=True)
+
     def finish(self, status: str, why: str) -> None:
-        """Note the end: "done", "failed" or "interrupted", and why."""
-        self.write({"status": status, "why": why, "end": _now()})
+        """Note the end: "done", "failed" or "interrupted", and why.
+
+        Raises:
+            WriteError: The run ended well, but that cannot be written; of another end its own cause counts.
+        """
+        self.free_reserve()
+        try:
+            self.write({"status": status, "why": why, "end": _now()})
+        except WriteError as error:
+            if status == "done":
+                raise
+            print(f"the end of the run could not be noted: {error}", file=sys.stderr)
 
     def stop(self, error: BaseException, remedy: str = "") -> None:
         """Note an early end: "interrupted" by a signal, or "failed", and why.

@@ -2,6 +2,7 @@
 
 import ast
 import glob
+import logging
 import math
 import operator
 from collections.abc import Iterable, Sequence
@@ -17,6 +18,7 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record, SplitName
 from segexp.runs.results import MetricFacts, Results
 
+_log = logging.getLogger(__name__)
 REPLICATE_KEYS = ("seed", "data.split.fold")  # runs that differ in these alone repeat one experiment
 BOOKKEEPING = (  # settings that change no metric
     *("paths", "name", "resume", "logger", "data.sampling.num_workers", "data.cache", "trainer.enable_progress_bar"),
@@ -109,16 +111,17 @@ class Run:
 
 
 def find_runs(patterns: Iterable[str]) -> list[Run]:
-    """Find runs.
+    """Find runs; one with a damaged file is named in a warning and left out.
 
     Args:
         patterns: Run folders, folders that hold runs at any depth (sweeps), or glob patterns of either.
 
     Raises:
         FileNotFoundError: A pattern leads to no run; names the nearest folder.
-        ValueError: A run.json cannot be read.
+        ValueError: No run is left; names the damaged file of the first.
     """
     found: dict[Path, Run] = {}
+    faults: dict[Path, str] = {}
     for pattern in patterns:
         folders = [Path(name) for name in sorted(glob.glob(pattern))] or [Path(pattern)]
         holding = sorted((run for folder in folders for run in RunFolder.below(folder)), key=lambda run: run.path)
@@ -126,7 +129,16 @@ def find_runs(patterns: Iterable[str]) -> list[Run]:
             near = did_you_mean(pattern, [str(path) for path in Path(pattern).parent.glob("*")])
             raise FileNotFoundError(f"{pattern}: no run there, no run.json in it or below{near}")
         for run in holding:
-            found.setdefault(run.path.resolve(), Run(run.path, run.record()))
+            place = run.path.resolve()
+            if place not in found and place not in faults:
+                faults[place] = run.fault()
+                if not faults[place]:
+                    found[place] = Run(run.path, run.record())
+    broken = [fault for fault in faults.values() if fault]
+    if not found:
+        raise ValueError(broken[0])
+    for fault in broken:
+        _log.warning("left out: %s", fault)
     return list(found.values())
 
 

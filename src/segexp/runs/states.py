@@ -44,7 +44,7 @@ class RunState:
     @property
     def resumable(self) -> bool:
         """Whether training could be resumed from a checkpoint."""
-        return self.run.files.last_checkpoint.is_file()
+        return any(path.is_file() for path in self.run.files.checkpoints)
 
     def plain(self) -> dict[str, Json]:
         """Plain values for JSON."""

@@ -62,8 +62,13 @@ class Job:
 
     @property
     def is_done(self) -> bool:
-        """Whether it has ended well and left its results."""
-        return self.files.record().get("status") == "done" and bool(self.files.results())
+        """Whether it has ended well and left its results, all its files whole."""
+        return not self.fault and self.files.record().get("status") == "done" and bool(self.files.results())
+
+    @property
+    def fault(self) -> str:
+        """Which of its files is damaged; empty where none is."""
+        return self.files.fault()
 
 
 def digest(words: Iterable[str], length: int = 8) -> str:

@@ -1,5 +1,7 @@
 """The journal of a study: a file that outlives its drivers."""
 
+import json
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +12,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 
 from segexp.sweeps.space import Space
+
+CHECKSUM = "crc32"  # key of a line
 
 
 def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings: Any) -> optuna.Study:
@@ -22,15 +26,10 @@ def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings:
         settings: Further arguments of `optuna.create_study`.
 
     Raises:
-        ValueError: The journal belongs to another study.
+        ValueError: The journal belongs to another study, or is damaged.
     """
-    # A killed driver leaves the lock that Optuna holds while it writes, and maybe half a line at the end.
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
-    if path.is_file():
-        content = path.read_bytes()
-        with path.open("ab") as file:
-            file.truncate(content.rfind(b"\n") + 1)
-    storage = JournalStorage(JournalFileBackend(str(path)))
+    _repair(path)
+    storage = JournalStorage(_CheckedFile(str(path)))
     study = optuna.create_study(study_name="study", storage=storage, load_if_exists=True, **settings)
     for fact, value in facts.items():
         if fact not in study.user_attrs:
@@ -44,6 +43,19 @@ def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings:
     return study
 
 
+class _CheckedFile(JournalFileBackend):
+    """A journal whose lines hold their CRC-32."""
+
+    def append_logs(self, logs: list[dict[str, Any]]) -> None:
+        """Add lines."""
+        super().append_logs([log | {CHECKSUM: _crc(log)} for log in logs])
+
+
+def _crc(log: Mapping[str, Any]) -> str:
+    as_read = json.loads(json.dumps(log))
+    return f"{zlib.crc32(json.dumps(as_read, sort_keys=True).encode()):08x}"
+
+
 def _refuse_other_choices(path: Path, study: optuna.Study, space: Space) -> None:
     """Bounds may have been moved, choices may not."""
     for trial in study.get_trials(deepcopy=False):
@@ -55,3 +67,32 @@ def _refuse_other_choices(path: Path, study: optuna.Study, space: Space) -> None
                     f"{path.parent} holds a study with other choices of {key}, which Optuna cannot change: "
                     "give this one another sweep.name"
                 ) from error
+
+
+def _repair(path: Path) -> None:
+    """Remove what a killed driver left: half a line at the end, and the lock that Optuna holds while it writes.
+
+    Raises:
+        ValueError: Another line is not what was written; names file and number.
+    """
+    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
+    if not path.is_file():
+        return
+    content = path.read_bytes()
+    for number, line in enumerate(content.split(b"\n")[:-1], start=1):
+        if not _is_whole(line):
+            raise ValueError(
+                f"{path}: line {number} was changed or damaged since segexp wrote it: take a copy of the file, or give "
+                "the study another sweep.name"
+            )
+    with path.open("ab") as file:
+        file.truncate(content.rfind(b"\n") + 1)
+
+
+def _is_whole(line: bytes) -> bool:
+    try:
+        log = json.loads(line)
+    except ValueError:
+        return False
+    # A line of an earlier version has no checksum.
+    return isinstance(log, dict) and log.pop(CHECKSUM, None) in (None, _crc(log))

@@ -114,7 +114,7 @@ def start_process(job: Job, lock: Claim, env: dict[str, str]) -> subprocess.Pope
     """Start a job in a new session; the process holds the claim of its folder as long as it lives."""
     with ExitStack() as kept:
         kept.callback(lock.release)
-        if not job.files.last_checkpoint.is_file():
+        if not any(path.is_file() for path in job.files.checkpoints):
             job.files.clear_curves()
         with job.files.log_path.open("ab") as log:
             process = subprocess.Popen(

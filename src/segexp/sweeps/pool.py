@@ -175,6 +175,8 @@ class Pool:
             self.waiting.insert(0, item)
 
     def _judge(self, item: Tracked, status: int) -> tuple[str, str]:
+        if item.job.fault:
+            return FAILED, item.job.fault
         # A run.json that is older than this start tells of an earlier one.
         written = item.job.files.record_path
         fresh = written.is_file() and written.stat().st_mtime >= item.started - 1
@@ -226,7 +228,7 @@ class Pool:
             if running.poll() is None:
                 running.kill()
                 _wait(running, KILL_SECONDS)
-            done = item.job.files.record().get("status") == DONE
+            done = item.job.is_done
             self._note(item, DONE if done else INTERRUPTED, why="" if done else "the sweep was stopped")
 
 
@@ -242,13 +244,16 @@ def verdict(job: Job, before: Entry | None) -> tuple[str, str]:
     Returns:
         (state, why); "queued" if it is to be run or resumed.
     """
+    if job.fault:
+        return FAILED, job.fault
     if job.is_done:
         return DONE, ""
     if before is not None and before.state in (FAILED, PRUNED):
         return before.state, before.why
     record = job.files.record()
-    if record.get("status") == FAILED and before is not None and before.state == RUNNING:
-        return FAILED, record["why"]  # its driver died before it could note that
+    # Its driver died before it could note that, or the ledger has lost it.
+    if record.get("status") == FAILED and before is not None and before.state in (RUNNING, QUEUED):
+        return FAILED, record["why"]
     return QUEUED, ""
 
 

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder, epoch_seconds
@@ -18,11 +19,17 @@ class Progress:
     _read: tuple[int, int] = (0, 0)
 
     def refresh(self) -> list[dict[str, str]]:
-        """Read new rows; return those of epochs that were not there before."""
+        """Read new rows; return those of epochs that were not there before; none of a run with damaged files."""
         path = self.folder.curves_path
+        # Whoever writes curves has written the whole configuration.
         if not path.is_file() or not self.folder.config_path.is_file():
             return []
-        # Whoever writes curves has written the whole configuration.
+        try:
+            return self._new_rows(path)
+        except ValueError:  # the pool says so at the end of the job
+            return []
+
+    def _new_rows(self, path: Path) -> list[dict[str, str]]:
         if self._config is None:
             self._config = self.folder.config()
             self.epochs = int(self._config["trainer"]["max_epochs"])

@@ -44,6 +44,8 @@ class Order:
         """Exit status of a job that another process has ended since the order was made; None if it is to be run."""
         if self.job.is_done:
             return 0
+        if self.job.fault:
+            return 1
         failed = self.job.files.record().get("status") == FAILED
         return 1 if failed and _stamp(self.job) != self.before else None
 

@@ -12,6 +12,7 @@ from segexp.runs.claim import claimed
 from segexp.stopping import without_deadline
 from segexp.sweeps.launcher import Sweep, refuse_failures
 from segexp.sweeps.objectives import read_objectives
+from segexp.writing import write_text
 
 
 def search(
@@ -67,7 +68,7 @@ def search(
     without_deadline()
     with claimed(sweep.folder):  # trials without a live driver are then known as such
         print(f"study of {trials} trials in {sweep.folder}, {once}")
-        OmegaConf.save(config, sweep.folder / "multirun.yaml")
+        write_text(sweep.folder / "multirun.yaml", OmegaConf.to_yaml(config))
         study.open(sweep.folder / "study.journal")
         sweep.pool(on_epoch=study.on_epoch, on_end=study.on_end).run(study.jobs())
         report(sweep.folder, study.optuna, [item.name for item in aims], [*sweep.command, *fixed])

@@ -10,13 +10,14 @@ from rich.table import Table
 
 from segexp.errors import short_path
 from segexp.runs.files import write_table
+from segexp.runs.results import Results
 from segexp.sweeps.jobs import Job, key_of, varying
 
 
 def mean_monitored(jobs: Sequence[Job]) -> float:
     """Monitored metric on the validation cases, averaged over jobs; nan if one of them has none."""
     values = []
-    for results in (job.files.results() for job in jobs):
+    for results in map(_results, jobs):
         value = results.get("val", {}).get(results["headline"]["metric"]) if results else None
         values.append(math.nan if value is None else float(value))
     return statistics.fmean(values) if values else math.nan
@@ -44,9 +45,14 @@ def _summarized(jobs: Sequence[Job]) -> list[dict[str, object]]:
     return [_row(members, keys) for members in groups.values()]
 
 
+def _results(job: Job) -> Results:
+    """Results of a job; empty where they are damaged, which the pool has called a failure."""
+    return {} if job.fault else job.files.results()
+
+
 def _row(jobs: Sequence[Job], keys: Sequence[str]) -> dict[str, object]:
     settings = {key_of(word): word.partition("=")[2] for word in jobs[0].settings}
-    headlines = [results["headline"] for results in (job.files.results() for job in jobs) if results]
+    headlines = [results["headline"] for results in map(_results, jobs) if results]
     values = [float(line["value"]) for line in headlines if line["value"] is not None]
     return {
         **{key: settings.get(key, "") for key in keys},

@@ -46,7 +46,8 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_only
     def log_start(self, texts: Mapping[str, str], layout: Layout) -> None:
         """Write texts (Markdown) and the layout of the Custom Scalars tab; remove final metrics of an earlier end."""
-        self._remove_end()
+        self._remove(END)
+        self._remove("part")  # of a start that was killed
         writer = self._writer("part")
         for name, text in texts.items():
             writer.add_text(name, text, 0)
@@ -82,7 +83,7 @@ class TensorBoard(TensorBoardLogger):
     def _end_writer(self) -> Any:
         """SummaryWriter of what is written after training; `log_end` closes it."""
         if self._end is None:
-            self._remove_end()
+            self._remove(END)
             self._end = self._writer(END)
         return self._end
 
@@ -91,8 +92,8 @@ class TensorBoard(TensorBoardLogger):
 
         return SummaryWriter(self.log_dir, filename_suffix=f".{suffix}")
 
-    def _remove_end(self) -> None:
-        for path in Path(self.log_dir).glob(f"*.tfevents.*.{END}"):
+    def _remove(self, suffix: str) -> None:
+        for path in Path(self.log_dir).glob(f"*.tfevents.*.{suffix}"):
             path.unlink()
 
 

@@ -272,7 +272,18 @@ class Task(pl.LightningModule):
         return {name: value for metric in self.metrics for name, value in metric.chosen.items()}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Let the checkpoint describe itself."""
+        """Let the checkpoint describe itself.
+
+        Raises:
+            ValueError: A weight is not finite: it must not replace good ones.
+        """
+        broken = [name for name, weight in self.network.named_parameters() if not weight.isfinite().all()]
+        if broken:
+            raise ValueError(
+                f"{broken[0]} and {len(broken) - 1} other weights are not finite after step {self.global_step}: "
+                "training diverged, and the last good checkpoints are kept; lower optimizer.lr, set "
+                "trainer.gradient_clip_val=1, or take trainer.precision=32-true"
+            )
         if self.description is not None:
             checkpoint["segexp"] = replace(self.description, chosen=self.chosen()).to_plain()
 

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 import torch
-from PIL import Image
 from pytorch_lightning.callbacks import Callback
 from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
@@ -15,6 +14,7 @@ from torch import Tensor
 from segexp.data.case import IGNORED
 from segexp.errors import require_between
 from segexp.inference import to_size
+from segexp.pictures.figures import save_picture
 from segexp.runs.files import read_json
 from segexp.runs.record import Record
 from segexp.training.loggers import show
@@ -70,7 +70,7 @@ class Panels(Callback):
         if 0 <= int(batch["case_index"][0]) < self.saved:
             self.folder.mkdir(parents=True, exist_ok=True)
             name = batch["name"][0].replace("/", "_")
-            Image.fromarray(self._picture(outputs, batch)).save(self.folder / f"{split}_{name}.png")
+            save_picture(self.folder / f"{split}_{name}.png", self._picture(outputs, batch))
 
     def _picture(self, outputs: Any, batch: Any) -> np.ndarray:
         image = to_size(batch["image"].float(), outputs["probs"].shape[2:])

@@ -25,8 +25,8 @@ from segexp import __version__
 from segexp.data.cache.hashes import FileHashes, hash_code, hash_module, hash_plain
 from segexp.data.cache.plain import from_json, to_json
 from segexp.data.case import Case, Entry
-from segexp.data.files.hidden import hidden_folder
 from segexp.errors import require_at_least
+from segexp.writing import hidden_folder
 
 _FORMAT = 1
 _ARRAYS = ("image", "target", "valid", "others")  # fields of Case that are kept as .npy files
@@ -105,7 +105,7 @@ class CaseCache:
     def _stored(self, place: Path, case: Case) -> tuple[Case, str]:
         """Write a case beside its place, then rename; who comes second finds the place taken and drops his copy."""
         failure = None
-        with hidden_folder(place.parent, "new") as own:
+        with hidden_folder(place.parent) as own:
             try:
                 own.mkdir(parents=True)
                 _write(own, case)
@@ -213,5 +213,5 @@ def _mapped(path: Path, size: int) -> np.ndarray:
 
 def _remove(place: Path) -> None:
     """Remove a case at once from the sight of other processes."""
-    with hidden_folder(place.parent, "old") as removed, suppress(OSError):  # not there, or removed by another process
+    with hidden_folder(place.parent) as removed, suppress(OSError):  # not there, or removed by another process
         place.rename(removed)

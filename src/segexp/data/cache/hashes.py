@@ -3,11 +3,12 @@
 import hashlib
 import json
 import sys
-import uuid
 from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from segexp.writing import replacing
 
 
 def hash_plain(value: Any) -> str:
@@ -70,9 +71,8 @@ class FileHashes:
         content = hash_plain({name: hash_file(file) for name, file in files.items()})
         with suppress(OSError):  # the next start hashes again
             self._folder.mkdir(parents=True, exist_ok=True)
-            own = self._folder / f".new-{uuid.uuid4().hex}"
-            own.write_text(content, encoding="ascii")
-            own.replace(self._folder / key)
+            with replacing(self._folder / key, sync=False) as part:
+                part.write_text(content, encoding="ascii")
         return content
 
 

@@ -1,5 +1,6 @@
 """Masks and maps written so that they lie on the file they were made from: its size, place, orientation and units."""
 
+import gzip
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from PIL import Image
 
 from segexp.data.case import Case
 from segexp.data.files.images import TIFF_SUFFIXES
-from segexp.data.files.itk import write_itk
+from segexp.data.files.itk import read_itk, write_itk
 from segexp.data.files.volumes import file_affine, to_file, volume_stem
 
 Resolution = tuple[tuple[int, int], tuple[int, int]]  # pixels per unit along x and y, as fractions
@@ -71,6 +72,29 @@ def write_map(array: np.ndarray, case: Case, path: Path) -> None:
         Image.fromarray(np.ascontiguousarray(turned)).save(path)
     else:
         _write_tiff(turned, source, path)
+
+
+def is_whole(path: Path) -> bool:
+    """Whether a mask, map or picture is there, and its bytes agree with the sizes and checksums that its format has."""
+    if not path.is_file() or not path.stat().st_size:
+        return False
+    try:
+        if path.suffix == ".gz":
+            with gzip.open(path) as file:
+                while file.read(1 << 20):
+                    pass
+        elif path.suffix == ".npy":
+            np.load(path, mmap_mode="r", allow_pickle=False)
+        elif path.suffix == ".png":
+            with Image.open(path) as image:
+                image.verify()
+        elif path.suffix in TIFF_SUFFIXES:
+            tifffile.imread(path)
+        else:
+            read_itk(path)
+    except Exception:  # decoders raise all kinds, SyntaxError among them
+        return False
+    return True
 
 
 def _write_nifti(array: np.ndarray, case: Case, source: Path, path: Path) -> None:
