@@ -5,8 +5,10 @@ python -m benchmarks.faults kills --count 20 --kinds ddp --tmpdir /dev/shm
 """
 
 import argparse
+import fnmatch
 import hashlib
 import json
+import math
 import os
 import random
 import shutil
@@ -185,17 +187,23 @@ def wait_for_moment(process: subprocess.Popen[bytes], folder: Path, seconds: flo
     times = draw.randint(1, 3)
     before: set[tuple[str, int]] = set()
     while process.poll() is None and time.monotonic() < until:
-        if pattern is not None:
-            seen = set()
-            for path in folder.rglob(pattern):
-                with suppress(OSError):
-                    seen.add((str(path), path.stat().st_mtime_ns))
-            times -= bool(seen - before)
-            before |= seen
-            if times == 0:
-                break
+        seen = states_of(folder, pattern) if pattern else set()
+        times -= bool(seen - before)
+        before |= seen
+        if times == 0:
+            break
         time.sleep(0.002)
     return pattern or "a random time"
+
+
+def states_of(folder: Path, pattern: str) -> set[tuple[str, int]]:
+    """Names and times of the files that match; some may go while they are looked at."""
+    found = set()
+    for base, _, names in os.walk(folder):
+        for name in fnmatch.filter(names, pattern):
+            with suppress(OSError):
+                found.add((f"{base}/{name}", os.stat(f"{base}/{name}").st_mtime_ns))
+    return found
 
 
 def kill(
@@ -248,7 +256,10 @@ def kills(given: argparse.Namespace) -> None:
             begun = time.monotonic()
             assert finish(start(words, place / name, given.tmpdir)) == 0, (place / name / "printed.log").read_text()
             whole[name] = kind.digests(place / name), time.monotonic() - begun
+        until = time.monotonic() + 60 * given.minutes
         for index in range(given.count):
+            if time.monotonic() > until:
+                break
             name, number = list(kinds)[index % len(kinds)], SIGNALS[index // len(kinds) % len(SIGNALS)]
             folder = place / f"{name}-{index}"
             verdict, ended = kill(kinds[name], folder, *whole[name], number, draw, given.tmpdir)
@@ -278,6 +289,7 @@ def main() -> None:
     faults = parser.add_subparsers(required=True)
     of_kills = faults.add_parser("kills", help="SIGKILL, SIGTERM and SIGINT at random and at watched moments")
     of_kills.add_argument("--count", type=int, default=300, help="number of kills in all; default: 300")
+    of_kills.add_argument("--minutes", type=float, default=math.inf, help="time after which no more are begun")
     of_kills.add_argument("--kinds", nargs="+", default=["single", "ddp", "sweep", "study", "predict"])
     of_kills.add_argument("--folder", help="folder on the disk to test; default: that of temporary files")
     of_kills.add_argument("--tmpdir", help="TMPDIR of the killed processes, such as one on another disk")
