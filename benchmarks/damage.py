@@ -1,6 +1,6 @@
 """Files are damaged on purpose, and every command that reads them is run: is the damage named, or taken for the truth?
 
-    python -m benchmarks.damage --count 200        # prints the table of docs/reliability.md
+    python -m benchmarks.faults damage --count 200        # prints the table of docs/reliability.md
 
 Bits are flipped, files cut off, emptied, or swapped for those of another run. A trial is "named" where the command
 stops with one sentence, or goes on and names the file; "harmless" where what comes out is what comes out of whole
@@ -151,7 +151,7 @@ def require(ended: tuple[int | None, str, str]) -> None:
         raise RuntimeError("".join(map(str, ended)))
 
 
-def damage(path: Path, kind: str, draw: random.Random) -> None:
+def spoil(path: Path, kind: str, draw: random.Random) -> None:
     content = bytearray(path.read_bytes())
     if kind == "flipped":
         for _ in range(draw.choice((1, 1, 8))):
@@ -170,7 +170,7 @@ def trial(place: Path, name: str, kind: str, verb: Verb, whole: object, draw: ra
     """Damage a file in a fresh copy and run a command."""
     restore(place, keep_masks=name.startswith("masks"))
     path = draw.choice(sorted(Path().glob(name)))
-    damage(path, kind, draw)
+    spoil(path, kind, draw)
     status, printed, said = run(verb.words)
     if status is None:
         return f"traceback: {said.strip().splitlines()[-1]}"
@@ -220,11 +220,8 @@ def campaign(count: int, seed: int) -> Counter[tuple[str, str]]:
     return counts
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=200, help="number of damaged files; default: 200")
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+def damage(given: argparse.Namespace) -> None:
+    """Damage files, and print what became of it as a table."""
     counts = campaign(given.count, given.seed)
     verdicts = ("named", "harmless", "silent", "traceback")
     print(f"| file | {' | '.join(verdicts)} |\n| --- |{' ---: |' * len(verdicts)}")
@@ -232,7 +229,3 @@ def main() -> None:
         print(f"| {name} | {' | '.join(str(counts[name, verdict]) for verdict in verdicts)} |")
     totals = [sum(counts[name, verdict] for name in READ) for verdict in verdicts]
     print(f"| all | {' | '.join(map(str, totals))} |")
-
-
-if __name__ == "__main__":
-    main()

@@ -2,6 +2,7 @@
 
 python -m benchmarks.faults kills --count 300                 # prints the table of docs/reliability.md
 python -m benchmarks.faults kills --count 20 --kinds ddp --tmpdir /dev/shm
+python -m benchmarks.faults damage --count 200
 """
 
 import argparse
@@ -25,6 +26,7 @@ from pathlib import Path
 
 import torch
 
+from benchmarks.damage import damage
 from segexp.runs.files import read_table
 
 ROOT = Path(__file__).parents[1]
@@ -296,6 +298,10 @@ def main() -> None:
     of_kills.add_argument("--keep", help="folder that receives what did not come out the same")
     of_kills.add_argument("--seed", type=int, default=0)
     of_kills.set_defaults(run=kills)
+    of_damage = faults.add_parser("damage", help="files with flipped bits, cut off, emptied or swapped")
+    of_damage.add_argument("--count", type=int, default=200, help="number of damaged files; default: 200")
+    of_damage.add_argument("--seed", type=int, default=0)
+    of_damage.set_defaults(run=damage)
     given = parser.parse_args()
     given.run(given)
 
