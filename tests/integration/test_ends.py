@@ -120,7 +120,7 @@ def test_a_folder_that_a_process_has_is_neither_begun_in_nor_resumed(answer, who
             assert f"remove {whole}/.lock" in told
     status, _, told = answer("train", *WORDS, f"hydra.run.dir={whole}")
     assert status == 1
-    assert "is not empty (cases.csv, checkpoints, checksums.json, …): a run starts in a folder of its own" in told
+    assert "is not empty (cases.csv, checkpoints, config.yaml, …): a run starts in a folder of its own" in told
     assert f"go on with that run by resume={whole}" in told
     assert before == {path: path.stat().st_mtime_ns for path in whole.rglob("*")}
 

@@ -17,7 +17,9 @@ def unfinished(folder: Path, status: str, overrides: list[str]) -> RunFolder:
 def test_a_folder_that_holds_anything_is_not_begun_in(tmp_path):
     run = RunFolder(tmp_path)
     require_unused(run, [])
-    (tmp_path / "log.txt").touch()  # of the driver of a sweep
+    # Of the driver of a sweep, and of a start that was killed before it had a record.
+    for name in ("log.txt", "log-rank1.txt", ".reserve", "checksums.json", ".part-run.json"):
+        (tmp_path / name).touch()
     with claimed(tmp_path):
         require_unused(run, [])
         assert held(tmp_path) == []

@@ -30,7 +30,7 @@ from segexp.runs.results import Results, Training, account
 from segexp.runs.resumption import carry_over, require_same_data, require_same_settings
 from segexp.runs.sameness import record_facts
 from segexp.runs.unused import require_unused
-from segexp.stopping import Stopped, last_words
+from segexp.stopping import Stopped, check, defer, last_words
 from segexp.training.account import ending, limits, monitored, pace
 from segexp.training.at_start import require_batches, require_monitors, require_settings
 from segexp.training.best import load_best, require_own
@@ -260,12 +260,14 @@ def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[C
     if not config["resume"]:
         require_unused(folder, overrides)
     before = folder.account() if config["resume"] else None
-    folder.write_arguments(config, overrides)
+    defer()  # signals wait until the record can tell of them
     record = RunRecorder(folder, overrides, config["seed"])
     end = partial(_end, record, folder, before)
-    record.write({"choices": chosen_options(), "config": config, "changed": changed})
     try:
         with last_words(end):
+            check()
+            folder.write_arguments(config, overrides)
+            record.write({"choices": chosen_options(), "config": config, "changed": changed})
             yield record.write
     except BaseException as error:
         end(error)

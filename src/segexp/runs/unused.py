@@ -9,7 +9,8 @@ from pathlib import Path
 from segexp.errors import short_path
 from segexp.runs.folder import RunFolder
 
-BEFORE_A_RUN = r"\.lock|\.part-.*|log(-rank\d+)?\.txt"  # what lies in the folder of a run before it starts
+# What lies in the folder of a run before run.json, the first file that tells which run it is.
+BEFORE_A_RUN = r"\.lock|\.reserve|\.part-.*|checksums\.json|log(-rank\d+)?\.txt"
 
 
 def unused_folder(path: str) -> str:
