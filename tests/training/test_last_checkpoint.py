@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 import time
 from types import SimpleNamespace
 
@@ -9,8 +13,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
-from segexp.training.last_checkpoint import MOST_OF_TIME, LastCheckpoint
-from tests.conftest import table, trained
+from segexp.training.last_checkpoint import MEANS, MOST_OF_TIME, LastCheckpoint
+from tests.conftest import ROOT, SMALL, table, trained
 
 WORDS = [  # seven batches an epoch in groups of two, the last of one
     "trainer.max_epochs=3",
@@ -82,6 +86,45 @@ def test_a_training_that_stops_within_an_epoch_goes_on_at_the_next_batch(unbroke
     assert curves(tmp_path) == curves(unbroken)
     resumed, whole = state(tmp_path), state(unbroken)
     for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "loops"):
+        require_equal(resumed[part], whole[part], part)
+
+
+@pytest.mark.parametrize(
+    ("trainer", "number"),
+    [
+        ("cpu", signal.SIGTERM),
+        pytest.param("cpu", signal.SIGUSR1, marks=pytest.mark.slow),
+        pytest.param("cpu", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("ddp_cpu", signal.SIGTERM, marks=pytest.mark.slow),
+    ],
+)
+def test_a_signal_within_an_epoch_costs_no_batch(tmp_path, trainer, number):
+    long = ["data.sampling.patches_per_epoch=240", "trainer.max_epochs=2", "callbacks.panels.enabled=false"]
+    words = [
+        *SMALL,
+        f"trainer={trainer}",
+        "callbacks.progress.enabled=false",
+        "trainer.accumulate_grad_batches=3",
+        *long,
+    ]
+    command = [sys.executable, str(ROOT / "train.py")]
+    env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
+    quiet = {"stdout": subprocess.DEVNULL, "env": env, "cwd": tmp_path}
+    with subprocess.Popen([*command, *words, "hydra.run.dir=cut"], **quiet) as process:
+        while not (tmp_path / "cut" / "checkpoints" / "last.ckpt").is_file():
+            assert process.poll() is None
+            time.sleep(0.01)
+        time.sleep(0.3)
+        process.send_signal(number)
+        assert process.wait(60) == 128 + number
+    cut = state(tmp_path / "cut")
+    assert MEANS in cut  # within the second epoch, in which most of the time is spent
+    assert 20 < cut["global_step"] < 40
+    subprocess.run([*command, "resume=cut"], check=True, timeout=250, **quiet)
+    subprocess.run([*command, *words, "hydra.run.dir=whole"], check=True, timeout=250, **quiet)
+    assert curves(tmp_path / "cut") == curves(tmp_path / "whole")
+    resumed, whole = state(tmp_path / "cut"), state(tmp_path / "whole")
+    for part in ("state_dict", "optimizer_states", "lr_schedulers", "loops"):
         require_equal(resumed[part], whole[part], part)
 
 
