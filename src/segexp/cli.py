@@ -41,6 +41,7 @@ COMMANDS = {
     "export": "hand a trained network over as one file: safetensors, ONNX, torch.export",
     "audit": "look for what is wrong or strange in a data set",
     "preview": "draw training patches before and after augmentation",
+    "replay": "look into the batch at which a run diverged",
     "compare": "set runs side by side: is one better, by how much, how sure is that",
     "runs": "list the runs under outputs/; `runs clean` removes failed and abandoned ones",
     "reproduce": "show what has changed since a run, run it again, compare the metrics",
@@ -125,7 +126,8 @@ def _run(command: str, arguments: list[str]) -> None:
         getattr(importlib.import_module(f"segexp.commands.{command}"), command)(arguments)
         return
     original = sys.argv
-    overrides = _resumed(arguments)
+    replaying = command == "replay"
+    overrides = _resumed(_of_run(arguments) if replaying else arguments, replaying)
     # Hydra itself would accept unknown settings of its own silently.
     known = set(HydraConf.__dataclass_fields__)
     for override in overrides:
@@ -134,7 +136,7 @@ def _run(command: str, arguments: list[str]) -> None:
             raise ValueError(f"{override!r}: hydra has no setting {key[1]!r}{did_you_mean(key[1], known)}")
     register_resolvers()
 
-    @hydra.main(config_path=str(config_dir()), config_name=command, version_base="1.3")
+    @hydra.main(config_path=str(config_dir()), config_name="train" if replaying else command, version_base="1.3")
     def job(cfg: DictConfig) -> Any:
         sys.argv = original  # DDP starts its other processes from it
         # Garbage collection finds nothing among modules and takes a quarter of the time of their imports.
@@ -162,7 +164,14 @@ def _run(command: str, arguments: list[str]) -> None:
     raise error
 
 
-def _resumed(arguments: list[str]) -> list[str]:
+def _of_run(arguments: list[str]) -> list[str]:
+    """Arguments of ``segexp replay`` as those of a resumed training."""
+    if not any(argument.startswith("run=") for argument in arguments):
+        raise ValueError("run=<run folder> must be given: the run that diverged")
+    return [re.sub(r"^run=", "resume=", argument) for argument in arguments]
+
+
+def _resumed(arguments: list[str], replaying: bool = False) -> list[str]:
     """With ``resume=<run folder>``, put the overrides of that run before the new ones, in the same folder."""
     values = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     resume = values[-1].strip("'").replace("\\'", "'") if values else ""
@@ -170,7 +179,7 @@ def _resumed(arguments: list[str]) -> list[str]:
         return arguments
     # There must be a checkpoint, and something left to do.
     folder = RunFolder(Path(resume).absolute())
-    if not folder.is_resumable:
+    if not (folder.overrides_path.is_file() if replaying else folder.is_resumable):
         raise ValueError(
             f"resume={resume}: nothing to resume, there is no checkpoints/last.ckpt with its overrides.yaml; "
             "give the folder of a run that finished an epoch, or leave resume out to start anew"
@@ -178,7 +187,7 @@ def _resumed(arguments: list[str]) -> list[str]:
     longer = any(argument.startswith("trainer.max_epochs=") for argument in arguments)
     # A limit of time counts for each process: after it there is something left to do.
     by_time = "trainer.max_time" in folder.results().get("training", {}).get("ended_by", "")
-    if not longer and not by_time and folder.record()["status"] == "done":
+    if not (longer or by_time or replaying) and folder.record()["status"] == "done":
         raise ValueError(f"resume={resume}: the run is complete; to train longer give trainer.max_epochs=<more>")
     # The folder may be a stranger's: its overrides must not name code.
     stored = folder.overrides()

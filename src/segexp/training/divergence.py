@@ -19,7 +19,10 @@ ACTIONS = ("stop", "skip", "rollback")
 EVERY = 50  # batches between two looks at what a GPU has noted: each look waits for it
 MOST_IN_A_ROW = 10  # steps that may be left out one after another
 NONE = 2**62  # number of a batch that there is not
-REMEDY = "lower optimizer.lr, set trainer.gradient_clip_val=1, or take trainer.precision=32-true"
+REMEDY = (
+    "`segexp replay run=<its folder>` shows that batch; lower optimizer.lr, set trainer.gradient_clip_val=1, or take "
+    "trainer.precision=32-true"
+)
 
 
 class DivergenceError(ValueError):
