@@ -1,8 +1,7 @@
-import pytest
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from segexp.config import as_written, compose, config_dir, plain, require_no_code, split_config_dirs, unwrapped
+from segexp.config import as_written, compose, config_dir, plain, split_config_dirs, unwrapped
 
 
 def containers(node):
@@ -26,16 +25,6 @@ def test_the_run_folder_is_absolute_and_reaches_what_is_written_there(tmp_path, 
     config = plain(compose(["name=x"], run_dir="run"))
     assert config["paths"]["run_dir"] == str(tmp_path / "run")
     assert config["callbacks"]["table"]["path"] == str(tmp_path / "run" / "metrics.csv")
-
-
-@pytest.mark.parametrize("word", ["loss._target_=os.system", "hydra.searchpath=[x]", "--config-dir", "+hydra.job=x", 3])
-def test_overrides_of_a_file_that_could_run_code_are_refused(word):
-    with pytest.raises(ValueError, match=r"^here holds .* could run code that is not segexp's: look at it"):
-        require_no_code(["model.depth=2", word], "here", "look at it")
-
-
-def test_plain_overrides_of_a_file_are_accepted():
-    require_no_code(["model.depth=2", "data=isbi", "+callbacks.ema.enabled=true"], "here", "look at it")
 
 
 def test_overrides_are_kept_as_they_were_written():

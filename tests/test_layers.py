@@ -14,18 +14,20 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"__main__"},
     {"commands"},
     {"cli", "evaluation"},
+    {"trust"},
     {"build", "config"},
     {"prediction", "training"},
     {"checkpoints", "comparison"},
     {"pictures", "sweeps"},
     {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
-    {"errors", "stopping", "writing"},
+    {"terminal"},
+    {"errors", "foreign", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")
 ONLY_IN = {
-    "hydra": ("cli", "config", "build", "commands", "sweeps"),
-    "omegaconf": ("cli", "config", "build", "commands", "sweeps"),
+    "hydra": ("cli", "config", "build", "commands", "sweeps", "trust"),
+    "omegaconf": ("cli", "config", "build", "commands", "sweeps", "trust"),
     "albumentations": ("data",),
     "monai": (),
 }

@@ -25,14 +25,19 @@ from segexp.config import (
     compose,
     config_dir,
     program,
+    readable,
     register_resolvers,
-    require_no_code,
     search_path,
     split_config_dirs,
     unwrapped,
 )
 from segexp.errors import did_you_mean
 from segexp.runs.folder import RunFolder
+from segexp.runs.ownership import is_own
+from segexp.runs.secrets import MASK
+from segexp.sweeps.jobs import key_of, quoted, unquoted
+from segexp.terminal import plain_output
+from segexp.trust import Foreign, compose_checked
 
 COMMANDS = {
     "train": "train a network and score it on whole cases",
@@ -72,7 +77,8 @@ def main(command: str | None = None) -> None:
     # `benchmark data` stands for `benchmark subject=data`; options such as --config-dir stay in front.
     if command in FIRST_ARGUMENT and arguments and re.fullmatch(r"\w+", arguments[0]):
         arguments = [*arguments[1:], f"{FIRST_ARGUMENT[command]}={arguments[0]}"]
-    _run_or_explain(command, arguments)
+    with plain_output():
+        _run_or_explain(command, arguments)
 
 
 def _usage() -> str:
@@ -127,7 +133,8 @@ def _run(command: str, arguments: list[str]) -> None:
         return
     original = sys.argv
     replaying = command == "replay"
-    overrides = _resumed(_of_run(arguments) if replaying else arguments, replaying)
+    words = _resumed(_of_run(arguments) if replaying else arguments, replaying)
+    overrides = [readable(word) for word in words]
     # Hydra itself would accept unknown settings of its own silently.
     known = set(HydraConf.__dataclass_fields__)
     for override in overrides:
@@ -174,7 +181,7 @@ def _of_run(arguments: list[str]) -> list[str]:
 def _resumed(arguments: list[str], replaying: bool = False) -> list[str]:
     """With ``resume=<run folder>``, put the overrides of that run before the new ones, in the same folder."""
     values = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
-    resume = values[-1].strip("'").replace("\\'", "'") if values else ""
+    resume = unquoted(values[-1]) if values else ""
     if resume in ("", "null"):
         return arguments
     # There must be a checkpoint, and something left to do.
@@ -189,17 +196,17 @@ def _resumed(arguments: list[str], replaying: bool = False) -> list[str]:
     by_time = "trainer.max_time" in folder.results().get("training", {}).get("ended_by", "")
     if not (longer or by_time or replaying) and folder.record()["status"] == "done":
         raise ValueError(f"resume={resume}: the run is complete; to train longer give trainer.max_epochs=<more>")
-    # The folder may be a stranger's: its overrides must not name code.
+    # The folder may be a stranger's: its overrides are composed in a checked way first.
     stored = folder.overrides()
-    require_no_code(
-        [override for override in stored if override not in arguments],
-        folder.overrides_path,
-        "if it is yours, give it on the command line too; if not, do not resume this run",
-    )
-    quoted = str(folder.path).replace("'", "\\'")
+    own = is_own(stored, folder.record().get("signature"))
+    given = {key_of(argument) for argument in arguments}
+    stored = [word for word in stored if MASK not in word or key_of(word) not in given]
+    remedy = "if it is yours, give it on the command line too; if not, do not resume this run"
+    if stored and not own:
+        compose_checked(Foreign(stored, folder.path, folder.overrides_path, remedy), arguments, folder.path)
     # Options such as --config-dir mine stay in front; of the overrides, the last one counts.
     options = list(takewhile(lambda argument: argument.startswith("-") or "=" not in argument, arguments))
-    return [*options, *stored, f"hydra.run.dir='{quoted}'", *arguments[len(options) :]]
+    return [*options, *stored, f"hydra.run.dir={quoted(folder.path)}", *arguments[len(options) :]]
 
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:

@@ -3,7 +3,7 @@
 import re
 import shlex
 import sys
-from collections.abc import Iterable, Sequence, Sized
+from collections.abc import Sequence, Sized
 from pathlib import Path
 from typing import Any, cast
 
@@ -17,8 +17,6 @@ from segexp.errors import short_path
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.unused import unused_folder
-
-NAMES_CODE = re.compile(r"_target_|_args_|searchpath|^-|^\+*hydra\b")
 
 
 def config_dir() -> Path:
@@ -39,7 +37,7 @@ def compose(overrides: list[str] | None = None, name: str = "train", run_dir: Pa
     register_resolvers()
     folder = [] if run_dir is None else [f"paths.run_dir={Path(run_dir).absolute()}"]
     with initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = hydra_compose(name, [*(overrides or []), *folder], return_hydra_config=True)
+        cfg = hydra_compose(name, [*map(readable, overrides or []), *folder], return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     OmegaConf.set_struct(cfg, False)
     cfg.pop("hydra")
@@ -47,10 +45,18 @@ def compose(overrides: list[str] | None = None, name: str = "train", run_dir: Pa
     return cfg
 
 
+def readable(word: str) -> str:
+    """Quote the value of an override that has letters which Hydra's grammar does not know, such as ü in a path."""
+    key, equals, value = word.partition("=")
+    if not equals or value.isascii() or any(mark in value for mark in "'\"[]{}(),"):
+        return word
+    return f"{key}='{value}'"
+
+
 def plain(cfg: DictConfig) -> Config:
     """Resolve every interpolation and turn the configuration of a run into plain containers."""
     content: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
-    del content["sweep"]  # for the driver of a sweep, not for its runs
+    content.pop("sweep", None)  # for the driver of a sweep, not for its runs
     return cast(Config, content)
 
 
@@ -65,22 +71,6 @@ def unwrapped(error: BaseException) -> BaseException:
     while isinstance(error, HydraException) and error.__cause__ is not None:
         error = error.__cause__
     return error
-
-
-def require_no_code(words: Iterable[object], source: object, remedy: str) -> None:
-    """Refuse overrides in a file that could name code: targets, search paths, Hydra's settings.
-
-    Args:
-        words: Overrides as the file has them.
-        source: Path to the file, for the message.
-        remedy: Remedy where the code is the user's own, for the message.
-
-    Raises:
-        ValueError: Names the first such override.
-    """
-    for word in words:
-        if not isinstance(word, str) or re.search(NAMES_CODE, word):
-            raise ValueError(f"{source} holds {word!r}, which could run code that is not segexp's: {remedy}")
 
 
 def as_written(overrides: Any) -> list[str]:

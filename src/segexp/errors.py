@@ -64,9 +64,20 @@ def _is_number(value: object, integer: bool) -> bool:
     return isinstance(value, int if integer else int | float) and not isinstance(value, bool)
 
 
+def require_regular_file(path: Path) -> None:
+    """Refuse a pipe, device or socket, which would be waited for; folders, and what is not there, are for others.
+
+    Raises:
+        ValueError: Names the path.
+    """
+    if path.exists() and not path.is_file() and not path.is_dir():
+        raise ValueError(f"{path} is a pipe, device or socket: give a regular file")
+
+
 @contextmanager
 def naming(path: Path, remedy: str = "check that it is complete") -> Iterator[None]:
-    """Turn whatever a decoder raises (from SyntaxError to zlib.error) into one ValueError that names the file."""
+    """Refuse what is no regular file, and turn whatever a decoder raises into one ValueError that names the file."""
+    require_regular_file(path)
     try:
         yield
     except Exception as error:

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from segexp.checkpoints.archive import require_checkpoint
-from tests.safety.corpus import checkpoint, repacked, saved
+from tests.safety.corpus import checkpoint, repacked, saved, two_directories
 
 
 def test_what_torch_saves_is_a_checkpoint(tmp_path):
@@ -30,3 +30,15 @@ def test_other_files_are_named_with_their_rule(tmp_path, write, rule):
     with pytest.raises(ValueError, match=rule) as caught:
         require_checkpoint(path)
     assert str(path) in str(caught.value)
+
+
+@pytest.mark.parametrize("how", ["offset", "locator", "name", "between"])
+def test_python_and_torch_see_the_same_members_or_the_archive_is_refused(tmp_path, how):
+    path = two_directories(tmp_path / "a.ckpt", how)
+    with pytest.raises(ValueError, match="is a broken archive"):
+        require_checkpoint(path)
+
+
+def test_large_archives_and_those_with_many_members_are_checkpoints(tmp_path):
+    content = checkpoint() | {"more": [torch.zeros(3 + i) for i in range(300)]}
+    assert require_checkpoint(saved(tmp_path / "a.ckpt", content)) > 300 * 64

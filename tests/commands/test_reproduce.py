@@ -1,6 +1,7 @@
 """A real run on files, compared with the present and run again in real processes."""
 
 import json
+import re
 import shutil
 from pathlib import Path
 
@@ -152,9 +153,9 @@ def test_what_a_run_brings_along_is_not_run(project, capsys, hostile):
     (folder / "overrides.yaml").write_text(json.dumps([hostile]))
     for words in (("outputs/first", "--check"), ("outputs/first",)):
         assert status(*words) == 2
-        assert "could run code that is not segexp's" in capsys.readouterr().err
+        assert re.search("holds|must be str", capsys.readouterr().err)
     change(folder / "run.json", lambda record: record.update(status="interrupted"))
-    with pytest.raises(ValueError, match="could run code that is not segexp's"):
+    with pytest.raises(ValueError, match="holds|cannot be read|must be str"):
         _resumed(["resume=outputs/first"])
     assert not (project / "ran").exists()
 

@@ -189,3 +189,28 @@ def laughing(levels: int = 12) -> Any:
     for _ in range(levels):
         value = [value] * 10
     return value
+
+
+# Archives that show one table of contents to Python and another to PyTorch
+
+
+def two_directories(path: Path, how: str) -> Path:
+    """Write a checkpoint in whose place PyTorch would open another one, if it opened it."""
+    other = saved(path.with_suffix(".other"), checkpoint({"hidden": True})).read_bytes()
+    good = saved(path, checkpoint()).read_bytes()
+    start = struct.unpack("<I", good[-6:-2])[0]
+    body, table, end = good[:start], good[start:-98], bytearray(good[-22:])
+    if how == "offset":  # Python looks below the end, PyTorch at the offset that is told
+        end[16:20] = other[-6:-2]
+        path.write_bytes(other[:-98] + body + table + bytes(end))
+    elif how == "locator":  # the end is the same, the record before it lies elsewhere
+        record = bytearray(good[-98:-42])
+        far = bytearray(other[-98:-42])
+        where = len(other) - 98
+        path.write_bytes(other + body + table + bytes(record) + struct.pack("<4sIQI", b"PK\x06\x07", 0, where, 1) + end)
+        assert far[:4] == b"PK\x06\x06"
+    elif how == "name":  # the table calls a member otherwise than its own place does
+        path.write_bytes(good.replace(b"/data/0", b"/data/9", 1))
+    elif how == "between":  # bytes that belong to no member
+        path.write_bytes(other + good)
+    return path

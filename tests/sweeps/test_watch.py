@@ -5,12 +5,12 @@ import time
 
 import pytest
 import yaml
-from rich.console import Console
 
 from segexp.sweeps.jobs import Job
 from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING
 from segexp.sweeps.pool import Tracked
 from segexp.sweeps.watch import LiveTable, PlainLines, duration, shortened, watcher
+from segexp.terminal import Console
 
 LONG = "base_channels-64__lr-0.0003__loss-dice_ce__augment-membrane__optimizer-adamw__seed-1__0123abcd"
 

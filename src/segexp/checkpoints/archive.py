@@ -8,6 +8,7 @@ import pickletools
 import re
 import struct
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,6 +17,8 @@ from segexp.runs.files import require_plain_file
 
 MOST_PICKLE = 8 << 20  # bytes; that of a checkpoint with optimizer has about 100 per tensor
 MOST_DIRECTORY = 8 << 20  # bytes of the archive's table of contents
+LARGEST = (0xFFFF, 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFF)  # numbers of a short record
+DESCRIPTORS = (16, 24)  # bytes that may follow a member: its checksum and sizes
 MEMBER = re.compile(
     r"([^/\\]+)/(?:(data\.pkl)|byteorder|version|\.format_version|\.storage_alignment|\.data/serialization_id|data/\d+)"
 )
@@ -49,10 +52,11 @@ def require_checkpoint(path: Path, folder: Path | None = None) -> int:
     with path.open("rb") as file:
         if file.read(4) != b"PK\x03\x04":
             raise ValueError(f"{path} must be a zip archive, as torch.save writes it since PyTorch 1.6")
-        _require_small_directory(file, path, size)
+        start = _require_one_directory(file, path, size)
         try:
             with zipfile.ZipFile(file) as archive:
                 member = _require_members(archive, path, size)
+                _require_end_to_end(file, archive.infolist(), start, path)
                 damaged = archive.testzip()  # torch.load does not compare the checksums
                 pickle = archive.read(member)
         except (zipfile.BadZipFile, NotImplementedError, EOFError, OSError, UnicodeError, struct.error) as error:
@@ -63,22 +67,57 @@ def require_checkpoint(path: Path, folder: Path | None = None) -> int:
     return size
 
 
-def _require_small_directory(file: BinaryIO, path: Path, size: int) -> None:
-    """Refuse a table of contents that would take much memory; PyTorch writes no comment after its end."""
-    # The last 22 bytes say how long the table is; for large archives the 20 bytes before them say where that stands.
-    file.seek(max(0, size - 42))
-    tail = file.read()
-    locator = tail[:-22]
-    end = tail[-22:]
+def _require_one_directory(file: BinaryIO, path: Path, size: int) -> int:
+    """Refuse an archive with a large table of contents, or where two programs may find two of them.
+
+    PyTorch writes no comment after the end, goes by the offsets in the last records, and searches backwards; Python
+    goes by sizes. Both see one table where all of its records lie end to end at the end of the file.
+
+    Returns:
+        Where the table begins.
+    """
+    file.seek(max(0, size - 98))
+    tail = file.read().rjust(98, b"\0")
+    record, locator, end = tail[:56], tail[56:76], tail[76:]
     if end[:4] != b"PK\x05\x06" or end[20:] != b"\0\0":
         raise ValueError(f"{path} is a broken archive: it does not end as torch.save ends it")
-    length = struct.unpack("<I", end[12:16])[0]
+    disk, own, here, count, length, offset = struct.unpack("<HHHHII", end[4:20])
+    stop = size - 22
     if locator[:4] == b"PK\x06\x07":
-        file.seek(min(struct.unpack("<Q", locator[8:16])[0], size))
-        record = file.read(56)
-        length = struct.unpack("<Q", record[40:48])[0] if len(record) == 56 else size
+        stop -= 76
+        short = (here, count, length, offset)
+        long = struct.unpack("<IQHHIIQQQQ", record)
+        # A short number is the same, or the largest where it has no room.
+        same = all(one in (two, most) for one, two, most in zip(short, long[6:], LARGEST, strict=True))
+        if (
+            record[:4] != b"PK\x06\x06"
+            or long[1] != 44
+            or struct.unpack("<IQI", locator[4:]) != (0, stop, 1)
+            or not same
+        ):
+            raise ValueError(f"{path} is a broken archive: the records at its end contradict one another")
+        here, count, length, offset = long[6:]
+    if (disk, own) != (0, 0) or here != count or offset + length != stop:
+        raise ValueError(f"{path} is a broken archive: its table of contents must lie at its end, and there alone")
     if length > min(MOST_DIRECTORY, size):
         raise ValueError(f"{path} has a table of contents of {length} bytes: {MOST_DIRECTORY} at most are read")
+    return int(offset)
+
+
+def _require_end_to_end(file: BinaryIO, members: Sequence[zipfile.ZipInfo], start: int, path: Path) -> None:
+    """Refuse members that are called otherwise in their own place, or bytes between them that belong to none."""
+    place = 0
+    for member in sorted(members, key=lambda member: member.header_offset):
+        file.seek(member.header_offset)
+        head = file.read(30)
+        name_length, more = struct.unpack("<HH", head[26:30]) if len(head) == 30 else (0, 0)
+        name = file.read(name_length)
+        gap = member.header_offset - place
+        if head[:4] != b"PK\x03\x04" or name != member.orig_filename.encode() or gap not in (0, *DESCRIPTORS):
+            raise ValueError(f"{path} is a broken archive: {shown(member.filename)} is another one in its own place")
+        place = member.header_offset + 30 + name_length + more + member.file_size
+    if start - place not in (0, *DESCRIPTORS):
+        raise ValueError(f"{path} is a broken archive: it holds bytes that belong to no member")
 
 
 def _require_members(archive: zipfile.ZipFile, path: Path, size: int) -> zipfile.ZipInfo:

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import cast
 
 from omegaconf import DictConfig
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from segexp.build import build_data
 from segexp.config import plain
@@ -17,6 +17,7 @@ from segexp.data.case import Case
 from segexp.errors import require_at_least
 from segexp.pictures.audit_report import Report, choose, thumbnail, write_report
 from segexp.runs.configuration import Config
+from segexp.terminal import Console
 
 NAMED = 3  # cases per finding on the screen
 COLORS = {"warning": "yellow", "note": "blue"}
@@ -67,8 +68,8 @@ def _print(report: Audit, folder: Path) -> None:
         table.add_row(name, value)
     console.print(table)
     for finding in (*report.of("warning"), *report.of("note")):  # errors are raised
-        console.print(f"[{COLORS[finding.level]}]{finding.level}[/]", end=" ")
-        console.print(finding.sentence + _examples(finding), markup=False, highlight=False, soft_wrap=True)
+        level = Text(finding.level, COLORS[finding.level])
+        console.print(level, finding.sentence + _examples(finding), highlight=False, soft_wrap=True)
     console.print(report.summary(), highlight=False, soft_wrap=True)
     console.print(f"report   {folder / 'audit.html'}", highlight=False, soft_wrap=True)
 

@@ -13,7 +13,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.console import Console
 from rich.table import Table
 
 from segexp.build import build_data, build_task, build_trainer
@@ -23,6 +22,7 @@ from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.files import json_text, table_text
+from segexp.terminal import Console
 from segexp.training.measure import StepClock, StepCost, measure_step, random_patches
 from segexp.training.warnings import quiet
 from segexp.writing import write_text

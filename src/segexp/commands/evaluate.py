@@ -7,8 +7,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import cast
 
-from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import chosen_options
@@ -31,6 +31,7 @@ from segexp.runs.recorder import RunRecorder
 from segexp.runs.results import Results
 from segexp.runs.unused import held
 from segexp.sweeps.jobs import key_of
+from segexp.terminal import Console
 from segexp.training.warnings import quiet
 
 SPLITS = ("test", "val", "train")
@@ -193,7 +194,7 @@ def _report(folder: Path, evaluation: Evaluation, content: Results, tuning: Tuni
     """Print notes, what tuning found, the figures, and how they compare with the end of the training."""
     console = Console()
     for note in content["evaluation"]["notes"]:
-        console.print(f"[yellow]note[/] {note}", soft_wrap=True, highlight=False)
+        console.print(Text("note", "yellow"), note, soft_wrap=True, highlight=False)
     if tuning:
         _print_tuning(tuning)
     split = content["headline"]["split"]

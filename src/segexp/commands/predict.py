@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image
-from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from segexp.checkpoints.description import ModelDescription
@@ -18,10 +17,12 @@ from segexp.commands.arguments import REQUIRED, parse
 from segexp.data.case import Case
 from segexp.data.files.writing import in_file_axes, is_whole, label_dtype, suffix_for, write_map
 from segexp.errors import short_path
+from segexp.foreign import one_line
 from segexp.pictures.overlays import draw_overlay
 from segexp.prediction import Maps, Segmenter, Settings, open_models
 from segexp.prediction.inputs import Input, find_inputs, read_input
 from segexp.prediction.maps import integer_values
+from segexp.terminal import Console
 from segexp.writing import hidden_folder, remove_folder, settle
 
 SETTINGS = {field.name: field.default for field in fields(Settings)}
@@ -90,7 +91,7 @@ def predict(words: list[str]) -> None:
     with hidden_folder(folder) as part, _bar() as bar:
         task = bar.add_task("", total=len(waiting))
         for item in waiting:
-            bar.update(task, description=item.name)
+            bar.update(task, description=one_line(item.name))
             try:
                 # No name holds the case, so that it is free before the next one is read.
                 _predict_one(
@@ -227,7 +228,7 @@ def _report(done: int, skipped: int, failures: Mapping[Input, Exception], folder
     print(", ".join(f"{count} {what}" for what, count in counts.items() if count or what == "predicted"), end="")
     print(f"; masks in {short_path(folder)}")
     for item, error in failures.items():
-        reason = " ".join(str(error).split())
+        reason = one_line(error)
         if not isinstance(error, ValueError | OSError):  # none that was foreseen
             reason = f"{type(error).__name__}: {reason}"
         if str(item.files[0]) not in reason:

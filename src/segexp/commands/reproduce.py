@@ -10,20 +10,25 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import yaml
+from hydra.errors import HydraException
+from omegaconf.errors import OmegaConfBaseException
 
 from segexp.build import build_data, settle_monitor_mode
+from segexp.cli import explain
 from segexp.comparison.reproduction import changed_names, print_facts, print_metrics, verdict
-from segexp.config import require_no_code, split_config_dirs
+from segexp.config import split_config_dirs
 from segexp.data.sources import require_files
 from segexp.errors import short_path
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
+from segexp.runs.ownership import is_own
 from segexp.runs.recorder import present_facts
 from segexp.runs.runs import Run, find_runs
 from segexp.runs.sameness import Fact, compare_values, config_facts, data_facts, record_facts
 from segexp.stopping import Stopped, without_deadline
 from segexp.sweeps.jobs import quoted
 from segexp.training.warnings import quiet
+from segexp.trust import Foreign, compose_checked
 
 SAME, DIFFERENT, IMPOSSIBLE = 0, 1, 2  # exit statuses
 
@@ -43,9 +48,7 @@ def reproduce(arguments: list[str]) -> None:
     try:
         run = _one(given.run)
         if not given.trust:
-            # Code or configuration other than segexp's.
-            named = [*run.record["overrides"], *_search_path(run.record.get("command", []))]
-            require_no_code(named, run.files.record_path, "look at it, and give --trust if it is yours")
+            _require_own_vocabulary(run)
         own = run.folder.resolve()
         output = (given.output or own.with_name(f"{own.name}-again")).absolute()
         if given.check:
@@ -56,6 +59,23 @@ def reproduce(arguments: list[str]) -> None:
         print(f"segexp reproduce: {error}", file=sys.stderr)
         status = IMPOSSIBLE
     sys.exit(status)
+
+
+def _require_own_vocabulary(run: Run) -> None:
+    """Refuse a run that names configuration files, classes or paths other than the user's."""
+    remedy = "look at it, and give --trust if it is yours"
+    words = run.record["overrides"]
+    foreign = Foreign(words, run.folder, run.files.record_path, remedy, is_own(words, run.record.get("signature")))
+    for option in _search_path(run.record.get("command", [])):
+        foreign.refuse(option, "a folder of configuration that is not segexp's")
+    try:
+        compose_checked(foreign, [], run.folder)
+    except (HydraException, OmegaConfBaseException) as error:
+        raise _misfit(run, f"segexp train: {explain(error, words)}") from error
+
+
+def _misfit(run: Run, why: str) -> ValueError:
+    return ValueError(f"the overrides of {run.folder} do not fit the present configuration: {why}")
 
 
 def _repeated(run: Run, folder: Path) -> int:
@@ -111,7 +131,7 @@ def _resolved(run: Run, folder: Path) -> Config:
     done = subprocess.run(words, capture_output=True, text=True, env=_environment(run), check=False)
     if done.returncode != 0:
         why = (done.stderr.strip() or "no reason given").splitlines()[-1]
-        raise ValueError(f"the overrides of {run.folder} do not fit the present configuration: {why}")
+        raise _misfit(run, why)
     config = yaml.safe_load(done.stdout)
     config.pop("sweep")  # no part of a run
     settle_monitor_mode(config)

@@ -11,16 +11,17 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from segexp.errors import short_path
+from segexp.foreign import one_line
 from segexp.runs.claim import take
 from segexp.runs.folder import RunFolder
 from segexp.runs.runs import find_runs, select
 from segexp.runs.states import RUNNING, STALE, RunState, measured, with_state
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
+from segexp.terminal import Console
 
 COLORS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}
 UNITS = (("s", 60), ("min", 60), ("h", 24), ("d", 365))  # units of an age, and how many make the next one
@@ -37,7 +38,7 @@ def _best_first(row: RunState) -> tuple[str, float]:
 SORTS: dict[str, Callable[[RunState], Any]] = {
     "age": lambda row: row.age,
     "run": lambda row: str(row.run.folder),
-    "state": lambda row: (list(COLORS).index(row.run.status), row.age),
+    "state": lambda row: ([*COLORS, row.run.status].index(row.run.status), row.age),
     "metric": _best_first,
     "size": lambda row: -row.size,
     "minutes": lambda row: -(row.minutes or 0.0),
@@ -110,12 +111,15 @@ def _print(rows: Sequence[RunState]) -> None:
         name, value = row.headline or ("", None)
         minutes = "" if row.minutes is None else f"{row.minutes:.1f}"
         score = "" if value is None else f"{value:.4f}"
-        state = f"[{COLORS[row.run.status]}]{row.run.status}[/]"
-        folder = escape(str(short_path(row.run.folder)))
+        state = Text(one_line(row.run.status), COLORS.get(row.run.status, ""))
+        folder = str(short_path(row.run.folder))
         table.add_row(folder, state, name, score, _age(row.age), _size(row.size), minutes)
-    with console.capture() as capture:
+    if console.is_terminal:
         console.print(table)
-    print("\n".join(line.rstrip() for line in capture.get().splitlines()))
+    else:
+        with console.capture() as capture:
+            console.print(table)
+        print("\n".join(line.rstrip() for line in capture.get().splitlines()))
     print(_totals(rows))
 
 

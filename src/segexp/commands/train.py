@@ -24,11 +24,13 @@ from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import Account, RunFolder
+from segexp.runs.ownership import sign
 from segexp.runs.record import Changes, Record, SplitName
 from segexp.runs.recorder import RunRecorder, present_facts
 from segexp.runs.results import Results, Training, account
 from segexp.runs.resumption import carry_over, require_same_data, require_same_settings
 from segexp.runs.sameness import record_facts
+from segexp.runs.secrets import masked
 from segexp.runs.unused import require_unused
 from segexp.stopping import Stopped, check, defer, last_words
 from segexp.training.account import ending, limits, monitored, pace
@@ -218,7 +220,7 @@ def _write(run: _Training, splits: dict[str, SplitResult], results: Results) -> 
     if _is_on(run.config, "panels"):
         _draw_reliability(run, results)
     labels = run.data.labels
-    params = hyperparameters(run.config, chosen_options(), run.folder.overrides())
+    params = hyperparameters(masked(run.config), chosen_options(), run.folder.overrides())
     metrics = final_metrics(results, labels.regions or labels.class_names[1:])
     for logger in run.trainer.loggers:
         log_end(logger, params, metrics, run.trainer.global_step)
@@ -267,7 +269,8 @@ def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[C
         with last_words(end):
             check()
             folder.write_arguments(config, overrides)
-            record.write({"choices": chosen_options(), "config": config, "changed": changed})
+            signature = sign(record.content["overrides"])
+            record.write({"signature": signature, "choices": chosen_options(), "config": config, "changed": changed})
             yield record.write
     except BaseException as error:
         end(error)

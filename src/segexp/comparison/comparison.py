@@ -5,6 +5,7 @@ import statistics
 import string
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from segexp.comparison.content import (
     Content,
@@ -41,6 +42,9 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] | None = None, baseline:
     Raises:
         ValueError: No run has ended, or a metric or the baseline is unknown.
     """
+    for run in runs:
+        if run.results:
+            _require_complete(run)
     experiments = [found for found in group(runs) if found.runs]
     if not experiments:
         raise ValueError(f"none of the {len(runs)} runs has results yet: wait for one to end, or look at its run.json")
@@ -65,6 +69,16 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] | None = None, baseline:
         "marginals": _marginals(experiments, chosen[0], rows),
         "pareto": _pareto(experiments, letters, chosen[0]),
     }
+
+
+def _require_complete(run: Run) -> None:
+    """Refuse results that lack what a comparison needs."""
+    missing = [key for key in ("metrics", "protocol", "cases", "training") if key not in run.results]
+    parts: dict[str, Any] = {"protocol": run.results.get("protocol", {}), "cases": run.results.get("cases", {})}
+    missing += [f"{key}.{run.split}" for key, part in parts.items() if run.split not in part]
+    if missing or "metric" not in run.results["headline"]:
+        what = ", ".join(missing) or "headline.metric"
+        raise ValueError(f"{run.files.results_path} lacks {what}: score the run again, or leave it out")
 
 
 def _letter(index: int) -> str:

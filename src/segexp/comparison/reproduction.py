@@ -3,28 +3,28 @@
 import math
 from collections.abc import Sequence
 
-from rich.console import Console
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
 from segexp.errors import short_path
 from segexp.runs.runs import Run
 from segexp.runs.sameness import Fact, Value
+from segexp.terminal import Console
 
 
 def print_facts(run: Run, facts: Sequence[Fact]) -> None:
     """Print what was recorded beside the present, and what differs."""
-    table = Table(title=f"{escape(str(short_path(run.folder)))} and the present", title_justify="left")
+    table = Table(title=f"{short_path(run.folder)} and the present", title_justify="left")
     for head in ("", "recorded", "now", ""):
         table.add_column(head, overflow="fold")
     for fact in facts:
-        mark = "same" if fact.same else "[yellow]differs[/]"
-        table.add_row(fact.name, escape(fact.recorded), escape(fact.present), mark)
+        mark = "same" if fact.same else Text("differs", "yellow")
+        table.add_row(fact.name, fact.recorded, fact.present, mark)
     console = _console()
     console.print(table)
     changed = changed_names(facts)
     summary = f"what differs: {', '.join(changed)}" if changed else "nothing differs"
-    console.print(summary, markup=False, highlight=False, soft_wrap=True)
+    console.print(summary, highlight=False, soft_wrap=True)
     if run.record.get("resumed"):
         print(f"the run was resumed {len(run.record['resumed'])} times; it is run again in one piece")
 
@@ -38,7 +38,7 @@ def print_metrics(metrics: Sequence[Value]) -> None:
     """Print the metrics of both runs."""
     table = Table("metric", "recorded", "again", "difference", title_justify="left")
     for value in metrics:
-        distance = "none" if value.same else f"[yellow]{_distance(value)}[/]"
+        distance = "none" if value.same else Text(_distance(value), "yellow")
         table.add_row(value.name, _number(value.recorded), _number(value.again), distance)
     _console().print(table)
 

@@ -6,15 +6,15 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.console import Console
 from rich.table import Table as RichTable
 
 from segexp.comparison.comparison import shown_unit
 from segexp.comparison.content import Content, Marginal, Pair, Table
 from segexp.comparison.statistics.intervals import Interval
+from segexp.foreign import is_number, one_line, to_cell, to_latex, to_markdown
+from segexp.terminal import Console
 
 ROOMY = 150  # characters in a line of the terminal that show all columns
-LATEX_SPECIAL = str.maketrans({char: f"\\{char}" for char in "&%$#_{}"} | {"\\": r"\textbackslash{}", "−": "$-$"})
 
 
 @dataclass(frozen=True)
@@ -163,8 +163,8 @@ def _cell(value: object, digits: int = 4) -> str:
 
 
 def terminal(found: Sequence[Sheet]) -> str:
-    """Tables for a terminal, colored where it has colors."""
-    console = Console()
+    """Tables for a terminal."""
+    console = Console(color_system=None)
     with console.capture() as capture:
         for sheet in found:
             table = RichTable(title=sheet.title, title_justify="left")
@@ -175,7 +175,7 @@ def terminal(found: Sequence[Sheet]) -> str:
                 table.add_row(*(row[place] for place in shown))
             console.print(table)
             for note in sheet.notes:
-                console.print(note, highlight=False, markup=False)
+                console.print(note, highlight=False)
             console.print()
     return capture.get()
 
@@ -184,9 +184,11 @@ def markdown(found: Sequence[Sheet]) -> str:
     """Tables for a README."""
     parts = []
     for sheet in found:
-        lines = [sheet.columns, ["---"] * len(sheet.columns), *sheet.rows]
-        rows = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-        parts.append("\n".join([f"### {sheet.title}", "", *rows, "", *(f"- {note}" for note in sheet.notes)]).rstrip())
+        lines = [map(to_markdown, sheet.columns), ["---"] * len(sheet.columns)]
+        lines += [map(to_markdown, row) for row in sheet.rows]
+        rows = [f"| {' | '.join(line)} |" for line in lines]
+        notes = [f"- {to_markdown(note)}" for note in sheet.notes]
+        parts.append("\n".join([f"### {to_markdown(sheet.title)}", "", *rows, "", *notes]).rstrip())
     return "\n\n".join(parts) + "\n"
 
 
@@ -195,10 +197,16 @@ def comma_separated(found: Sequence[Sheet]) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     for sheet in found:
-        writer.writerow(["table", *sheet.columns])
-        writer.writerows([sheet.title, *(cell.replace("−", "-") for cell in row)] for row in sheet.rows)
+        writer.writerow(["table", *map(to_cell, sheet.columns)])
+        writer.writerows([to_cell(sheet.title), *map(_plain_number, row)] for row in sheet.rows)
         text.write("\n")
     return text.getvalue()
+
+
+def _plain_number(cell: str) -> object:
+    """Write a number with the sign that programs read; quote what they would compute."""
+    plain = cell.replace("−", "-")
+    return plain if is_number(plain) else to_cell(cell)
 
 
 def latex(found: Sequence[Sheet]) -> str:
@@ -206,11 +214,11 @@ def latex(found: Sequence[Sheet]) -> str:
     lines = []
     for sheet in found:
         columns = "l" * min(2, len(sheet.columns)) + "r" * max(0, len(sheet.columns) - 2)
-        cells = [[cell.translate(LATEX_SPECIAL) for cell in row] for row in (sheet.columns, *sheet.rows)]
+        cells = [[to_latex(cell) for cell in row] for row in (sheet.columns, *sheet.rows)]
         head, *rows = [" & ".join(row) + r" \\" for row in cells]
-        lines += [r"\begin{table}", rf"\caption{{{sheet.title.translate(LATEX_SPECIAL)}}}"]
+        lines += [r"\begin{table}", rf"\caption{{{to_latex(sheet.title)}}}"]
         lines += [rf"\begin{{tabular}}{{{columns}}}", r"\toprule", head, r"\midrule", *rows, r"\bottomrule"]
-        lines += [r"\end{tabular}", *(f"% {note}" for note in sheet.notes), r"\end{table}", ""]
+        lines += [r"\end{tabular}", *(f"% {one_line(note)}" for note in sheet.notes), r"\end{table}", ""]
     return "\n".join(lines)
 
 

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import cast
 
 import pytorch_lightning as pl
-from rich.console import Console
 from torch.utils.data import DataLoader
 
 from segexp.build import build_trainer, settle_monitor_mode
@@ -18,6 +17,7 @@ from segexp.evaluation.tuning import Tuner, Tuning
 from segexp.metrics import DecisionRule, SplitResult
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.record import SplitName
+from segexp.terminal import Console
 
 
 class Evaluation:

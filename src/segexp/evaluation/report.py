@@ -5,7 +5,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from rich.console import Console
 from rich.table import Table
 
 from segexp.data import DataModule
@@ -16,6 +15,7 @@ from segexp.metrics import SplitResult, score_observer, undefined
 from segexp.postprocessing.postprocess import Steps, in_words
 from segexp.runs.record import Headline, SplitName
 from segexp.runs.results import Results
+from segexp.terminal import Console
 from segexp.training.task import Task
 
 Splits = Mapping[str, SplitResult]

@@ -1,34 +1,33 @@
 """A trained run whose data and network are built again from its own overrides, for scoring.
 
-The folder may be a stranger's: of its overrides none reaches paths, callbacks or loggers, and nothing is built but
-classes that our own configuration files, or arguments of the command, name.
+The folder may be a stranger's: of its overrides none reaches paths, callbacks or loggers, and the others are composed
+in a checked way, see `segexp.trust`.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import cast
 
 from segexp.build import build_data, build_task
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.checkpoints.description import ModelDescription
-from segexp.config import compose, config_dir, plain, search_path, split_config_dirs
+from segexp.config import split_config_dirs
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import did_you_mean
 from segexp.runs.configuration import Config, Node
 from segexp.runs.folder import RunFolder
+from segexp.runs.ownership import is_own
 from segexp.runs.record import Record
 from segexp.runs.results import Results
-from segexp.sweeps.jobs import key_of, quoted
+from segexp.sweeps.jobs import key_of
 from segexp.training.task import Task
+from segexp.trust import Foreign, compose_checked
 
 LEFT_OUT = ("hydra", "paths", "name", "resume", "callbacks", "logger", "sweep", "data.cache")  # of the run's overrides
 GEOMETRY = ("data.geometry.context", "data.geometry.slice_axis", "data.geometry.spatial_dims")
 OF_THE_NETWORK = ("model", "data.intensity", "data/intensity", *GEOMETRY)
-BUILT = ("data", "model", "loss", "metrics", "optimizer", "scheduler", "inference", "performance", "deep_supervision")
-TARGET = re.compile(r"_target_['\"]?\s*[:=]\s*['\"]?([\w.]+)")
 
 
 @dataclass(frozen=True)
@@ -79,8 +78,7 @@ def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Confi
     Raises:
         ValueError: An argument is no override or belongs to the network, or the run names a class that is not ours.
     """
-    folders, overrides = split_config_dirs(arguments)
-    search = [Path(place).absolute() for place in folders]
+    _, overrides = split_config_dirs(arguments)
     for override in overrides:
         if "=" not in override and not override.startswith("~"):
             raise ValueError(f"{override} is no key=value: --help lists what can be given")
@@ -91,9 +89,10 @@ def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Confi
     stored = [override for override in stored if not any(_within(key_of(override), key) for key in left_out)]
     if changes_data(overrides):
         stored += _facts(run.description)
-    run_dir = f"paths.run_dir={quoted(folder.absolute())}"
-    config = plain(compose([*search_path(search), *stored, *overrides, run_dir]))
-    _require_ours(config, [*search, config_dir()], overrides)
+    remedy = "if the run is yours, give it as an argument, too; if not, leave the run alone"
+    own = is_own(run.record["overrides"], run.record.get("signature"))
+    foreign = Foreign(stored, run.folder, run.files.record_path, remedy, own)
+    config = compose_checked(foreign, arguments, folder)
     recorded = run.record.get("config", {}).get("trainer", {}).get("precision")
     if recorded and not any(key_of(override) == "trainer.precision" for override in overrides):
         config["trainer"]["precision"] = recorded  # another machine would choose another one
@@ -116,25 +115,6 @@ def _facts(description: ModelDescription) -> list[str]:
 
 def _within(key: str, part: str) -> bool:
     return key == part or key.startswith((f"{part}.", f"{part}/", f"{part}@"))
-
-
-def _require_ours(config: Config, folders: Sequence[Path], arguments: Sequence[str]) -> None:
-    """Refuse what would be built of a class that neither configuration files nor the command line name."""
-    files = [path for folder in folders for path in folder.rglob("*.yaml")]
-    known = {name for path in files for name in TARGET.findall(path.read_text(encoding="utf-8"))}
-    known |= {name for argument in arguments for name in TARGET.findall(argument)}
-    for name in _targets([node for key, node in config.items() if key in BUILT]):
-        if name not in known or name.startswith("hydra."):
-            raise ValueError(
-                f"the run names {name!r}, which none of the configuration files has: if it is your own, give "
-                "--config-dir with the folder whose files name it"
-            )
-
-
-def _targets(node: Any) -> list[str]:
-    if isinstance(node, dict):
-        return [str(node[key]) for key in node if key == "_target_"] + _targets(list(node.values()))
-    return [name for item in node for name in _targets(item)] if isinstance(node, list) else []
 
 
 def build_again(config: Config, run: Trained) -> tuple[DataModule, Task]:

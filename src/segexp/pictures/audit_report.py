@@ -13,6 +13,7 @@ from skimage.segmentation import find_boundaries
 
 from segexp.data.audit.findings import Finding
 from segexp.data.audit.measures import Row
+from segexp.foreign import to_markdown
 from segexp.pictures.figures import COLORS, PERCENTILES, three_channels, to_uint8
 from segexp.runs.files import table_text
 from segexp.writing import write_text
@@ -101,11 +102,11 @@ def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
 
 
 def _markdown(report: Report) -> str:
-    lines = [f"# Audit of {report.title}", "", report.summary, ""]
-    lines += [f"- **{finding.level}, {finding.rule}**: {finding.sentence}" for finding in report.findings]
+    lines = [f"# Audit of {to_markdown(report.title)}", "", to_markdown(report.summary), ""]
+    lines += [f"- **{finding.level}, {finding.rule}**: {to_markdown(finding.sentence)}" for finding in report.findings]
     lines += ["", "| fact | value |", "| --- | --- |"]
     for fact in report.overview.items():
-        name, value = (text.replace("|", "\\|").replace("\n", " ") for text in fact)
+        name, value = map(to_markdown, fact)
         lines.append(f"| {name} | {value} |")
     lines += ["", "Every case has its row in cases.csv; audit.html shows pictures."]
     return "\n".join(lines) + "\n"

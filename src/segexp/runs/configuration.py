@@ -1,6 +1,6 @@
 """The resolved configuration of a run in plain containers, as config.yaml and run.json hold it."""
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 
 class Node(TypedDict, total=False):
@@ -120,3 +120,27 @@ class Config(TypedDict):
     logger: LoggerNode | None
     paths: dict[str, str]  # folders; ``run_dir`` is that of the run
     evaluate: NotRequired[Scored]
+
+
+class RecordedSplit(TypedDict, total=False):
+    """The fold that was tested."""
+
+    fold: int | None
+
+
+class RecordedData(TypedDict, total=False):
+    """Where the data were, and how they were split."""
+
+    source: dict[str, Any]
+    split: RecordedSplit
+
+
+class Recorded(TypedDict, total=False):
+    """What is read of a recorded configuration, which another version may have written."""
+
+    seed: int | None
+    monitor: str
+    monitor_mode: str | None
+    data: RecordedData
+    trainer: dict[str, Any]
+    paths: dict[str, Any]

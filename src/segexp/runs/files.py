@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from segexp.foreign import from_cell, to_cell
 from segexp.runs.checksums import read_checked, write_checked
 
 MOST_JSON = 8 << 20  # bytes of a file that somebody else may have written
@@ -98,7 +99,7 @@ def read_table(path: Path, columns: Sequence[str] = ()) -> Rows:
     for number, row in enumerate(rows, start=1):
         if None in row or None in row.values():
             raise ValueError(f"{path}: row {number} has another number of cells than there are columns")
-    return rows
+    return [{column: from_cell(cell) for column, cell in row.items()} for row in rows]
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, object]]) -> None:
@@ -115,7 +116,7 @@ def table_text(rows: Sequence[Mapping[str, object]]) -> str:
     text = io.StringIO(newline="")
     writer = csv.DictWriter(text, list(dict.fromkeys(column for row in rows for column in row)), restval="")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({column: to_cell(cell) for column, cell in row.items()} for row in rows)
     return text.getvalue()
 
 

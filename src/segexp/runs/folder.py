@@ -1,21 +1,25 @@
 """The folder of a run: the only place that knows the names of its files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, cast
+from typing import Annotated, Any, cast
 
 import yaml
 
+from segexp.foreign import is_number
 from segexp.runs.checksums import CHECKSUMS, read_checked, write_checked
-from segexp.runs.configuration import Config
-from segexp.runs.files import Rows, read_json, read_table
+from segexp.runs.configuration import Config, Recorded
+from segexp.runs.files import Rows, read_json, read_table, require_plain_file
 from segexp.runs.record import Record
 from segexp.runs.results import Results
+from segexp.runs.secrets import masked
+from segexp.runs.shape import PARTIAL, require_shape
 from segexp.writing import write_bytes
 
 RECORD = "run.json"
+RESULTS = Annotated[Results, PARTIAL]
 REMEDY = "remove that run, or leave it out"
 
 
@@ -100,7 +104,7 @@ class RunFolder:
         Raises:
             ValueError: It is no record of a run; names file, rule and remedy.
         """
-        return cast(Record, self._mapping(self.record_path, "status"))
+        return cast(Record, self._mapping(self.record_path, Record, ["status"]))
 
     def results(self) -> Results:
         """Read results.json; empty if the run has not ended well, or goes on since.
@@ -109,7 +113,7 @@ class RunFolder:
             ValueError: It holds no results of a run; names file, rule and remedy.
         """
         ended = self.record().get("status", "done") == "done"
-        return cast(Results, self._mapping(self.results_path, "headline") if ended else {})
+        return cast(Results, self._mapping(self.results_path, RESULTS, ["headline"]) if ended else {})
 
     def postprocess(self) -> dict[str, Any]:
         """Read the post-processing steps that the run keeps; empty where it keeps none.
@@ -129,7 +133,7 @@ class RunFolder:
         Raises:
             ValueError: It is no such table.
         """
-        return read_table(self.cases_path, ("split", "case", "class"))
+        return self._table(self.cases_path, ("split", "case", "class"))
 
     def curves(self) -> Rows:
         """Read the table of losses and metrics per epoch; empty before the first has ended.
@@ -137,7 +141,7 @@ class RunFolder:
         Raises:
             ValueError: It is no such table.
         """
-        return read_table(self.curves_path, ("epoch",))
+        return self._table(self.curves_path, (), ("epoch",))
 
     def config(self) -> Config:
         """Read the resolved configuration.
@@ -146,7 +150,9 @@ class RunFolder:
             FileNotFoundError: There is none.
             ValueError: The file is no mapping.
         """
-        return cast(Config, _yaml(self.config_path, dict))
+        content = self._yaml(self.config_path, dict)
+        require_shape(content, Recorded, str(self.config_path))
+        return cast(Config, content)
 
     def overrides(self) -> list[str]:
         """Read the overrides of the command line.
@@ -155,7 +161,7 @@ class RunFolder:
             FileNotFoundError: There is no file of them.
             ValueError: The file is no list of words.
         """
-        words: list[str] = _yaml(self.overrides_path, list)
+        words: list[str] = self._yaml(self.overrides_path, list)
         if not all(isinstance(word, str) for word in words):
             raise ValueError(f"{self.overrides_path} must be a list of overrides")
         return words
@@ -174,8 +180,8 @@ class RunFolder:
         return ""
 
     def write_arguments(self, config: object, overrides: list[str]) -> None:
-        """Write resolved configuration and overrides."""
-        for path, content in ((self.config_path, config), (self.overrides_path, overrides)):
+        """Write resolved configuration and overrides; secrets in them are masked."""
+        for path, content in ((self.config_path, masked(config)), (self.overrides_path, masked(overrides))):
             write_checked(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode("utf-8"))
 
     def account(self) -> "Account":
@@ -191,16 +197,46 @@ class RunFolder:
         for path in [*self.events, self.curves_path]:
             path.unlink(missing_ok=True)
 
-    def _mapping(self, path: Path, key: str) -> Any:
+    def _mapping(self, path: Path, shape: Any, needed: Sequence[str]) -> Any:
         if not path.exists():
             return {}
         try:
+            require_plain_file(path, self.path if self.foreign else None)
             content = self._read(path)
         except ValueError as error:
             raise ValueError(f"{error}; {REMEDY}") from error
-        if not isinstance(content, dict) or key not in content:
-            raise ValueError(f"{path} lacks {key}: it is not of a run of segexp; {REMEDY}")
+        for key in needed:
+            if not isinstance(content, dict) or key not in content:
+                raise ValueError(f"{path} lacks {key}: it is not of a run of segexp; {REMEDY}")
+        try:
+            require_shape(content, shape, str(path))
+        except ValueError as error:
+            raise ValueError(f"{error}; {REMEDY}") from error
         return content
+
+    def _yaml(self, path: Path, kind: type) -> Any:
+        """Read YAML of plain values; an alias, with which a small file can stand for a large one, is none."""
+        require_plain_file(path, self.path if self.foreign else None)
+        content = read_checked(path)
+        try:
+            aliases = any(isinstance(token, yaml.AliasToken) for token in yaml.scan(content))
+            value = None if aliases else yaml.safe_load(content)
+        except (yaml.YAMLError, RecursionError, ValueError) as error:
+            raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
+        if not isinstance(value, kind):
+            raise ValueError(f"{path} must be a {'mapping' if kind is dict else 'list'}, as segexp wrote it")
+        return value
+
+    def _table(self, path: Path, names: Sequence[str], numbers: Sequence[str] = ()) -> Rows:
+        """Read a table with some columns; in all but those of ``names`` stand numbers or nothing."""
+        if path.exists():
+            require_plain_file(path, self.path if self.foreign else None)
+        rows = read_table(path, (*names, *numbers))
+        for line, row in enumerate(rows, start=2):
+            for column, cell in row.items():
+                if column not in names and cell and not is_number(cell):
+                    raise ValueError(f"{path}, line {line}: {column}={cell!r} is no number; {REMEDY}")
+        return rows
 
     def _read(self, path: Path) -> Any:
         return read_json(path, self.path if self.foreign else None)
@@ -232,17 +268,6 @@ def _stamp(path: Path) -> tuple[int, int]:
     return stat.st_ino, stat.st_mtime_ns
 
 
-def _yaml(path: Path, kind: type) -> Any:
-    content = read_checked(path)
-    try:
-        value = yaml.safe_load(content)
-    except (yaml.YAMLError, RecursionError) as error:
-        raise ValueError(f"{path} cannot be read as YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(value, kind):
-        raise ValueError(f"{path} must be a {'mapping' if kind is dict else 'list'}, as segexp wrote it")
-    return value
-
-
 def epoch_seconds(curves: Rows) -> list[float]:
     """Seconds of training and validation of each epoch."""
-    return [float(row["seconds"]) + float(row["validation_seconds"]) for row in curves]
+    return [sum(float(row.get(key) or 0) for key in ("seconds", "validation_seconds")) for row in curves]

@@ -1,8 +1,8 @@
 """What run.json holds: what ran, where, on what, and how it ended."""
 
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, TypedDict
 
-from segexp.runs.configuration import Config
+from segexp.runs.configuration import Config, Recorded
 from segexp.runs.files import Json
 
 SplitName = Literal["train", "val", "test"]
@@ -64,13 +64,14 @@ class Record(Environment, total=False):
     why: str
     command: list[str]
     overrides: list[str]
+    signature: str | None
     seed: int
     start: str
     end: str | None
     resumed: list[str]
-    changed: Changes
-    choices: dict[str, str]
-    config: Config
+    changed: dict[str, Any]  # as Changes
+    choices: dict[str, Any]
+    config: Annotated[Config, Recorded]
     data_fingerprint: str
     split: CaseNames
     class_weights: list[float]

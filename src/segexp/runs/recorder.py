@@ -17,6 +17,7 @@ import segexp
 from segexp.runs.files import write_json
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Environment, Git, Record
+from segexp.runs.secrets import masked
 from segexp.stopping import Stopped
 from segexp.writing import WriteError
 
@@ -55,7 +56,7 @@ class RunRecorder:
             "status": "running",
             "why": "",
             "command": sys.argv,
-            "overrides": overrides,
+            "overrides": masked(overrides),
             "seed": seed,
             "start": earlier.get("start", _now()),
             "resumed": [*earlier.get("resumed", []), _now()] if earlier else [],
@@ -65,9 +66,9 @@ class RunRecorder:
         self.write(cast(Record, present_facts()))
 
     def write(self, facts: Record) -> None:
-        """Add facts and write the file, atomically."""
+        """Add facts and write the file, atomically; secrets in it are masked."""
         self.content |= facts
-        write_json(self.path, self.content)
+        write_json(self.path, masked(self.content))
 
     def free_reserve(self) -> None:
         """Make room for what is written at the end, should the disk be full."""

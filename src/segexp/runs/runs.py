@@ -56,9 +56,10 @@ class Run:
         return str(self.record["status"])
 
     @property
-    def choices(self) -> dict[str, str]:
+    def choices(self) -> dict[str, str | None]:
         """Chosen option of each group."""
-        return self.record.get("choices", {})
+        choices = self.record.get("choices", {})
+        return {group: None if option is None else str(option) for group, option in choices.items()}
 
     @cached_property
     def config(self) -> Settings:
@@ -90,7 +91,10 @@ class Run:
     @property
     def split(self) -> SplitName:
         """Split whose metrics count: test where there is one, else val."""
-        return self.results["headline"]["split"]
+        split = self.results["headline"].get("split")
+        if split not in self.results:
+            raise ValueError(f"{self.files.results_path} lacks the split of its headline: leave the run out")
+        return split
 
     @property
     def metrics(self) -> dict[str, float]:

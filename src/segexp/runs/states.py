@@ -37,9 +37,10 @@ class RunState:
     def headline(self) -> tuple[str, float] | None:
         """Name and value of the headline metric; None before the end, or if it is undefined."""
         headline = self.run.results.get("headline")
-        if headline is None or headline["value"] is None:
+        value = None if headline is None else headline.get("value")
+        if headline is None or value is None:
             return None
-        return f"{headline['split']}/{headline['metric']}", headline["value"]
+        return f"{headline.get('split')}/{headline.get('metric')}", value
 
     @property
     def resumable(self) -> bool:

@@ -10,12 +10,12 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from segexp.sweeps.jobs import Job, key_of, varying
 from segexp.sweeps.local import environment
 from segexp.sweeps.watch import duration
+from segexp.terminal import Console
 
 LEFT_OUT = "Left out: validation, the final scoring, and time to load patches beyond the step."
 
@@ -70,7 +70,7 @@ def print_estimate(jobs: Sequence[Job], jobs_at_once: int, threads: int | None =
             numbers.setdefault(estimate.error, []).append(str(number))
     lines = [f"job {', '.join(which)}: {error}" for error, which in numbers.items()]
     for text in [*lines, _total(estimates, jobs_at_once), LEFT_OUT]:
-        console.print(text, soft_wrap=True, highlight=False, markup=False)
+        console.print(text, soft_wrap=True, highlight=False)
 
 
 def measure(job: Job, threads: int | None = None) -> Estimate:

@@ -5,13 +5,13 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.console import Console
 from rich.table import Table
 
 from segexp.errors import short_path
 from segexp.runs.files import write_table
 from segexp.runs.results import Results
 from segexp.sweeps.jobs import Job, key_of, varying
+from segexp.terminal import Console
 
 
 def mean_monitored(jobs: Sequence[Job]) -> float:

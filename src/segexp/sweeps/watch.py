@@ -4,13 +4,14 @@ import math
 from collections import Counter
 
 from rich import box
-from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from segexp.foreign import printable
 from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING
 from segexp.sweeps.pool import Tracked
+from segexp.terminal import Console
 
 COLORS = {DONE: "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", PRUNED: "magenta", QUEUED: "dim"}
 ORDER = [RUNNING, FAILED, INTERRUPTED, QUEUED, PRUNED, DONE]
@@ -60,7 +61,7 @@ class PlainLines:
                 told = ", ".join(part for part in parts if part)
                 count = sum(other.state not in (QUEUED, RUNNING) for other in jobs)
                 text = f"[{count}/{len(jobs)}] {item.job.name}: {told}"
-                self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+                self.console.print(text, highlight=False, soft_wrap=True)
             self.seen[item.job.name] = now
 
     def close(self) -> None:
@@ -87,7 +88,7 @@ def _table(jobs: list[Tracked], width: int, height: int) -> Table:
     for item in shown:
         cells = [shortened(labels[item.job.name], name), item.state, *_progress(item)]
         note = [_note(item)[: max(room - name - 3, 0)]] if noted else []
-        table.add_row(*(Text(cell) for cell in cells + note), style=COLORS[item.state])
+        table.add_row(*(Text(printable(cell)) for cell in cells + note), style=COLORS[item.state])
     if len(jobs) > len(shown):
         table.add_row(f"and {len(jobs) - len(shown)} more")
     return table

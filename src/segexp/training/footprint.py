@@ -9,13 +9,13 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from segexp.models.cost import cost
+from segexp.terminal import Console
 from segexp.training.task import Batch, Task
 
 

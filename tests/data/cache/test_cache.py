@@ -423,3 +423,23 @@ def test_real_volumes_against_nibabel(tmp_path):
         require_equal(replace(read(path), spacing=found.spacing), found)
         np.testing.assert_array_equal(found.spacing, read(path).spacing)
     assert len(list((tmp_path / "cases").iterdir())) == 6
+
+
+def test_the_cache_removes_nothing_that_it_did_not_make(tmp_path, entry):
+    """Neither a folder of cases of somebody else, nor links, nor one of its own with more in it."""
+    cases = tmp_path / "cases"
+    (cases / "patient_1").mkdir(parents=True)
+    (cases / "patient_1" / "0.npy").write_bytes(bytes(1000))
+    digest = "0" * 64
+    (cases / digest).mkdir()
+    (cases / digest / "notes.txt").write_text("mine")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "case.json").write_text("{}")
+    (cases / ("1" * 64)).symlink_to(elsewhere)
+    (cases / "plain.txt").write_text("mine")
+    kept = sorted(tmp_path.rglob("*"))
+    CaseCache(tmp_path).case(entry, SETTINGS, Decoder(full_case()))
+    CaseCache(tmp_path, limit_gb=0).trim()
+    assert [path for path in kept if not path.exists()] == []
+    assert len(list(cases.iterdir())) == 4

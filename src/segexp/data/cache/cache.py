@@ -12,6 +12,7 @@ import hashlib
 import json
 import logging
 import os
+import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -89,13 +90,15 @@ class CaseCache:
     def trim(self) -> None:
         """Remove the cases that were not used for longest, as far as all together exceed the limit.
 
-        Cases that this object has returned stay. What another process has open, it can still read (POSIX).
+        Cases that this object has returned stay, and whatever else lies in the folder. What another process has open,
+        it can still read (POSIX).
         """
         cases = []
         for place in self._folder.iterdir() if self._folder and self._folder.is_dir() else []:
             with suppress(OSError):  # removed by another process
-                size = sum(file.stat().st_size for file in place.iterdir())
-                cases.append((place.stat().st_mtime, size, place))
+                if is_stored_case(place):
+                    size = sum(file.stat().st_size for file in place.iterdir())
+                    cases.append((place.stat().st_mtime, size, place))
         total = 0
         for _, size, place in sorted(cases, reverse=True):
             total += size
@@ -110,7 +113,8 @@ class CaseCache:
                 own.mkdir(parents=True)
                 _write(own, case)
                 if not _opened(place):
-                    _remove(place)  # damaged
+                    if is_stored_case(place):
+                        _remove(place)  # damaged
                     own.rename(place)
             except OSError as error:
                 failure = error
@@ -209,6 +213,16 @@ def _mapped(path: Path, size: int) -> np.ndarray:
         whole = np.fromfile(path, dtype=np.uint8)
     whole.flags.writeable = False
     return whole[start:].view(dtype).reshape(shape)
+
+
+def is_stored_case(place: Path) -> bool:
+    """Whether a folder is what this cache has stored, maybe damaged: by its name and the names of all it holds."""
+    is_folder = place.is_dir() and not place.is_symlink()
+    return (
+        is_folder
+        and re.fullmatch("[0-9a-f]{64}", place.name) is not None
+        and all(re.fullmatch(r"case\.json|[0-9]+\.npy", file.name) and not file.is_dir() for file in place.iterdir())
+    )
 
 
 def _remove(place: Path) -> None:

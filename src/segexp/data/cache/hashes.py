@@ -8,6 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from segexp.errors import require_regular_file
 from segexp.writing import replacing
 
 
@@ -49,8 +50,10 @@ class FileHashes:
 
         Raises:
             FileNotFoundError: It cannot be read.
+            ValueError: It is a pipe, device or socket.
         """
         try:
+            require_regular_file(path)
             files = {"": path}
             if path.is_dir():
                 files = {file.relative_to(path).as_posix(): file for file in sorted(path.rglob("*")) if file.is_file()}

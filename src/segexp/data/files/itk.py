@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from segexp.data.files.detached import READERS, detached_files
 from segexp.data.files.mask_values import some
 from segexp.errors import naming
 
@@ -35,7 +36,8 @@ def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with naming(path):
         if not path.is_file():
             raise ValueError("there is no such file")
-        return _from_itk(sitk.ReadImage(str(path)))
+        detached_files(path)  # refuses a header that leads elsewhere
+        return _from_itk(sitk.ReadImage(str(path), imageIO=READERS[path.suffix.lower()]))
 
 
 def write_itk(array: np.ndarray, affine: np.ndarray, path: Path) -> None:

@@ -5,7 +5,6 @@ superior; mm). Nibabel reads NIfTI; SimpleITK (extra ``io``), whose world is LPS
 SimpleITK, since that fills up a truncated file without a word.
 """
 
-import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from segexp.data.case import Case
+from segexp.data.files.detached import READERS, detached_files
 from segexp.data.files.itk import TOLERANCE, is_dicom, read_itk, read_series
 from segexp.data.files.mask_values import file_facts, map_values
 from segexp.errors import naming
@@ -34,11 +34,9 @@ def volume_files(path: Path) -> tuple[Path, ...]:
     """All files that reading a volume opens: those of a DICOM folder, and what a header of .mhd or .nhdr points at."""
     if path.is_dir():
         return tuple(sorted(file for file in path.iterdir() if is_dicom(file)))
-    if _suffix(path) not in (".mhd", ".nhdr"):
+    if _suffix(path) not in READERS or not path.is_file():
         return (path,)
-    header = path.read_text(encoding="utf-8", errors="replace")
-    names = re.findall(r"^(?:ElementDataFile *=|data ?file:) *(.+?)\s*$", header, flags=re.MULTILINE)
-    return (path, *(path.parent / name for name in names if (path.parent / name).is_file()))
+    return (path, *detached_files(path))
 
 
 def opened_files(paths: Iterable[Path]) -> tuple[Path, ...]:

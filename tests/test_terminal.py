@@ -1,0 +1,61 @@
+import io
+import logging
+import sys
+
+import pytest
+from rich.table import Table
+from rich.text import Text
+
+from segexp.terminal import Console, plain_output
+
+HOSTILE = "\x1b]0;title\x07[/nope] [bold]b[/] :smile: \x9b1m"
+SHOWN = r"\u001b]0;title\u0007[/nope] [bold]b[/] :smile: \u009b1m"
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_texts_in_tables_titles_and_lines_are_shown_as_they_are(terminal):
+    file = io.StringIO()
+    console = Console(file=file, force_terminal=terminal, width=400, color_system=None)
+    table = Table(HOSTILE, title=HOSTILE)
+    table.add_row(HOSTILE)
+    console.print(table, HOSTILE)
+    assert file.getvalue().count(SHOWN) == 4
+    assert all(one.isprintable() or one == "\n" for one in file.getvalue())
+
+
+def test_our_own_words_are_colored():
+    file = io.StringIO()
+    Console(file=file, force_terminal=True, color_system="standard").print(Text("a", "yellow"), "[/x]", highlight=False)
+    assert file.getvalue() == "\x1b[33ma\x1b[0m [/x]\n"
+
+
+def test_whatever_is_printed_commands_nothing(capsys):
+    with plain_output():
+        print(HOSTILE, "\udce4", "ü")
+        print(HOSTILE, file=sys.stderr)
+        logging.StreamHandler().emit(logging.LogRecord("a", 30, "b", 1, HOSTILE, (), None))
+    printed = capsys.readouterr()
+    assert printed.out == f"{SHOWN} \\udce4 ü\n"
+    assert printed.err.count(SHOWN) == 2
+    assert "\x1b" not in printed.err
+    print("\x1b after", end="")
+    assert capsys.readouterr().out == "\x1b after"
+
+
+def test_a_console_of_rich_still_colors_through_it(capsys):
+    with plain_output():
+        Console(force_terminal=True, color_system="standard").print(Text("a", "red"))
+    assert capsys.readouterr().out == "\x1b[31ma\x1b[0m\n"
+
+
+def test_letters_that_the_terminal_lacks_are_written_out():
+    raw = io.BytesIO()
+    kept = sys.stdout
+    sys.stdout = narrow = io.TextIOWrapper(raw, encoding="ascii", errors="strict")
+    try:
+        with plain_output():
+            print("Größe", flush=True)
+    finally:
+        sys.stdout = kept
+    narrow.flush()
+    assert raw.getvalue() == b"Gr\\xf6\\xdfe\n"
