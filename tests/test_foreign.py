@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from segexp.foreign import from_cell, one_line, printable, to_cell, to_latex, to_markdown
+from segexp.foreign import from_cell, one_line, printable, to_cell, to_latex, to_markdown, to_markdown_cell
 
 
 @pytest.mark.parametrize("text", ["\x1b[2J", "\x9b31m", "a\rb", "\x07", "\u202eg", "\u200b", "\ud800", "\0", "\x7f"])
@@ -34,9 +34,10 @@ def test_numbers_and_other_text_stay(value):
 
 
 def test_markdown_holds_no_markup_and_no_further_cell():
-    shown = to_markdown("a|b\n| --- | <b> [x](http://y) `c` <!-- /segexp -->")
+    shown = to_markdown_cell("a|b\n| --- | <b> [x](http://y) `c` <!-- /segexp -->")
     assert "\n" not in shown
     assert shown == r"a\|b \| --- \| &lt;b> \[x\](http://y) \`c\` &lt;!-- /segexp -->"
+    assert to_markdown("a < b | c & d") == "a < b | c & d"
 
 
 def test_latex_holds_no_command():

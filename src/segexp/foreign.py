@@ -10,7 +10,7 @@ LATEX_SPECIAL = str.maketrans(
     | {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
     | {"−": "$-$", "±": r"$\pm$", "×": r"$\times$", "<": r"\textless{}", ">": r"\textgreater{}"}
 )
-MARKDOWN_SPECIAL = str.maketrans({"|": r"\|", "<": "&lt;", "[": r"\[", "]": r"\]", "`": r"\`"})
+MARKDOWN_SPECIAL = str.maketrans({"[": r"\[", "]": r"\]", "`": r"\`"})
 _FORMULA = re.compile(r"'*[=+\-@\t\r]")  # what a spreadsheet would compute, and what was quoted before
 _QUOTED = re.compile(r"'+[=+\-@\t\r]")
 
@@ -48,8 +48,13 @@ def from_cell(text: str) -> str:
 
 
 def to_markdown(text: str) -> str:
-    """Write text as one cell or line of Markdown that holds no markup."""
-    return one_line(text).translate(MARKDOWN_SPECIAL)
+    """Write text as one line of Markdown that holds no HTML, no link and no code."""
+    return re.sub(r"<(?=[\w/!?])", "&lt;", one_line(text)).translate(MARKDOWN_SPECIAL)
+
+
+def to_markdown_cell(text: str) -> str:
+    """Like ``to_markdown``, as one cell of a table."""
+    return to_markdown(text).replace("|", r"\|")
 
 
 def to_latex(text: str) -> str:

@@ -11,7 +11,7 @@ from rich.table import Table as RichTable
 from segexp.comparison.comparison import shown_unit
 from segexp.comparison.content import Content, Marginal, Pair, Table
 from segexp.comparison.statistics.intervals import Interval
-from segexp.foreign import is_number, one_line, to_cell, to_latex, to_markdown
+from segexp.foreign import is_number, one_line, to_cell, to_latex, to_markdown, to_markdown_cell
 from segexp.terminal import Console
 
 ROOMY = 150  # characters in a line of the terminal that show all columns
@@ -184,8 +184,8 @@ def markdown(found: Sequence[Sheet]) -> str:
     """Tables for a README."""
     parts = []
     for sheet in found:
-        lines = [map(to_markdown, sheet.columns), ["---"] * len(sheet.columns)]
-        lines += [map(to_markdown, row) for row in sheet.rows]
+        lines = [map(to_markdown_cell, sheet.columns), ["---"] * len(sheet.columns)]
+        lines += [map(to_markdown_cell, row) for row in sheet.rows]
         rows = [f"| {' | '.join(line)} |" for line in lines]
         notes = [f"- {to_markdown(note)}" for note in sheet.notes]
         parts.append("\n".join([f"### {to_markdown(sheet.title)}", "", *rows, "", *notes]).rstrip())

@@ -13,7 +13,7 @@ from skimage.segmentation import find_boundaries
 
 from segexp.data.audit.findings import Finding
 from segexp.data.audit.measures import Row
-from segexp.foreign import to_markdown
+from segexp.foreign import to_markdown, to_markdown_cell
 from segexp.pictures.figures import COLORS, PERCENTILES, three_channels, to_uint8
 from segexp.runs.files import table_text
 from segexp.writing import write_text
@@ -106,7 +106,7 @@ def _markdown(report: Report) -> str:
     lines += [f"- **{finding.level}, {finding.rule}**: {to_markdown(finding.sentence)}" for finding in report.findings]
     lines += ["", "| fact | value |", "| --- | --- |"]
     for fact in report.overview.items():
-        name, value = map(to_markdown, fact)
+        name, value = map(to_markdown_cell, fact)
         lines.append(f"| {name} | {value} |")
     lines += ["", "Every case has its row in cases.csv; audit.html shows pictures."]
     return "\n".join(lines) + "\n"
