@@ -6,10 +6,12 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from segexp.checkpoints.archive import require_checkpoint
 from segexp.runs.files import write_json
 from segexp.runs.folder import RunFolder
 from segexp.writing import WriteError
@@ -60,6 +62,29 @@ def test_a_full_disk_ends_a_new_run_with_that_cause(tmp_path):
     assert record["status"] == "failed"
     assert ".ckpt cannot be written: File too large" in record["why"]
     assert not [name for name in listed(tmp_path / "run") if "part" in name]
+
+
+@pytest.fixture
+def small_disk(tmp_path) -> Iterator[Path]:
+    """A disk of 640 kB, where this machine lets us have one."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(folder)]
+    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+        pytest.skip("needs the right to mount a disk")
+    yield folder
+    subprocess.run(["umount", "--lazy", str(folder)], check=True)
+
+
+def test_a_disk_that_fills_up_leaves_a_true_record_and_whole_checkpoints(small_disk):
+    with pytest.raises(WriteError, match=r"No space left on device, 0.\d MB are free there: make room"):
+        trained(small_disk / "run", *QUIET, "trainer.max_epochs=10")
+    run = RunFolder(small_disk / "run")
+    assert run.fault() == ""
+    assert run.record()["status"] == "failed"
+    assert "No space left on device" in run.record()["why"]
+    for path in run.checkpoints:
+        require_checkpoint(path)
 
 
 def test_a_full_disk_ends_the_run_with_that_cause_and_it_can_be_resumed(run, answer):
