@@ -3,9 +3,6 @@
 import csv
 import json
 import math
-import os
-import signal
-import time
 
 import pytest
 from hydra import compose, initialize_config_dir
@@ -13,7 +10,7 @@ from omegaconf import DictConfig
 
 from segexp.config import config_dir, register_resolvers
 from segexp.sweeps.jobs import Job
-from segexp.sweeps.launcher import Sweep, launch, stop_signals
+from segexp.sweeps.launcher import Sweep, launch
 from segexp.sweeps.ledger import RUNNING
 from segexp.sweeps.local import LocalEngine
 from tests.sweeps.tiny_job import TinyJob, lines_of
@@ -112,17 +109,3 @@ def test_settings_that_do_not_fit_are_refused(tmp_path):
     config.hydra.job.config_name = "evaluate"
     with pytest.raises(ValueError, match="-m with segexp evaluate: only the runs of segexp train are swept"):
         Sweep(config, engine())
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_signals_stop_a_sweep_and_are_handled_as_before_after_it(number):
-    before = signal.getsignal(number)
-
-    def stopped() -> None:
-        with stop_signals():
-            os.kill(os.getpid(), number)
-            time.sleep(5)
-
-    with pytest.raises(KeyboardInterrupt, match="the same command resumes"):
-        stopped()
-    assert signal.getsignal(number) == before
