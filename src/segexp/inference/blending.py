@@ -65,7 +65,8 @@ class Blend:
         """Add to sums (N, *px) what earlier tiles left there, and return those that no later tile covers."""
         px = [span.px for span in spans]
         for axis in reversed(range(len(spans))):
-            dim, span, size = 1 + axis, spans[axis], sums.shape[1 + axis]
+            dim, span = 1 + axis, spans[axis]
+            size = sums.shape[dim]
             first = span.px.start
             if axis not in self._left and span.later < span.px.stop:
                 layout = self.layout

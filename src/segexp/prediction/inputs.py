@@ -138,7 +138,9 @@ def _read_pages(path: Path, channels: int) -> np.ndarray:
         return np.moveaxis(mapped[0], -1, 0)
     if mapped is not None and mapped.ndim == 3 and channels == 1:
         return mapped if pages == 1 else mapped[None]
-    return read_image(path, channels if channels in (1, 3) else 1) if pages == 1 else read_stack(path)[None]
+    if pages > 1:
+        return read_stack(path)[None]
+    return read_image(path, channels if channels in (1, 3) else 1)
 
 
 def at_spacing(case: Case, spacing: Sequence[float] | None) -> Case:

@@ -95,7 +95,8 @@ class Segmenter:
 
     def scratch(self, case: Case) -> int:
         """Bytes that arrays other than the maps may take on the disk: overlaps of tiles and resampled probabilities."""
-        size, spacing, tile = case.image.shape[1:], self.description.spacing, self.predictor.tile
+        size, tile = case.image.shape[1:], self.predictor.tile
+        spacing = self.description.spacing
         at = spacing or case.spacing
         resampled = [px * old / new for px, old, new in zip(size, case.spacing, at, strict=False)]
         side = tile if isinstance(tile, int) or tile is None else max(tile)
@@ -178,7 +179,8 @@ class Segmenter:
         return blocks if case.image.shape[1:] == size else _resized(blocks, case.image.shape[1:], size, folder)
 
     def _require_fit(self, case: Case) -> None:
-        where, axes, description = _where(case), case.image.ndim - 1, self.description
+        description = self.description
+        where, axes = _where(case), case.image.ndim - 1
         if len(case.image) != description.channels:
             raise ValueError(f"{where} has {len(case.image)} channels, the network takes {description.channels}")
         if axes == 2 and description.spatial_dims == 3:
