@@ -12,14 +12,17 @@ import tempfile
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from unittest.mock import patch
 
 import torch
 from tests.conftest import trained
 
 from segexp.checkpoints.archive import require_checkpoint
+from segexp.models import UNet
 from segexp.runs.checksums import write_checked
 from segexp.runs.claim import claimed
+from segexp.training.divergence import Divergence
 from segexp.training.loggers import TensorBoard
 from segexp.training.saving import CheckpointFiles
 
@@ -98,6 +101,43 @@ def small_files(folder: Path, rounds: int) -> Costs:
     return {"write run.json": (seconds["checked"], seconds["plain"])}
 
 
+def within_epochs(folder: Path, megabytes: int, rounds: int) -> Costs:
+    """A checkpoint every 15 minutes of training."""
+    content = {f"weight_{index}": torch.randn(250_000) for index in range(megabytes)}
+    saver, path = CheckpointFiles(), folder / "within" / "checkpoints" / "last.ckpt"
+    seconds = timed({"save": lambda: saver.save_checkpoint(content, path)}, rounds)["save"]
+    return {f"15 minutes of training with a checkpoint of {megabytes} MB": (900 + seconds, 900.0)}
+
+
+def divergence(rounds: int) -> Costs:
+    """A training step in which losses and gradients are looked at; the look, far below a step, is timed alone."""
+    network, image = UNet(base_channels=32, depth=3), torch.randn(4, 1, 128, 128)
+    optimizer = torch.optim.AdamW(network.parameters())
+    module = SimpleNamespace(network=network, step_losses={"loss": torch.zeros(())}, device=torch.device("cpu"))
+    trainer = SimpleNamespace(
+        precision="32-true",
+        current_epoch=0,
+        num_training_batches=100,
+        is_last_batch=False,
+        accumulate_grad_batches=1,
+        fit_loop=SimpleNamespace(batch_idx=0),
+        strategy=SimpleNamespace(reduce=lambda value, **_: value),
+    )
+    callback = Divergence()
+
+    def step() -> None:
+        optimizer.zero_grad()
+        network(image).square().mean().backward()
+        optimizer.step()
+
+    def look() -> None:
+        callback.on_after_backward(trainer, module)
+        callback.on_before_optimizer_step(trainer, module, optimizer)
+
+    seconds = timed({"step": step, "look": look}, rounds)
+    return {"a training step, looked at for divergence": (seconds["step"] + seconds["look"], seconds["step"])}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--megabytes", type=int, default=100, help="size of the checkpoint; default: 100")
@@ -108,6 +148,7 @@ def main() -> None:
     try:
         costs = checkpoints(folder, given.megabytes, given.rounds) | small_files(folder, given.rounds)
         costs |= claims(folder, given.rounds) | curves(folder, given.rounds)
+        costs |= within_epochs(folder, given.megabytes, given.rounds) | divergence(given.rounds)
     finally:
         shutil.rmtree(folder)
     print("| what | with | without | ratio |\n| --- | ---: | ---: | ---: |")
