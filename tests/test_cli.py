@@ -187,3 +187,11 @@ def test_a_checkout_trains_sweeps_and_resumes(tmp_path):
     jobs = sorted(path for path in sweep.iterdir() if path.is_dir())
     assert [path.name.partition("__")[0] for path in jobs] == ["loss-ce", "loss-dice"]
     assert all((job / "results.json").is_file() for job in jobs)
+
+
+def test_a_run_folder_that_cannot_be_made_is_told_before_anything_is_read(tmp_path, answer):
+    (tmp_path / "file").write_text("")
+    status, out, err = answer("train", "hydra.run.dir=file/run")
+    assert status == 1
+    assert "file/run cannot be made (Not a directory): give one that can be written to, with hydra.run.dir= or" in err
+    assert "audit" not in out

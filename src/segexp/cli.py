@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+import traceback
 from collections.abc import Iterator
 from itertools import takewhile
 from pathlib import Path
@@ -226,6 +227,11 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         return _unknown_argument(str(error), arguments)
     if isinstance(cause, OmegaConfBaseException):  # the lines after the first are about its nodes
         return re.sub(r"^\w+ raised while resolving interpolation: ", "", str(cause).splitlines()[0])
+    if isinstance(cause, OSError) and traceback.extract_tb(cause.__traceback__)[-1].name == "mkdir":
+        return (
+            f"the folder {cause.filename} cannot be made ({cause.strerror}): give one that can be written to, with "
+            "hydra.run.dir= or paths.output_dir="
+        )
     ours = isinstance(cause, ValueError | OSError | ImportError) and _raised_here(cause)
     return str(cause) if ours or isinstance(cause, HydraException) else None
 
