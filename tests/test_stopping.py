@@ -137,14 +137,16 @@ def test_a_forked_worker_leaves_signals_to_its_parent():
         """
 import multiprocessing
 
-def work():
-    say("ready")
+def work(pipe):
+    pipe.send("ready")
     time.sleep(60)
 
 try:
     with stopping.heeded():
-        worker = multiprocessing.get_context("fork").Process(target=work)
+        mine, other = multiprocessing.Pipe()
+        worker = multiprocessing.get_context("fork").Process(target=work, args=(other,))
         worker.start()
+        say(mine.recv())
         time.sleep(60)
 except stopping.Stopped as stop:
     time.sleep(0.5)
