@@ -3,6 +3,7 @@
 python -m benchmarks.faults kills --count 300                 # prints the table of docs/reliability.md
 python -m benchmarks.faults kills --count 20 --kinds ddp --tmpdir /dev/shm
 python -m benchmarks.faults damage --count 200
+python -m benchmarks.faults hostile --count 400
 """
 
 import argparse
@@ -27,6 +28,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.damage import damage
+from benchmarks.hostile import run as hostile
 from segexp.runs.files import read_table
 
 ROOT = Path(__file__).parents[1]
@@ -302,6 +304,10 @@ def main() -> None:
     of_damage.add_argument("--count", type=int, default=200, help="number of damaged files; default: 200")
     of_damage.add_argument("--seed", type=int, default=0)
     of_damage.set_defaults(run=damage)
+    of_hostile = faults.add_parser("hostile", help="runs, packages, sweeps, data and pages of a stranger")
+    of_hostile.add_argument("--count", type=int, default=400, help="number of hostile files; default: 400")
+    of_hostile.add_argument("--seed", type=int, default=0)
+    of_hostile.set_defaults(run=hostile)
     given = parser.parse_args()
     given.run(given)
 

@@ -1,6 +1,6 @@
 """Hostile files on purpose: a stranger's run, package, sweep, study, data set or page, and every verb that opens it.
 
-python -m benchmarks.hostile --count 600                      # prints the table of docs/reliability.md
+python -m benchmarks.faults hostile --count 400               # prints the table of docs/reliability.md
 
 A case takes a good folder, puts something hostile into one of its files, and gives it to a command in this process.
 What must not happen: code of the file is run, a traceback, a secret of the environment in an output or a file, a
@@ -468,16 +468,8 @@ def print_table(table: dict[str, Counter[str]]) -> None:
         print(f"| {kind} | {' | '.join(str(counts[head]) for head in heads)} |")
 
 
-def main() -> None:
-    """Read the arguments and print the table; exit status 1 if anything happened that must not."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--count", type=int, default=600)
-    parser.add_argument("--seed", type=int, default=0)
-    given = parser.parse_args()
+def run(given: argparse.Namespace) -> None:
+    """Judge as many cases as asked for, and print the table; exit status 1 if anything happened that must not."""
     table, failures = hostile(given.count, given.seed)
     print_table(table)
     sys.exit(bool(failures))
-
-
-if __name__ == "__main__":
-    main()

@@ -121,17 +121,22 @@ def _short(value: str) -> str:
 
 
 def quoted(folder: Path) -> str:
-    """Write a folder as the value of an override, whatever characters its name has."""
+    """Write a folder as the value of an override.
+
+    Raises:
+        ValueError: Its path holds an interpolation, which would be resolved, such as a variable of the environment.
+    """
+    if "${" in str(folder):
+        raise ValueError(f"{folder} holds '${{', which would be resolved as an interpolation: rename the folder")
     escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), str(folder))
-    return "'" + escaped.replace("${", "\\${") + "'"
+    return f"'{escaped}'"
 
 
 def unquoted(value: str) -> str:
     """Take back what `quoted` did to a folder; other values stay as they are."""
     if len(value) < 2 or value[0] != "'" or value[-1] != "'":
         return value
-    plain = value[1:-1].replace("\\${", "${")
-    return re.sub(r"(\\+)('|$)", lambda found: found[1][: len(found[1]) // 2] + found[2], plain)
+    return re.sub(r"(\\+)('|$)", lambda found: found[1][: len(found[1]) // 2] + found[2], value[1:-1])
 
 
 def key_of(word: str) -> str:
