@@ -87,7 +87,7 @@ def test_flipped_bits_are_found(tmp_path):
     whole = path.read_bytes()
     for place in range(600, len(whole) - 600, 4001):
         path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
-        with pytest.raises(ValueError, match=r"last.ckpt .*CRC-32"):
+        with pytest.raises(ValueError, match=r"last.ckpt .*(CRC-32|broken archive)"):
             require_checkpoint(path)
     # One bit lets PyTorch take a tensor for a folder, and its numbers for whatever the memory holds.
     attributes = whole.index(b"PK\x01\x02") + 38
