@@ -98,7 +98,7 @@ def test_archives_that_grow_are_refused(tmp_path):
     with zipfile.ZipFile(path, "a", zipfile.ZIP_DEFLATED) as file, file.open("archive/data/99", "w") as member:
         for _ in range(200):
             member.write(bytes(1 << 20))
-    refused(path, "not compressed")
+    refused(path, "neither compressed nor encrypted")
     refused(overlapping(tmp_path / "b.ckpt"), "its members overlap")
 
 
