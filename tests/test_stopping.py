@@ -102,6 +102,22 @@ with stopping.heeded():
     assert ended(process)[0] == 130
 
 
+def test_what_a_signal_breaks_on_its_way_is_not_the_cause():
+    process = started("""
+try:
+    with stopping.heeded():
+        try:
+            say("ready")
+            time.sleep(60)
+        finally:
+            raise ValueError("a library was in the middle of something")
+except ValueError as error:
+    sys.exit(stopping.cause(error).status)
+""")
+    process.send_signal(signal.SIGTERM)
+    assert ended(process)[0] == 143
+
+
 def test_a_driver_takes_its_time():
     process = started("""
 try:

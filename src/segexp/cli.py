@@ -95,11 +95,12 @@ def _run_or_explain(command: str, arguments: list[str]) -> None:
     try:
         with stopping.heeded(f"segexp {command}"):
             _run(command, arguments)
-    except stopping.Stopped as stop:
-        same = f"; the same command goes on: {shlex.join([*program(), *original[1:]])}"
-        _tell(command, f"{stop}{stop.remedy or same}")
-        sys.exit(stop.status)
-    except Exception as error:
+    except (stopping.Stopped, Exception) as error:
+        stop = stopping.cause(error)
+        if isinstance(stop, stopping.Stopped):
+            same = f"; the same command goes on: {shlex.join([*program(), *original[1:]])}"
+            _tell(command, f"{stop}{stop.remedy or same}")
+            sys.exit(stop.status)
         if wants_traceback:
             raise
         sentence = explain(error, arguments)

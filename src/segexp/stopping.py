@@ -150,6 +150,11 @@ def check(number: int | None = None) -> None:
         raise Stopped(number)
 
 
+def cause(error: BaseException) -> BaseException:
+    """What ended this process: a signal, where one came, also if its exception broke something else on its way."""
+    return error if isinstance(error, Stopped) or not _process.number else Stopped(_process.number)
+
+
 def follow() -> None:
     """Let signals wait until the first of several processes ends this one; if it does not, the deadline does."""
     _process.follows = True

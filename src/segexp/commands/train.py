@@ -32,7 +32,7 @@ from segexp.runs.resumption import carry_over, require_same_data, require_same_s
 from segexp.runs.sameness import record_facts
 from segexp.runs.secrets import masked
 from segexp.runs.unused import require_unused
-from segexp.stopping import Stopped, check, defer, last_words
+from segexp.stopping import Stopped, cause, check, defer, last_words
 from segexp.training.account import ending, limits, monitored, pace
 from segexp.training.at_start import require_batches, require_monitors, require_settings
 from segexp.training.best import load_best, require_own
@@ -273,7 +273,10 @@ def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[C
             record.write({"signature": signature, "choices": chosen_options(), "config": config, "changed": changed})
             yield record.write
     except BaseException as error:
-        end(error)
+        reason = cause(error)
+        end(reason)
+        if reason is not error:
+            raise reason from error
         raise
     record.finish("done", record.content["why"])
 
