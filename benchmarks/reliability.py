@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from unittest.mock import patch
@@ -25,6 +26,7 @@ from segexp.runs.claim import claimed
 from segexp.training.divergence import Divergence
 from segexp.training.loggers import TensorBoard
 from segexp.training.saving import CheckpointFiles
+from segexp.trust import Foreign, compose_checked
 
 Costs = dict[str, tuple[float, float]]  # by what is measured: seconds with the promise, seconds without
 
@@ -51,6 +53,15 @@ def claims(folder: Path, rounds: int) -> Costs:
     start = lambda: subprocess.run(words, check=True, stdout=subprocess.DEVNULL)  # noqa: E731
     seconds = timed({"claim": claim, "start": start}, rounds)
     return {"start, with the claim of a folder": (seconds["start"] + seconds["claim"], seconds["start"])}
+
+
+def checked_words(folder: Path, rounds: int) -> Costs:
+    """Composing the overrides of a run that may be a stranger's, beside composing one's own."""
+    words = ["model.depth=2", "trainer.max_epochs=3", "data.sampling.batch_size=4"]
+    stranger, own = (Foreign(words, folder, folder / "run.json", "", own=own) for own in (False, True))
+    ways = {"checked": partial(compose_checked, stranger, [], folder), "own": partial(compose_checked, own, [], folder)}
+    seconds = timed(ways, rounds)
+    return {"composing the overrides of a stranger": (seconds["checked"], seconds["own"])}
 
 
 def curves(folder: Path, rounds: int) -> Costs:
@@ -147,7 +158,7 @@ def main() -> None:
     folder = Path(tempfile.mkdtemp(dir=given.folder))
     try:
         costs = checkpoints(folder, given.megabytes, given.rounds) | small_files(folder, given.rounds)
-        costs |= claims(folder, given.rounds) | curves(folder, given.rounds)
+        costs |= claims(folder, given.rounds) | curves(folder, given.rounds) | checked_words(folder, given.rounds)
         costs |= within_epochs(folder, given.megabytes, given.rounds) | divergence(given.rounds)
     finally:
         shutil.rmtree(folder)

@@ -6,6 +6,7 @@ import time
 import zlib
 from pathlib import Path
 
+from segexp.errors import require_regular_file
 from segexp.writing import replacing, write_text
 
 CHECKSUMS = "checksums.json"
@@ -44,6 +45,7 @@ def read_checked(path: Path) -> bytes:
         OSError: It cannot be read.
         ValueError: It is not what segexp wrote, or the checksums are damaged; names file, rule and remedy.
     """
+    require_regular_file(path)  # a pipe would be waited for
     for attempt in range(TRIES):
         if attempt:
             time.sleep(0.01)  # its owner may have written it twice meanwhile
