@@ -106,3 +106,19 @@ def test_data_take_the_seed_of_the_run():
     data = build_data(config("seed=5"))
     assert isinstance(data, pl.LightningDataModule)
     assert data.seed == 5
+
+
+def test_a_key_that_a_recipe_set_for_another_option_is_named_with_its_remedy():
+    recipe = ["experiment=isbi_cpu", "scheduler=plateau", "trainer=cpu"]
+    with pytest.raises(ValueError, match=r"plateau takes no warmup: leave it out with ~scheduler\.warmup"):
+        build_task(plain(compose(recipe, run_dir="unused")))
+    build_task(plain(compose([*recipe, "~scheduler.warmup"], run_dir="unused")))
+
+
+@pytest.mark.parametrize("values", [{0: 0, 255: 1}, {0: 0, 1: 1}, {0: 0, 128: 1, 255: 2}], ids=str)
+def test_values_of_masks_replace_the_default(values, tmp_path):
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    folders = [f"data.source.{kind}={tmp_path / kind}" for kind in ("images", "masks")]
+    cases = plain(compose(["data=folder", *folders, f"data.source.values={values}"], run_dir="unused"))
+    assert build_data(cases).source.values == values

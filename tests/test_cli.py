@@ -70,6 +70,11 @@ def test_a_wrong_word_gets_a_sentence(answer, word, words):
     assert words in sentence(answer, "trainer=cpu", word)
 
 
+def test_a_key_of_another_option_is_told_as_such(answer):
+    said = sentence(answer, "model=fcn8s_tiny", "model.depth=2")
+    assert "model.depth: no such key in the chosen option of model, others have it" in said
+
+
 def test_a_key_of_a_file_that_has_another_place_is_answered_too(answer, tmp_path):
     (tmp_path / "mine" / "experiment").mkdir(parents=True)
     (tmp_path / "mine" / "experiment" / "old.yaml").write_text("# @package _global_\ndata:\n  batch_size: 3\n")

@@ -1,5 +1,6 @@
 """From configuration to objects: the only place that instantiates."""
 
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -57,8 +58,8 @@ def build_task(config: Config) -> Task:
         network=network,
         loss=loss,
         metrics=list(metrics.values()),
-        optimizer=_make(config["optimizer"]),
-        scheduler=_make(config["scheduler"]),
+        optimizer=_make_function("optimizer", config["optimizer"]),
+        scheduler=_make_function("scheduler", config["scheduler"]),
         predictor=predictor,
         scorer=scorer,
         deep_supervision=_make(config["deep_supervision"]),
@@ -172,6 +173,25 @@ def _predictors(config: Config) -> tuple[Any, Any]:
         context = config["data"]["geometry"]["context"]
         return SlicePredictor(predictor, context), SlicePredictor(scorer, context)
     return predictor, scorer
+
+
+def _make_function(group: str, node: Node) -> Any:
+    """Build a function that is called later.
+
+    Raises:
+        ValueError: A key is none of its arguments, such as one that a recipe has set for another option of the group.
+    """
+    function = _make(node)
+    try:
+        inspect.signature(function.func).bind_partial(**function.keywords)
+    except TypeError as error:
+        takes = inspect.signature(function.func).parameters
+        wrong = [key for key in function.keywords if key not in takes]
+        raise ValueError(
+            f"{group}: {function.func.__name__} takes no {', '.join(wrong)}: "
+            f"leave it out with {' '.join(f'~{group}.{key}' for key in wrong)}"
+        ) from error
+    return function
 
 
 def _make(node: Any) -> Any:

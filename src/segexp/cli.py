@@ -255,7 +255,11 @@ def _nearest(key: str, known: dict[str, object]) -> str:
     end = "." + key.rpartition(".")[2]
     alike = [name for name in known if name.startswith(start) and name.endswith(end) and name != key]
     own = [name for name in alike if not str(known[name]).startswith("${")]  # not a copy of another key
-    return f" (did you mean {' or '.join(map(repr, own))}?)" if own else did_you_mean(key, known)
+    if own:
+        return f" (did you mean {' or '.join(map(repr, own))}?)"
+    if key in known:
+        return f" in the chosen option of {start[:-1]}, others have it"
+    return did_you_mean(key, known)
 
 
 def _known_keys(arguments: list[str]) -> dict[str, object]:

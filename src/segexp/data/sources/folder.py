@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 
 from segexp.data.case import Case, Entry
 from segexp.data.files.mask_values import some
@@ -22,7 +21,7 @@ class Folder(PairReader):
     Args:
         images: Folder of the images.
         masks: Folder of the masks; may be ``images`` if ``mask_suffix`` tells them apart.
-        values: Class of each value that may occur in the masks; 255 = not labeled.
+        values: Class of each value that may occur in the masks; 255 = not labeled. None = {0: 0, 255: 1}.
         channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
         mask_suffix: Suffix that the stem of a mask has after the stem of its image, such as "_mask".
         mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
@@ -36,7 +35,7 @@ class Folder(PairReader):
         self,
         images: str | Path,
         masks: str | Path,
-        values: Mapping[int, int] = MappingProxyType({0: 0, 255: 1}),
+        values: Mapping[int, int] | None = None,
         channels: int = 1,
         mask_suffix: str = "",
         mask_tolerance: int = 0,

@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from types import MappingProxyType
 
 from segexp.data.case import Case, Entry
 from segexp.data.files.mask_values import some
@@ -36,7 +35,7 @@ class Manifest(PairReader):
     def __init__(
         self,
         csv: str | Path,
-        values: Mapping[int, int] = MappingProxyType({0: 0, 255: 1}),
+        values: Mapping[int, int] | None = None,
         channels: int = 1,
         mask_tolerance: int = 0,
         spacing: Sequence[float] | None = None,

@@ -21,8 +21,10 @@ class PairReader:
     """
 
     def __init__(
-        self, values: Mapping[int, int], channels: int, mask_tolerance: int, spacing: Sequence[float] | None
+        self, values: Mapping[int, int] | None, channels: int, mask_tolerance: int, spacing: Sequence[float] | None
     ) -> None:
+        # None in place of a default: Hydra merges a mapping on the command line into one that is there.
+        values = {0: 0, 255: 1} if values is None else values
         require_values(values)
         require_at_least("channels", channels, 1, integer=True)
         require_at_least("mask_tolerance", mask_tolerance, 0, integer=True)
