@@ -71,7 +71,7 @@ def test_a_wrong_word_gets_a_sentence(answer, word, words):
 
 
 def test_a_key_of_another_option_is_told_as_such(answer):
-    said = sentence(answer, "model=fcn8s_tiny", "model.depth=2")
+    said = sentence(answer, "-m", "sweep.dry_run=true", "model=unet_tiny,fcn8s_tiny", "model.depth=2")
     assert "model.depth: no such key in the chosen option of model, others have it" in said
 
 
