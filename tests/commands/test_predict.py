@@ -46,7 +46,7 @@ VOLUMES = [  # what follows stands in files, so that training and prediction rea
         "model.depth=2",
     ),
     *(
-        "+data.source.values={7: 1, 40: 2}",
+        "data.source.values={0: 0, 7: 1, 40: 2}",
         "data.labels.num_classes=3",
         "data.labels.class_names=[ground, membrane, dark]",
     ),

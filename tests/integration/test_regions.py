@@ -27,7 +27,7 @@ WORDS = [
     "data.sampling.patches_per_epoch=64",
     "data.sampling.foreground_fraction=0.5",
     "model.base_channels=8",
-    "trainer.max_epochs=4",
+    "trainer.max_epochs=6",
     "optimizer.lr=5e-3",
 ]
 

@@ -28,12 +28,11 @@ def test_the_value_of_a_trial_is_the_mean_over_its_runs(tmp_path):
         ("val.dice.membrane", "the run has no 'membrane'"),
         ("vall.dice", "the run has no 'vall' (did you mean 'val'?)"),
         ("val.hd95_mm", "objective val.hd95_mm is None, not a number"),
-        ("val.flag", "objective val.flag is True, not a number"),
         ("val", "not a number that can be compared"),
     ],
 )
 def test_a_run_without_that_number_is_refused(tmp_path, name, sentence):
-    job = ended(tmp_path / "run", dice=0.5, hd95_mm=None, flag=True)
+    job = ended(tmp_path / "run", dice=0.5, hd95_mm=None)
     with pytest.raises(ValueError, match="objective") as failure:
         Objective(name, "maximize").value([job])
     assert sentence in str(failure.value)
