@@ -88,6 +88,12 @@ def naming(path: Path, remedy: str = "check that it is complete") -> Iterator[No
         raise ValueError(f"{path} cannot be read ({reason}): {remedy}") from error
 
 
+def some(items: Iterable[object], most: int = 10) -> str:
+    """Name the first items and count the others, for messages."""
+    words = [str(item) for item in items]
+    return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
+
+
 def short_path(path: Path) -> Path:
     """Shorten a path that lies below the working directory to what a user there would write."""
     path = path.absolute()

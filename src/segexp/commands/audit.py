@@ -14,7 +14,7 @@ from segexp.data.audit import Audit
 from segexp.data.audit.findings import Finding
 from segexp.data.audit.measures import row
 from segexp.data.case import Case
-from segexp.errors import require_at_least
+from segexp.errors import require_at_least, some
 from segexp.pictures.audit_report import Report, choose, thumbnail, write_report
 from segexp.runs.configuration import Config
 from segexp.terminal import Console
@@ -78,5 +78,4 @@ def _examples(finding: Finding) -> str:
     """Name the first cases of a warning; the report names all."""
     if finding.level != "warning" or not finding.cases:
         return ""
-    more = len(finding.cases) - NAMED
-    return f" ({', '.join(finding.cases[:NAMED])}{f' and {more} more' if more > 0 else ''})"
+    return f" ({some(finding.cases, NAMED)})"

@@ -12,10 +12,10 @@ import numpy as np
 
 from segexp.data.case import Case
 from segexp.data.files.images import map_tiff, page_count, read_image, read_stack, require_same_size
-from segexp.data.files.mask_values import some
 from segexp.data.files.volumes import read_channels, volume_stem
 from segexp.data.resample import has_spacing, resample
 from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
+from segexp.errors import some
 
 
 @dataclass(frozen=True)

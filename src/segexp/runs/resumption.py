@@ -7,25 +7,19 @@ Each difference is free (it changes no metric, or the data's fingerprint guards 
 from collections.abc import Iterable, Mapping, Sequence
 
 import segexp
+from segexp.errors import some
 from segexp.runs.configuration import Config
 from segexp.runs.record import Changes, Record
 from segexp.runs.runs import flat_settings
 
 FREE = (
-    *(
-        "allow_changes",
-        "data.source",
-        "data.split",
-        "performance.compile",
-        "callbacks.last",
-        "callbacks.early_stopping",
-    ),
+    *("allow_changes", "data.source", "data.split", "performance.compile"),
+    *("callbacks.last", "callbacks.early_stopping"),
     *(f"trainer.{key}" for key in ("max_epochs", "max_time", "max_steps", "accelerator", "devices", "num_nodes")),
     *(f"trainer.{key}" for key in ("strategy", "default_root_dir", "enable_model_summary", "plugins", "profiler")),
 )
-FIXED = (  # what weights and the state of the optimizer were made for
-    *("model", "data.labels", "data.channels", "data.geometry", "optimizer._target_", "scheduler._target_"),
-)
+# What weights and the state of the optimizer were made for.
+FIXED = ("model", "data.labels", "data.channels", "data.geometry", "optimizer._target_", "scheduler._target_")
 SHOWN = 5  # differences that are named where more differ
 
 
@@ -60,14 +54,13 @@ def require_same_settings(recorded: Record, config: Config, allowed: Sequence[st
     refused = fixed or [key for key in differing if not _in(key, allowed)]
     if not refused:
         return {key: (one.get(key), two.get(key)) for key in differing}
-    pairs = [f"{key}={two.get(key)} (the run has {one.get(key)})" for key in refused[:SHOWN]]
-    more = f" and {len(refused) - SHOWN} more" if len(refused) > SHOWN else ""
+    pairs = some((f"{key}={two.get(key)} (the run has {one.get(key)})" for key in refused), SHOWN)
     remedy = (
         "weights and optimizer were made for that: leave it out, or start a new run"
         if fixed
         else f"leave it out, or go on with it by allow_changes=[{','.join(refused)}]"
     )
-    raise ValueError(f"resume={config['resume']}: {', '.join(pairs)}{more}; {remedy}")
+    raise ValueError(f"resume={config['resume']}: {pairs}; {remedy}")
 
 
 def require_same_data(
@@ -94,9 +87,8 @@ def require_same_data(
         if sides.get(case, side) != side
     ]
     if moved:
-        more = f" and {len(moved) - SHOWN} more" if len(moved) > SHOWN else ""
         raise ValueError(
-            f"resume={resume}: cases would change their split: {', '.join(moved[:SHOWN])}{more}; "
+            f"resume={resume}: cases would change their split: {some(moved, SHOWN)}; "
             f"keep it with data.split.method=list data.split.lists={resume}/run.json allow_changes=[data], "
             "or start a new run"
         )

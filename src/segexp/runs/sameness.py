@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from segexp.errors import some
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Environment, Git, Record
@@ -116,8 +117,7 @@ def _code(recorded: Git | None, present: Git | None) -> list[Fact]:
 def _changed_files(own: Mapping[str, str], other: Mapping[str, str]) -> str:
     """Name the files whose changes the other side does not have; all where none differs."""
     names = [name for name in own if own[name] != other.get(name)] or list(own)
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "") or "none"
+    return some(names, SHOWN) or "none"
 
 
 def _by_file(diff: str) -> dict[str, str]:

@@ -4,7 +4,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segexp.data.files.mask_values import file_facts, map_values, some
+from segexp.data.files.mask_values import file_facts, map_values
+from segexp.errors import some
 
 HERE = Path("mask.png")
 

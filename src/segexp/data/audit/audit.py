@@ -8,8 +8,8 @@ from segexp.data.audit.findings import IMAGE_RULES, Finding
 from segexp.data.audit.mask_findings import MASK_RULES
 from segexp.data.audit.measures import Measures, measure, times
 from segexp.data.case import Case, Entry
-from segexp.data.files.mask_values import some
 from segexp.data.splits import Split
+from segexp.errors import some
 
 KINDS = 4  # that the overview lists
 SPLITS = ("train", "val", "test", "left out")
@@ -135,8 +135,7 @@ def _kinds(values: Iterable[object]) -> str:
     counts = Counter(str(value) for value in values)
     if len(counts) == 1:
         return next(iter(counts))
-    shown = ", ".join(f"{value} ({count})" for value, count in counts.most_common(KINDS))
-    return shown + (f" and {len(counts) - KINDS} more" if len(counts) > KINDS else "")
+    return some((f"{value} ({count})" for value, count in counts.most_common()), KINDS)
 
 
 def _classes(seen: Sequence[Measures], class_names: Sequence[str]) -> dict[str, str]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from segexp.data.audit.measures import Measures, times
-from segexp.data.files.mask_values import some
+from segexp.errors import some
 
 SCALES = 100  # fold of the median range of intensities
 SPACINGS = 2  # fold, largest to smallest pixel

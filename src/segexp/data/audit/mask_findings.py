@@ -6,7 +6,7 @@ import numpy as np
 
 from segexp.data.audit.findings import Finding, Rule, flagged
 from segexp.data.audit.measures import Measures
-from segexp.data.files.mask_values import some
+from segexp.errors import some
 
 RARE = 0.01  # fraction of foreground below which random patches seldom show it
 MAJORITY = 0.5  # fraction of foreground above which two classes may be swapped

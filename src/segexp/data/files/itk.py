@@ -9,8 +9,7 @@ from typing import Any
 import numpy as np
 
 from segexp.data.files.detached import READERS, detached_files
-from segexp.data.files.mask_values import some
-from segexp.errors import naming
+from segexp.errors import naming, some
 
 TOLERANCE = 0.1  # of a voxel, for what should lie in one place
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])

@@ -1,11 +1,12 @@
 """Values of mask files: what they are, and the classes that they stand for."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
 from segexp.data.case import FileFacts
+from segexp.errors import some
 
 
 def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path: Path) -> np.ndarray:
@@ -62,9 +63,3 @@ def file_facts(image: np.ndarray, mask: np.ndarray | None) -> FileFacts:
         facts["mask_dtype"] = str(mask.dtype)
         facts["mask_values"] = {int(value): int(count) for value, count in zip(values, counts, strict=True)}
     return facts
-
-
-def some(items: Iterable[object]) -> str:
-    """Name the first ten items and count the others, for messages."""
-    words = [str(item) for item in items]
-    return ", ".join(words[:10]) + (f" and {len(words) - 10} more" if len(words) > 10 else "")

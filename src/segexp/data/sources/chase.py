@@ -5,8 +5,8 @@ from pathlib import Path
 from segexp.data.case import Case, Entry
 from segexp.data.field_of_view import fundus
 from segexp.data.files.images import read_image, read_mask, require_same_size
-from segexp.data.files.mask_values import file_facts, map_values, some
-from segexp.errors import require_choice
+from segexp.data.files.mask_values import file_facts, map_values
+from segexp.errors import require_choice, some
 
 NAMES = [f"{child:02d}{eye}" for child in range(1, 15) for eye in "LR"]
 OBSERVERS = ("1stHO", "2ndHO")

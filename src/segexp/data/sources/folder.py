@@ -5,10 +5,9 @@ from functools import cached_property
 from pathlib import Path
 
 from segexp.data.case import Case, Entry
-from segexp.data.files.mask_values import some
 from segexp.data.files.volumes import opened_files
 from segexp.data.sources.pairs import SUFFIXES, PairReader, image_stem, natural_order
-from segexp.errors import did_you_mean
+from segexp.errors import did_you_mean, some
 
 
 class Folder(PairReader):

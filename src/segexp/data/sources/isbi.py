@@ -9,8 +9,8 @@ import numpy as np
 from segexp.data.case import Case, Entry
 from segexp.data.files.download import RemoteFile, fetch_all
 from segexp.data.files.images import read_image, read_mask, read_stack, require_same_size
-from segexp.data.files.mask_values import file_facts, map_values, some
-from segexp.errors import require_choice
+from segexp.data.files.mask_values import file_facts, map_values
+from segexp.errors import require_choice, some
 
 URL = "https://raw.githubusercontent.com/zhixuhao/unet/b45af4d458437d8281cc218a07fd4380818ece4a/"
 SLICES = 30

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from segexp.data.case import IGNORED, Case, Entry
-from segexp.data.files.mask_values import require_values, some
+from segexp.data.files.mask_values import require_values
 from segexp.data.files.volumes import opened_files, read_case, volume_stem
-from segexp.errors import did_you_mean, require_choice
+from segexp.errors import did_you_mean, require_choice, some
 
 FACTS = ("channels", "num_classes", "class_names")
 

@@ -9,8 +9,8 @@ from scipy import ndimage
 
 from segexp.data.case import Case, Entry
 from segexp.data.files.images import read_image, read_mask, require_same_size
-from segexp.data.files.mask_values import file_facts, some
-from segexp.errors import did_you_mean, require_at_least
+from segexp.data.files.mask_values import file_facts
+from segexp.errors import did_you_mean, require_at_least, some
 
 COLUMNS = ("image_id", "stratum", "height", "width", "nuclei")
 

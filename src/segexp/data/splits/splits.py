@@ -9,11 +9,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
 from segexp.data.case import Entry
-from segexp.data.files.mask_values import some
 from segexp.data.splits.groups import distributed, drawn, group_count, thinned
 from segexp.data.splits.lists import SPLITS, Lists, read_lists
 from segexp.data.splits.positions import fraction_of, positions_of
-from segexp.errors import require_at_least, require_between, require_choice
+from segexp.errors import require_at_least, require_between, require_choice, some
 
 
 @dataclass(frozen=True)
