@@ -12,7 +12,6 @@ import re
 import socket
 import threading
 import time
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -21,6 +20,7 @@ from pathlib import Path
 
 from segexp.errors import short_path
 from segexp.runs.folder import RunFolder
+from segexp.writing import part_beside
 
 BEAT_SECONDS = 30.0
 STALE_SECONDS = 600.0  # without a beat, after which the process of another machine counts as gone
@@ -167,7 +167,7 @@ def claimed(folder: Path) -> Iterator[None]:
 
 def _create(path: Path) -> Claim | None:
     """Make the lock, held and whole from its first moment; None where another process was faster."""
-    part = path.with_name(f".part-{uuid.uuid4().hex}")
+    part = part_beside(path)
     file = os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
     with suppress(OSError):  # a file system without locks: what the file holds must do
         fcntl.flock(file, fcntl.LOCK_EX)

@@ -106,13 +106,17 @@ class RunFolder:
         """
         return cast(Record, self._mapping(self.record_path, Record, ["status"]))
 
-    def results(self) -> Results:
+    def results(self, record: Record | None = None) -> Results:
         """Read results.json; empty if the run has not ended well, or goes on since.
+
+        Args:
+            record: Content of run.json, where it has been read; None = it is read.
 
         Raises:
             ValueError: It holds no results of a run; names file, rule and remedy.
         """
-        ended = self.record().get("status", "done") == "done"
+        known = self.record() if record is None else record
+        ended = known.get("status", "done") == "done"
         return cast(Results, self._mapping(self.results_path, RESULTS, ["headline"]) if ended else {})
 
     def postprocess(self) -> dict[str, Any]:
@@ -201,7 +205,6 @@ class RunFolder:
         if not path.exists():
             return {}
         try:
-            require_plain_file(path, self.path if self.foreign else None)
             content = self._read(path)
         except ValueError as error:
             raise ValueError(f"{error}; {REMEDY}") from error

@@ -55,7 +55,7 @@ class RunRecorder:
             "id": earlier.get("id", uuid.uuid4().hex),
             "status": "running",
             "why": "",
-            "command": sys.argv,
+            "command": masked(sys.argv),
             "overrides": masked(overrides),
             "seed": seed,
             "start": earlier.get("start", _now()),
@@ -67,8 +67,8 @@ class RunRecorder:
 
     def write(self, facts: Record) -> None:
         """Add facts and write the file, atomically; secrets in it are masked."""
-        self.content |= facts
-        write_json(self.path, masked(self.content))
+        self.content |= masked(facts)
+        write_json(self.path, self.content)
 
     def free_reserve(self) -> None:
         """Make room for what is written at the end, should the disk be full."""

@@ -48,7 +48,7 @@ class Run:
     @cached_property
     def results(self) -> Results:
         """Content of results.json; empty if the run has not ended well."""
-        return self.files.results()
+        return self.files.results(self.record)
 
     @property
     def status(self) -> str:

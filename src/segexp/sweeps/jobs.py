@@ -63,7 +63,10 @@ class Job:
     @property
     def is_done(self) -> bool:
         """Whether it has ended well and left its results, all its files whole."""
-        return not self.fault and self.files.record().get("status") == "done" and bool(self.files.results())
+        if self.fault:
+            return False
+        record = self.files.record()
+        return record.get("status") == "done" and bool(self.files.results(record))
 
     @property
     def fault(self) -> str:

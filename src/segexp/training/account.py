@@ -10,8 +10,7 @@ from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.files import Rows
 from segexp.runs.folder import epoch_seconds
 from segexp.runs.results import Training
-
-LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches", "overfit_batches", "fast_dev_run")
+from segexp.training.at_start import LIMITS
 
 
 def ending(trainer: pl.Trainer) -> str:
@@ -28,7 +27,7 @@ def ending(trainer: pl.Trainer) -> str:
 
 def limits(node: TrainerNode) -> dict[str, float | bool]:
     """Settings of the trainer that leave out batches or cases."""
-    return {key: value for key, value in node.items() if key in LIMITS and value}  # type: ignore[misc]
+    return {key: value for key, value in node.items() if key in (*LIMITS, "overfit_batches") and value}  # type: ignore[misc]
 
 
 def monitored(config: Config, val: SplitResult) -> tuple[str, bool]:
