@@ -8,5 +8,6 @@ from .msd import NnUNetRaw as NnUNetRaw
 from .nuclei import Nuclei as Nuclei
 from .source import Source as Source
 from .source import label_values as label_values
+from .source import left_out as left_out
 from .source import require_files as require_files
 from .synthetic import Synthetic as Synthetic

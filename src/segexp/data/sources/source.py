@@ -13,7 +13,8 @@ class Source(Protocol):
     so whether a decoded case may be taken from the cache. What a source remembers for itself starts with "_". One whose
     masks hold other values than the numbers of the classes tells them in a property or attribute of its class,
     ``mask_values``: value -> class. One that finds a field of view in each image tells how in ``field_of_view``
-    likewise: a key of ``FIELDS_OF_VIEW``.
+    likewise: a key of ``FIELDS_OF_VIEW``. One that finds its cases in folders tells what else lies there in a method
+    ``left_out``, as the function ``left_out`` returns it.
     """
 
     def prepare(self) -> None:
@@ -49,6 +50,17 @@ def require_files(source: Source, remedy: str) -> None:
             f"the data are not all there: {len(missing)} files are missing in {folder}, such as {missing[0].name}; "
             f"put them there, or {remedy}"
         )
+
+
+def left_out(source: Source) -> dict[str, tuple[str, ...]]:
+    """Tell what a source saw in its folders and did not take.
+
+    Returns:
+        Reason, such as "hidden" or "no image: .txt" -> paths relative to the folder, in order; each path under one
+        reason. Empty where everything was taken, or the source does not look around (a list of files, drawn cases).
+    """
+    look = getattr(source, "left_out", None)
+    return {} if look is None else look()
 
 
 def label_values(source: Source, num_classes: int) -> list[int]:
