@@ -133,7 +133,7 @@ FILES: dict[str, tuple[Callable[[Path], Any], str]] = {
         lambda f: put(mask(f), np.where(SQUARE, 300, 0).astype(np.uint16)),
         r"mask .*s2\.png has values without a class: 300 \(declared",
     ),
-    "fractions in a mask": (fraction_tiff, r"mask .*s2\.tif holds fractions: save class numbers as integers"),
+    "fractions in a mask": (fraction_tiff, r"mask .*s2\.tif holds fractions \(.*\): save class numbers as integers"),
     "JPEG mask": (blurred_mask, r"mask .*s2\.jpg has values without a class: .*raise the tolerance \(now 0\) where"),
     "mask missing": (lambda f: mask(f).unlink(), r"masks missing in .*masks: s2: add them, or set mask_suffix"),
     "image missing": (lambda f: image(f).unlink(), r"images missing in .*images for the masks of s2: add them"),

@@ -118,11 +118,11 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "fractions in labels": (
         lambda f: save(label(f), labels_with(0.5)),
-        r"labels .*v3\.nii\.gz hold fractions: save class numbers as integers",
+        r"mask .*v3\.nii\.gz holds fractions \(0\.5\): save class numbers as integers",
     ),
     "labels with channels": (
         lambda f: save(label(f), np.stack([LABELS, LABELS], axis=-1)),
-        r"labels .*v3\.nii\.gz have 2 channels: save class numbers in one",
+        r"mask .*v3\.nii\.gz has 2 channels: save class numbers in one",
     ),
     "one image of two channels": (
         lambda f: save(image(f), np.stack([noise(3), noise(4)], axis=-1)),

@@ -4,7 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from segexp.data.files.mask_values import file_facts, map_values
+from segexp.data.files.mask_values import WHOLE, file_facts, map_values, whole_labels
 from segexp.errors import some
 
 HERE = Path("mask.png")
@@ -52,3 +52,32 @@ def test_facts_are_plain_values_of_the_files():
 def test_some_counts_what_it_leaves_out():
     assert some("abc") == "a, b, c"
     assert some(range(12)).endswith("8, 9 and 2 more")
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, ">f4"])
+def test_labels_that_went_through_floats_become_integers(dtype):
+    raw = np.array([[0, 1], [-3, 200]], dtype)
+    whole = whole_labels(raw + np.array(WHOLE / 2, dtype) * (np.abs(raw) < 5), HERE)
+    assert whole.dtype == np.int32
+    np.testing.assert_array_equal(whole, [[0, 1], [-3, 200]])
+
+
+def test_integers_stay_as_they_are():
+    raw = np.array([2**63 - 1], np.int64)
+    assert whole_labels(raw, HERE) is raw
+    assert whole_labels(np.array([2.0**40]), HERE).dtype == np.int64
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.002, r"holds fractions \(0\.002\): save class numbers as integers"),
+        (-1.5, r"holds fractions \(-1\.5\)"),
+        (np.nan, r"has 1 of 3 values that are NaN or infinite: put class numbers"),
+        (np.inf, r"has 1 of 3 values that are NaN or infinite"),
+        (1e30, r"holds numbers up to 1e\+30: save class numbers as integers"),
+    ],
+)
+def test_what_is_no_label_is_named(value, words):
+    with pytest.raises(ValueError, match=rf"mask mask\.png {words}"):
+        whole_labels(np.array([0, 1, value]), HERE)

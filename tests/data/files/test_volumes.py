@@ -271,14 +271,27 @@ def test_stem_and_files(tmp_path, values):
 def test_labels_must_be_whole_and_have_one_channel(tmp_path):
     whole = np.arange(8, dtype=np.float32).reshape(2, 2, 2)
     labels = read_labels(save_nifti(tmp_path / "whole.nii", whole, np.eye(4)))
-    assert labels.image.dtype == np.float32
+    assert labels.image.dtype == np.int32
+    assert labels.facts == {"mask_dtype": "float32"}
     np.testing.assert_array_equal(labels.image[0], whole.T)
-    for wrong in (0.5, np.nan):
+    for wrong, words in ((0.5, r"holds fractions \(0\.5\)"), (np.nan, "has 1 of 8 values that are NaN")):
         whole[0, 0, 0] = wrong
-        with pytest.raises(ValueError, match=r"half\.nii hold fractions: save class numbers as integers"):
-            read_labels(save_nifti(tmp_path / "half.nii", whole, np.eye(4)))
-    with pytest.raises(ValueError, match=r"two\.nii have 2 channels"):
+        with pytest.raises(ValueError, match=rf"wrong\.nii {words}"):
+            read_labels(save_nifti(tmp_path / "wrong.nii", whole, np.eye(4)))
+    with pytest.raises(ValueError, match=r"two\.nii has 2 channels"):
         read_labels(save_nifti(tmp_path / "two.nii", np.zeros((2, 2, 2, 2), np.uint8), np.eye(4)))
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_labels_behind_a_slope_are_whole(tmp_path, dtype):
+    """Nibabel stores floats as integers with a slope: labels come back as 0.9999999998."""
+    labels = np.arange(8, dtype=np.float64).reshape(2, 2, 2) // 2
+    image = nib.Nifti1Image(labels, np.eye(4))
+    image.set_data_dtype(dtype)
+    nib.save(image, tmp_path / "m.nii.gz")
+    decoded = np.asanyarray(nib.load(tmp_path / "m.nii.gz").dataobj)
+    assert (decoded != labels).any()
+    np.testing.assert_array_equal(read_labels(tmp_path / "m.nii.gz").image[0], labels.T)
 
 
 def test_geometries_must_agree_to_a_tenth_of_a_voxel(tmp_path, values):

@@ -14,6 +14,7 @@ import numpy as np
 import tifffile
 from PIL import Image, ImageFile, ImageSequence
 
+from segexp.data.files.mask_values import whole_labels
 from segexp.errors import naming, require_choice
 
 TIFF_SUFFIXES = (".tif", ".tiff")
@@ -69,11 +70,7 @@ def read_mask(path: Path) -> np.ndarray:
         if (pixels != pixels[..., :1]).any():
             raise ValueError(f"mask {path} is in color (red, green, blue differ): save class numbers in one channel")
         pixels = np.ascontiguousarray(pixels[..., 0])
-    if pixels.dtype.kind == "f":
-        if not np.array_equal(pixels, np.rint(pixels)):
-            raise ValueError(f"mask {path} holds fractions: save class numbers as integers")
-        pixels = pixels.astype(np.int64)
-    return pixels
+    return whole_labels(pixels, path)
 
 
 def read_stack(path: Path) -> np.ndarray:

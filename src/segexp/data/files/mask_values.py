@@ -8,6 +8,40 @@ import numpy as np
 from segexp.data.case import FileFacts
 from segexp.errors import some
 
+WHOLE = 1e-3  # how far a label may lie from an integer: what a slope or a resampling that moves nothing leaves
+_MOST = 2**53  # whole numbers that float64 tells apart
+
+
+def whole_labels(raw: np.ndarray, path: Path) -> np.ndarray:
+    """Turn the values of a mask into integers, though they may have been through floats or a slope (0.9999999998).
+
+    Args:
+        raw: (*S) as decoded; integers come back as they are.
+        path: Path to the mask, for the message.
+
+    Returns:
+        (*S) integers: of floats the nearest ones, int32, or int64 where one needs it.
+
+    Raises:
+        ValueError: Values are NaN or infinite, more than ``WHOLE`` away from an integer, or beyond 2^53; names file and
+            values.
+    """
+    if raw.dtype.kind != "f":
+        return raw
+    finite = np.isfinite(raw)
+    if not finite.all():
+        count = raw.size - np.count_nonzero(finite)
+        raise ValueError(f"mask {path} has {count} of {raw.size} values that are NaN or infinite: put class numbers")
+    near = np.rint(raw)
+    fractions = np.unique(raw[np.abs(raw - near) > WHOLE])
+    if fractions.size:
+        values = some(f"{value:g}" for value in fractions)
+        raise ValueError(f"mask {path} holds fractions ({values}): save class numbers as integers")
+    largest = float(np.abs(near).max(initial=0))
+    if largest > _MOST:
+        raise ValueError(f"mask {path} holds numbers up to {largest:g}: save class numbers as integers")
+    return near.astype(np.int64 if largest > np.iinfo(np.int32).max else np.int32)
+
 
 def map_values(raw: np.ndarray, values: Mapping[int, int], tolerance: int, path: Path) -> np.ndarray:
     """Turn the values of a mask into class indices.

@@ -12,10 +12,10 @@ from typing import Any
 
 import numpy as np
 
-from segexp.data.case import Case
+from segexp.data.case import Case, FileFacts
 from segexp.data.files.detached import READERS, detached_files
 from segexp.data.files.itk import TOLERANCE, is_dicom, read_itk, read_series
-from segexp.data.files.mask_values import file_facts, map_values
+from segexp.data.files.mask_values import file_facts, map_values, whole_labels
 from segexp.errors import naming
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -122,17 +122,16 @@ def file_affine(case: Case) -> np.ndarray:
 def read_labels(path: Path) -> Case:
     """Read a volume of labels: like ``read_volume``, image (1, D, H, W) of integers, not yet classes.
 
-    A float dtype is kept as long as the numbers in it are whole.
+    The facts of the case tell the type that they have in the file.
 
     Raises:
-        ValueError: As for ``read_volume``, or the labels have channels or fractions.
+        ValueError: As for ``read_volume`` and ``whole_labels``, or the labels have channels.
     """
     labels = read_volume(path)
     if len(labels.image) != 1:
-        raise ValueError(f"labels {path} have {len(labels.image)} channels: save class numbers in one")
-    if labels.image.dtype.kind == "f" and not np.array_equal(labels.image, np.rint(labels.image)):
-        raise ValueError(f"labels {path} hold fractions: save class numbers as integers")
-    return labels
+        raise ValueError(f"mask {path} has {len(labels.image)} channels: save class numbers in one")
+    facts = FileFacts(mask_dtype=str(labels.image.dtype))
+    return replace(labels, image=whole_labels(labels.image, path), facts=facts)
 
 
 def read_channels(paths: Sequence[Path], mapped: bool = False) -> Case:
@@ -162,6 +161,7 @@ def read_case(name: str, images: Sequence[Path], labels: Path, values: Mapping[i
     require_same_geometry(case, raw)
     target = map_values(raw.image[0], values, tolerance, labels)
     facts = file_facts(case.image, raw.image)
+    facts.update(raw.facts)
     return replace(case, name=name, target=target, files=(*images, labels), facts=facts)
 
 
