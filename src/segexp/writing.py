@@ -51,7 +51,7 @@ def replacing(path: Path, sync: bool = True) -> Iterator[Path]:
         settle(part, path, sync)
     except BaseException as error:
         with suppress(OSError):
-            part.unlink()
+            remove(part)
         # Not of another file, which was read or written meanwhile.
         if isinstance(error, OSError) and str(error.filename) in ("None", str(part)) and error.errno is not None:
             raise WriteError(f"{path} cannot be written: {_cause(path, error)}") from error
@@ -62,9 +62,61 @@ def settle(part: Path, path: Path, sync: bool = True) -> None:
     """Let a file that is whole take its place, in another folder of the same disk maybe."""
     if sync:
         _sync(part)
-    part.replace(path)
+    move(part, path)
     if sync:
         _sync(path.parent)
+
+
+def move(source: Path, target: Path) -> None:
+    """Give a file or folder another name on the same disk, in the place of what has that name.
+
+    On a network file system the answer of the server may be lost: the call then reports an error though it is done.
+
+    Raises:
+        OSError: It still has its old name.
+    """
+    known = source.lstat()
+    try:
+        source.replace(target)
+    except OSError:
+        if not _is(target, known):
+            raise
+
+
+def link(source: Path, target: Path) -> None:
+    """Give a file a second name.
+
+    Raises:
+        FileExistsError: Something else has that name.
+        OSError: Such as of a file system without links.
+    """
+    known = source.lstat()
+    try:
+        os.link(source, target)
+    except OSError:  # maybe done all the same, see `move`
+        if not _is(target, known):
+            raise
+
+
+def remove(path: Path) -> None:
+    """Remove a file, if it is there.
+
+    Raises:
+        OSError: It is still there.
+    """
+    try:
+        path.unlink(missing_ok=True)
+    except OSError:  # maybe done all the same, see `move`
+        if os.path.lexists(path):
+            raise
+
+
+def _is(path: Path, known: os.stat_result) -> bool:
+    """Whether a path leads to a file that was looked at before."""
+    try:
+        return os.path.samestat(path.lstat(), known)
+    except OSError:
+        return False
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -119,7 +171,7 @@ def _clear(folder: Path) -> None:
     with suppress(OSError):  # not there, or not ours to look into
         for part in folder.glob(f"{HIDDEN}*"):
             if _abandoned(part):
-                part.unlink() if not part.is_dir() else remove_folder(part)
+                remove(part) if not part.is_dir() else remove_folder(part)
 
 
 def _abandoned(part: Path) -> bool:

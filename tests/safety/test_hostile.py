@@ -1,10 +1,10 @@
-"""A small part of the campaign of hostile files (`python -m benchmarks.hostile`), and what its cases have in common."""
+"""A small part of `python -m benchmarks.faults hostile`, and what its cases have in common."""
 
 import os
 from pathlib import Path
 
 import pytest
-from benchmarks.hostile import VARIABLE, hostile
+from benchmarks.faults.hostile import VARIABLE, hostile
 
 from tests.conftest import HERE, SMALL, trained
 

@@ -59,7 +59,7 @@ def export(
         segexp_version=segexp.__version__,
     )
     with hidden_folder(path.parent) as folder:
-        folder.mkdir()
+        folder.mkdir(exist_ok=True)
         draft = folder / path.name
         WRITERS[form](model, draft)
         write_package(draft, package)  # the comparison reads it, as whoever opens the file will

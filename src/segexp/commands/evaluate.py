@@ -33,6 +33,7 @@ from segexp.runs.unused import held
 from segexp.sweeps.jobs import key_of
 from segexp.terminal import Console
 from segexp.training.warnings import quiet
+from segexp.writing import remove
 
 SPLITS = ("test", "val", "train")
 DEFAULTS = {"run": REQUIRED, "split": "auto", "output": "auto", "worst": 8, "postprocess": True, "tune": False}
@@ -108,7 +109,7 @@ def _clear(earlier: RunFolder, evaluation: Evaluation, split: str) -> None:
             "another folder with output=<folder>"
         )
     for path in [*earlier.path.glob("*.json"), *earlier.path.glob("*.csv"), *earlier.figures.glob("*.png")]:
-        path.unlink()
+        remove(path)
 
 
 def _names(evaluation: Evaluation) -> str:

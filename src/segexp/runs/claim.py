@@ -20,7 +20,7 @@ from pathlib import Path
 
 from segexp.errors import short_path
 from segexp.runs.folder import RunFolder
-from segexp.writing import part_beside
+from segexp.writing import link, move, part_beside, remove
 
 BEAT_SECONDS = 30.0
 STALE_SECONDS = 600.0  # without a beat, after which the process of another machine counts as gone
@@ -100,7 +100,7 @@ class Claim:
         """Free the folder."""
         with suppress(OSError):
             if _read(self.path) == self.owner:
-                self.path.unlink()
+                remove(self.path)
         self._close()
 
     def _close(self) -> None:
@@ -178,20 +178,20 @@ def _create(path: Path) -> Claim | None:
         os.close(file)
         return None
     finally:
-        part.unlink(missing_ok=True)
+        remove(part)
     return Claim(path, file, mine)
 
 
 def _publish(part: Path, path: Path) -> None:
     """Give a file its name, unless there is one of this name."""
     try:
-        os.link(part, path)
+        link(part, path)
     except FileExistsError:
         raise
     except OSError as error:  # a file system without links
         if path.exists():
             raise FileExistsError(path) from error
-        part.replace(path)
+        move(part, path)
 
 
 def _take_over(path: Path) -> Claim | None:

@@ -16,7 +16,7 @@ from segexp.runs.record import Record
 from segexp.runs.results import Results
 from segexp.runs.secrets import masked
 from segexp.runs.shape import PARTIAL, require_shape
-from segexp.writing import write_bytes
+from segexp.writing import remove, write_bytes
 
 RECORD = "run.json"
 RESULTS = Annotated[Results, PARTIAL]
@@ -199,7 +199,7 @@ class RunFolder:
     def clear_curves(self) -> None:
         """Remove the curves of a start that reached no checkpoint: they would be drawn twice."""
         for path in [*self.events, self.curves_path]:
-            path.unlink(missing_ok=True)
+            remove(path)
 
     def _mapping(self, path: Path, shape: Any, needed: Sequence[str]) -> Any:
         if not path.exists():

@@ -12,6 +12,8 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from segexp.writing import link, remove
+
 LENGTH = 32  # bytes of a key
 
 
@@ -42,8 +44,9 @@ def _key(make: bool) -> bytes | None:
             folder.mkdir(parents=True, exist_ok=True, mode=0o700)
             with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
                 file.write(secrets.token_bytes(LENGTH))
-            os.link(part, path)
-        part.unlink(missing_ok=True)
+            link(part, path)
+        with suppress(OSError):
+            remove(part)
     with suppress(OSError):
         key = path.read_bytes()
         return key if len(key) == LENGTH else None

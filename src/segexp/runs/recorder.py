@@ -1,5 +1,6 @@
 """Writing run.json: code, packages and machine of this process, and what becomes of the run."""
 
+import json
 import os
 import platform
 import re
@@ -19,9 +20,9 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.record import Environment, Git, Record
 from segexp.runs.secrets import masked
 from segexp.stopping import Stopped
-from segexp.writing import WriteError
+from segexp.writing import WriteError, remove
 
-RESERVE = 1 << 16  # bytes that a run keeps for the record of its end
+RESERVE = 1 << 16  # bytes that a run keeps for the record of its end, beside those of the record itself
 PACKAGES = (
     "torch",
     "pytorch-lightning",
@@ -62,8 +63,9 @@ class RunRecorder:
             "resumed": [*earlier.get("resumed", []), _now()] if earlier else [],
             "end": None,
         }
-        self.reserve.write_bytes(os.urandom(RESERVE))
-        self.write(cast(Record, present_facts()))
+        self.content |= masked(cast(Record, present_facts()))
+        self.reserve.write_bytes(os.urandom(RESERVE + len(json.dumps(self.content))))
+        self.write({})
 
     def write(self, facts: Record) -> None:
         """Add facts and write the file, atomically; secrets in it are masked."""
@@ -72,7 +74,7 @@ class RunRecorder:
 
     def free_reserve(self) -> None:
         """Make room for what is written at the end, should the disk be full."""
-        self.reserve.unlink(missing_ok=True)
+        remove(self.reserve)
 
     def finish(self, status: str, why: str) -> None:
         """Note the end: "done", "failed" or "interrupted", and why.

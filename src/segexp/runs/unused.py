@@ -10,7 +10,7 @@ from segexp.errors import short_path
 from segexp.runs.folder import RunFolder
 
 # What lies in the folder of a run before run.json, the first file that tells which run it is.
-BEFORE_A_RUN = r"\.lock|\.reserve|\.part-.*|checksums\.json|log(-rank\d+)?\.txt"
+BEFORE_A_RUN = r"\.lock|\.reserve|\.part-.*|\.nfs.*|checksums\.json|log(-rank\d+)?\.txt"
 
 
 def unused_folder(path: str) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 import optuna
 from optuna.distributions import check_distribution_compatibility
 from optuna.storages import JournalStorage
-from optuna.storages.journal import JournalFileBackend
+from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
 from segexp.sweeps.space import Space
 
@@ -29,7 +29,7 @@ def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings:
         ValueError: The journal belongs to another study, or is damaged.
     """
     _repair(path)
-    storage = JournalStorage(_CheckedFile(str(path)))
+    storage = JournalStorage(_CheckedFile(str(path), lock_obj=_NoLock(str(path))))
     study = optuna.create_study(study_name="study", storage=storage, load_if_exists=True, **settings)
     for fact, value in facts.items():
         if fact not in study.user_attrs:
@@ -41,6 +41,17 @@ def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings:
             )
     _refuse_other_choices(path, study, space)
     return study
+
+
+class _NoLock(JournalFileOpenLock):
+    """The driver holds the folder of the study. Optuna's own locks are files, which a killed driver would leave."""
+
+    def acquire(self) -> bool:
+        """Do nothing."""
+        return True
+
+    def release(self) -> None:
+        """Do nothing."""
 
 
 class _CheckedFile(JournalFileBackend):
@@ -70,12 +81,11 @@ def _refuse_other_choices(path: Path, study: optuna.Study, space: Space) -> None
 
 
 def _repair(path: Path) -> None:
-    """Remove what a killed driver left: half a line at the end, and the lock that Optuna holds while it writes.
+    """Remove half a line at the end, which a killed driver has left.
 
     Raises:
         ValueError: Another line is not what was written; names file and number.
     """
-    path.with_name(f"{path.name}.lock").unlink(missing_ok=True)
     if not path.is_file():
         return
     content = path.read_bytes()

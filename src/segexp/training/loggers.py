@@ -9,6 +9,7 @@ from pytorch_lightning.loggers import TensorBoardLogger
 from pytorch_lightning.utilities import rank_zero_only
 
 from segexp.training.tensorboard import Layout, Scalar
+from segexp.writing import move, remove
 
 START = "events.out.tfevents.0000000000.start"  # before the curves by name, as TensorBoard reads files in this order
 END = "end"  # last part of the name of the file with the final metrics
@@ -53,7 +54,7 @@ class TensorBoard(TensorBoardLogger):
             writer.add_text(name, text, 0)
         writer.add_custom_scalars(layout)
         writer.close()
-        next(Path(self.log_dir).glob("*.tfevents.*.part")).replace(Path(self.log_dir) / START)
+        move(next(Path(self.log_dir).glob("*.tfevents.*.part")), Path(self.log_dir) / START)
 
     @rank_zero_only
     def log_pr_curve(self, name: str, curve: tuple[np.ndarray, ...], step: int) -> None:
@@ -94,7 +95,7 @@ class TensorBoard(TensorBoardLogger):
 
     def _remove(self, suffix: str) -> None:
         for path in Path(self.log_dir).glob(f"*.tfevents.*.{suffix}"):
-            path.unlink()
+            remove(path)
 
 
 def mlflow(folder: str, experiment_name: str, run_dir: str, tracking_uri: str | None = None) -> Any:

@@ -16,6 +16,7 @@ from pytorch_lightning.strategies.launchers import subprocess_script
 from segexp import stopping
 from segexp.runs.folder import RunFolder
 from segexp.training.last_checkpoint import LastCheckpoint
+from segexp.writing import remove
 
 POLL_SECONDS = 0.3
 ALONE_SECONDS = 3.0  # for which the first process may find out itself, and name the cause better
@@ -116,7 +117,7 @@ def watched(trainer: pl.Trainer, folder: RunFolder) -> Iterator[None]:
         finally:
             ended.set()
             for rank in range(1, trainer.world_size):
-                folder.fault_path(os.getpid(), rank).unlink(missing_ok=True)
+                remove(folder.fault_path(os.getpid(), rank))
 
 
 @contextmanager

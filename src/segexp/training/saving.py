@@ -1,6 +1,5 @@
 """Writing the checkpoints of a run, so that a kill or a full disk at any moment leaves a good one."""
 
-import os
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +7,7 @@ import torch
 from lightning_fabric.plugins import CheckpointIO
 
 from segexp.runs.folder import RunFolder
-from segexp.writing import part_beside, replacing
+from segexp.writing import link, move, part_beside, remove, replacing
 
 
 class CheckpointFiles(CheckpointIO):
@@ -42,7 +41,7 @@ class CheckpointFiles(CheckpointIO):
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Remove a checkpoint, if it is there."""
-        Path(path).unlink(missing_ok=True)
+        remove(Path(path))
 
 
 def _save(checkpoint: dict[str, Any], part: Path) -> None:
@@ -56,10 +55,10 @@ def _save(checkpoint: dict[str, Any], part: Path) -> None:
 
 def _keep(path: Path, previous: Path) -> None:
     """Keep a file under a second name, so that at no moment it is missing under both."""
-    link = part_beside(previous)
+    second = part_beside(previous)
     try:
-        os.link(path, link)
+        link(path, second)
     except OSError:  # a file system without hard links
-        path.replace(previous)
+        move(path, previous)
     else:
-        link.replace(previous)
+        move(second, previous)

@@ -27,7 +27,7 @@ from segexp.data.cache.hashes import FileHashes, hash_code, hash_module, hash_pl
 from segexp.data.cache.plain import from_json, to_json
 from segexp.data.case import Case, Entry
 from segexp.errors import require_at_least
-from segexp.writing import hidden_folder
+from segexp.writing import hidden_folder, move
 
 _FORMAT = 1
 _ARRAYS = ("image", "target", "valid", "others")  # fields of Case that are kept as .npy files
@@ -110,12 +110,12 @@ class CaseCache:
         failure = None
         with hidden_folder(place.parent) as own:
             try:
-                own.mkdir(parents=True)
+                own.mkdir(parents=True, exist_ok=True)
                 _write(own, case)
                 if not _opened(place):
                     if is_stored_case(place):
                         _remove(place)  # damaged
-                    own.rename(place)
+                    move(own, place)
             except OSError as error:
                 failure = error
         stored = _opened(place)
@@ -228,4 +228,4 @@ def is_stored_case(place: Path) -> bool:
 def _remove(place: Path) -> None:
     """Remove a case at once from the sight of other processes."""
     with hidden_folder(place.parent) as removed, suppress(OSError):  # not there, or removed by another process
-        place.rename(removed)
+        move(place, removed)

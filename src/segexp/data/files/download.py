@@ -13,6 +13,7 @@ from urllib.request import Request, urlopen
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
 from segexp.data.cache.hashes import hash_file
+from segexp.writing import move, remove
 
 _ATTEMPTS = 4
 _TIMEOUT_S = 30.0
@@ -107,11 +108,11 @@ def fetch(
             _give_up_or_wait(file.url, error, attempt, wait)
     sha256 = hash_file(part)
     if sha256 != file.sha256:
-        part.unlink()
+        remove(part)
         raise DownloadError(
             f"{file.url} has SHA-256 {sha256} where {file.sha256} is expected: it was deleted; try again"
         )
-    part.replace(path)
+    move(part, path)
 
 
 def _continue(url: str, part: Path, size: int, progress: Callable[[int], None]) -> None:
@@ -130,7 +131,7 @@ def _continue(url: str, part: Path, size: int, progress: Callable[[int], None]) 
                 file.write(chunk)
                 progress(done)
     if done > size:
-        part.unlink()
+        remove(part)
         raise DownloadError(f"{url} sends more than the expected {size} bytes: the file has changed at its source")
     if done < size:
         raise ConnectionError(f"the connection ended after {done} of {size} bytes")

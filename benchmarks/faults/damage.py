@@ -220,7 +220,7 @@ def campaign(count: int, seed: int) -> Counter[tuple[str, str]]:
     return counts
 
 
-def damage(given: argparse.Namespace) -> None:
+def main(given: argparse.Namespace) -> None:
     """Damage files, and print what became of it as a table."""
     counts = campaign(given.count, given.seed)
     verdicts = ("named", "harmless", "silent", "traceback")
