@@ -1,5 +1,6 @@
 """A file is there whole or not at all, whatever happens meanwhile; what was made beside it is gone afterwards."""
 
+import errno
 import os
 import resource
 import shutil
@@ -13,7 +14,18 @@ from typing import Any
 
 import pytest
 
-from segexp.writing import STALE_SECONDS, WriteError, hidden_folder, remove_folder, replacing, write_bytes, write_text
+from segexp.writing import (
+    STALE_SECONDS,
+    WriteError,
+    hidden_folder,
+    link,
+    move,
+    remove,
+    remove_folder,
+    replacing,
+    write_bytes,
+    write_text,
+)
 from tests.conftest import python
 
 KILLED = """
@@ -126,6 +138,54 @@ def test_parts_of_living_processes_and_other_machines_stay(tmp_path):
     os.utime(old, (0, time.time() - STALE_SECONDS - 60))
     write_text(tmp_path / "b.txt", "b")
     assert listed(tmp_path) == sorted([living.name, fresh.name, "b.txt"])
+
+
+def answer_lost(monkeypatch, name: str, number: int, done: bool = True) -> None:
+    """Let a call of the module os report an error, as over NFS, whether it was done or not."""
+    real = getattr(os, name)
+
+    def called(*given: Any, **more: Any) -> None:
+        if done:
+            real(*given, **more)
+        raise OSError(number, os.strerror(number), given[0])
+
+    monkeypatch.setattr(os, name, called)
+
+
+@pytest.mark.parametrize("number", [errno.ENOENT, errno.ESTALE])
+def test_a_name_that_was_changed_though_an_error_came_counts_as_changed(tmp_path, monkeypatch, number):
+    write_text(tmp_path / "a.txt", "old")
+    answer_lost(monkeypatch, "replace", number)
+    write_text(tmp_path / "a.txt", "new")
+    assert (tmp_path / "a.txt").read_text() == "new"
+    (tmp_path / "folder").mkdir()
+    move(tmp_path / "folder", tmp_path / "moved")
+    answer_lost(monkeypatch, "unlink", number)
+    remove(tmp_path / "a.txt")
+    assert listed(tmp_path) == ["moved"]
+
+
+def test_a_link_that_was_made_though_an_error_came_counts_as_made(tmp_path, monkeypatch):
+    write_text(tmp_path / "a.txt", "a")
+    write_text(tmp_path / "c.txt", "c")
+    with pytest.raises(FileExistsError):
+        link(tmp_path / "a.txt", tmp_path / "c.txt")
+    answer_lost(monkeypatch, "link", errno.EEXIST)
+    link(tmp_path / "a.txt", tmp_path / "b.txt")
+    assert (tmp_path / "b.txt").read_text() == "a"
+
+
+def test_a_name_that_was_not_changed_is_an_error(tmp_path, monkeypatch):
+    for name in ("a.txt", "b.txt"):
+        write_text(tmp_path / name, name)
+    for name in ("replace", "unlink", "link"):
+        answer_lost(monkeypatch, name, errno.ESTALE, done=False)
+    for call in (move, link):
+        with pytest.raises(OSError, match="Stale"):
+            call(tmp_path / "a.txt", tmp_path / "b.txt")
+    with pytest.raises(OSError, match="Stale"):
+        remove(tmp_path / "b.txt")
+    assert (tmp_path / "b.txt").read_text() == "b.txt"
 
 
 def filled(folder: Path) -> Path:
