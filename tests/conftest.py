@@ -98,3 +98,11 @@ def answer(monkeypatch, capsys, tmp_path) -> Callable[..., tuple[int, str, str]]
         return status, printed.out, printed.err
 
     return run
+
+
+def sentence(answer: Callable[..., tuple[int, str, str]], *words: str) -> str:
+    """The last line that a training which must fail prints; it is no traceback."""
+    status, _, error = answer("train", *words)
+    assert status == 1, error
+    assert "Traceback" not in error
+    return error.strip().splitlines()[-1]

@@ -14,7 +14,7 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"__main__"},
     {"commands"},
     {"cli", "evaluation"},
-    {"trust"},
+    {"explain", "trust"},
     {"build", "config"},
     {"prediction", "training"},
     {"checkpoints", "comparison"},
@@ -26,8 +26,8 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")
 ONLY_IN = {
-    "hydra": ("cli", "config", "build", "commands", "sweeps", "trust"),
-    "omegaconf": ("cli", "config", "build", "commands", "sweeps", "trust"),
+    "hydra": ("cli", "config", "build", "commands", "explain", "sweeps", "trust"),
+    "omegaconf": ("cli", "config", "build", "commands", "explain", "sweeps", "trust"),
     "albumentations": ("data",),
     "monai": (),
 }

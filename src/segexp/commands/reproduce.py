@@ -14,11 +14,11 @@ from hydra.errors import HydraException
 from omegaconf.errors import OmegaConfBaseException
 
 from segexp.build import build_data, settle_monitor_mode
-from segexp.cli import explain
 from segexp.comparison.reproduction import changed_names, print_facts, print_metrics, verdict
 from segexp.config import split_config_dirs
 from segexp.data.sources import require_files
 from segexp.errors import short_path
+from segexp.explain import explain
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.ownership import is_own
