@@ -29,18 +29,49 @@ class Entry:
     split: str = ""
 
 
+class Stored(TypedDict, total=False):
+    """How a file that is no volume stores its pixels, and what was done to show them; for the audit.
+
+    Attributes:
+        format: Format by content, whatever the suffix says: "PNG", "TIFF", "JPEG", "GIF", "NPY" …
+        bits: Bits per sample as stored, such as 1, 12 or 16.
+        axes: Letters of the axes, the samples of a color (S) last: "YX", "YXS", "ZYX", "CYX"; I and Q are pages
+            without a name.
+        orientation: Orientation that was noted (TIFF's tag 274, EXIF) and undone, 2 to 8; absent if upright.
+        white_is_zero: True where the file stores white as 0, and the values were turned round; absent otherwise.
+        palette: Colors of the palette by index, such as ["#000000", "#ff0000"]; absent where there is none.
+        color: Color space that was turned to RGB, such as "CMYK", "CIELAB"; absent for RGB and gray.
+        lossy: True where the compression may have changed values (JPEG); absent otherwise.
+        left_out: What else the file holds and was not read: "alpha", "2 smaller copies" …; absent where nothing is.
+    """
+
+    format: str
+    bits: int
+    axes: str
+    orientation: int
+    white_is_zero: bool
+    palette: list[str]
+    color: str
+    lossy: bool
+    left_out: list[str]
+
+
 class FileFacts(TypedDict, total=False):
     """What the files of a case hold, for the audit.
 
     Attributes:
         image_dtype: Type of the image's values.
+        image_stored: How the file of the image stores them; absent for volumes.
         mask_dtype: Type of the mask's values.
         mask_values: Number of pixels per value of the mask, before classes are made of them.
+        mask_stored: How the file of the mask stores them; absent for volumes.
     """
 
     image_dtype: str
+    image_stored: Stored
     mask_dtype: str
     mask_values: dict[int, int]
+    mask_stored: Stored
 
 
 @dataclass(frozen=True)

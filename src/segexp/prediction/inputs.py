@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from segexp.data.case import Case
-from segexp.data.files.images import map_tiff, page_count, read_image, read_stack, require_same_size
+from segexp.data.files.images import read_image, read_pages, require_same_size
 from segexp.data.files.volumes import read_channels, volume_stem
 from segexp.data.resample import has_spacing, resample
 from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
@@ -122,25 +122,12 @@ def _read_images(item: Input, channels: int, spacing: Sequence[float] | None) ->
             require_same_size(parts[0], part[0], item.files[0], path)
         image = np.concatenate(parts)
     else:
-        image = _read_pages(item.files[0], channels)
+        image = read_pages(item.files[0], channels, mapped=True)
     axes = image.ndim - 1
     if spacing is not None and (len(spacing) != axes or min(spacing) <= 0):
         raise ValueError(f"spacing={list(spacing)} must be {axes} numbers above 0, one per axis of {item.files[0]}")
     size = tuple(float(s) for s in spacing) if spacing is not None else (1.0,) * axes
     return Case(item.name, image, None, size, "px" if spacing is None else "mm", item.files)
-
-
-def _read_pages(path: Path, channels: int) -> np.ndarray:
-    """(C, H, W) of one page, (1, N, H, W) of several."""
-    pages = page_count(path)
-    mapped = map_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else None
-    if mapped is not None and mapped.ndim == 4 and channels == 3 and pages == 1:
-        return np.moveaxis(mapped[0], -1, 0)
-    if mapped is not None and mapped.ndim == 3 and channels == 1:
-        return mapped if pages == 1 else mapped[None]
-    if pages > 1:
-        return read_stack(path)[None]
-    return read_image(path, channels if channels in (1, 3) else 1)
 
 
 def at_spacing(case: Case, spacing: Sequence[float] | None) -> Case:

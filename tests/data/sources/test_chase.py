@@ -50,9 +50,8 @@ def test_target_is_one_observer_and_the_other_is_kept(root, truth, other):
     assert [file.name for file in case.files][:2] == ["Image_03R.jpg", f"Image_03R_{truth}.png"]
     assert (case.spacing, case.spacing_unit) == ((1.0, 1.0), "px")
     count = int(vessels(root, "03R", truth).sum())
-    assert case.facts == {
-        "image_dtype": "uint8", "mask_dtype": "uint8", "mask_values": {0: 2000 - count, 255: count}
-    }  # fmt: skip
+    assert (case.facts["mask_dtype"], case.facts["mask_values"]) == ("uint8", {0: 2000 - count, 255: count})
+    assert case.facts["image_stored"] == {"format": "JPEG", "bits": 8, "axes": "YXS", "lossy": True}
 
 
 def test_group_is_the_child(root):

@@ -47,7 +47,11 @@ def test_pairs_by_stem_in_natural_order_whatever_the_type(put, source, tmp_path)
     assert case.target.dtype == np.uint8
     assert [path.name for path in case.files] == ["b1.tiff", "b1.png"]
     assert (case.spacing, case.spacing_unit) == ((1.0, 1.0), "px")
-    assert case.facts == {"image_dtype": "uint8", "mask_dtype": "uint8", "mask_values": {255: 20}}
+    assert case.facts == {
+        **{"image_dtype": "uint8", "mask_dtype": "uint8", "mask_values": {255: 20}},
+        "image_stored": {"format": "TIFF", "bits": 8, "axes": "YX"},
+        "mask_stored": {"format": "PNG", "bits": 8, "axes": "YX"},
+    }
 
 
 def test_volumes_and_dicom_series_are_cases_beside_other_subfolders(put, source, tmp_path):

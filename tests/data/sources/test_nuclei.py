@@ -47,7 +47,8 @@ def test_cases_come_in_the_order_of_the_index_with_their_kind(root):
     assert case.target.dtype == np.uint8
     np.testing.assert_array_equal(case.target, TOUCHING > 0)
     np.testing.assert_array_equal(source.read("a10").target, np.ones((4, 6)))
-    assert case.facts == {"image_dtype": "uint8", "mask_dtype": "uint16", "mask_values": {0: 22, 1: 9, 2: 9}}
+    assert (case.facts["mask_dtype"], case.facts["mask_values"]) == ("uint16", {0: 22, 1: 9, 2: 9})
+    assert case.facts["mask_stored"] == {"format": "PNG", "bits": 16, "axes": "YX"}
     assert [file.parent.name for file in case.files] == ["images", "labels"]
 
 

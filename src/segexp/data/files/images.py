@@ -1,80 +1,95 @@
-"""Images, masks and stacks from PNG, JPEG, TIFF and BMP files, as arrays.
+"""Images, masks and stacks from the files that are no volumes, as arrays.
 
-Pixels come as the file stores them: no rescaling, and a rotation noted in EXIF is not applied (masks have none).
-Tifffile reads TIFF, Pillow the rest and the TIFFs that tifffile needs codecs for (LZW, JPEG); OpenCV takes what Pillow
-would cut to 8 bits (16-bit color). Compressed files of more than 2^30 pixels are refused as decompression bombs.
+The content of a file, not its suffix, says how it is read: ``tiff`` for TIFF, ``raster`` for PNG, JPEG and their kin,
+``arrays`` for NumPy. What the samples mean is one set of rules for all, see ``conventions``.
 """
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-import cv2
 import numpy as np
-import tifffile
-from PIL import Image, ImageFile, ImageSequence
 
-from segexp.data.files.mask_values import whole_labels
+from segexp.data.case import FileFacts, Stored
+from segexp.data.files import arrays, raster, tiff
+from segexp.data.files.conventions import Pixels, luma
+from segexp.data.files.mask_values import file_facts, whole_labels
 from segexp.errors import naming, require_choice
 
 TIFF_SUFFIXES = (".tif", ".tiff")
-SUFFIXES = (".bmp", ".jpeg", ".jpg", ".png", *TIFF_SUFFIXES)
-_FORMATS = ("BMP", "JPEG", "PNG", "TIFF")
-_MOST_PIXELS = 2**30  # that Pillow decodes for us; OpenCV has the same limit
+SUFFIXES = tuple(sorted((*raster.SUFFIXES, *arrays.SUFFIXES, *TIFF_SUFFIXES)))
 _REMEDY = "check that the file is complete and holds one gray or RGB image, or save it again as PNG or TIFF"
-_LUMA = (0.299, 0.587, 0.114)  # ITU-R 601, as Pillow and OpenCV weigh red, green and blue
 
 
 def read_image(path: Path, channels: int) -> np.ndarray:
-    """Read one image as gray or RGB.
+    """Read one image as gray, RGB, or the channels that a file names as such.
 
     A palette is looked up, alpha is dropped, one bit becomes 0 and 255, gray is repeated into three channels, RGB
-    becomes gray by the weights of ITU-R 601.
+    becomes gray by the weights of ITU-R 601; see ``segexp.data.files.conventions`` for all rules.
 
     Args:
-        path: PNG, JPEG, TIFF (one page) or BMP.
-        channels: 1 for gray, 3 for RGB.
+        path: File with one of ``SUFFIXES``.
+        channels: 1 for gray, 3 for RGB; any number of a TIFF with channels.
 
     Returns:
         (C, H, W) in the dtype of the file: 16 bits stay uint16.
 
     Raises:
-        ValueError: ``channels`` is neither 1 nor 3, or the file cannot be read.
+        ValueError: The file cannot be read, holds several images, or has not ``channels``.
     """
-    require_choice("channels", channels, (1, 3))
-    pixels = _decode(path, indices=False)
-    if pixels.ndim == 2:
-        return np.repeat(pixels[None], channels, axis=0)
-    if channels == 3:
-        return np.ascontiguousarray(np.moveaxis(pixels, -1, 0))
-    gray = pixels @ np.array(_LUMA)
-    return (np.rint(gray) if pixels.dtype.kind in "ui" else gray).astype(pixels.dtype)[None]
+    if path.suffix.lower() not in TIFF_SUFFIXES:
+        require_choice("channels", channels, (1, 3))
+    with naming(path, _REMEDY):
+        pixels = _decode(path)
+        others = _others(pixels)
+        if others:
+            raise ValueError(_too_many(pixels, others))
+        image = _channels_first(pixels, channels, pages=False)
+    return np.ascontiguousarray(image, dtype=image.dtype.newbyteorder("="))
+
+
+def read_pages(path: Path, channels: int, mapped: bool = False) -> np.ndarray:
+    """Read one image, or all pages of a stack, as gray, RGB, or the channels that the file names as such.
+
+    Args:
+        path: File with one of ``SUFFIXES``.
+        channels: 1 for gray, 3 for RGB; any number of a TIFF with channels.
+        mapped: Whether pixels that lie in an uncompressed file as they are shown stay there until they are used; the
+            array is then a view in any order of bytes.
+
+    Returns:
+        (C, H, W) of one image, (C, N, H, W) of a stack, in the dtype of the file.
+
+    Raises:
+        ValueError: The file cannot be read, has not ``channels``, or has more axes than these.
+    """
+    with naming(path, _REMEDY):
+        return _channels_first(_decode(path, mapped=mapped), channels, pages=True)
 
 
 def read_mask(path: Path) -> np.ndarray:
     """Read one mask as the integers in the file.
 
-    Palette indices stay indices; one bit becomes 0 and 255, as viewers show it; three equal channels are taken as one.
+    Palette indices stay indices (of GIF and BMP, which know no other gray, a gray palette is looked up); one bit
+    becomes 0 and 255, as viewers show it; three equal channels are taken as one.
 
     Args:
-        path: PNG, JPEG, TIFF (one page) or BMP.
+        path: File with one of ``SUFFIXES``.
 
     Returns:
         (H, W) integers, not yet classes: see ``map_values``.
 
     Raises:
-        ValueError: The file cannot be read, is in color, or holds fractions.
+        ValueError: The file cannot be read, holds several images, is in color, or holds fractions.
     """
-    pixels = _decode(path, indices=True)
-    if pixels.ndim == 3:
-        if (pixels != pixels[..., :1]).any():
-            raise ValueError(f"mask {path} is in color (red, green, blue differ): save class numbers in one channel")
-        pixels = np.ascontiguousarray(pixels[..., 0])
-    return whole_labels(pixels, path)
+    with naming(path, _REMEDY):
+        pixels = _decode(path, indices=True)
+        others = _others(pixels)
+        if others:
+            raise ValueError(_too_many(pixels, others))
+    return _numbers(pixels, path)
 
 
 def read_stack(path: Path) -> np.ndarray:
-    """Read all pages of a gray TIFF.
+    """Read all pages of a gray file.
 
     Returns:
         (N, H, W) in the dtype of the file.
@@ -82,46 +97,33 @@ def read_stack(path: Path) -> np.ndarray:
     Raises:
         ValueError: The file cannot be read, is in color, or its pages differ in size.
     """
-    with naming(path, _REMEDY), tifffile.TiffFile(path) as file:
-        if len(file.series) != 1 or "S" in file.series[0].axes:
-            raise ValueError("its pages are not gray images of one size and type")
-        if _needs_pillow(file.pages.first):
-            with _opened(path) as image:
-                return np.stack([np.array(page) for page in ImageSequence.Iterator(image)])
-        pixels = file.asarray()
-    return pixels.reshape(-1, *pixels.shape[-2:])
+    with naming(path, _REMEDY):
+        pixels = _decode(path)
+        if "S" in pixels.axes or len(pixels.axes) > 3:
+            raise ValueError(f"its pages are not gray images of one size and type, but {_sizes(pixels)}")
+    return np.ascontiguousarray(pixels.array.reshape(-1, *pixels.array.shape[-2:]))
 
 
-def page_count(path: Path) -> int:
-    """Count the pages of a TIFF; an image in another format has one.
+def stored_facts(path: Path) -> Stored:
+    """Tell how a file stores its pixels, from its header.
 
     Raises:
         ValueError: The file cannot be read.
     """
-    if path.suffix.lower() not in TIFF_SUFFIXES:
-        return 1
-    with naming(path, _REMEDY), tifffile.TiffFile(path) as file:
-        return len(file.pages)
+    with naming(path, _REMEDY):
+        kind = _kind(path)
+        if kind is arrays:
+            return arrays.read_array(path, mapped=True).stored
+        return tiff.tiff_facts(path) if kind is tiff else raster.raster_facts(path)
 
 
-def map_tiff(path: Path) -> np.ndarray | None:
-    """Map the pixels of an uncompressed gray or RGB TIFF into memory, so that they are read where they are used.
-
-    Returns:
-        (N, H, W) of gray pages or (1, H, W, 3), in the dtype and byte order of the file; None where the pixels do not
-        lie in the file as they are shown.
-
-    Raises:
-        ValueError: The file cannot be read.
-    """
-    shown = (tifffile.PHOTOMETRIC.MINISBLACK, tifffile.PHOTOMETRIC.RGB)
-    with naming(path, _REMEDY), tifffile.TiffFile(path) as file:
-        page, series = file.pages.first, file.series[0]
-        plain = len(file.series) == 1 and page.is_memmappable and page.photometric in shown
-        color = page.photometric == tifffile.PHOTOMETRIC.RGB
-        if not plain or series.dataoffset is None or page.shape[2:] != ((3,) if color else ()):
-            return None
-    return tifffile.memmap(path, mode="r").reshape(-1, *page.shape)
+def pair_facts(image: np.ndarray, mask: np.ndarray | None, image_path: Path, mask_path: Path | None) -> FileFacts:
+    """What the audit wants to know of an image and its mask: ``file_facts``, and how their files store them."""
+    facts = file_facts(image, mask)
+    facts["image_stored"] = stored_facts(image_path)
+    if mask_path is not None:
+        facts["mask_stored"] = stored_facts(mask_path)
+    return facts
 
 
 def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mask_path: Path) -> None:
@@ -133,66 +135,71 @@ def require_same_size(image: np.ndarray, mask: np.ndarray, image_path: Path, mas
         )
 
 
-def _decode(path: Path, indices: bool) -> np.ndarray:
-    """Read one image: (H, W), or (H, W, 3) for color; ``indices`` leaves the indices of a palette."""
-    with naming(path, _REMEDY):
-        is_tiff = path.suffix.lower() in TIFF_SUFFIXES
-        pixels = _decode_tiff(path, indices) if is_tiff else _decode_pillow(path, indices)
-        if pixels.ndim not in (2, 3) or pixels.shape[2:] > (4,):
-            raise ValueError(f"shape {pixels.shape} is neither gray nor RGB")
-    if pixels.ndim == 3:
-        pixels = pixels[..., :3] if pixels.shape[-1] > 2 else pixels[..., 0]
-    if pixels.dtype == bool:
-        pixels = pixels.astype(np.uint8) * 255
-    return pixels.astype(pixels.dtype.newbyteorder("="), copy=False)
+def _kind(path: Path) -> object:
+    """Module that reads a file, by its first bytes."""
+    with path.open("rb") as file:
+        start = file.read(8)
+    if start.startswith(tiff.MAGICS) or (path.suffix.lower() in TIFF_SUFFIXES and not start):
+        return tiff
+    return arrays if start.startswith(arrays.MAGICS) else raster
 
 
-def _decode_tiff(path: Path, indices: bool) -> np.ndarray:
-    with tifffile.TiffFile(path) as file:
-        if len(file.pages) != 1:
-            raise ValueError(f"it has {len(file.pages)} pages where one is expected")
-        page = file.pages.first
-        if _needs_pillow(page):
-            return _decode_pillow(path, indices)
-        pixels = np.moveaxis(page.asarray(), 0, -1) if page.axes == "SYX" else page.asarray()
-        if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE:
-            return np.invert(pixels)
-        if page.colormap is not None and not indices:
-            return (np.moveaxis(page.colormap[:, pixels], 0, -1) >> 8).astype(np.uint8)
-        return pixels
+def _decode(path: Path, indices: bool = False, mapped: bool = False) -> Pixels:
+    """Read whatever a file holds; ``indices`` leaves those of a palette."""
+    kind = _kind(path)
+    if kind is tiff:
+        return tiff.read_tiff(path, indices, mapped)
+    return arrays.read_array(path, mapped) if kind is arrays else raster.read_raster(path, indices)
 
 
-def _needs_pillow(page: tifffile.TiffPage) -> bool:
-    """Whether the page is compressed with what tifffile lacks, or in CMYK, YCbCr or CIELAB."""
-    return page.compression not in tifffile.TIFF.DECOMPRESSORS or page.photometric > tifffile.PHOTOMETRIC.PALETTE
+def _others(pixels: Pixels) -> str:
+    """Axes beyond those of one image with channels."""
+    return "".join(axis for axis in pixels.axes if axis not in "YXSC")
 
 
-def _decode_pillow(path: Path, indices: bool) -> np.ndarray:
-    with _opened(path) as image:
-        wide = image.mode in ("RGB", "RGBA") and ";16" in str(image.tile)
-        image.load()
-        if wide:
-            pixels = cv2.imread(str(path), cv2.IMREAD_UNCHANGED)
-            if pixels is None:
-                raise ValueError("OpenCV cannot decode its 16-bit colors")
-            return pixels[..., 2::-1]  # blue, green, red
-        if image.mode in ("P", "PA") and not indices:
-            return np.array(image.convert("RGBA"))
-        return np.array(image.convert("RGB") if image.mode in ("CMYK", "YCbCr", "LAB") else image)
+def _sizes(pixels: Pixels) -> str:
+    return f"axes {pixels.axes} of {'×'.join(map(str, pixels.array.shape))}"
 
 
-@contextmanager
-def _opened(path: Path) -> Iterator[ImageFile.ImageFile]:
-    """Open with a limit of our own: Pillow's is below the scan of a slide."""
-    kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        image = Image.open(path, formats=_FORMATS)
-    finally:
-        Image.MAX_IMAGE_PIXELS = kept
-    with image:
-        if image.width * image.height > _MOST_PIXELS:
-            raise ValueError(
-                f"{image.width} x {image.height} pixels are more than {_MOST_PIXELS} and may be a decompression bomb: "
-                "such images are read from uncompressed TIFF files, tile by tile"
-            )
-        yield image
+def _too_many(pixels: Pixels, others: str) -> str:
+    """Say what a file has beyond one image."""
+    pages = pixels.array.shape[pixels.axes.index(others[0])]
+    if len(others) == 1 and others in "IQ":
+        return f"it has {pages} pages where one is expected"
+    names = {"Z": "a stack in depth", "T": "a series in time"}
+    return f"it has {_sizes(pixels)}, {names.get(others, 'a hyperstack')}, where one image is expected"
+
+
+def _channels_first(pixels: Pixels, channels: int, pages: bool) -> np.ndarray:
+    """(C, H, W), or where ``pages`` are wanted (C, N, H, W) of a stack, with as many channels as are wanted."""
+    others, array = _others(pixels), pixels.array
+    if len(others) > 1:
+        raise ValueError(f"it has {_sizes(pixels)}: save one axis beside channels, rows and columns")
+    if "S" in pixels.axes and "C" in pixels.axes:
+        raise ValueError(f"it has {_sizes(pixels)}: colors and channels at once")
+    if "C" in pixels.axes:
+        array = np.moveaxis(array, pixels.axes.index("C"), 0)
+        if len(array) == channels:
+            return array
+        # Writers call pages channels where nobody told them what they are.
+        if not (pages and channels == 1 and pixels.axes == "CYX"):
+            wanted = f"{channels} are" if channels > 1 else "1 is"
+            raise ValueError(f"it has {len(array)} channels ({_sizes(pixels)}) where {wanted} expected")
+        return array[None]
+    if channels not in (1, 3):
+        raise ValueError(f"it has no channels ({_sizes(pixels)}), where {channels} are expected")
+    if "S" not in pixels.axes:
+        return np.broadcast_to(array, (channels, *array.shape))
+    return np.moveaxis(array, -1, 0) if channels == 3 else luma(array)[None]
+
+
+def _numbers(pixels: Pixels, path: Path) -> np.ndarray:
+    """Integers of a mask (H, W)."""
+    array = pixels.array
+    if "C" in pixels.axes:
+        raise ValueError(f"mask {path} has channels ({_sizes(pixels)}): save class numbers in one")
+    if "S" in pixels.axes:
+        if (array != array[..., :1]).any():
+            raise ValueError(f"mask {path} is in color (red, green, blue differ): save class numbers in one channel")
+        array = array[..., 0]
+    return np.ascontiguousarray(whole_labels(array, path))

@@ -4,8 +4,8 @@ from pathlib import Path
 
 from segexp.data.case import Case, Entry
 from segexp.data.field_of_view import fundus
-from segexp.data.files.images import read_image, read_mask, require_same_size
-from segexp.data.files.mask_values import file_facts, map_values
+from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
+from segexp.data.files.mask_values import map_values
 from segexp.errors import require_choice, some
 
 NAMES = [f"{child:02d}{eye}" for child in range(1, 15) for eye in "LR"]
@@ -70,7 +70,7 @@ class Chase:
             require_same_size(image, mask, files[0], file)
         target, other = (map_values(mask, VALUES, 0, file) for mask, file in zip(raw, files[1:], strict=True))
         others = {self._observers[1]: other}
-        facts = file_facts(image, raw[0])
+        facts = pair_facts(image, raw[0], files[0], files[1])
         return Case(name, image, target, (1.0, 1.0), files=files, valid=fundus(image), others=others, facts=facts)
 
     def _files(self, name: str) -> tuple[Path, ...]:

@@ -8,8 +8,8 @@ import numpy as np
 
 from segexp.data.case import Case, Entry
 from segexp.data.files.download import RemoteFile, fetch_all
-from segexp.data.files.images import read_image, read_mask, read_stack, require_same_size
-from segexp.data.files.mask_values import file_facts, map_values
+from segexp.data.files.images import pair_facts, read_image, read_mask, read_stack, require_same_size
+from segexp.data.files.mask_values import map_values
 from segexp.errors import require_choice, some
 
 URL = "https://raw.githubusercontent.com/zhixuhao/unet/b45af4d458437d8281cc218a07fd4380818ece4a/"
@@ -81,7 +81,7 @@ class ISBI:
             image, raw = read_image(files[0], channels=1), read_mask(files[1])
         require_same_size(image, raw, *files)
         target = map_values(raw, VALUES, 0, files[1])
-        return Case(name, image, target, SPACING, "nm", files, facts=file_facts(image, raw))
+        return Case(name, image, target, SPACING, "nm", files, facts=pair_facts(image, raw, *files))
 
     def _files(self, index: int) -> tuple[Path, Path]:
         return self._stack_files if self._has_stacks() else (self._slice("image", index), self._slice("label", index))

@@ -8,8 +8,7 @@ import numpy as np
 from scipy import ndimage
 
 from segexp.data.case import Case, Entry
-from segexp.data.files.images import read_image, read_mask, require_same_size
-from segexp.data.files.mask_values import file_facts
+from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
 from segexp.errors import did_you_mean, require_at_least, some
 
 COLUMNS = ("image_id", "stratum", "height", "width", "nuclei")
@@ -71,7 +70,7 @@ class Nuclei:
         target = (instances > 0).astype(np.uint8)
         if self.border_width:
             target[border_of(instances, self.border_width)] = 2
-        return Case(name, image, target, (1.0, 1.0), files=files, facts=file_facts(image, instances))
+        return Case(name, image, target, (1.0, 1.0), files=files, facts=pair_facts(image, instances, *files))
 
     def _files(self, name: str) -> tuple[Path, Path]:
         return self.root / "images" / f"{name}.png", self.root / "labels" / f"{name}.png"

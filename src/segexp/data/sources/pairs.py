@@ -6,8 +6,8 @@ from pathlib import Path
 
 from segexp.data.case import Case
 from segexp.data.files import images, volumes
-from segexp.data.files.images import read_image, read_mask, require_same_size
-from segexp.data.files.mask_values import file_facts, map_values, require_values
+from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
+from segexp.data.files.mask_values import map_values, require_values
 from segexp.data.files.volumes import read_case, volume_stem
 from segexp.errors import require_at_least
 
@@ -49,7 +49,7 @@ class PairReader:
         image, raw = read_image(image_path, self.channels), read_mask(mask_path)
         require_same_size(image, raw, image_path, mask_path)
         target = map_values(raw, self.values, self.mask_tolerance, mask_path)
-        facts = file_facts(image, raw)
+        facts = pair_facts(image, raw, image_path, mask_path)
         unit = "mm" if self.spacing else "px"
         return Case(name, image, target, self.spacing or (1.0, 1.0), unit, (image_path, mask_path), facts=facts)
 
