@@ -14,7 +14,8 @@ import numpy as np
 
 from segexp.data.case import Case, FileFacts
 from segexp.data.files.detached import READERS, detached_files
-from segexp.data.files.itk import TOLERANCE, is_dicom, read_itk, read_series
+from segexp.data.files.dicom import TOLERANCE, is_dicom, read_series
+from segexp.data.files.itk import read_itk
 from segexp.data.files.mask_values import file_facts, map_values, whole_labels
 from segexp.errors import naming
 
