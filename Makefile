@@ -22,9 +22,11 @@ setup: $(READY) ## make .venv with the pinned set
 train: $(READY) ## train; ARGS="model=unet_bilinear data=isbi" passes overrides on
 	@$(BIN)/python train.py $(ARGS)
 
-# Each process takes whole files and one thread.
+# Each worker takes whole files, in the order of their names (the longest lie in the middle), and one thread; one worker
+# more than cores, as tests wait for processes of their own.
+WORKERS ?= $(shell $(PYTHON) -c 'import os; print(min(4, os.cpu_count() + 1))')
 test: $(READY) ## run the tests side by side (slow and GPU ones apart)
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-slow: $(READY) ## run the tests that take minutes
 	$(BIN)/python -m pytest -m slow --timeout 1800 $(ARGS)

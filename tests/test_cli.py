@@ -108,6 +108,7 @@ def test_an_interrupted_run_says_so_and_keeps_its_last_epoch(tmp_path):
     torch.load(run / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+@pytest.mark.slow
 def test_a_checkout_trains_sweeps_and_resumes(tmp_path):
     """The real commands in real processes: train.py, -m, resume."""
 

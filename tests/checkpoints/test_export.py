@@ -1,5 +1,6 @@
 import json
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +21,13 @@ onnxruntime = pytest.importorskip("onnxruntime")
 OPTIONS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml") if path.stem != "unet_pretrained")
 TINY = {"base_channels": 2, "max_channels": None, "depth": 1, "fc_channels": 4}
 DEEPER = {"unet_plus_plus": {"depth": 2}, "unet_deep_supervision": {"depth": 2, "deep_supervision": 1}}
+
+
+QUICK = ("unet", "unet_3d")  # a graph of each number of axes; those of the other networks take a minute
+
+
+def but_slow(options: Iterable[str]) -> list:
+    return [option if option in QUICK else pytest.param(option, marks=pytest.mark.slow) for option in options]
 
 
 def make(option: str, **changes) -> Model:
@@ -59,7 +67,7 @@ def test_every_network_comes_back_from_safetensors(tmp_path, option):
         assert torch.equal(again.network(image), model.network(image))
 
 
-@pytest.mark.parametrize("option", [option for option in OPTIONS if not option.endswith("_tiny")])
+@pytest.mark.parametrize("option", but_slow(option for option in OPTIONS if not option.endswith("_tiny")))
 def test_every_network_is_the_same_in_onnxruntime(tmp_path, option):
     model = make(option)
     sides = [model.network.even_sizes.at_least(16)] * model.description.spatial_dims
@@ -78,7 +86,7 @@ def test_every_network_is_the_same_in_onnxruntime(tmp_path, option):
         assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.999
 
 
-@pytest.mark.parametrize("option", ["unet", "unet_2015", "unet_3d", "fcn8s"])
+@pytest.mark.parametrize("option", but_slow(["unet", "unet_2015", "unet_3d", "fcn8s"]))
 def test_networks_are_the_same_in_torch_export(tmp_path, option):
     model = make(option)
     found = export(model, tmp_path / "a.pt2", "torch_export", Facts([None]), [])

@@ -102,6 +102,7 @@ def test_a_curve_with_a_loss_that_is_no_number_makes_a_page(tmp_path):
     assert [line[1] for line in data["curves"]["runs"][0][3]] == [None, None, 0.5]
 
 
+@pytest.mark.slow
 def test_a_large_sweep_stays_small(tmp_path):
     """As 500 runs: the size grows with experiments, cases and metrics, which are all here; seeds add curves alone."""
     sweep = Sweep(

@@ -155,7 +155,8 @@ def peak_of_arrays(*arguments: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    ("dims", "rest", "lengths"), [(2, (1024,), (128, 1024)), (3, (48, 40), (60, 504)), (2, (96, 80), (16, 64))]
+    ("dims", "rest", "lengths"),
+    [(2, (1024,), (128, 1024)), (3, (48, 40), (60, 504)), pytest.param(2, (96, 80), (16, 64), marks=pytest.mark.slow)],
 )
 def test_memory_does_not_grow_with_the_first_axis(tmp_path: Path, dims: int, rest: tuple, lengths: tuple) -> None:
     tile = {1: 64, 2: 24}[len(rest)]

@@ -19,6 +19,7 @@ def ledger(folder: Path) -> list[dict]:
     return [json.loads(line) for line in (folder / "ledger.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_several_processes_in_a_sweep_share_one_folder_and_one_setting(tmp_path):
     spy = ["+callbacks.spy._target_=tests.integration.spy.RankNotes", "+callbacks.spy.folder=${paths.run_dir}"]
     done = sweep(

@@ -208,9 +208,9 @@ def test_a_diverged_run_fails_with_a_remedy_and_says_so_in_its_record(tmp_path):
 
 
 def test_learning_beats_a_threshold_on_gray(tmp_path):
-    """Thirty seconds of training find most membranes of unseen cells."""
+    """Twenty seconds of training find most membranes of unseen cells."""
     folder = tmp_path
-    train(compose([*HERE, "trainer.max_epochs=4"], run_dir=folder))
+    train(compose([*HERE, "trainer.max_epochs=3"], run_dir=folder))
     assert json.loads((folder / "results.json").read_text())["test"]["dice"] > 0.8
 
 

@@ -51,6 +51,7 @@ def test_jobs_of_one_experiment_share_a_measurement_and_a_wrong_one_is_named(tmp
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_words_of_the_command_reach_the_measurement(tmp_path):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "mine.yaml").write_text("defaults: [unet, _self_]\nbase_channels: 5\ndepth: 1\n")

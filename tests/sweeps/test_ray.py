@@ -79,6 +79,7 @@ def test_jobs_end_as_they_should_and_stop_when_asked(tmp_path):
     assert out.splitlines() == ["[0, 1, -9] None", f"1 {INTERRUPTED} True", "-9"], out + err
 
 
+@pytest.mark.slow
 def test_a_sweep_is_stopped_cleanly_and_goes_on(tmp_path):
     words = ("train", "-m", "hydra/launcher=ray", f"hydra.sweep.dir={tmp_path}", "seed=1,2", "trainer=cpu", *SMALL)
     words = ("-m", "segexp", *words, "trainer.max_epochs=3", "data.sampling.patches_per_epoch=256")

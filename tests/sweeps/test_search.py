@@ -101,7 +101,9 @@ def test_a_study_finds_the_best_and_leaves_table_plots_and_command(tmp_path, cap
     assert (tmp_path / "plotly.min.js").stat().st_size > 1_000_000
 
 
-@pytest.mark.parametrize("sampler", ["random", "tpe", "cmaes", "nsgaii"])
+@pytest.mark.parametrize(
+    "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "cmaes", "nsgaii"))]
+)
 def test_a_study_that_goes_on_proposes_what_an_unbroken_one_does(tmp_path, sampler):
     words = (X, "y=interval(0,1)", f"hydra/sweeper/sampler={sampler}", "at_once=1", "epochs=1", "seconds=0")
     early = [] if sampler in ("random", "nsgaii") else ["hydra.sweeper.sampler.n_startup_trials=2"]
@@ -115,6 +117,7 @@ def test_a_study_that_goes_on_proposes_what_an_unbroken_one_does(tmp_path, sampl
     assert params_of(tmp_path / "other")[0] != found[0]
 
 
+@pytest.mark.slow
 def test_no_number_is_used_twice_though_the_driver_is_killed_twice(tmp_path):
     words = (X, "hydra.sweeper.trials=9", "seconds=0.15", "epochs=4")
     kill_at_work(tmp_path, 2, *words)

@@ -133,6 +133,7 @@ def test_a_preempted_training_goes_on_in_the_same_folder(tmp_path):
     assert (job.folder / "log.txt").read_text().count("audit:") == 2  # two processes
 
 
+@pytest.mark.slow
 def test_two_tasks_train_one_job_as_under_srun(tmp_path):
     words = ["trainer=slurm_ddp", "trainer.accelerator=cpu", "trainer.devices=2", "trainer.max_epochs=1", *SMALL]
     spy = ["+callbacks.spy._target_=tests.integration.spy.RankNotes", "+callbacks.spy.folder=${paths.run_dir}"]

@@ -69,7 +69,7 @@ class Run:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="only Linux tells which processes there are")
-@pytest.mark.parametrize("whom", ["first", "all"])
+@pytest.mark.parametrize("whom", ["first", pytest.param("all", marks=pytest.mark.slow)])
 def test_sigterm_ends_all_processes_within_ten_seconds(tmp_path, whom):
     with Run(tmp_path) as run:
         run.reaches((run.folder / "checkpoints" / "last.ckpt").is_file)
@@ -95,6 +95,7 @@ def test_a_process_that_is_killed_ends_the_run_with_this_cause(tmp_path):
     assert told == [f"segexp train: {cause}"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="only Linux tells which processes there are")
 def test_a_process_that_fails_alone_tells_why(tmp_path):
     fault = ["+callbacks.fault._target_=tests.integration.spy.FaultOfRank", "+callbacks.fault.rank=1"]
