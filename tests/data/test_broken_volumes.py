@@ -130,7 +130,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "image without depth": (
         lambda f: save(image(f), noise(3)[:, :, 0]),
-        r"v3\.nii\.gz cannot be read \(its shape \(12, 14\) is not that of a volume",
+        r"v3\.nii\.gz has 2 axes \(12×14\), not 3, or 4 with channels: save one image as PNG or TIFF",
     ),
     "dataset.json missing": (
         lambda f: (f / "dataset.json").unlink(),

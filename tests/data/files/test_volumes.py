@@ -1,5 +1,6 @@
 """One volume in every format and orientation reads the same; what cannot be used is refused."""
 
+import gzip
 import locale
 import sys
 from pathlib import Path
@@ -174,6 +175,64 @@ def test_truncated_files_are_refused_at_every_length(tmp_path, name):
             read_volume(path)
 
 
+NAMES = ["a.nii.gz", "a.nrrd", "a.nhdr", "a.mha", "a.mhd"]
+
+
+def save_compressed(path: Path) -> Path:
+    """Write smooth voxels; return the file that holds the compressed ones."""
+    ramp = np.arange(12 * 12 * 12, dtype=np.int16).reshape(12, 12, 12)
+    if path.suffix == ".gz":
+        return save_nifti(path, ramp, np.eye(4))
+    sitk.WriteImage(sitk.GetImageFromArray(ramp), str(path), useCompression=True)
+    return {".nhdr": path.with_suffix(".raw.gz"), ".mhd": path.with_suffix(".zraw")}.get(path.suffix, path)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_no_flipped_bit_of_compressed_voxels_is_read(tmp_path, name):
+    """Each flip in the stream is refused, or (bits of gzip's header that mean nothing) the voxels are right."""
+    stream = save_compressed(tmp_path / name)
+    truth, data = read_volume(tmp_path / name).image, stream.read_bytes()
+    mark = {"a.nrrd": b"\n\n", "a.mha": b"LOCAL\n"}.get(name, b"")
+    start = data.find(mark) + len(mark)
+    reasons = []
+    for bit in np.random.default_rng(0).choice(8 * (len(data) - start), 100, replace=False):
+        flipped = bytearray(data)
+        flipped[start + bit // 8] ^= 1 << bit % 8
+        stream.write_bytes(flipped)
+        try:
+            np.testing.assert_array_equal(read_volume(tmp_path / name).image, truth)
+        except ValueError as error:
+            reasons.append(str(error))
+    assert len(reasons) > 95
+    assert all(f"{name} cannot be read" in reason for reason in reasons)
+
+
+@pytest.mark.parametrize("name", ["a.nii", *NAMES, "b.mhd", "b.nrrd"])
+@pytest.mark.parametrize("rest", [b"x", b"\x1f\x8b\x08", bytes(700)])
+def test_what_follows_the_voxels_is_refused(tmp_path, name, rest):
+    if name[0] == "b" or name == "a.nii":
+        save = (
+            save_nifti if name == "a.nii" else lambda path, v, _: sitk.WriteImage(sitk.GetImageFromArray(v), str(path))
+        )
+        save(tmp_path / name, np.zeros((3, 4, 5), np.uint8), np.eye(4))
+        stream = tmp_path / ("b.raw" if name == "b.mhd" else name)
+    else:
+        stream = save_compressed(tmp_path / name)
+    stream.write_bytes(stream.read_bytes() + rest)
+    if name == "a.nii.gz" and not rest.strip(b"\0"):  # gzip allows zeros
+        assert read_volume(tmp_path / name).image.any()
+        return
+    with pytest.raises(ValueError, match=rf"{name} cannot be read \(.*\): check that it is complete"):
+        read_volume(tmp_path / name)
+
+
+def test_gzip_of_several_members_is_read(tmp_path, values):
+    plain = save_nifti(tmp_path / "a.nii", values, np.eye(4))
+    data = plain.read_bytes()
+    (tmp_path / "b.nii.gz").write_bytes(gzip.compress(data[:500]) + gzip.compress(data[500:]))
+    np.testing.assert_array_equal(read_volume(tmp_path / "b.nii.gz").image, read_volume(plain).image)
+
+
 @pytest.mark.parametrize("name", ["a.nii.gz", "a.nrrd", "a.txt", "nowhere"])
 def test_absent_file_is_named(tmp_path, name):
     with pytest.raises(ValueError, match=rf"{name} cannot be read \(.*[Nn]o such file"):
@@ -185,10 +244,19 @@ def test_other_suffixes_and_numbers_of_axes(tmp_path):
     with pytest.raises(ValueError, match=r"a\.txt cannot be read as a volume: volumes end with \.nii\.gz"):
         read_volume(tmp_path / "a.txt")
     sitk.WriteImage(sitk.Image([4, 4], sitk.sitkUInt8), str(tmp_path / "flat.mha"))
-    with pytest.raises(ValueError, match=r"flat\.mha cannot be read \(it has 2 axes where 3 are expected"):
+    with pytest.raises(ValueError, match=r"flat\.mha has 2 axes \(4×4\), not 3: save one image as PNG or TIFF"):
         read_volume(tmp_path / "flat.mha")
-    with pytest.raises(ValueError, match=r"six\.nii cannot be read \(its shape \(2, 2, 2, 2, 2\) is not"):
-        read_volume(save_nifti(tmp_path / "six.nii", np.zeros((2, 2, 2, 2, 2), np.uint8), np.eye(4)))
+    sitk.WriteImage(sitk.Image([4, 4, 4, 2], sitk.sitkUInt8), str(tmp_path / "film.nrrd"))
+    with pytest.raises(ValueError, match=r"film\.nrrd has 4 axes \(4×4×4×2\), not 3: .* each time point as a volume"):
+        read_volume(tmp_path / "film.nrrd")
+    for shape in ((4, 5), (2, 2, 2, 2, 2)):
+        path = save_nifti(tmp_path / "other.nii", np.zeros(shape, np.uint8), np.eye(4))
+        words = rf"other\.nii has {len(shape)} axes \({'×'.join(map(str, shape))}\), not 3, or 4 with channels: save"
+        with pytest.raises(ValueError, match=words):
+            read_volume(path)
+    (tmp_path / "IM1").write_bytes(b"\0" * 128 + b"DICM")
+    with pytest.raises(ValueError, match="IM1 is a DICOM file: give the folder of its series"):
+        read_volume(tmp_path / "IM1")
     with pytest.raises(ValueError, match=r"c\.nii holds complex64 values: save real numbers"):
         read_volume(save_nifti(tmp_path / "c.nii", np.zeros((2, 2, 2), np.complex64), np.eye(4)))
 
@@ -198,7 +266,7 @@ def test_affine_without_inverse_is_refused(tmp_path, values, wrong):
     image = nib.Nifti1Image(values, np.eye(4))
     image.header["srow_x"] = image.header["srow_y"] = [1, 0, 0, 0]
     image.header["srow_z"] = [0, 0, wrong, 0]
-    image.header["sform_code"], image.header["qform_code"] = 1, 0
+    image.header["sform_code"], image.header["qform_code"], image.header["vox_offset"] = 1, 0, 352
     with (tmp_path / "a.nii").open("wb") as file:
         file.write(image.header.binaryblock + b"\0" * 4 + values.tobytes(order="F"))
     with pytest.raises(

@@ -1,41 +1,117 @@
-"""Headers of MetaImage and NRRD, which may name the files that hold the voxels.
+"""Headers of MetaImage and NRRD, which may name the files that hold the voxels, and whether these are whole.
 
 A header may come from a stranger, and the file that it names is read as an image: it must lie beside the header.
+SimpleITK looks neither at checksums of compressed voxels nor at what follows voxels: that is done here.
 """
 
 import re
+import zlib
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 READERS = {".mhd": "MetaImageIO", ".mha": "MetaImageIO", ".nhdr": "NrrdImageIO", ".nrrd": "NrrdImageIO"}  # SimpleITK's
 _HEADER = 1 << 20  # bytes of a header at most
+_CHUNK = 1 << 20
 _MOST_FILES = 10_000
 _META = re.compile(rb"^[ \t]*elementdatafile[ \t]*[=:][ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
 _NRRD = re.compile(rb"^[ \t]*data[ \t]*file[ \t]*:=?[ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
 
 
-def detached_files(path: Path) -> tuple[Path, ...]:
-    """Files that a header names; none where the voxels follow the header.
+@dataclass(frozen=True)
+class Header:
+    """What a header says of the place of its voxels.
+
+    Attributes:
+        text: The header, without voxels.
+        end: Number of bytes before voxels that follow the header.
+        files: Files that it names; empty where the voxels follow the header.
+    """
+
+    text: bytes
+    end: int
+    files: tuple[Path, ...]
+
+    def value(self, *names: str) -> str:
+        """Value of the first field under one of these names, in lower case; empty if there is none."""
+        pattern = rb"^[ \t]*(?:" + "|".join(names).encode() + rb")[ \t]*[=:]+[ \t]*(.*?)[ \t\r]*$"
+        found = re.search(pattern, self.text, re.MULTILINE | re.IGNORECASE)
+        return found[1].decode("utf-8", "replace").lower() if found else ""
+
+
+def read_header(path: Path) -> Header:
+    """Read the header of a file.
 
     Args:
         path: .mhd, .mha, .nhdr or .nrrd.
 
     Raises:
-        ValueError: A file is not there, or not a regular one in the folder of the header or below it; the header names
-            files in more than one place. Names header and file.
+        ValueError: A file that it names is not there, or not a regular one in the folder of the header or below it; the
+            header names files in more than one place. Names header and file.
     """
     with path.open("rb") as file:
         start = file.read(_HEADER)
     is_nrrd = READERS[path.suffix.lower()] == "NrrdImageIO"
-    header = re.split(rb"\r?\n\r?\n", start, maxsplit=1)[0] if is_nrrd else start
-    found = list((_NRRD if is_nrrd else _META).finditer(header))
+    blank = re.search(rb"\r?\n\r?\n", start) if is_nrrd else None
+    text, end = (start[: blank.start()], blank.end()) if blank else (start, len(start))
+    found = list((_NRRD if is_nrrd else _META).finditer(text))
     # Of MetaImage this is the last line of the header: voxels follow, and may look like anything.
     named = found if is_nrrd else found[:1]
     if len(named) > 1:
         raise ValueError(f"{path} names its data files {len(named)} times: correct the header")
+    if named and not is_nrrd:
+        end = named[0].end() + 1
     if not named or named[0][1].upper() == b"LOCAL":
-        return ()
-    return tuple(_beside(path, name) for name in _names(named[0][1], header[named[0].end() :], path))
+        return Header(text[:end], end, ())
+    names = _names(named[0][1], text[named[0].end() :], path)
+    return Header(text[:end], end, tuple(_beside(path, name) for name in names))
+
+
+def detached_files(path: Path) -> tuple[Path, ...]:
+    """Files that a header names, see ``read_header``; none where the voxels follow the header."""
+    return read_header(path).files
+
+
+def require_whole(path: Path, size: int) -> None:
+    """Refuse voxels that fail the checksum of their compression, are cut short, or are followed by more.
+
+    Voxels as text have no known size, and those after a number of lines or bytes that the header says to skip.
+
+    Args:
+        path: .mhd, .mha, .nhdr or .nrrd.
+        size: Bytes that the voxels take in memory.
+
+    Raises:
+        ValueError: Says what is wrong, not in which file.
+    """
+    header = read_header(path)
+    encoding = header.value("encoding")
+    if encoding in ("ascii", "hex", "text", "txt") or header.value("binarydata") in ("false", "0"):
+        return
+    parts = [(file, 0) for file in header.files] or [(path, header.end)]
+    if encoding in ("gz", "gzip") or header.value("compresseddata") in ("true", "1"):
+        found = sum(_inflated(file, start) for file, start in parts)
+    else:
+        found = sum(file.stat().st_size - start for file, start in parts)
+    skips = header.value("line ?skip", "byte ?skip", "headersize") not in ("", "0")
+    if found < size or (found > size and not skips):
+        raise ValueError(f"its voxels take {size} bytes by the header, but {found} are there")
+
+
+def _inflated(path: Path, start: int) -> int:
+    """Count the bytes of a stream of zlib or gzip, whose checksum is compared on the way."""
+    engine, count = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32), 0
+    with path.open("rb") as file:
+        file.seek(start)
+        while not engine.eof:
+            data = engine.unconsumed_tail or file.read(_CHUNK)
+            if not data:
+                raise ValueError("its compressed voxels are cut short")
+            count += len(engine.decompress(data, _CHUNK))
+        rest = len(engine.unused_data) + len(file.read())
+    if rest:
+        raise ValueError(f"{rest} bytes follow its compressed voxels")
+    return count
 
 
 def _names(value: bytes, following: bytes, path: Path) -> Iterator[str]:

@@ -5,9 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from segexp.data.files.detached import READERS, detached_files
+from segexp.data.files.detached import READERS, read_header, require_whole
 from segexp.errors import naming
 
+AXES_REMEDY = "save one image as PNG or TIFF, each time point as a volume of its own, and channels as components"
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
@@ -15,14 +16,21 @@ def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     """Read a file: array (X, Y, Z, C) and its affine (4, 4) to RAS+ in mm.
 
     Raises:
-        ValueError: The file cannot be read or has no three axes; SimpleITK is missing.
+        ValueError: The file cannot be read, is not whole (see ``require_whole``), or has no three axes; SimpleITK is
+            missing.
     """
     sitk = _simpleitk()
     with naming(path):
         if not path.is_file():
             raise ValueError("there is no such file")
-        detached_files(path)  # refuses a header that leads elsewhere
-        return _from_itk(sitk.ReadImage(str(path), imageIO=READERS[path.suffix.lower()]))
+        read_header(path)  # refuses a header that leads elsewhere
+        image = sitk.ReadImage(str(path), imageIO=READERS[path.suffix.lower()])
+        array = sitk.GetArrayFromImage(image)  # (Z, Y, X) or (Z, Y, X, C)
+        require_whole(path, array.nbytes)
+    if image.GetDimension() != 3:
+        sizes = "×".join(map(str, image.GetSize()))
+        raise ValueError(f"{path} has {image.GetDimension()} axes ({sizes}), not 3: {AXES_REMEDY}")
+    return _turned(image, array)
 
 
 def write_itk(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
@@ -46,15 +54,12 @@ def write_itk(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
     sitk.WriteImage(image, str(path), useCompression=True)
 
 
-def _from_itk(image: Any) -> tuple[np.ndarray, np.ndarray]:
+def _turned(image: Any, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Array (X, Y, Z, C) and affine to RAS+ of a SimpleITK image, whose affine is to LPS+."""
-    if image.GetDimension() != 3:
-        raise ValueError(f"it has {image.GetDimension()} axes where 3 are expected")
-    array = _simpleitk().GetArrayFromImage(image)  # (Z, Y, X) or (Z, Y, X, C)
-    array = array if array.ndim == 4 else array[..., None]
     affine = np.eye(4)
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
+    array = array if array.ndim == 4 else array[..., None]
     return array.transpose(2, 1, 0, 3), _LPS_TO_RAS @ affine
 
 

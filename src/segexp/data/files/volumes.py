@@ -1,10 +1,12 @@
 """Volumes from NIfTI, NRRD, MetaImage and DICOM files, turned to one orientation.
 
 Whatever the format, a volume comes as (C, D, H, W) with an affine to RAS+ (x to the right, y to anterior, z to
-superior; mm). Nibabel reads NIfTI; SimpleITK (extra ``io``), whose world is LPS+, reads the rest. NIfTI is not left to
-SimpleITK, since that fills up a truncated file without a word.
+superior; mm). Nibabel reads NIfTI; of the extra ``io``, SimpleITK reads NRRD and MetaImage, and pydicom DICOM. NIfTI is
+not left to SimpleITK, since that fills up a truncated file without a word.
 """
 
+import gzip
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +17,7 @@ import numpy as np
 from segexp.data.case import Case, FileFacts
 from segexp.data.files.detached import READERS, detached_files
 from segexp.data.files.dicom import TOLERANCE, is_dicom, read_series
-from segexp.data.files.itk import read_itk
+from segexp.data.files.itk import AXES_REMEDY, read_itk
 from segexp.data.files.mask_values import file_facts, map_values, whole_labels
 from segexp.errors import naming
 
@@ -63,6 +65,8 @@ def read_volume(path: Path, mapped: bool = False) -> Case:
         return to_ras(*read_series(path, volume_files(path)), path, mapped)
     if ".nii" in _suffix(path):
         return to_ras(*_read_nifti(path), path, mapped)
+    if is_dicom(path):
+        raise ValueError(f"{path} is a DICOM file: give the folder of its series, which may hold this file alone")
     if path.exists() and not _suffix(path):
         raise ValueError(f"{path} cannot be read as a volume: volumes end with {', '.join(SUFFIXES)}")
     return to_ras(*read_itk(path), path, mapped)
@@ -204,10 +208,29 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
 
     with naming(path):
         image: Any = nibabel.load(path)
-        array = np.asanyarray(image.dataobj)  # scaled only if the header says so, else in the dtype of the file
-        if array.ndim == 5 and array.shape[3] == 1:  # ITK puts channels fifth, behind time
-            array = array[:, :, :, 0]
-        if array.ndim not in (3, 4):
-            raise ValueError(f"its shape {array.shape} is not that of a volume with or without channels")
+        array = _decompressed(image, path) if _suffix(path) == ".nii.gz" else _mapped(image, path)
         unit = _MM.get(image.header.get_xyzt_units()[0], 1.0)
-        return array[..., None] if array.ndim == 3 else array, np.diag(np.array([unit, unit, unit, 1.0])) @ image.affine
+    if array.ndim == 5 and array.shape[3] == 1:  # ITK puts channels fifth, behind time
+        array = array[:, :, :, 0]
+    if array.ndim not in (3, 4):
+        sizes = "×".join(map(str, array.shape))
+        raise ValueError(f"{path} has {array.ndim} axes ({sizes}), not 3, or 4 with channels: {AXES_REMEDY}")
+    return array[..., None] if array.ndim == 3 else array, np.diag(np.array([unit, unit, unit, 1.0])) @ image.affine
+
+
+def _mapped(image: Any, path: Path) -> np.ndarray:
+    """Voxels, scaled only if the header says so, else in the dtype of the file."""
+    whole = image.dataobj.offset + math.prod(image.shape) * image.get_data_dtype().itemsize
+    if path.stat().st_size != whole:
+        raise ValueError(f"it takes {whole} bytes by its header, but {path.stat().st_size} are there")
+    return np.asanyarray(image.dataobj)
+
+
+def _decompressed(image: Any, path: Path) -> np.ndarray:
+    """Like ``_mapped``; reads to the end of the stream, where gzip compares its checksum (nibabel stops before)."""
+    with gzip.open(path) as stream:
+        array = np.asanyarray(type(image).from_stream(stream).dataobj)
+        rest = len(stream.read(1 << 20))
+    if rest:
+        raise ValueError(f"{rest} bytes or more follow its voxels")
+    return array
