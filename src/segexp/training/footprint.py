@@ -16,7 +16,8 @@ from torch.utils._pytree import tree_leaves
 
 from segexp.models.cost import cost
 from segexp.terminal import Console
-from segexp.training.task import Batch, Task
+from segexp.training.batches import Batch
+from segexp.training.task import Task
 
 
 @dataclass(frozen=True)

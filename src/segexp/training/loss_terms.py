@@ -1,6 +1,12 @@
 """A loss and its terms by name, of logits and of predicted probabilities."""
 
+from collections.abc import Sequence
+
 from torch import Tensor, nn
+
+from segexp.losses import DeepSupervision
+from segexp.models.sizes import center_crop_or_pad
+from segexp.training.batches import Batch
 
 
 def loss_with_terms(
@@ -20,3 +26,26 @@ def losses_of_probs(loss: nn.Module, probs: Tensor, target: Tensor, weight: Tens
     logits = probs.logit(1e-7) if target.ndim == probs.ndim else probs.clamp_min(1e-7).log()
     total, terms = loss_with_terms(loss, logits, target, weight)
     return {name: value.detach().float() for name, value in {"loss": total, **terms}.items()}
+
+
+def loss_of_heads(
+    loss: nn.Module, deep_supervision: DeepSupervision, heads: Sequence[Tensor], batch: Batch
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Weighted sum of the losses of several heads (B, K, *S) on a batch of patches, and the terms of the finest one."""
+    # Without padding the logits are smaller: target and weight are cropped to their center.
+    size = heads[0].shape[2:]
+    weight = batch.get("weight")
+    found: list[dict[str, Tensor]] = []  # terms of each head
+
+    def of_one(logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
+        value, terms = loss_with_terms(loss, logits, target, weight)
+        found.append(terms)
+        return value
+
+    total = deep_supervision(
+        of_one,
+        heads,
+        center_crop_or_pad(batch["target"], size),
+        None if weight is None else center_crop_or_pad(weight, size),
+    )
+    return total, found[0]

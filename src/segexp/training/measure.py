@@ -15,7 +15,8 @@ from torch.utils.data import DataLoader
 
 from segexp.data import DataModule
 from segexp.data.prepared import target_tensor
-from segexp.training.task import Batch, Task
+from segexp.training.batches import Batch
+from segexp.training.task import Task
 
 WARM_UP = 3  # steps before the clock counts: memory is taken, algorithms are chosen
 LEAST, MOST = 3, 1000  # optimizer steps that are counted

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
-from typing import Any, NotRequired, TypedDict
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -14,29 +14,13 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.inference import Predictor, to_size
 from segexp.losses import DeepSupervision
 from segexp.metrics import CaseMetric, MetricInfo, SplitResult, gather
-from segexp.models.sizes import center_crop_or_pad
-from segexp.training.loss_terms import loss_with_terms, losses_of_probs
+from segexp.training.batches import Batch, CaseBatch, counted
+from segexp.training.loss_terms import loss_of_heads, losses_of_probs
 from segexp.training.schedules import Schedule, step_watching
 
 LOSS = MetricInfo(
     "training loss of the predicted probabilities, averaged over whole cases", False, "", "probabilities", "classes"
 )
-
-
-class Batch(TypedDict):
-    """Patches: image (B, C, *S), target (B, *S) or (B, R, *S) of regions, and weight (B, *S) where a loss needs one."""
-
-    image: Tensor
-    target: Tensor
-    weight: NotRequired[Tensor]
-
-
-class CaseBatch(Batch):
-    """One whole case, with its number, name and pixel size."""
-
-    case_index: Tensor
-    name: list[str]
-    spacing: Tensor
 
 
 class Task(pl.LightningModule):
@@ -164,23 +148,7 @@ class Task(pl.LightningModule):
         """Loss of a network, all its heads, on a batch of patches, and the terms of the finest head."""
         image = self._image(batch)
         heads = network(image, every_head=True) if getattr(network, "heads", 1) > 1 else [network(image)]
-        # Without padding the logits are smaller: target and weight are cropped to their center.
-        size = heads[0].shape[2:]
-        weight = batch.get("weight")
-        found: list[dict[str, Tensor]] = []  # terms of each head
-
-        def of_one(logits: Tensor, target: Tensor, weight: Tensor | None) -> Tensor:
-            loss, terms = loss_with_terms(self.loss, logits, target, weight)
-            found.append(terms)
-            return loss
-
-        loss = self.deep_supervision(
-            of_one,
-            heads,
-            center_crop_or_pad(batch["target"], size),
-            None if weight is None else center_crop_or_pad(weight, size),
-        )
-        return loss, found[0]
+        return loss_of_heads(self.loss, self.deep_supervision, heads, batch)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, and step a schedule that watches a score, before the checkpoint of the epoch is written.
@@ -286,8 +254,3 @@ class Task(pl.LightningModule):
             )
         if self.description is not None:
             checkpoint["segexp"] = replace(self.description, chosen=self.chosen()).to_plain()
-
-
-def counted(batch: CaseBatch) -> bool:
-    """Whether a case counts: a process without a case of its own gets one of another's, numbered -1."""
-    return int(batch["case_index"][0]) >= 0

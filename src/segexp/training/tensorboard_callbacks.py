@@ -17,8 +17,8 @@ from segexp.inference import to_size
 from segexp.pictures.figures import save_picture
 from segexp.runs.files import read_json
 from segexp.runs.record import Record
+from segexp.training.batches import counted
 from segexp.training.loggers import show
-from segexp.training.task import counted
 from segexp.training.tensorboard import Layout
 
 # image (C, *S), target (*S) or (K, *S), probs (K, *S) to a picture (H, W, 3) uint8
