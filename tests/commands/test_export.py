@@ -80,20 +80,24 @@ def test_scores_are_those_of_the_best_epoch_alone(run, tmp_path):
     assert content["verified"] is None
 
 
-def test_data_that_are_not_here_are_done_without(run, tmp_path, capsys):
+@pytest.mark.parametrize(
+    ("inside", "why"),
+    [(True, "images is not a folder"), (False, "where a run may give a plain name, or a path of its own")],
+)
+def test_data_that_are_not_here_or_that_a_stranger_names_are_done_without(run, tmp_path, capsys, inside, why):
     folder = tmp_path / "run"
     (folder / "checkpoints").mkdir(parents=True)
     for name in ("checkpoints/best.ckpt", "results.json"):
         (folder / name).write_bytes((run / name).read_bytes())
     record = json.loads((run / "run.json").read_text())
-    record["choices"]["data"] = "folder"
-    record["config"]["data"]["source"] = {"images": str(tmp_path / "none"), "masks": str(tmp_path / "none")}
+    none = (folder if inside else tmp_path) / "none"
+    record["overrides"] = ["data=folder", *(f"data.source.{kind}={none / kind}" for kind in ("images", "masks"))]
     (folder / "run.json").write_text(json.dumps(record))
     export([f"run={folder}"])
     said = capsys.readouterr().out
     assert "0 real patches and 3 images of noise" in said
     assert "no real patches: the data of the run cannot be read here" in said
-    assert str(tmp_path / "none") in said
+    assert why in said
 
 
 def test_wrong_words_get_a_sentence(run, tmp_path):

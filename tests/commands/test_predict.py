@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import re
 import shutil
 import signal
 import threading
@@ -20,7 +21,7 @@ from PIL import Image
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.commands.export import export
-from segexp.commands.predict import _endings, predict
+from segexp.commands.predict import predict
 from segexp.commands.train import train
 from segexp.config import compose
 from segexp.data import Case
@@ -57,6 +58,11 @@ VOLUMES = [  # what follows stands in files, so that training and prediction rea
 def trained(folder: Path, *words: str) -> Path:
     train(compose(list(words), run_dir=folder))
     return folder
+
+
+def left(folder: Path) -> list[Path]:
+    """What a prediction left beside its record."""
+    return sorted(path for path in folder.iterdir() if path.name != "predicted.json")
 
 
 def dice(pred: np.ndarray, truth: np.ndarray) -> float:
@@ -124,7 +130,7 @@ def volume_run(request, tmp_path_factory, volumes) -> Path:
 def test_labels_of_held_out_images_give_the_scores_of_the_run(flat, images, tmp_path, capsys):
     predict([f"run={flat}", f"input={images}", f"output={tmp_path}"])
     assert capsys.readouterr().out.startswith("6 predicted; masks in")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(path.name for path in images.iterdir())
+    assert [path.name for path in left(tmp_path)] == sorted(path.name for path in images.iterdir())
     scored = rows(flat)
     assert len(scored) == 6
     assert any(0 < float(row["dice"]) < 1 for row in scored)
@@ -187,7 +193,7 @@ def test_everything_that_can_be_asked_for(volume_run, volumes, tmp_path):
     words = ["probabilities=true", "uncertainty=true", "overlays=true", "tta=flips"]
     predict([f"run={volume_run}", f"input={volumes / 'images' / 'v1.nii.gz'}", f"output={tmp_path}", *words])
     names = {"v1.nii.gz", "v1_probabilities.npy", "v1_entropy.nii.gz", "v1_std.nii.gz", "v1_overlay.png"}
-    assert {path.name for path in tmp_path.iterdir()} == names
+    assert {path.name for path in left(tmp_path)} == names
     source = nib.load(volumes / "images" / "v1.nii.gz")
     mask, entropy, std = (nib.load(tmp_path / f"v1{end}.nii.gz") for end in ("", "_entropy", "_std"))
     probs = np.load(tmp_path / "v1_probabilities.npy")
@@ -216,7 +222,7 @@ def test_a_stack_is_predicted_page_by_page(flat, images, tmp_path):
     predict([f"run={flat}", f"input={stack}", f"output={tmp_path / 'out'}"])
     predict([f"run={flat}", f"input={images}", f"output={tmp_path / 'single'}"])
     found = tifffile.imread(tmp_path / "out" / "stack.tif")
-    single = [np.asarray(Image.open(path)) for path in sorted((tmp_path / "single").iterdir())]
+    single = [np.asarray(Image.open(path)) for path in left(tmp_path / "single")]
     assert np.array_equal(found, np.stack(single))
     assert found.max() == 1
 
@@ -278,7 +284,7 @@ def test_the_steps_that_a_run_keeps_are_applied_and_go_with_its_package(flat, im
         for word, most in (("true", 0), ("false", 1)):
             folder = tmp_path / f"{source.name}-{word}"
             predict([f"run={source}", f"input={images}", f"output={folder}", f"postprocess={word}"])
-            assert max(np.asarray(Image.open(path)).max() for path in folder.iterdir()) == most
+            assert max(np.asarray(Image.open(path)).max() for path in left(folder)) == most
     scores = json.loads((tmp_path / "net.safetensors.json").read_text())["scores"]
     assert scores["note"].endswith("; before post-processing")
 
@@ -311,7 +317,7 @@ def test_each_region_has_a_file_inside_the_folder(of_regions, volumes, tmp_path,
     words = ["uncertainty=true", "overlays=true", "probabilities=true"]
     predict(["run=x", f"input={volumes / 'images' / 'v3.nii.gz'}", f"output={tmp_path / 'out'}", *words])
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
-    names = {path.name for path in (tmp_path / "out").iterdir()}
+    names = {path.name for path in left(tmp_path / "out")}
     ends = ("whole.nii.gz", "_co_re.nii.gz", "entropy.nii.gz", "overlay.png", "probabilities.npy")
     assert names == {f"v3_{end}" for end in ends}
     probs = np.load(tmp_path / "out" / "v3_probabilities.npy").astype(float)
@@ -333,17 +339,12 @@ def test_a_stack_is_one_volume_to_a_network_of_volumes(of_regions, images, tmp_p
         assert np.array_equal(mask == 255, volume[index])
 
 
-def test_regions_whose_names_come_out_alike_are_numbered():
-    assert _endings(["a/b", "a b"]) == ["_0_a_b", "_1_a_b"]
-    assert _endings(["Whole", "whole"]) == ["_0_Whole", "_1_whole"]  # one file where case does not count
-
-
 def test_large_arrays_lie_in_files_and_come_out_the_same(flat, images, tmp_path, monkeypatch):
     words = [f"run={flat}", f"input={images}", "probabilities=true", "uncertainty=true", "tta=turns"]
     predict([*words, f"output={tmp_path / 'memory'}"])
     monkeypatch.setattr("segexp.prediction.maps.MAPPED", 0)
     predict([*words, f"output={tmp_path / 'mapped'}"])
-    for path in (tmp_path / "memory").iterdir():
+    for path in left(tmp_path / "memory"):
         assert path.read_bytes() == (tmp_path / "mapped" / path.name).read_bytes()
 
 
@@ -351,7 +352,7 @@ def test_what_is_done_is_skipped_and_folders_are_kept(flat, images, tmp_path, ca
     shutil.copytree(images, tmp_path / "in" / "deep")
     words = [f"run={flat}", f"input={tmp_path / 'in' / '**' / '*.png'}", f"output={tmp_path / 'out'}"]
     predict(words)
-    done = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "deep").iterdir()}
+    done = {path: path.stat().st_mtime_ns for path in left(tmp_path / "out" / "deep")}
     assert len(done) == 3
     next(iter(done)).unlink()
     capsys.readouterr()
@@ -362,10 +363,119 @@ def test_what_is_done_is_skipped_and_folders_are_kept(flat, images, tmp_path, ca
     assert not any(path.stat().st_mtime_ns == before for path, before in done.items())
 
 
+def changed_input(folder: Path, run: Path) -> tuple[list[str], str]:
+    path = folder / "in" / "cells_0003.png"
+    Image.fromarray(np.asarray(Image.open(path))[::-1].copy()).save(path)
+    return [f"run={run}"], "its input has changed since"
+
+
+def another_model(folder: Path, run: Path) -> tuple[list[str], str]:
+    return [f"run={run / 'checkpoints' / 'other.ckpt'}"], "it was predicted by another model"
+
+
+def other_settings(folder: Path, run: Path) -> tuple[list[str], str]:
+    return [f"run={run}", "tta=flips"], "it was predicted with other settings (tta=none, now flips)"
+
+
+def changed_mask(folder: Path, run: Path) -> tuple[list[str], str]:
+    Image.new("L", (48, 48), 1).save(folder / "out" / "cells_0003.png")
+    return [f"run={run}"], "cells_0003.png was changed since it was written"
+
+
+def no_record(folder: Path, run: Path) -> tuple[list[str], str]:
+    (folder / "out" / "predicted.json").unlink()
+    return [f"run={run}"], "predicted.json does not tell what made it"
+
+
+@pytest.mark.parametrize("change", [changed_input, another_model, other_settings, changed_mask, no_record])
+def test_what_was_made_otherwise_is_never_taken_for_done(flat, images, tmp_path, capsys, change):
+    run = tmp_path / "run"
+    shutil.copytree(flat, run)
+    checkpoint = torch.load(run / "checkpoints" / "best.ckpt", weights_only=True)
+    name, weights = next((key, value) for key, value in checkpoint["state_dict"].items() if key.startswith("network."))
+    checkpoint["state_dict"][name] = weights * 2
+    torch.save(checkpoint, run / "checkpoints" / "other.ckpt")
+    (tmp_path / "in").mkdir()
+    shutil.copy(images / "cells_0003.png", tmp_path / "in")
+    more = [f"input={tmp_path / 'in'}", f"output={tmp_path / 'out'}"]
+    mask = tmp_path / "out" / "cells_0003.png"
+    predict([f"run={run}", *more])
+    words, reason = change(tmp_path, run)
+    before = mask.read_bytes()
+    with pytest.raises(SystemExit):
+        predict([*words, *more])
+    assert f"{mask} is there, but {reason}: overwrite=true predicts it again" in capsys.readouterr().err
+    assert mask.read_bytes() == before
+    predict([*words, *more, "overwrite=true"])
+    assert f"predicted again, since {reason}: cells_0003" in capsys.readouterr().err
+    predict([*words, *more])
+    assert capsys.readouterr().out.startswith("0 predicted, 1 already there")
+
+
+def test_the_same_model_from_another_file_and_more_outputs_are_the_same(flat, images, tmp_path, capsys):
+    export([f"run={flat}", f"output={tmp_path / 'net.safetensors'}", "verify=false"])
+    words = [f"input={images}", f"output={tmp_path / 'out'}"]
+    predict([f"run={flat}", *words, "batch_size=1"])
+    before = {path: path.read_bytes() for path in left(tmp_path / "out")}
+    capsys.readouterr()
+    predict([f"run={tmp_path / 'net.safetensors'}", *words])
+    assert capsys.readouterr().out.startswith("0 predicted, 6 already there")
+    predict([f"run={flat}", *words, "uncertainty=true"])
+    assert capsys.readouterr().out.startswith("6 predicted; ")
+    assert {path: path.read_bytes() for path in left(tmp_path / "out") if path in before} == before
+
+
+def test_a_record_that_cannot_be_read_is_told(flat, images, tmp_path):
+    for content in ("{", '{"how": {}, "inputs": {"a": 1}}'):
+        (tmp_path / "predicted.json").write_text(content)
+        with pytest.raises(ValueError, match=r"predicted\.json.*; remove it, and predict again with overwrite=true"):
+            predict([f"run={flat}", f"input={images}", f"output={tmp_path}"])
+
+
+@pytest.fixture(scope="module")
+def windowed(tmp_path_factory) -> Path:
+    """A run whose intensities are taken as they are."""
+    words = ["data/intensity=window", "data.intensity.low=0", "data.intensity.high=255"]
+    return trained(tmp_path_factory.mktemp("windowed"), *QUICK, *SMALL, *words)
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_inputs_far_from_the_training_are_told_and_strict_refuses_them(windowed, images, tmp_path, capsys, scale):
+    (tmp_path / "in").mkdir()
+    for path in images.iterdir():
+        pixels = np.asarray(Image.open(path)) / np.float32(scale)
+        tifffile.imwrite(tmp_path / "in" / f"{path.stem}.tif", pixels)
+    words = [f"run={windowed}", f"input={tmp_path / 'in'}"]
+    predict([*words, f"output={tmp_path / 'out'}"])
+    said = capsys.readouterr().err
+    strict = [*words, f"output={tmp_path / 'strict'}", "strict=true"]
+    if scale == 1:
+        assert "warning" not in said
+        predict(strict)
+        return
+    assert re.search(
+        r"warning, intensities not as in training: .*cells_0003\.tif: intensities lie from 0\.\d+ to ", said
+    )
+    assert "(5 more inputs like it)" in said
+    with pytest.raises(SystemExit):
+        predict(strict)
+    printed = capsys.readouterr()
+    assert printed.out.startswith("0 predicted, 6 failed")
+    assert printed.err.count("(strict=false predicts it all the same)") == 6
+    assert not (tmp_path / "strict").exists()
+
+
+def test_python_warns_in_its_log(windowed, caplog):
+    segment(open_model(windowed), np.random.default_rng(0).random((1, 48, 48), np.float32))
+    assert "the array: intensities lie from 0.00" in caplog.text
+    with pytest.raises(ValueError, match="strict=false predicts it all the same"):
+        segment(open_model(windowed), np.random.default_rng(0).random((1, 48, 48), np.float32), strict=True)
+
+
 def test_a_damaged_mask_is_predicted_again(flat, images, tmp_path, capsys):
     words = [f"run={flat}", f"input={images}", f"output={tmp_path}"]
     predict(words)
-    whole = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    whole = {path: path.read_bytes() for path in left(tmp_path)}
     flipped, cut, empty = sorted(whole)[:3]
     place = len(whole[flipped]) // 2
     flipped.write_bytes(whole[flipped][:place] + bytes([whole[flipped][place] ^ 1]) + whole[flipped][place + 1 :])
@@ -376,7 +486,7 @@ def test_a_damaged_mask_is_predicted_again(flat, images, tmp_path, capsys):
     printed = capsys.readouterr()
     assert printed.out.startswith("3 predicted")
     assert printed.err.count("is damaged: it is predicted again") == 3
-    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == whole
+    assert {path: path.read_bytes() for path in left(tmp_path)} == whole
 
 
 def test_a_bad_file_costs_only_itself(flat, images, tmp_path, capsys):
@@ -392,7 +502,7 @@ def test_a_bad_file_costs_only_itself(flat, images, tmp_path, capsys):
     lines = [line for line in said.err.splitlines() if line.startswith("failed: ")]
     assert "bad.nii.gz cannot be read" in lines[0]
     assert "nan.tif: the image holds values that are not finite" in lines[1]
-    assert len(list((tmp_path / "out").iterdir())) == 6
+    assert len(left(tmp_path / "out")) == 6
 
 
 def test_inputs_are_never_overwritten(flat, images):
@@ -452,7 +562,7 @@ def test_a_full_disk_is_told_before_the_prediction(flat, images, tmp_path, monke
     with pytest.raises(SystemExit):
         predict([f"run={flat}", f"input={images}", f"output={tmp_path / 'out'}"])
     assert "0.0 GB are free: make room" in capsys.readouterr().err
-    assert list((tmp_path / "out").iterdir()) == []
+    assert left(tmp_path / "out") == []
 
 
 def test_what_is_kept_in_files_beside_the_maps_is_counted(flat):
@@ -482,9 +592,9 @@ def test_ctrl_c_leaves_only_whole_files(flat, images, tmp_path):
     threading.Thread(target=stop, daemon=True).start()
     with pytest.raises(KeyboardInterrupt):
         predict([f"run={flat}", f"input={tmp_path / '*.tif'}", f"output={out}", "device=cpu"])
-    left = sorted(out.iterdir())
-    assert 1 <= len(left) < 8
-    for path in left:
+    masks = left(out)
+    assert 1 <= len(masks) < 8
+    for path in masks:
         assert tifffile.imread(path).shape == large.shape
 
 
@@ -509,4 +619,4 @@ def test_ctrl_c_at_bad_moments(flat, images, tmp_path, monkeypatch, call):
     assert signals
     assert not list(out.glob(".*"))
     predict(words)
-    assert len(list(out.iterdir())) == 2 * len(list(images.iterdir()))
+    assert len(left(out)) == 2 * len(list(images.iterdir()))

@@ -1,5 +1,6 @@
 """Inputs are found as the docs say, and read as training reads them."""
 
+import shutil
 from pathlib import Path
 
 import nibabel as nib
@@ -32,8 +33,8 @@ def is_mapped(array: np.ndarray) -> bool:
     return isinstance(array, np.memmap)
 
 
-def names(where: object, channels: int = 1) -> list[str]:
-    return [found.name for found in find_inputs(str(where), channels)]
+def names(where: object, by_suffix: bool = False) -> list[str]:
+    return [found.name for found in find_inputs(str(where), by_suffix)]
 
 
 @pytest.fixture
@@ -65,11 +66,21 @@ def test_an_existing_name_is_no_pattern(tmp_path):
     assert names(tmp_path / "x[1].png") == ["x[1]"]
 
 
+def noted(folder: Path) -> Path:
+    """The folder without its images and volumes."""
+    for path in [*folder.glob("a*.png"), folder / "scan.nii.gz"]:
+        path.unlink()
+    shutil.rmtree(folder / "series")
+    return folder
+
+
 def test_nothing_to_predict_is_told(folder, tmp_path):
     (tmp_path / "empty").mkdir()
     for where in (tmp_path / "empty", folder / "notes.txt", folder / "*.bmp"):
-        with pytest.raises(FileNotFoundError, match=r"has nothing to predict: .*\.nii\.gz.* a folder of DICOM"):
+        with pytest.raises(FileNotFoundError, match=r"to predict \(found: .*\): .*\.nii\.gz.* a folder of DICOM"):
             find_inputs(str(where))
+    with pytest.raises(FileNotFoundError, match=r"found: .*1 \.txt.*, 1 folders; images lie in deep: "):
+        find_inputs(str(noted(folder)))
     with pytest.raises(FileNotFoundError, match="there is no such file or folder"):
         find_inputs(str(tmp_path / "nowhere"))
 
@@ -86,8 +97,8 @@ def test_channels_named_as_by_nnunet_make_one_case(tmp_path):
     for case in ("x", "y"):
         for channel, part in enumerate(parts):
             save_nifti(tmp_path / f"{case}_{channel:04d}.nii.gz", part, affine_of(DIRECTIONS["PSL"]))
-    assert names(tmp_path, channels=1) == ["x_0000", "x_0001", "y_0000", "y_0001"]
-    found = find_inputs(str(tmp_path), 2)
+    assert names(tmp_path) == ["x_0000", "x_0001", "y_0000", "y_0001"]
+    found = find_inputs(str(tmp_path), True)
     assert [case.name for case in found] == ["x", "y"]
     image = read_input(found[0], 2).image
     singly = [read_volume(path).image[0] for path in found[0].files]
@@ -99,15 +110,48 @@ def test_channels_named_as_by_nnunet_make_one_case(tmp_path):
         read_input(found[0], 2)
 
 
-def test_flat_channels_of_five_are_joined_but_frames_of_a_film_are_not(tmp_path):
+def test_channels_are_joined_only_where_that_is_said(tmp_path):
     for channel in range(5):
         save(tmp_path / f"f_{channel:04d}.png", noise(6, 7) + channel)
-    assert len(names(tmp_path, channels=3)) == 5
-    (found,) = find_inputs(str(tmp_path), 5)
+    assert len(names(tmp_path)) == 5
+    (found,) = find_inputs(str(tmp_path), True)
     assert read_input(found, 5).image[:, 0, 0].tolist() == (noise(6, 7)[0, 0] + np.arange(5)).tolist()
     save(tmp_path / "f_0003.png", noise(6, 8))
     with pytest.raises(ValueError, match="crop or resample"):
         read_input(found, 5)
+
+
+def test_years_and_numbers_of_patients_are_no_channels(tmp_path):
+    for name in ("scan_2019", "scan_2020", "patient_0003", "patient_0004"):
+        save_nifti(tmp_path / f"{name}.nii.gz", noise(4, 5, 6), np.eye(4))
+    assert names(tmp_path) == ["patient_0003", "patient_0004", "scan_2019", "scan_2020"]
+    for found in find_inputs(str(tmp_path), True):
+        with pytest.raises(ValueError, match=r"_0000 without gaps; .* channels_by_suffix=false"):
+            read_input(found, 2)
+
+
+@pytest.mark.parametrize("missing", ["x_0000.nii.gz", "x_0001.nii.gz"])
+def test_a_missing_channel_costs_its_case_alone(tmp_path, missing):
+    for name in ("x_0000", "x_0001", "x_0002", "y_0000", "y_0001", "y_0002"):
+        save_nifti(tmp_path / f"{name}.nii.gz", noise(4, 5, 6), np.eye(4))
+    (tmp_path / missing).unlink()
+    broken, whole = find_inputs(str(tmp_path), True)
+    assert read_input(whole, 3).image.shape == (3, 6, 5, 4)
+    with pytest.raises(ValueError, match="without gaps"):
+        read_input(broken, 3)
+
+
+def test_a_case_beside_its_channels_is_refused(tmp_path):
+    for name in ("x", "x_0000", "x_0001"):
+        save_nifti(tmp_path / f"{name}.nii.gz", noise(4, 5, 6), np.eye(4))
+    (found,) = find_inputs(str(tmp_path), True)
+    with pytest.raises(ValueError, match="without gaps"):
+        read_input(found, 3)
+
+
+def test_one_channel_loses_its_number_too(tmp_path):
+    save_nifti(tmp_path / "x_0000.nii.gz", noise(4, 5, 6), np.eye(4))
+    assert names(tmp_path, True) == ["x"]
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -189,4 +233,4 @@ def test_broken_files_are_named(tmp_path):
             read_input(find_inputs(str(tmp_path / name))[0], 1)
     nib.save(nib.Nifti1Image(noise(4, 4, 4), np.eye(4)), tmp_path / "v.nii")
     with pytest.raises(ValueError, match=r"v\.nii has 1 channel, the network takes 4"):
-        read_input(find_inputs(str(tmp_path / "v.nii"), 4)[0], 4)
+        read_input(find_inputs(str(tmp_path / "v.nii"))[0], 4)

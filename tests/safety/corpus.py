@@ -33,6 +33,8 @@ DESCRIPTION: dict[str, Any] = {
     "inference": {"tile": [16, 16], "overlap": 0.25, "border": "auto", "blending": "gaussian", "batch_size": 4},
     "postprocess": None,
     "field_of_view": None,
+    "channels_by_suffix": False,
+    "reference": None,
     "segexp_version": "0.1.0",
 }
 

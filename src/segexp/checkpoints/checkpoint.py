@@ -4,7 +4,9 @@ Nothing of a file is run, and no memory is taken for a network before its parame
 file holds.
 """
 
+import hashlib
 import inspect
+import json
 import logging
 import re
 import typing
@@ -18,6 +20,7 @@ from torch import Tensor, nn
 
 from segexp.checkpoints.archive import require_checkpoint
 from segexp.checkpoints.description import ModelDescription
+from segexp.checkpoints.own import require_own
 from segexp.checkpoints.package import SUFFIXES, read_package, read_tensors
 from segexp.checkpoints.rules import Rule, one_of, require_rules, require_small, shown
 from segexp.data.description import Plain
@@ -68,6 +71,14 @@ class Model:
     network: Network
     description: ModelDescription
 
+    def digest(self) -> str:
+        """Hash weights and description: equal digests, equal predictions, whatever file they were opened from."""
+        hashed = hashlib.sha256(json.dumps(self.description.to_plain(), sort_keys=True).encode())
+        for name, tensor in sorted(self.network.state_dict().items()):
+            hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            hashed.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+        return hashed.hexdigest()
+
 
 def open_model(path: Path) -> Model:
     """Rebuild a trained network, with weight averaging the averaged one, without running anything that the file holds.
@@ -88,6 +99,8 @@ def open_model(path: Path) -> Model:
         run = RunFolder(path, foreign=True) if path.is_dir() else None
         file = run.best_checkpoint if run else path
         checkpoint = load_checkpoint(file, run.path if run else None, mapped=True)
+        if run:
+            require_own(checkpoint, file, run.record().get("id", ""), "name the file itself")
         state = _network_state(checkpoint, file)
         description = ModelDescription.from_plain(checkpoint["segexp"], str(file))
         if run:

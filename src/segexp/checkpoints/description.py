@@ -45,10 +45,31 @@ DESCRIPTION = {
     "patch_size": several(SIDE, 2, 3),
     "intensity": named(either(PLAIN, maybe(named(several(number(-1e30, 1e30), 1, 4096), 10))), 10),
     "field_of_view": maybe(one_of(*FIELDS_OF_VIEW)),
+    "channels_by_suffix": one_of(True, False),
+    "reference": maybe(Rule("a mapping", lambda value: type(value) is dict)),
     "chosen": named(number(-1e30, 1e30)),
     "inference": named(PLAIN, 5),
     "postprocess": maybe(named(named(either(PLAIN, named(PLAIN, 1000)), 20), len(STEPS))),
     "segexp_version": text(50),
+}
+LATER = {"channels_by_suffix": False, "reference": None}  # keys that files of earlier versions lack
+PER_CHANNEL = several(number(-1e30, 1e30), 1, 4096)
+PER_AXIS = several(number(1e-9, 1e9), 2, 3)
+REFERENCE = {
+    "cases": whole(1, 2**31),
+    "least": several(several(number(-1e30, 1e30), 3, 3), 1, 4096),
+    "most": several(several(number(-1e30, 1e30), 3, 3), 1, 4096),
+    "narrowest": PER_CHANNEL,
+    "widest": PER_CHANNEL,
+    "least_size": several(whole(1, 2**31), 2, 3),
+    "most_size": several(whole(1, 2**31), 2, 3),
+    "unit": one_of("px", "mm"),
+    "least_spacing": PER_AXIS,
+    "most_spacing": PER_AXIS,
+    "colored": one_of(True, False),
+    "descending": several(whole(0, 4095), 0, 4096),
+    "orientations": several(text(3), 0, 48),
+    "tilt": number(0, 90),
 }
 INFERENCE = {
     "tile": maybe(either(SIDE, several(SIDE, 2, 3))),
@@ -102,8 +123,12 @@ class ModelDescription(DataDescription):
         Raises:
             ValueError: A key is missing or unknown, or a value is not what it must be; names file, key, value and rule.
         """
+        if isinstance(plain, dict):
+            plain = LATER | plain
         require_fields(plain, DESCRIPTION, where)
         require_fields(plain["inference"], INFERENCE, f"{where}: inference")
+        if plain["reference"] is not None:
+            _require_reference(plain["reference"], plain["channels"], f"{where}: reference")
         # From here on each value has its type; what is left is whether they go together.
         description = cls(**plain)
         description._require_classes(where)
@@ -134,3 +159,15 @@ class ModelDescription(DataDescription):
                 raise ValueError(f"{where}: regions: {name!r} has class {max(classes)}, but there are {count} classes")
         if self.regions == {}:
             raise ValueError(f"{where}: regions={{}} must be none or name some")
+
+
+def _require_reference(plain: Any, channels: int, where: str) -> None:
+    """Refuse what is no ``Reference``, or one whose lists do not have one number per channel, or axis."""
+    require_fields(plain, REFERENCE, where)
+    axes = len(plain["least_size"])
+    for key, count in (
+        *((key, channels) for key in ("least", "most", "narrowest", "widest")),
+        *((key, axes) for key in ("most_size", "least_spacing", "most_spacing")),
+    ):
+        if len(plain[key]) != count:
+            raise ValueError(f"{where}: {key} has {len(plain[key])} items, it must have {count}")

@@ -36,7 +36,15 @@ from segexp.training.warnings import quiet
 from segexp.writing import remove
 
 SPLITS = ("test", "val", "train")
-DEFAULTS = {"run": REQUIRED, "split": "auto", "output": "auto", "worst": 8, "postprocess": True, "tune": False}
+DEFAULTS = {
+    "run": REQUIRED,
+    "split": "auto",
+    "output": "auto",
+    "worst": 8,
+    "postprocess": True,
+    "tune": False,
+    "strict": False,
+}
 COMMENTS = {
     "run": "folder of the run; its best epoch is scored; several with commas as an ensemble, the mean of probabilities",
     "split": "cases that are scored: test, val, train; auto = test where there are test cases, else val",
@@ -44,6 +52,7 @@ COMMENTS = {
     "worst": "pictures of the worst cases, 0 or more",
     "postprocess": "apply the steps that the run keeps in postprocess.json: true, false",
     "tune": "true = first choose the steps on the validation cases, and keep them in the run",
+    "strict": "refuse other data whose cases are far from what the training saw, instead of a note: true, false",
     "…": "all else is an override, such as data=<another set>, inference=tiled_turns, metrics=[overlap,surface]",
 }
 
@@ -65,6 +74,9 @@ def evaluate(words: list[str]) -> None:
     steps = shared_steps(runs) if given["postprocess"] else {}
     evaluation = Evaluation(runs, more)
     split = evaluation.open(given["split"])
+    strange = evaluation.deviations(split) if given["strict"] else []
+    if strange:
+        raise ValueError(f"strict=true: {'; '.join(strange)}; strict=false scores them all the same")
     folder = _folder(given["output"], evaluation, split)
     config = evaluation.config_in(folder)  # with the paths of the folder, which follows from the data
     with claimed(folder), _recorded(folder, evaluation, config, split) as record:

@@ -8,26 +8,24 @@ from typing import Any
 import numpy as np
 import torch
 from hydra.errors import HydraException
-from hydra.utils import instantiate
-from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from torch import Tensor
 
+from segexp.build import build_data
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import export as write
 from segexp.checkpoints.package import SUFFIXES, Facts, Scores, json_beside, read_package
 from segexp.commands.arguments import REQUIRED, parse
-from segexp.config import compose, config_dir
 from segexp.data import Case
 from segexp.data.case import slices_first
 from segexp.data.intensity.rules import rule_from
 from segexp.data.patches import crop
 from segexp.errors import short_path
+from segexp.evaluation.trained import compose_again, open_trained
 from segexp.inference.slices import with_neighbors
 from segexp.pictures.figures import COLORS
 from segexp.postprocessing.postprocess import in_words
 from segexp.runs.folder import RunFolder
-from segexp.runs.record import Record
 
 DEFAULTS = {"run": REQUIRED, "format": "safetensors", "output": "", "verify": True}
 COMMENTS = {
@@ -115,26 +113,19 @@ def _real_patches(model: Model, run: RunFolder | None) -> tuple[list[Tensor], st
     if run is None:
         return [], "there is no run folder that names its data"
     try:
-        return [_patch(model, case) for case in itertools.islice(_cases(run.record()), PATCHES)], ""
+        return [_patch(model, case) for case in itertools.islice(_cases(run), PATCHES)], ""
     except (ValueError, OSError, KeyError, TypeError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
         return [], f"the data of the run cannot be read here ({str(cause).splitlines()[0]})"
 
 
-def _cases(record: Record) -> Iterator[Case]:
+def _cases(run: RunFolder) -> Iterator[Case]:
     """Read cases of the data set that a run names; nothing is downloaded.
 
-    The source is built from our own configuration; of the record only the option's name and texts such as paths count.
+    The run may be a stranger's: its overrides are composed in a checked way, see `segexp.trust`.
     """
-    option = record["choices"]["data"]
-    if option not in [path.stem for path in (config_dir() / "data").glob("*.yaml")]:
-        raise ValueError(f"data={option!r} is none of our data sets")
-    node = compose([f"data={option}"]).data.source
-    known = set(node)
-    for key, value in record["config"]["data"]["source"].items():
-        if key in known and not key.startswith("_") and isinstance(value, str) and "${" not in value:
-            OmegaConf.update(node, key, value)
-    source = instantiate(OmegaConf.to_container(node, resolve=True, throw_on_missing=True), _convert_="all")
+    trained = open_trained(run.path)
+    source = build_data(compose_again(trained, [], run.path)).source
     for entry in source.entries():
         if sum(file.stat().st_size for file in entry.files) > MOST_BYTES:
             raise ValueError(f"case {entry.name} has files of more than {MOST_BYTES} bytes")

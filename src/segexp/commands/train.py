@@ -14,6 +14,7 @@ from pytorch_lightning.utilities import rank_zero_only
 
 from segexp.build import build_data, build_task, build_trainer, describe, settle_monitor_mode
 from segexp.checkpoints.checkpoint import load_newest
+from segexp.checkpoints.own import require_own
 from segexp.config import as_written, chosen_options, how_to_go_on, plain, unwrapped
 from segexp.data import DataModule
 from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
@@ -35,7 +36,7 @@ from segexp.runs.unused import require_unused
 from segexp.stopping import Stopped, cause, check, defer, last_words
 from segexp.training.account import ending, limits, monitored, pace
 from segexp.training.at_start import require_batches, require_monitors, require_settings
-from segexp.training.best import load_best, require_own
+from segexp.training.best import load_best
 from segexp.training.divergence import DivergenceError
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.loggers import log_end, show

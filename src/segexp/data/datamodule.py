@@ -19,6 +19,7 @@ from segexp.data.description import DataDescription
 from segexp.data.intensity.rules import IntensityRule, ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
 from segexp.data.prepared import Prepared, WeightMap, prepare, target_of
+from segexp.data.reference import Reference, reference_of
 from segexp.data.regions import pixel_counts
 from segexp.data.resample import has_spacing, resample
 from segexp.data.sources import Source, label_values
@@ -79,6 +80,7 @@ class DataModule(pl.LightningDataModule):
         self.seed = seed
         self._prepared: dict[str, Prepared] = {}
         self._fingerprint = ""
+        self._reference: Reference | None = None  # known once the cases are read
 
     def prepare_data(self) -> None:
         """Fetch what the source lacks, once per node."""
@@ -109,6 +111,7 @@ class DataModule(pl.LightningDataModule):
             turned_original = turned if case is original else slices_first(original, self.geometry.slice_axis)
             coords = self.sampling.foreground_fraction > 0 and name in self.split.train
             self._prepared[name] = prepare(turned, self.intensity, self.weight_map, turned_original, coords)
+        self._reference = reference_of([prepared.original for prepared in self.cases("train")])
         self.cache.trim()
 
     def audit(self) -> tuple[Audit, dict[str, Case]]:
@@ -174,6 +177,8 @@ class DataModule(pl.LightningDataModule):
             patch_size=list(self.sampling.patch_size),
             intensity=self.intensity.description(),
             field_of_view=getattr(self.source, "field_of_view", None),
+            channels_by_suffix=getattr(self.source, "channels_by_suffix", False),
+            reference=self._reference,
         )
 
     def _processes(self) -> tuple[int, int]:

@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 
 from segexp.build import build_trainer, settle_monitor_mode
 from segexp.data.patches import CaseDataset
+from segexp.data.reference import deviations
 from segexp.data.sources import require_files
 from segexp.evaluation.ensemble import ensemble_predictor, shared_choices
 from segexp.evaluation.rescoring import LabelScorer, Predictions
@@ -97,12 +98,27 @@ class Evaluation:
         rules = [metric.decision_rule(self.chosen) for metric in self.task.metrics if self.metric in metric.info]
         return rules[0] if rules else DecisionRule()
 
+    def deviations(self, split: str) -> list[str]:
+        """Tell in what the cases of a split are far from those that the network was trained on, if they are others."""
+        if self.same_data:
+            return []
+        cases = [prepared.original for prepared in self.data.cases(split)]
+        found: dict[str, list[str]] = {}
+        for case in cases:
+            for deviation in deviations(case, self.run.description.reference):
+                found.setdefault(deviation.rule, []).append(f"{case.name}: {deviation.sentence}")
+        return [
+            f"{rule} of {len(sentences)} of {len(cases)} cases are not as in training, such as {sentences[0]}"
+            for rule, sentences in found.items()
+        ]
+
     def notes(self, split: str) -> list[str]:
         """What must be known of the data beside the scores."""
         notes = []
         if not self.same_data:
             digits = [str(print_)[:10] for print_ in (self.data.fingerprint(), self.run.record.get("data_fingerprint"))]
             notes.append(f"these are not the data of the training: fingerprint {digits[0]}, there {digits[1]}")
+        notes += self.deviations(split)
         if not changes_data(self.arguments):
             for run in self.runs:
                 notes += self._seen_by(run, split)

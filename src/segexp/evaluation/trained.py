@@ -12,6 +12,7 @@ from typing import cast
 from segexp.build import build_data, build_task
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.checkpoints.description import ModelDescription
+from segexp.checkpoints.own import require_own
 from segexp.config import split_config_dirs
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
@@ -69,6 +70,7 @@ def open_trained(folder: Path) -> Trained:
     record = run.record()
     if "evaluation" in record:
         raise ValueError(f"run={folder} is an evaluation of {record['evaluation'].get('run')}: name that run")
+    require_own(checkpoint, path, record.get("id", ""), "predict with the file itself")
     return Trained(folder, record, run.results(), checkpoint, description)
 
 

@@ -41,6 +41,7 @@ class Settings:
         probabilities: Whether to keep the probabilities, too.
         uncertainty: Whether to keep the entropy, and the standard deviation over networks and views where there are
             several.
+        strict: Whether to refuse an image that is far from what the training saw, instead of a warning.
     """
 
     tta: str = "none"
@@ -54,6 +55,7 @@ class Settings:
     postprocess: bool = True
     probabilities: bool = False
     uncertainty: bool = False
+    strict: bool = False
 
 
 def open_models(run: str) -> list[Model]:

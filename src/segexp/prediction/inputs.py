@@ -2,7 +2,7 @@
 
 import glob
 import re
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
@@ -17,6 +17,8 @@ from segexp.data.resample import has_spacing, resample
 from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
 from segexp.errors import some
 
+NUMBERED = re.compile(r"(.+)_([0-9]{4})")  # name of a channel, as nnU-Net has it
+
 
 @dataclass(frozen=True)
 class Input:
@@ -25,22 +27,23 @@ class Input:
     Attributes:
         name: Path without suffix, relative to the folder that was searched; with slashes.
         files: One image, volume or folder of DICOM files; several hold one channel each.
+        joined: Whether the files were put together since they end with _0000, _0001 and so on.
     """
 
     name: str
     files: tuple[Path, ...]
+    joined: bool = False
 
 
-def find_inputs(where: str, channels: int = 1) -> list[Input]:
+def find_inputs(where: str, by_suffix: bool = False) -> list[Input]:
     """Find images and volumes.
 
     Of a folder, all files in it that can be read, and subfolders that hold a DICOM series; hidden files do not count.
-    Files that end with _0000, _0001, … are the channels of one case, as nnU-Net names them: volumes if the network
-    takes more than one channel, flat images if it takes neither one (gray) nor three (RGB).
 
     Args:
         where: Path to a file or folder, or a pattern such as "scans/**/*.nii.gz".
-        channels: Number of channels that the network takes.
+        by_suffix: Whether files that end with _0000, _0001, … are the channels of one case, as nnU-Net names them;
+            else each is an input of its own, whatever its name.
 
     Returns:
         Inputs in natural order of their names.
@@ -50,26 +53,44 @@ def find_inputs(where: str, channels: int = 1) -> list[Input]:
         ValueError: Two inputs have one name.
     """
     root, paths = _search(where)
-    found = sorted((path for path in paths if image_stem(path) is not None), key=lambda path: natural_order(str(path)))
+    shown = [path for path in paths if path.name[0] != "." or path == Path(where)]
+    found = sorted((path for path in shown if image_stem(path) is not None), key=lambda path: natural_order(str(path)))
     if not found:
         raise FileNotFoundError(
-            f"input={where} has nothing to predict: it must be or hold files with {', '.join(SUFFIXES)}, or a folder "
-            "of DICOM files"
+            f"input={where} has nothing to predict{_seen(paths)}: it must be or hold files with {', '.join(SUFFIXES)}, "
+            "or a folder of DICOM files"
         )
     groups: dict[str, list[Path]] = defaultdict(list)
     for path in found:
-        groups[_case_name(path, root, channels)].append(path)
+        groups[_case_name(path, root, by_suffix)].append(path)
     for name, files in groups.items():
         if len({image_stem(path) for path in files}) < len(files):  # by chance, such as a.png and a.tif
             raise ValueError(f"{some(files)} share the name {name}: rename one, or predict them into different folders")
-    return [Input(name, tuple(files)) for name, files in groups.items()]
+    return [Input(name, tuple(files), by_suffix and any(map(_channel, files))) for name, files in groups.items()]
+
+
+def _seen(paths: Sequence[Path]) -> str:
+    """Count what was found and cannot be predicted, by kind; name folders with images in them."""
+    folders = [path for path in paths if path.is_dir()]
+    deeper = [path for path in folders if any(image_stem(child) is not None for child in path.iterdir())]
+    kinds = Counter(_kind(path) for path in paths if path not in folders)
+    words = [f"{count} {kind}" for kind, count in kinds.most_common()]
+    words += [f"{len(folders)} folders"] if folders else []
+    hint = f"; images lie in {some(path.name for path in deeper)}: the pattern '**/*' finds them" if deeper else ""
+    return f" (found: {some(words) or 'nothing'}{hint})"
+
+
+def _kind(path: Path) -> str:
+    if path.name[0] == ".":
+        return "hidden"
+    return path.suffix.lower() or "without suffix"
 
 
 def _search(where: str) -> tuple[Path, list[Path]]:
     """Folder that names are relative to, and the paths that may be inputs."""
     path = Path(where)
     if path.is_dir() and volume_stem(path) is None:
-        return path, [child for child in path.iterdir() if child.name[0] != "."]
+        return path, list(path.iterdir())
     if path.exists():
         return path.parent, [path]
     if not glob.has_magic(where):
@@ -79,12 +100,14 @@ def _search(where: str) -> tuple[Path, list[Path]]:
     return fixed, [Path(found) for found in glob.glob(where, recursive=True)]
 
 
-def _case_name(path: Path, root: Path, channels: int) -> str:
-    stem = image_stem(path) or path.name
-    name = (path.relative_to(root).parent / stem).as_posix()
-    numbered = re.fullmatch(r"(.+)_[0-9]{4}", name)
-    several = channels > 1 if volume_stem(path) is not None else channels not in (1, 3)
-    return numbered[1] if numbered and several else name
+def _case_name(path: Path, root: Path, by_suffix: bool) -> str:
+    numbered = _channel(path) if by_suffix else None
+    return (path.relative_to(root).parent / (numbered[1] if numbered else str(image_stem(path)))).as_posix()
+
+
+def _channel(path: Path) -> re.Match[str] | None:
+    """Case and number of a channel, if the name of a file is that of one."""
+    return NUMBERED.fullmatch(str(image_stem(path)))
 
 
 def read_input(item: Input, channels: int, spacing: Sequence[float] | None = None) -> Case:
@@ -102,6 +125,7 @@ def read_input(item: Input, channels: int, spacing: Sequence[float] | None = Non
     Raises:
         ValueError: A file cannot be read, files of one case do not belong together, or there are not ``channels``.
     """
+    _require_all_channels(item)
     if volume_stem(item.files[0]) is not None:
         case = replace(read_channels(item.files, mapped=True), name=item.name)
     else:
@@ -110,9 +134,22 @@ def read_input(item: Input, channels: int, spacing: Sequence[float] | None = Non
         names = f" ({some(path.name for path in item.files)})" if len(item.files) > 1 else ""
         raise ValueError(
             f"{item.files[0]} has {len(case.image)} channel{'s' if len(case.image) > 1 else ''}{names}, the network "
-            f"takes {channels}: give a case with these channels, in one file or as files that end with _0000, _0001 …"
+            f"takes {channels}: give a case with these channels, in one file, or as files that end with _0000, _0001 … "
+            "and channels_by_suffix=true"
         )
     return case
+
+
+def _require_all_channels(item: Input) -> None:
+    """Refuse channels that are not numbered from 0 without gaps."""
+    found = [_channel(path) for path in item.files]
+    numbers = [int(numbered[2]) if numbered else None for numbered in found]
+    if item.joined and numbers != list(range(len(numbers))):
+        raise ValueError(
+            f"{item.files[0]}: {item.name} has the files {some(path.name for path in item.files)}: channels must be "
+            "numbered from _0000 without gaps; add what is missing, or give channels_by_suffix=false if these are "
+            "images of their own"
+        )
 
 
 def _read_images(item: Input, channels: int, spacing: Sequence[float] | None) -> Case:

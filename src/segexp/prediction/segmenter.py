@@ -1,5 +1,6 @@
 """From trained models and an image to labels: what ``segexp predict`` does with each file, for use from Python."""
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -13,6 +14,7 @@ import torch
 from segexp.checkpoints.checkpoint import Model
 from segexp.data.case import Case, slices_first
 from segexp.data.field_of_view import FIELDS_OF_VIEW
+from segexp.data.reference import Deviation, deviations
 from segexp.errors import require_choice
 from segexp.inference import Block, predict_blocks, to_size
 from segexp.postprocessing.postprocess import PostProcess
@@ -21,6 +23,8 @@ from segexp.prediction.inputs import at_spacing, find_inputs, is_stack, pages_of
 from segexp.prediction.maps import MAPPED, Maps, room_for
 
 Progress = Callable[[int, int], object]  # called with the number of tiles done and of all tiles, of an image or a page
+
+_log = logging.getLogger(__name__)
 
 
 def segment(
@@ -44,14 +48,18 @@ def segment(
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file cannot be read or does not go with the model, or a setting is out of its range.
+        ValueError: The file cannot be read or does not go with the model, or a setting is out of its range; with
+            ``strict`` also: the image is far from what the training saw, else that is a warning of the log.
     """
     segmenter = Segmenter([models] if isinstance(models, Model) else models, Settings(**settings))
     if isinstance(image, np.ndarray):
         size = tuple(spacing or (1.0,) * (image.ndim - 1))
         case = Case("the array", image, None, size, "px" if spacing is None else "mm")
     else:
-        case = read_input(find_inputs(str(image), segmenter.channels)[0], segmenter.channels, spacing)
+        inputs = find_inputs(str(image), segmenter.description.channels_by_suffix)
+        case = read_input(inputs[0], segmenter.channels, spacing)
+    for deviation in segmenter.compare(case):
+        _log.warning("%s: %s", _where(case), deviation.sentence)
     return segmenter(case).in_file_axes(case)
 
 
@@ -133,6 +141,23 @@ class Segmenter:
                 part.labels[...] = self.postprocess(part.labels, spacing)
         maps.set_values(description)
         return maps
+
+    def compare(self, case: Case) -> list[Deviation]:
+        """Tell in what a case, as ``read_input`` returns it, is far from what the training of the first model saw.
+
+        Raises:
+            ValueError: The case does not go with the networks, or, where the settings say ``strict``, it is far.
+        """
+        self._require_fit(case)
+        find, reference = self.description.field_of_view, self.description.reference
+        if find and reference and case.image.ndim == 3:
+            case = replace(case, valid=FIELDS_OF_VIEW[find](case.image))
+        turned = slices_first(case, self.description.slice_axis) if case.image.ndim == 4 else case
+        found = deviations(turned, reference)
+        if found and self.settings.strict:
+            sentences = "; ".join(deviation.sentence for deviation in found)
+            raise ValueError(f"{_where(case)}: {sentences} (strict=false predicts it all the same)")
+        return found
 
     def _images(self, case: Case, maps: Maps) -> Iterator[tuple[Case, Case, Maps]]:
         """Yield each image or volume as it is, at the spacing of the network, and the part of the maps that it fills.

@@ -6,19 +6,10 @@ import pytorch_lightning as pl
 from pytorch_lightning.callbacks import ModelCheckpoint
 from torch import Tensor, nn
 
-from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
+from segexp.checkpoints.checkpoint import load_checkpoint, load_weights
+from segexp.checkpoints.own import require_own
 from segexp.errors import short_path
 from segexp.runs.folder import RunFolder
-
-
-def require_own(checkpoint: Checkpoint, path: Path, run_id: str) -> None:
-    """Refuse a checkpoint that another run has written.
-
-    Raises:
-        ValueError: It is another run's.
-    """
-    if checkpoint.get("run_id", run_id) != run_id:
-        raise ValueError(f"{path} was written by another run: put back the one of this run, or start a new run")
 
 
 def load_best(trainer: pl.Trainer, network: nn.Module, folder: RunFolder) -> int:

@@ -101,6 +101,8 @@ class NnUNetRaw(Decathlon):
     Source: Isensee et al. 2021 (Nature Methods 18:203-211), documentation/dataset_format.md of version 2.
     """
 
+    channels_by_suffix = True  # so that images to predict are put together likewise
+
     @cached_property
     def _cases(self) -> dict[str, tuple[tuple[Path, ...], Path]]:
         """Files of the channels, and of the labels, of each case; ``prepare`` checks that all are there."""

@@ -1,0 +1,165 @@
+"""predicted.json: what made the masks of an output folder, so that what is there is not taken for what is wanted."""
+
+import fcntl
+import os
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypedDict
+
+from segexp.data.cache.hashes import hash_file, hash_plain
+from segexp.data.files.volumes import opened_files
+from segexp.data.files.writing import is_whole
+from segexp.runs.files import Json, json_text, read_json
+from segexp.runs.shape import require_shape
+from segexp.writing import write_text
+
+NAME = "predicted.json"
+PIECE = 1 << 20  # bytes read at a time
+DIGITS = 16  # of the hash under which models and settings stand
+
+
+class Made(TypedDict):
+    """How one input was predicted: hash of its files, key of models and settings, CRC-32 of each file that it left."""
+
+    input: str
+    how: str
+    files: dict[str, str]
+
+
+class Content(TypedDict):
+    """Content of predicted.json: models and settings, each combination once, and what was made with them."""
+
+    how: dict[str, dict[str, Any]]
+    inputs: dict[str, Made]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What stands at the place of the files of an input.
+
+    Attributes:
+        done: Whether all of them are there, made of this input by these models and settings.
+        damaged: Files that are broken, and are made again.
+        why_not: Why what stands there may not be replaced unasked; "" = nothing is lost.
+    """
+
+    done: bool = False
+    damaged: tuple[Path, ...] = ()
+    why_not: str = ""
+
+
+class PredictionRecord:
+    """Record of an output folder; several processes may write to it.
+
+    Args:
+        folder: The output folder; it need not be there.
+        how: Models and settings in plain values, as far as they change what is predicted.
+
+    Raises:
+        ValueError: The folder holds a predicted.json that cannot be read; names it and the remedy.
+    """
+
+    def __init__(self, folder: Path, how: Mapping[str, Json]) -> None:
+        self.folder = folder
+        self.path = folder / NAME
+        self.how = dict(how)
+        self.key = hash_plain(self.how)[:DIGITS]
+        self._known = self._read()
+
+    def look(self, name: str, digest: str, masks: Sequence[Path], others: Sequence[Path]) -> Found:
+        """Look at what stands at the places of an input's files.
+
+        Args:
+            name: Name of the input.
+            digest: Hash of its files, see ``input_digest``.
+            masks: Paths of its masks, relative to the folder; they are written last.
+            others: Paths of its other files.
+        """
+        there = [path for path in (*masks, *others) if (self.folder / path).exists()]
+        damaged = tuple(self.folder / path for path in there if not is_whole(self.folder / path))
+        if damaged or not any(path in masks for path in there):
+            return Found(damaged=damaged)
+        made = self._known["inputs"].get(name)
+        if made is None:
+            return Found(why_not=f"{NAME} does not tell what made it")
+        why_not = self._difference(made, digest) or self._changed(there, made)
+        return Found(not why_not and len(there) == len(masks) + len(others), why_not=why_not)
+
+    def note(self, name: str, digest: str, files: Mapping[Path, Path]) -> None:
+        """Note what an input leaves, before its files take their places: one that never does counts as missing.
+
+        Args:
+            name: Name of the input.
+            digest: Hash of its files.
+            files: Place of each file, relative to the folder -> path at which it is whole by now.
+        """
+        sums = {place.as_posix(): _crc(path) for place, path in files.items()}
+        with _locked(self.folder):
+            self._known = self._read()  # another process may have added to it
+            self._known["how"][self.key] = self.how
+            self._known["inputs"][name] = Made(input=digest, how=self.key, files=sums)
+            write_text(self.path, json_text(self._known))
+
+    def _difference(self, made: Made, digest: str) -> str:
+        """Tell in what a prediction was made otherwise; "" = in nothing."""
+        before = self._known["how"].get(made["how"], {})
+        differing = [key for key in self.how if before.get(key) != self.how[key]]
+        if "models" in differing:
+            return "it was predicted by another model"
+        if differing:
+            settings = ", ".join(f"{key}={before.get(key)}, now {self.how[key]}" for key in differing)
+            return f"it was predicted with other settings ({settings})"
+        return "" if made["input"] == digest else "its input has changed since"
+
+    def _changed(self, there: Sequence[Path], made: Made) -> str:
+        """Tell which file is not the one that was left; "" = none."""
+        for path in there:
+            known = made["files"].get(path.as_posix())
+            if known is None:
+                return f"{NAME} does not tell what made {path}"
+            if known != _crc(self.folder / path):
+                return f"{path} was changed since it was written"
+        return ""
+
+    def _read(self) -> Content:
+        if not self.path.exists():
+            return Content(how={}, inputs={})
+        try:
+            content: Content = read_json(self.path)
+            require_shape(content, Content, str(self.path))
+        except ValueError as error:
+            raise ValueError(f"{error}; remove it, and predict again with overwrite=true") from error
+        return content
+
+
+def input_digest(files: Sequence[Path]) -> str:
+    """Hash the content of an input: of all files that reading it opens, in their order.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    return hash_plain([hash_file(file) for file in opened_files(files)])
+
+
+def _crc(path: Path) -> str:
+    """CRC-32 of a file in hexadecimal digits."""
+    value = 0
+    with path.open("rb") as file:
+        while piece := file.read(PIECE):
+            value = zlib.crc32(piece, value)
+    return f"{value:08x}"
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Let one process at a time in, where the file system knows locks of folders."""
+    number = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            fcntl.flock(number, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(number)
