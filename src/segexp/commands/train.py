@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,49 +16,31 @@ from segexp.checkpoints.checkpoint import load_newest
 from segexp.checkpoints.own import require_own
 from segexp.config import as_written, chosen_options, how_to_go_on, plain, unwrapped
 from segexp.data import DataModule
-from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
-from segexp.metrics import SplitResult
-from segexp.pictures.figures import save_picture
-from segexp.pictures.reliability import draw_reliability
+from segexp.evaluation.outcome import TrainingRun, is_on, results_of_run, score, write_outcome
+from segexp.evaluation.report import print_folder, print_scores
 from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
-from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import Account, RunFolder
 from segexp.runs.ownership import sign
-from segexp.runs.record import Changes, Record, SplitName
+from segexp.runs.record import Changes, Record
 from segexp.runs.recorder import RunRecorder, present_facts
-from segexp.runs.results import Results, Training, account
+from segexp.runs.results import account
 from segexp.runs.resumption import carry_over, require_same_data, require_same_settings
 from segexp.runs.sameness import record_facts
-from segexp.runs.secrets import masked
 from segexp.runs.unused import require_unused
 from segexp.stopping import Stopped, cause, check, defer, last_words
-from segexp.training.account import ending, limits, monitored, pace
+from segexp.training.account import ending, monitored
 from segexp.training.at_start import require_batches, require_monitors, require_settings
 from segexp.training.best import load_best
 from segexp.training.divergence import DivergenceError
 from segexp.training.footprint import measure_footprint, print_footprint
-from segexp.training.loggers import log_end, show
 from segexp.training.measure import random_patches
 from segexp.training.memory import memory_told
 from segexp.training.processes import following, watched
 from segexp.training.resources import ResourceMeter
 from segexp.training.resumption import Resumption
 from segexp.training.task import Task
-from segexp.training.tensorboard import final_metrics, hyperparameters
 from segexp.training.warnings import quiet
-
-
-@dataclass(frozen=True)
-class _Training:
-    """Objects of a training run; ``checkpoint`` is what it resumes from."""
-
-    config: Config
-    folder: RunFolder
-    data: DataModule
-    task: Task
-    trainer: pl.Trainer
-    checkpoint: Path | None
 
 
 def train(cfg: DictConfig) -> float:
@@ -102,12 +83,12 @@ def _train(config: Config, folder: RunFolder) -> float:
                 record({"diverged": {"epoch": error.epoch, "batch": error.batch}})
                 raise
             ended = ending(run.trainer)
-            kept = _is_on(config, "best")  # else the weights of the last epoch are there
+            kept = is_on(config, "best")  # else the weights of the last epoch are there
             epoch = load_best(run.trainer, run.task.network, folder) if kept else run.trainer.current_epoch - 1
-            splits = _score(run)
+            splits = score(run)
         if run.trainer.is_global_zero:
-            results = _results(run, splits, epoch, {**meter.read(), "ended_by": ended})
-            _write(run, splits, results)
+            results = results_of_run(run, splits, epoch, {**meter.read(), "ended_by": ended})
+            write_outcome(run, splits, results)
             record({"headline": results["headline"], "why": account(results)})
             print_scores(results)
             print(account(results))
@@ -117,7 +98,7 @@ def _train(config: Config, folder: RunFolder) -> float:
 
 def _set_up(
     config: Config, folder: RunFolder, record: Callable[[Record], None], earlier: Record, changed: Changes
-) -> _Training:
+) -> TrainingRun:
     """Build data, task and trainer, read the data, and record what is known before the first step.
 
     Args:
@@ -156,7 +137,7 @@ def _set_up(
         record(_footprint(trainer, task, data))
         if weights:
             record({"class_weights": weights})
-    return _Training(config, folder, data, task, trainer, path)
+    return TrainingRun(config, folder, data, task, trainer, path)
 
 
 def _tell_changes(earlier: Record) -> None:
@@ -177,65 +158,6 @@ def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
         "step_memory_mib": footprint.step_memory_mib,
         "receptive_field": footprint.receptive_field,
     }
-
-
-def _is_on(config: Config, callback: str) -> bool:
-    """Whether a callback is there and switched on."""
-    node = config["callbacks"].get(callback)
-    return node is not None and node.get("enabled", True)
-
-
-def _score(run: _Training) -> dict[str, SplitResult]:
-    """Score the loaded weights: validation cases choose the thresholds, test cases are scored with them."""
-    run.trainer.validate(run.task, datamodule=run.data, verbose=False)
-    if not run.data.split.test:
-        return {"val": run.task.results["val"]}
-    run.trainer.test(run.task, datamodule=run.data, verbose=False)
-    return {split: run.task.results[split] for split in ("val", "test")}
-
-
-def _results(run: _Training, splits: dict[str, SplitResult], epoch: int, resources: Training) -> Results:
-    """Gather scores, how they came about, and what they cost."""
-    monitor = run.config["monitor"] if _is_on(run.config, "best") else "last epoch"
-    split: SplitName = "test" if "test" in splits else "val"
-    cases = len(vars(run.data.split)[split])
-    score, higher_is_better = monitored(run.config, splits["val"])
-    return {
-        "headline": headline(split, splits[split], score, higher_is_better, cases, True, {}),
-        **results_of(splits, run.task, run.data),
-        "chosen_on_val": {"epoch": epoch, "by": monitor, **splits["val"].chosen},
-        "limits": limits(run.config["trainer"]),
-        "training": {
-            "epochs": run.trainer.current_epoch,
-            "epochs_asked": run.config["trainer"]["max_epochs"],
-            **pace(run.folder.curves()),
-            **resources,
-        },
-    }
-
-
-def _write(run: _Training, splits: dict[str, SplitResult], results: Results) -> None:
-    """Write results.json and cases.csv; give hyper-parameters and final metrics to the logger."""
-    write_json(run.folder.results_path, results)
-    write_table(run.folder.cases_path, rows_of_cases(splits, vars(run.data.split)))
-    if _is_on(run.config, "panels"):
-        _draw_reliability(run, results)
-    labels = run.data.labels
-    params = hyperparameters(masked(run.config), chosen_options(), run.folder.overrides())
-    metrics = final_metrics(results, labels.regions or labels.class_names[1:])
-    for logger in run.trainer.loggers:
-        log_end(logger, params, metrics, run.trainer.global_step)
-
-
-def _draw_reliability(run: _Training, results: Results) -> None:
-    """Keep the reliability diagram of each split as a picture, and show it in the logger."""
-    for split, curves in results["curves"].items():
-        if "reliability" in curves:
-            picture = draw_reliability(curves["reliability"])
-            run.folder.figures.mkdir(exist_ok=True)
-            save_picture(run.folder.figures / f"reliability_{split}.png", picture)
-            for logger in run.trainer.loggers:
-                show(logger, f"{split}/reliability", picture, run.trainer.global_step)
 
 
 def _refuse_processes_in_sweep(config: Config) -> None:
