@@ -77,6 +77,66 @@ def test_volumes_and_ignored_values(manifest, files):
     np.testing.assert_array_equal(source.read("v").target, np.array([0, 1, 255])[(values % 3)[::-1].T])
 
 
+def test_field_of_view_second_observer_and_spacing(manifest, files):
+    view, other = np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint8)
+    view[1:], other[2] = 1, 255
+    for name, pixels in (("view", view), ("other", other)):
+        Image.fromarray(pixels).save(files / f"{name}.png")
+    source = manifest(
+        "image,mask,field_of_view,second_observer,spacing\n"
+        "images/a2.png,masks/a2.png,view.png,other.png,0.5 0.25\n"
+        "images/a10.png,masks/a10.png,,,.5\n"
+        "images/ä b.png,masks/ä b.png,,,\n",
+        spacing=[3, 3],
+    )
+    case = source.read("a2")
+    np.testing.assert_array_equal(case.valid, view == 1)
+    np.testing.assert_array_equal(case.others["second_observer"], other == 255)
+    assert (case.spacing, case.spacing_unit) == ((0.5, 0.25), "mm")
+    assert source.entries()[0].files == case.files
+    assert [path.name for path in case.files] == ["a2.png", "a2.png", "view.png", "other.png"]
+    assert [source.read(name).spacing for name in ("a10", "ä b")] == [(0.5, 0.5), (3, 3)]
+    assert (source.read("a10").valid, source.read("a10").others) == (None, {})
+
+
+def test_further_channels_and_masks(manifest, files):
+    header = "image,image_2,mask,mask_2\n"
+    row = "images/a2.png,images/a10.png,masks/a2.png,masks/a10.png\n"
+    assert manifest(header + row, merge_masks=True).read("a2").image.shape == (2, 4, 5)
+    with pytest.raises(ValueError, match=r"one image has 2 masks \(.*set data\.source\.merge_masks=true"):
+        manifest(header + row).read("a2")
+
+
+@pytest.mark.parametrize(
+    ("column", "pixels", "message"),
+    [
+        (
+            "field_of_view",
+            np.zeros((4, 5)),
+            r"field of view .*x\.png is 0 everywhere: it must have another value inside",
+        ),
+        (
+            "field_of_view",
+            np.arange(20).reshape(4, 5),
+            r"x\.png has values without a class: 1, 2, .*declared are 0, 19",
+        ),
+        ("field_of_view", np.ones((4, 4)), r"image .*a2\.png is 4×5 .* mask .*x\.png is 4×4"),
+        ("second_observer", np.ones((4, 4)), r"image .*a2\.png is 4×5 .* mask .*x\.png is 4×4"),
+        ("second_observer", np.full((4, 5), 7), r"x\.png has values without a class: 7"),
+    ],
+)
+def test_masks_beside_the_truth_that_cannot_be_used(manifest, files, column, pixels, message):
+    Image.fromarray(pixels.astype(np.uint8)).save(files / "x.png")
+    with pytest.raises(ValueError, match=message):
+        manifest(f"image,mask,{column}\nimages/a2.png,masks/a2.png,x.png\n").read("a2")
+
+
+@pytest.mark.parametrize("spacing", ["0", "-1", "1 0", "1 2 3", "1,5", "1.2.3", "nan", "mm", "inf"])
+def test_spacings_that_are_none(manifest, spacing):
+    with pytest.raises(ValueError, match=r"cases\.csv has spacing '.*' for case a2: write height and width of a pixel"):
+        manifest(f"image;mask;spacing\nimages/a2.png;masks/a2.png;{spacing}\n").prepare()
+
+
 def test_missing_files_are_listed_all_at_once(manifest):
     source = manifest("image,mask\nimages/a2.png,masks/no.png\nimages/nor.png,masks/a2.png\n")
     with pytest.raises(FileNotFoundError, match=r"not there: .*masks/no\.png, .*images/nor\.png: correct the paths"):
@@ -89,6 +149,10 @@ def test_missing_files_are_listed_all_at_once(manifest):
         ("", "it lacks image, mask; allowed are image, mask, group, split, stratum, name"),
         ("image,masks\na,b\n", r"it lacks mask; has unknown 'masks' \(did you mean 'mask'\?\)"),
         ("image,mask,image\na,b,c\n", "it has twice image"),
+        ("image,mask,image_3\na,b,c\n", "it lacks image_2"),
+        ("image,mask,image_1\na,b,c\n", "it lacks image_2; has unknown 'image_1'"),
+        ("image,image_2,mask\na,b,c\nd,,f\n", r"has lines without image_2 \(3\): all cases have the same channels"),
+        ("image,mask,spcing\na,b,c\n", r"has unknown 'spcing' \(did you mean 'spacing'\?\)"),
         (HEADER, "has no line below its header"),
         (HEADER + "a.png,b.png\na.png\nb.png,c,d.png\n", "has lines 3, 4 with other than 2 values"),
         (HEADER + "a.png, \n,b.png\n", r"has lines without image or mask \(2, 3\)"),

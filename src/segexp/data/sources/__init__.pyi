@@ -1,4 +1,5 @@
 from .chase import Chase as Chase
+from .drive import Drive as Drive
 from .folder import Folder as Folder
 from .isbi import ISBI as ISBI
 from .manifest import Manifest as Manifest
@@ -10,4 +11,5 @@ from .source import Source as Source
 from .source import label_values as label_values
 from .source import left_out as left_out
 from .source import require_files as require_files
+from .stare import Stare as Stare
 from .synthetic import Synthetic as Synthetic

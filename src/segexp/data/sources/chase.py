@@ -1,11 +1,11 @@
 """CHASE_DB1: retinal vessels in fundus photographs, drawn by two observers."""
 
+from dataclasses import replace
 from pathlib import Path
 
 from segexp.data.case import Case, Entry
 from segexp.data.field_of_view import fundus
-from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
-from segexp.data.files.mask_values import map_values
+from segexp.data.sources.pairs import CaseFiles, PairReader
 from segexp.errors import require_choice, some
 
 NAMES = [f"{child:02d}{eye}" for child in range(1, 15) for eye in "LR"]
@@ -44,6 +44,7 @@ class Chase:
         require_choice("truth", truth, OBSERVERS)
         self.root = Path(root)
         self.truth = truth
+        self._reader = PairReader(VALUES, channels=3)
         self._observers = OBSERVERS if truth == OBSERVERS[0] else OBSERVERS[::-1]  # that of the target first
 
     def prepare(self) -> None:
@@ -58,21 +59,14 @@ class Chase:
 
     def entries(self) -> list[Entry]:
         """Return 01L, 01R, … 14R; the group is the child."""
-        return [Entry(name, self._files(name), group=name[:2]) for name in NAMES]
+        return [Entry(name, self._files(name).all, group=name[:2]) for name in NAMES]
 
     def read(self, name: str) -> Case:
         """Read one photograph: image (3, H, W) uint8, target and field of view (H, W)."""
         require_choice("name", name, NAMES)
-        files = self._files(name)
-        image = read_image(files[0], channels=3)
-        raw = [read_mask(file) for file in files[1:]]
-        for mask, file in zip(raw, files[1:], strict=True):
-            require_same_size(image, mask, files[0], file)
-        target, other = (map_values(mask, VALUES, 0, file) for mask, file in zip(raw, files[1:], strict=True))
-        others = {self._observers[1]: other}
-        facts = pair_facts(image, raw[0], files[0], files[1])
-        return Case(name, image, target, (1.0, 1.0), files=files, valid=fundus(image), others=others, facts=facts)
+        case = self._reader.read_files(name, self._files(name))
+        return replace(case, valid=fundus(case.image))
 
-    def _files(self, name: str) -> tuple[Path, ...]:
-        masks = (self.root / f"Image_{name}_{observer}.png" for observer in self._observers)
-        return (self.root / f"Image_{name}.jpg", *masks)
+    def _files(self, name: str) -> CaseFiles:
+        truth, other = (self.root / f"Image_{name}_{observer}.png" for observer in self._observers)
+        return CaseFiles((self.root / f"Image_{name}.jpg",), (truth,), others={self._observers[1]: other})

@@ -1,103 +1,116 @@
 """Any folder of images and masks."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 from segexp.data.case import Case, Entry
-from segexp.data.files.volumes import opened_files
-from segexp.data.sources.pairs import SUFFIXES, PairReader, image_stem, natural_order
-from segexp.errors import did_you_mean, some
+from segexp.data.sources.masks import Values
+from segexp.data.sources.matching import Paired, paired
+from segexp.data.sources.pairs import PairReader, natural_order
+from segexp.data.sources.patterns import PathRule, Pattern, SuffixPattern
+from segexp.errors import did_you_mean
 
 
 class Folder(PairReader):
-    """Images in one folder, masks in another (or the same), paired by the stem of the file name.
+    """Images in one folder, masks in another (or the same), paired by their names.
 
-    Case ``a`` is images/a.* with masks/a<mask_suffix>.*. PNG, JPEG, TIFF and BMP count, and the volumes NIfTI, NRRD and
-    MetaImage, upper or lower case; a subfolder that holds DICOM files is a volume too. Other and hidden files do not
-    count, nor other subfolders, nor masks whose stem lacks the suffix.
+    Case ``a`` is images/a<image_suffix>.* with masks/a<mask_suffix>.*. In subfolders, both lie alike, images/p1/a.png
+    and masks/p1/a.png: the first of them is the group, as of a patient, and the case is called p1_a. Other layouts are
+    told by patterns, see ``Pattern``. PNG, JPEG, TIFF and so on count, and the volumes NIfTI, NRRD and MetaImage, upper
+    or lower case; a subfolder that holds DICOM files is a volume too. ``left_out`` lists everything else.
 
     Args:
         images: Folder of the images.
-        masks: Folder of the masks; may be ``images`` if ``mask_suffix`` tells them apart.
-        values: Class of each value that may occur in the masks; 255 = not labeled. None = {0: 0, 255: 1}.
+        masks: Folder of the masks; may be ``images``, or lie in it, if their names tell them apart.
+        values: Class of each value that may occur in the masks; the key "other" stands for all that are not declared,
+            such as {0: 0, "other": 1} for anything but 0. 255 as class = not labeled. None = {0: 0, 255: 1}.
         channels: 1 reads 2-D images as gray, 3 as RGB; volumes have those of their files.
-        mask_suffix: Suffix that the stem of a mask has after the stem of its image, such as "_mask".
+        mask_suffix: Suffix that the stem of a mask has after the name of the case, such as "_mask".
         mask_tolerance: Largest distance of a mask value to a declared one; 0 = exact, more for JPEG masks.
         spacing: Height and width of a pixel of 2-D images in mm; None = not known. Volumes tell it themselves.
+        image_suffix: Suffix that the stem of an image has after the name of the case.
+        image_pattern: Pattern of the images' paths, in place of the suffixes; a list of patterns joins the files of a
+            case as channels, in this order.
+        mask_pattern: Pattern of the masks' paths; goes with ``image_pattern``.
+        colors: Class of each color of masks in color, in place of ``values``, see ``MaskRules``.
+        border_width: Reach in pixels of a further class between objects, see ``MaskRules``; 0 = no such class.
+        merge_masks: Whether several masks of an image are laid over each other; else they are refused.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: An argument is out of its range, or does not go with the others.
     """
 
     def __init__(
         self,
         images: str | Path,
         masks: str | Path,
-        values: Mapping[int, int] | None = None,
+        values: Values | None = None,
         channels: int = 1,
         mask_suffix: str = "",
         mask_tolerance: int = 0,
         spacing: Sequence[float] | None = None,
+        image_suffix: str = "",
+        image_pattern: str | Sequence[str] | None = None,
+        mask_pattern: str | None = None,
+        colors: Values | None = None,
+        border_width: int = 0,
+        merge_masks: bool = False,
     ) -> None:
-        super().__init__(values, channels, mask_tolerance, spacing)
-        if Path(images) == Path(masks) and not mask_suffix:
+        super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks)
+        if (image_pattern is None) != (mask_pattern is None):
             raise ValueError(
-                f"images and masks are the same folder: set mask_suffix to what tells masks in {masks} apart"
+                f"image_pattern={image_pattern} and mask_pattern={mask_pattern} go together: set both or neither"
+            )
+        if image_pattern is not None and (image_suffix or mask_suffix):
+            raise ValueError("image_pattern and mask_pattern take the place of image_suffix and mask_suffix: set these")
+        if Path(images) == Path(masks) and image_pattern is None and image_suffix == mask_suffix:
+            raise ValueError(
+                f"images and masks are the same folder: set mask_suffix to what tells masks in {masks} apart, or "
+                "image_pattern and mask_pattern"
             )
         self.images = Path(images)
         self.masks = Path(masks)
+        self.image_suffix = image_suffix
         self.mask_suffix = mask_suffix
+        one = isinstance(image_pattern, str)
+        self.image_pattern = [str(image_pattern)] if one else image_pattern and [str(text) for text in image_pattern]
+        self.mask_pattern = mask_pattern
+        self._path_rules()  # refuses patterns that are none
 
     def prepare(self) -> None:
         """Check that every image has its mask and every mask its image; the pixels are checked when read.
 
         Raises:
             FileNotFoundError: There is no such folder.
-            ValueError: A folder is empty, partners are missing, or two files share one stem.
+            ValueError: A folder is empty, partners are missing, or files share one name.
         """
         self.entries()
 
     def entries(self) -> list[Entry]:
-        """Return one case per image, named by its stem, in natural order."""
-        return [Entry(name, opened_files(self._pairs[name])) for name in sorted(self._pairs, key=natural_order)]
+        """Return one case per image, in natural order of their names."""
+        return [
+            Entry(name, files.opened, key.group, key.stratum, key.split)
+            for name, (key, files) in sorted(self._paired.cases.items(), key=lambda item: natural_order(item[0]))
+        ]
 
     def read(self, name: str) -> Case:
-        """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8."""
-        if name not in self._pairs:
-            raise ValueError(f"{self.images} has no case {name!r}{did_you_mean(name, self._pairs)}")
-        return self.read_pair(name, *self._pairs[name])
+        """Read one case: image (C, H, W) or (C, D, H, W), target (*S) uint8."""
+        if name not in self._paired.cases:
+            raise ValueError(f"{self.images} has no case {name!r}{did_you_mean(name, self._paired.cases)}")
+        return self.read_files(name, self._paired.cases[name][1])
+
+    def left_out(self) -> dict[str, tuple[str, ...]]:
+        """Tell what lies in the two folders and belongs to no case, as the function ``left_out`` does."""
+        return self._paired.left_out
 
     @cached_property
-    def _pairs(self) -> dict[str, tuple[Path, Path]]:
-        """Image and mask of each case."""
-        images, masks = _by_stem(self.images), _by_stem(self.masks)
-        masks = {
-            stem.removesuffix(self.mask_suffix): path for stem, path in masks.items() if stem.endswith(self.mask_suffix)
-        }
-        if self.images == self.masks:
-            images = {stem: path for stem, path in images.items() if path not in masks.values()}
-        alone = sorted(images.keys() - masks.keys(), key=natural_order)
-        if alone:
-            wanted = some(f"{stem}{self.mask_suffix}" for stem in alone)
-            raise ValueError(f"masks missing in {self.masks}: {wanted}: add them, or set mask_suffix")
-        alone = sorted(masks.keys() - images.keys(), key=natural_order)
-        if alone:
-            raise ValueError(f"images missing in {self.images} for the masks of {some(alone)}: add them")
-        return {stem: (path, masks[stem]) for stem, path in images.items()}
+    def _paired(self) -> Paired:
+        return paired(self.images, self.masks, *self._path_rules(), merge=self.merge_masks)
 
-
-def _by_stem(folder: Path) -> dict[str, Path]:
-    """Return the images, flat or volumes, of a folder by stem; refuses one that has none, or two of one stem."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder} is not a folder: check the path")
-    by_stem: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        stem = None if path.name[0] == "." else image_stem(path)
-        if stem in by_stem:
-            raise ValueError(f"{by_stem[stem]} and {path} share the name {stem!r}: rename or remove one of them")
-        if stem is not None:
-            by_stem[stem] = path
-    if not by_stem:
-        raise ValueError(f"{folder} has no image files: it needs {', '.join(SUFFIXES)}, or subfolders of DICOM files")
-    return by_stem
+    def _path_rules(self) -> tuple[list[PathRule], PathRule]:
+        """Rules of the images, one per channel, and of the masks."""
+        if self.image_pattern is None or self.mask_pattern is None:
+            return [SuffixPattern(self.image_suffix, "image_suffix")], SuffixPattern(self.mask_suffix, "mask_suffix")
+        images: list[PathRule] = [Pattern(text, "image_pattern") for text in self.image_pattern]
+        return images, Pattern(self.mask_pattern, "mask_pattern")

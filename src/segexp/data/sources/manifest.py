@@ -2,27 +2,40 @@
 
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 
 from segexp.data.case import Case, Entry
-from segexp.data.files.volumes import opened_files
-from segexp.data.sources.pairs import PairReader, image_stem, natural_order
+from segexp.data.sources.masks import Values
+from segexp.data.sources.pairs import CaseFiles, PairReader, image_stem, natural_order
 from segexp.errors import did_you_mean, some
 
 REQUIRED = ("image", "mask")
-COLUMNS = (*REQUIRED, "group", "split", "stratum", "name")
+OBSERVER = "second_observer"
+COLUMNS = (*REQUIRED, "group", "split", "stratum", "name", "field_of_view", OBSERVER, "spacing")
 SPLITS = ("", "train", "val", "test")
+_NUMBERED = re.compile(r"(image|mask)_([2-9]|[1-9][0-9])")  # further channels and masks
+_NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
+_SPACING = re.compile(rf"{_NUMBER}(?:[ x×]+{_NUMBER})?")
 
 
 class Manifest(PairReader):
     """One case per row of a CSV file with a header; UTF-8, separated by commas, semicolons or tabs.
 
     Columns: ``image`` and ``mask``, paths relative to the CSV file (of a DICOM series its folder), and if wanted
-    ``group`` (patient: stays in one split), ``split`` (train, val or test), ``stratum`` (kind of case, which
-    splits keep in proportion) and ``name`` (else the stem of the image). Blanks around values are dropped.
+
+    - ``name`` of the case, else the stem of the image; ``group`` (patient: stays in one split), ``split`` (train, val
+      or test) and ``stratum`` (kind of case, which splits keep in proportion)
+    - ``image_2``, ``image_3`` and so on: files of further channels, in every row or in none; the image is the first
+    - ``mask_2`` and so on: further masks, which ``merge_masks`` lays over each other
+    - ``field_of_view``: mask of what counts, 0 outside and one other value inside
+    - ``second_observer``: mask by a further observer, scored against ``mask`` as the human mark
+    - ``spacing``: height and width of a pixel of a 2-D image in mm, "0.5 0.25", or "0.5" for both
+
+    All but ``image`` and ``mask`` may be empty. Blanks around values are dropped.
 
     Args:
         csv: Path to the CSV file; the other arguments are those of ``Folder``.
@@ -34,12 +47,15 @@ class Manifest(PairReader):
     def __init__(
         self,
         csv: str | Path,
-        values: Mapping[int, int] | None = None,
+        values: Values | None = None,
         channels: int = 1,
         mask_tolerance: int = 0,
         spacing: Sequence[float] | None = None,
+        colors: Values | None = None,
+        border_width: int = 0,
+        merge_masks: bool = False,
     ) -> None:
-        super().__init__(values, channels, mask_tolerance, spacing)
+        super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks)
         self.csv = Path(csv)
 
     def prepare(self) -> None:
@@ -49,8 +65,7 @@ class Manifest(PairReader):
             FileNotFoundError: The CSV file, images or masks are missing.
             ValueError: The CSV file cannot be used.
         """
-        paths = [path for row in self._rows.values() for path in self._paths(row)]
-        missing = [path for path in paths if not path.exists()]
+        missing = [path for files in self._files.values() for path in files.all if not path.exists()]
         if missing:
             raise FileNotFoundError(f"{self.csv} lists files that are not there: {some(missing)}: correct the paths")
 
@@ -59,18 +74,47 @@ class Manifest(PairReader):
         self.prepare()
         rows = sorted(self._rows.values(), key=lambda row: natural_order(row["name"]))
         return [
-            Entry(row["name"], opened_files(self._paths(row)), row["group"], row["stratum"], row["split"])
+            Entry(row["name"], self._files[row["name"]].opened, row["group"], row["stratum"], row["split"])
             for row in rows
         ]
 
     def read(self, name: str) -> Case:
-        """Read one pair: image (C, H, W) or (C, D, H, W), target (*S) uint8."""
+        """Read one case: image (C, H, W) or (C, D, H, W), target (*S) uint8."""
         if name not in self._rows:
             raise ValueError(f"{self.csv} has no case {name!r}{did_you_mean(name, self._rows)}")
-        return self.read_pair(name, *self._paths(self._rows[name]))
+        return self.read_files(name, self._files[name])
 
-    def _paths(self, row: Mapping[str, str]) -> tuple[Path, Path]:
-        return self.csv.parent / row["image"], self.csv.parent / row["mask"]
+    @cached_property
+    def _files(self) -> dict[str, CaseFiles]:
+        """Files of each case."""
+        return {name: self._case_files(row) for name, row in self._rows.items()}
+
+    def _case_files(self, row: Mapping[str, str]) -> CaseFiles:
+        folder = self.csv.parent
+
+        def numbered(column: str) -> tuple[Path, ...]:
+            further = sorted((key for key in row if re.fullmatch(rf"{column}_[0-9]+", key)), key=natural_order)
+            return tuple(folder / row[key] for key in (column, *further) if row[key])
+
+        return CaseFiles(
+            images=numbered("image"),
+            masks=numbered("mask"),
+            valid=folder / row["field_of_view"] if row["field_of_view"] else None,
+            others={OBSERVER: folder / row[OBSERVER]} if row[OBSERVER] else {},
+            spacing=self._spacing(row),
+        )
+
+    def _spacing(self, row: Mapping[str, str]) -> tuple[float, float] | None:
+        if not row["spacing"]:
+            return None
+        numbers = _SPACING.fullmatch(row["spacing"])
+        height, width = (float(number or numbers[1]) for number in numbers.groups()) if numbers else (0.0, 0.0)
+        if not height or not width:
+            raise ValueError(
+                f"{self.csv} has spacing {row['spacing']!r} for case {row['name']}: write height and width of a pixel "
+                'in mm, such as "0.5 0.25", or one number for both'
+            )
+        return height, width
 
     @cached_property
     def _rows(self) -> dict[str, dict[str, str]]:
@@ -110,6 +154,10 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
     empty = [number for number, row in rows.items() if not row["image"] or not row["mask"]]
     if empty:
         raise ValueError(f"{path} has lines without image or mask ({some(empty)}): fill them in, or remove them")
+    channels = [column for column in columns if column.startswith("image_")]
+    gaps = [number for number, row in rows.items() for column in channels if not row[column]]
+    if gaps:
+        raise ValueError(f"{path} has lines without {some(channels)} ({some(gaps)}): all cases have the same channels")
     splits = sorted({row["split"] for row in rows.values()} - set(SPLITS))
     if splits:
         raise ValueError(f"{path} has split {some(splits)}: it must be train, val or test, or empty")
@@ -118,10 +166,19 @@ def _read_csv(path: Path) -> list[dict[str, str]]:
 
 def _require_columns(path: Path, columns: Sequence[str]) -> None:
     """Refuse unknown columns too, since a misspelt group would let a patient leak from one split to another."""
-    lacking = [column for column in REQUIRED if column not in columns]
-    strange = [f"{column!r}{did_you_mean(column, COLUMNS)}" for column in columns if column not in COLUMNS]
+    channels = sum(column.startswith("image_") for column in columns)
+    wanted = (*REQUIRED, *(f"image_{number}" for number in range(2, channels + 2)))  # numbered without a gap
+    lacking = [column for column in wanted if column not in columns]
+    strange = [
+        f"{column!r}{did_you_mean(column, COLUMNS)}"
+        for column in columns
+        if column not in COLUMNS and not _NUMBERED.fullmatch(column)
+    ]
     twice = [column for column, count in Counter(columns).items() if count > 1]
     faults = {"lacks": lacking, "has unknown": strange, "has twice": twice}
     report = "; ".join(f"{fault} {some(names)}" for fault, names in faults.items() if names)
     if report:
-        raise ValueError(f"{path}, columns: it {report}; allowed are {', '.join(COLUMNS)}, the first two must be there")
+        raise ValueError(
+            f"{path}, columns: it {report}; allowed are {', '.join(COLUMNS)}, the first two "
+            "must be there, and image_2, mask_2 and so on"
+        )

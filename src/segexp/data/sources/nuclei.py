@@ -5,10 +5,10 @@ from functools import cached_property
 from pathlib import Path
 
 import numpy as np
-from scipy import ndimage
 
 from segexp.data.case import Case, Entry
 from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
+from segexp.data.sources.border import border_of
 from segexp.errors import did_you_mean, require_at_least, some
 
 COLUMNS = ("image_id", "stratum", "height", "width", "nuclei")
@@ -97,27 +97,3 @@ _REMEDY = (
     f"index.csv with {', '.join(COLUMNS)}; images and masks are stage1_train of BBBC038, "
     "https://bbbc.broadinstitute.org/BBBC038"
 )
-
-
-def border_of(instances: np.ndarray, width: int) -> np.ndarray:
-    """Find the rims of nuclei, and the gaps where two of them nearly touch.
-
-    A pixel of a nucleus is border if background or another nucleus lies within ``width`` of it (distance between the
-    centers of pixels; 1 = the four neighbors); a pixel of the background, if two different nuclei do. Beyond the
-    image's edge lies nothing.
-
-    Args:
-        instances: (H, W) integers, 0 = background.
-        width: At least 1, px.
-
-    Returns:
-        (H, W) bool.
-    """
-    reach = np.arange(-width, width + 1)
-    disk = reach[:, None] ** 2 + reach**2 <= width**2
-    instances = instances.astype(np.int64)
-    highest = ndimage.maximum_filter(instances, footprint=disk, mode="nearest")
-    lowest = ndimage.minimum_filter(instances, footprint=disk, mode="nearest")
-    numbers = np.where(instances > 0, instances, instances.max() + 1)
-    lowest_nucleus = ndimage.minimum_filter(numbers, footprint=disk, mode="nearest")
-    return np.where(instances > 0, highest != lowest, highest > lowest_nucleus)

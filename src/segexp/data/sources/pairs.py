@@ -1,57 +1,133 @@
-"""How an image or volume and its mask are read, wherever the two are found."""
+"""How images or volumes and their masks are read, wherever they are found."""
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from dataclasses import replace as changed
 from pathlib import Path
+
+import numpy as np
 
 from segexp.data.case import Case
 from segexp.data.files import images, volumes
 from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
-from segexp.data.files.mask_values import map_values, require_values
-from segexp.data.files.volumes import read_case, volume_stem
+from segexp.data.files.mask_values import file_facts, map_values
+from segexp.data.files.volumes import opened_files, read_channels, read_labels, require_same_geometry, volume_stem
+from segexp.data.sources.masks import MaskRules, Values
 from segexp.errors import require_at_least
 
 SUFFIXES = (*images.SUFFIXES, *volumes.SUFFIXES)
 
 
+@dataclass(frozen=True)
+class CaseFiles:
+    """Files that a case is made of.
+
+    Attributes:
+        images: Image; or several of one size, each of which is a channel.
+        masks: Mask of the truth; or several, which are laid over each other.
+        valid: Mask of the field of view: 0 outside, one other value inside; None = all counts.
+        others: Mask by each further observer, under the observer's name.
+        spacing: Size of a pixel (height, width) of a 2-D image in mm; None = that of the source.
+    """
+
+    images: tuple[Path, ...]
+    masks: tuple[Path, ...]
+    valid: Path | None = None
+    others: Mapping[str, Path] = field(default_factory=dict)
+    spacing: tuple[float, float] | None = None
+
+    @property
+    def all(self) -> tuple[Path, ...]:
+        """All paths, images first."""
+        return (*self.images, *self.masks, *([self.valid] if self.valid else []), *self.others.values())
+
+    @property
+    def opened(self) -> tuple[Path, ...]:
+        """All files that reading the case opens, for ``Entry.files``."""
+        return opened_files(self.all)
+
+
 class PairReader:
-    """Reads pairs of an image and a mask: both 2-D (PNG, JPEG, TIFF, BMP), or both volumes as in ``data.volumes``.
+    """Reads images with their masks: all of a case 2-D (PNG, JPEG, TIFF …), or all volumes as in ``files.volumes``.
 
     Arguments and errors are those of ``Folder``.
     """
 
     def __init__(
-        self, values: Mapping[int, int] | None, channels: int, mask_tolerance: int, spacing: Sequence[float] | None
+        self,
+        values: Values | None = None,
+        channels: int = 1,
+        mask_tolerance: int = 0,
+        spacing: Sequence[float] | None = None,
+        colors: Values | None = None,
+        border_width: int = 0,
+        merge_masks: bool = False,
     ) -> None:
-        # None in place of a default: Hydra merges a mapping on the command line into one that is there.
-        values = {0: 0, 255: 1} if values is None else values
-        require_values(values)
+        self._rules = MaskRules(values, colors, mask_tolerance, border_width, merge_masks)
         require_at_least("channels", channels, 1, integer=True)
-        require_at_least("mask_tolerance", mask_tolerance, 0, integer=True)
         if spacing is not None and (len(spacing) != 2 or min(spacing) <= 0):
             raise ValueError(f"spacing={list(spacing)} must be two numbers above 0: height and width of a pixel in mm")
-        self.values = dict(values)
+        self.values = None if values is None else dict(values)
+        self.colors = None if colors is None else dict(colors)
         self.channels = channels
         self.mask_tolerance = mask_tolerance
         self.spacing = None if spacing is None else tuple(spacing)
+        self.border_width = border_width
+        self.merge_masks = merge_masks
 
     @property
     def mask_values(self) -> dict[int, int]:
-        """Class of each value of the masks."""
-        return self.values
+        """Class of each declared value of the masks."""
+        return self._rules.mask_values
 
-    def read_pair(self, name: str, image_path: Path, mask_path: Path) -> Case:
+    def read_files(self, name: str, files: CaseFiles) -> Case:
         """Read a case: image (C, H, W) or (C, D, H, W), target (*S) uint8; errors as of ``Source.read``."""
-        if volume_stem(image_path) is not None:
-            if self.spacing is not None:
-                raise ValueError(f"spacing is for 2-D images, and {image_path} has its own: leave spacing=null")
-            return read_case(name, [image_path], mask_path, self.values, self.mask_tolerance)
-        image, raw = read_image(image_path, self.channels), read_mask(mask_path)
-        require_same_size(image, raw, image_path, mask_path)
-        target = map_values(raw, self.values, self.mask_tolerance, mask_path)
-        facts = pair_facts(image, raw, image_path, mask_path)
-        unit = "mm" if self.spacing else "px"
-        return Case(name, image, target, self.spacing or (1.0, 1.0), unit, (image_path, mask_path), facts=facts)
+        case = self._image(name, files)
+
+        def numbers(path: Path) -> np.ndarray:
+            return _covering(case, path)
+
+        target, raw = self._rules.read(files.masks, numbers)
+        require_same_size(case.image, target, files.images[0], files.masks[0])
+        others = {who: self._rules.read([path], numbers)[0] for who, path in files.others.items()}
+        for who, path in files.others.items():
+            require_same_size(case.image, others[who], files.images[0], path)
+        valid = None if files.valid is None else self._inside(numbers(files.valid), files.valid)
+        plain = case.affine is None  # no volume
+        facts = pair_facts(case.image, raw, files.images[0], files.masks[0]) if plain else file_facts(case.image, raw)
+        return changed(case, target=target, others=others, valid=valid, files=files.all, facts=facts)
+
+    def _image(self, name: str, files: CaseFiles) -> Case:
+        """Case without truth."""
+        spacing = files.spacing or self.spacing
+        first = files.images[0]
+        if volume_stem(first) is not None:
+            if spacing is not None:
+                raise ValueError(f"spacing is for 2-D images, and {first} has its own: leave spacing=null")
+            return changed(read_channels(files.images), name=name)
+        # One file has all channels, or each of several has one.
+        channels = [read_image(path, self.channels if len(files.images) == 1 else 1) for path in files.images]
+        for pixels, path in zip(channels, files.images, strict=True):
+            require_same_size(channels[0], pixels[0], first, path)
+        return Case(name, np.concatenate(channels), None, spacing or (1.0, 1.0), "mm" if spacing else "px", (first,))
+
+    def _inside(self, raw: np.ndarray, path: Path) -> np.ndarray:
+        """Field of view (*S) bool."""
+        if not raw.any():
+            raise ValueError(f"field of view {path} is 0 everywhere: it must have another value inside")
+        return map_values(raw, {0: 0, int(raw.max()): 1}, self.mask_tolerance, path) > 0
+
+
+def _covering(case: Case, path: Path) -> np.ndarray:
+    """Integers (*S) of a mask that covers the image of a case."""
+    if case.affine is None:
+        raw = read_mask(path)
+        require_same_size(case.image, raw, case.files[0], path)
+        return raw
+    labels = read_labels(path)
+    require_same_geometry(case, labels)
+    return labels.image[0]
 
 
 def image_stem(path: Path) -> str | None:

@@ -56,8 +56,9 @@ def left_out(source: Source) -> dict[str, tuple[str, ...]]:
     """Tell what a source saw in its folders and did not take.
 
     Returns:
-        Reason, such as "hidden" or "no image: .txt" -> paths relative to the folder, in order; each path under one
-        reason. Empty where everything was taken, or the source does not look around (a list of files, drawn cases).
+        Reason, such as "hidden" or "no image: .txt" -> paths that begin with the name of the folder, such as
+        "images/.DS_Store"; each path under one reason. Empty where everything was taken, or the source does not look
+        around (a list of files, drawn cases).
     """
     look = getattr(source, "left_out", None)
     return {} if look is None else look()

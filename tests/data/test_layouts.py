@@ -1,0 +1,258 @@
+"""Folders as data sets come in them: each is read with one setting, or refused with the remedy."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+from hydra.utils import instantiate
+from PIL import Image
+
+from segexp.config import compose, plain
+from segexp.data.sources import Folder, left_out
+from segexp.data.splits import SplitSettings, make_split
+
+SIZE = (6, 8)
+
+
+def picture(path: Path, pixels: np.ndarray | int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.broadcast_to(np.asarray(pixels, np.uint8), np.shape(pixels) or SIZE)
+    Image.fromarray(values).save(path)
+
+
+def volume(path: Path, value: int = 0) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    values = np.full((4, 5, 6), value, np.uint8)
+    values[0] = 0
+    nib.save(nib.Nifti1Image(values, np.eye(4)), path)
+
+
+def configured(*words: str) -> Folder:
+    """Source of data=folder with settings as they stand on a command line."""
+    config = plain(compose(["data=folder", "name=test", *words], run_dir="unused"))
+    return instantiate(config["data"]["source"], _convert_="all")
+
+
+def at(images: Path, masks: Path, *words: str) -> Folder:
+    return configured(f"data.source.images={images}", f"data.source.masks={masks}", *words)
+
+
+def facts(source: Folder) -> list[tuple[str, str]]:
+    return [(entry.name, entry.group) for entry in source.entries()]
+
+
+def test_isic(tmp_path):
+    for number in (0, 10):
+        picture(tmp_path / "in" / f"ISIC_{number:07d}.jpg", 9)
+        picture(tmp_path / "truth" / f"ISIC_{number:07d}_segmentation.png", 255)
+    remedy = "data.source.mask_suffix=_segmentation"
+    with pytest.raises(ValueError, match=rf"masks missing in .*truth: .*: names pair with  {remedy}"):
+        at(tmp_path / "in", tmp_path / "truth").prepare()
+    source = at(tmp_path / "in", tmp_path / "truth", remedy)
+    assert facts(source) == [("ISIC_0000000", ""), ("ISIC_0000010", "")]
+    assert source.read("ISIC_0000010").target.min() == 1
+
+
+def test_camvid(tmp_path):
+    picture(tmp_path / "raw" / "0001TP_006690.png", np.zeros((*SIZE, 3)))
+    colors = np.zeros((*SIZE, 3))
+    colors[:2], colors[2:4], colors[4:] = (128, 0, 0), (128, 64, 128), (1, 2, 3)
+    picture(tmp_path / "labels" / "0001TP_006690_L.png", colors)
+    where = (tmp_path / "raw", tmp_path / "labels", "data.source.mask_suffix=_L")
+    with pytest.raises(ValueError, match=r"_L\.png is in color"):
+        at(*where).read("0001TP_006690")
+    source = at(*where, "data.source.colors={128/0/0: 0, 128/64/128: 1, other: 255}", "data.channels=3")
+    assert source.read("0001TP_006690").target[:, 0].tolist() == [0, 0, 1, 1, 255, 255]
+
+
+def test_cityscapes(tmp_path):
+    for split in ("train", "val"):
+        stem = f"{split}/aachen_{split}/aachen_{split}_000000_000019"
+        picture(tmp_path / "leftImg8bit" / f"{stem}_leftImg8bit.png")
+        for kind, value in (("labelIds", 7), ("instanceIds", 99), ("color", 50)):
+            picture(tmp_path / "gtFine" / f"{stem}_gtFine_{kind}.png", value)
+        (tmp_path / "gtFine" / f"{stem}_gtFine_polygons.json").write_text("{}")
+    source = at(
+        tmp_path / "leftImg8bit",
+        tmp_path / "gtFine",
+        'data.source.image_pattern="{split}/{group}/{name}_leftImg8bit"',
+        'data.source.mask_pattern="{split}/{group}/{name}_gtFine_labelIds"',
+        "data.source.values={7: 1, other: 0}",
+    )
+    assert facts(source)[0] == ("train_aachen_train_000000_000019", "aachen_train")
+    assert [entry.split for entry in source.entries()] == ["train", "val"]
+    assert source.read("val_aachen_val_000000_000019").target.min() == 1
+    counts = {reason: len(paths) for reason, paths in left_out(source).items()}
+    assert counts == {"not like '{split}/{group}/{name}_gtFine_labelIds'": 4, "no image: .json": 2}
+
+
+def test_monuseg_has_outlines_and_no_masks(tmp_path):
+    picture(tmp_path / "Tissue Images" / "TCGA-18-5592.tif")
+    (tmp_path / "Annotations").mkdir()
+    (tmp_path / "Annotations" / "TCGA-18-5592.xml").write_text("<Annotations/>")
+    with pytest.raises(ValueError, match=r"Annotations has no image files: it needs .*; it has 1 \.xml"):
+        at(tmp_path / "Tissue Images", tmp_path / "Annotations").prepare()
+
+
+def test_lits(tmp_path):
+    for number in (1, 10, 11):
+        volume(tmp_path / f"volume-{number}.nii")
+        volume(tmp_path / f"segmentation-{number}.nii", 2)
+    source = at(
+        tmp_path,
+        tmp_path,
+        'data.source.image_pattern="volume-{name}"',
+        'data.source.mask_pattern="segmentation-{name}"',
+        "data.source.values={0: 0, 1: 1, 2: 2}",
+    )
+    assert facts(source) == [("1", ""), ("10", ""), ("11", "")]
+    assert source.read("10").target.max() == 2
+    for kind, folder in (("volume", "ct"), ("segmentation", "seg")):
+        (tmp_path / folder).mkdir()
+        for number in (10, 11):
+            (tmp_path / f"{kind}-{number}.nii").rename(tmp_path / folder / f"{kind}-{number}.nii")
+    with pytest.raises(ValueError, match=r'image_pattern="volume-{name}".*mask_pattern="segmentation-{name}"'):
+        at(tmp_path / "ct", tmp_path / "seg").prepare()
+
+
+BRATS = (
+    'data.source.image_pattern=["{name}/{name}_flair","{name}/{name}_t1"]',
+    'data.source.mask_pattern="{name}/{name}_seg"',
+    "data.source.values={0: 0, other: 1}",
+)
+
+
+def test_brats_joins_the_modalities_that_are_named(tmp_path):
+    for number in (1, 2):
+        name = f"BraTS20_Training_{number:03d}"
+        for value, kind in enumerate(("flair", "seg", "t1", "t1ce", "t2")):
+            volume(tmp_path / name / f"{name}_{kind}.nii.gz", value)
+    source = at(tmp_path, tmp_path, *BRATS)
+    assert facts(source) == [("BraTS20_Training_001", ""), ("BraTS20_Training_002", "")]
+    case = source.read("BraTS20_Training_002")
+    assert (case.image.shape, case.image.max(axis=(1, 2, 3)).tolist()) == ((2, 6, 5, 4), [0, 2])
+    assert case.target.max() == 1
+    assert [len(paths) for paths in left_out(source).values()] == [4]
+    (tmp_path / "BraTS20_Training_001" / "BraTS20_Training_001_t1.nii.gz").unlink()
+    with pytest.raises(ValueError, match=r"channels missing in .*: BraTS20_Training_001/BraTS20_Training_001_t1: add"):
+        at(tmp_path, tmp_path, *BRATS).prepare()
+    with pytest.raises(ValueError, match=r"masks missing in .*001_t1ce_seg"):
+        at(tmp_path, tmp_path, "data.source.mask_suffix=_seg").prepare()
+
+
+def test_acdc(tmp_path):
+    for patient in ("patient001", "patient002"):
+        for frame in (1, 12):
+            volume(tmp_path / patient / f"{patient}_frame{frame:02d}.nii.gz")
+            volume(tmp_path / patient / f"{patient}_frame{frame:02d}_gt.nii.gz", 3)
+        volume(tmp_path / patient / f"{patient}_4d.nii.gz")
+        (tmp_path / patient / "Info.cfg").write_text("")
+    source = at(
+        tmp_path,
+        tmp_path,
+        'data.source.image_pattern="{group}/{group}_frame{name}"',
+        'data.source.mask_pattern="{group}/{group}_frame{name}_gt"',
+    )
+    assert facts(source)[:3] == [
+        ("patient001_01", "patient001"),
+        ("patient001_12", "patient001"),
+        ("patient002_01", "patient002"),
+    ]
+    assert sum(len(paths) for paths in left_out(source).values()) == 4
+
+
+@pytest.fixture
+def dsb(tmp_path):
+    """Make one image with three nuclei, two of which touch, as stage1_train of the Data Science Bowl has them."""
+    picture(tmp_path / "c0ffee" / "images" / "c0ffee.png", np.zeros((*SIZE, 4)))
+    for number, columns in enumerate(((0, 2), (2, 4), (6, 8))):
+        mask = np.zeros(SIZE)
+        mask[:, slice(*columns)] = 255
+        picture(tmp_path / "c0ffee" / "masks" / f"{number:032x}.png", mask)
+    return tmp_path
+
+
+DSB = ('data.source.image_pattern="{name}/images/{name}"', 'data.source.mask_pattern="{name}/masks/*"')
+
+
+def test_one_file_per_object(dsb):
+    source = at(dsb, dsb, *DSB, "data.source.merge_masks=true")
+    assert facts(source) == [("c0ffee", "")]
+    assert source.read("c0ffee").target[0].tolist() == [1, 1, 1, 1, 0, 0, 1, 1]
+    assert len(source.entries()[0].files) == 4
+    bordered = at(dsb, dsb, *DSB, "data.source.merge_masks=true", "data.source.border_width=1")
+    assert bordered.read("c0ffee").target[0].tolist() == [1, 2, 2, 2, 0, 0, 2, 1]
+    with pytest.raises(ValueError, match=r"case c0ffee has 3 masks \(.*\): set data\.source\.merge_masks=true"):
+        at(dsb, dsb, *DSB).prepare()
+    with pytest.raises(ValueError, match=r"are the same folder: set mask_suffix .*or image_pattern and mask_pattern"):
+        Folder(dsb, dsb)
+
+
+@pytest.mark.parametrize("further", ["benign (1)_mask_1", "benign (1)_mask (2)", "benign (1)_mask-3"])
+def test_further_masks_of_an_image_are_merged_or_refused(tmp_path, further):
+    left, right = np.zeros(SIZE), np.zeros(SIZE)
+    left[:, 0], right[:, 7] = 255, 255
+    for stem, pixels in (("benign (1)", 9), ("benign (2)", 8), ("benign (2)_mask", left)):
+        picture(tmp_path / f"{stem}.png", pixels)
+    picture(tmp_path / "benign (1)_mask.png", left)
+    picture(tmp_path / f"{further}.png", right)
+    suffix = "data.source.mask_suffix=_mask"
+    with pytest.raises(ValueError, match=r"case benign \(1\) has 2 masks .*merge_masks=true"):
+        at(tmp_path, tmp_path, suffix).prepare()
+    source = at(tmp_path, tmp_path, suffix, "data.source.merge_masks=true")
+    assert facts(source) == [("benign (1)", ""), ("benign (2)", "")]
+    assert source.read("benign (1)").target[0].tolist() == [1, 0, 0, 0, 0, 0, 0, 1]
+    assert left_out(source) == {}
+
+
+def test_folders_of_patients_are_groups(tmp_path):
+    for patient in ("p1", "p2", "p3"):
+        for stem in ("day1/a", "day2/a"):
+            picture(tmp_path / "images" / patient / f"{stem}.png")
+            picture(tmp_path / "masks" / patient / f"{stem}.png", 255)
+    source = at(tmp_path / "images", tmp_path / "masks")
+    assert facts(source)[:3] == [("p1_day1_a", "p1"), ("p1_day2_a", "p1"), ("p2_day1_a", "p2")]
+    split = make_split(source.entries(), SplitSettings(method="random", val=0.34, test=0.34))
+    assert {name[:2] for name in split.train}.isdisjoint(name[:2] for name in split.test)
+    picture(tmp_path / "images" / "p1_day1" / "a.png")
+    picture(tmp_path / "masks" / "p1_day1" / "a.png", 255)
+    with pytest.raises(ValueError, match=r"a\.png and .*a\.png share the name 'p1_day1_a'"):
+        at(tmp_path / "images", tmp_path / "masks").prepare()
+
+
+def test_folders_of_splits_and_of_kinds(tmp_path):
+    for split, kind in (("training", "ill"), ("validation", "well"), ("test", "ill")):
+        picture(tmp_path / split / kind / "images" / "1.png")
+        picture(tmp_path / split / kind / "masks" / "1.png", 255)
+    patterns = [f'data.source.{part}_pattern="{{split}}/{{stratum}}/{part}s/{{name}}"' for part in ("image", "mask")]
+    entries = at(tmp_path, tmp_path, *patterns).entries()
+    assert [(entry.name, entry.split, entry.stratum) for entry in entries] == [
+        ("test_ill_1", "test", "ill"),
+        ("train_ill_1", "train", "ill"),
+        ("val_well_1", "val", "well"),
+    ]
+    (tmp_path / "training").rename(tmp_path / "holdout")
+    with pytest.raises(ValueError, match=r"the split in its path='holdout' is not one of"):
+        at(tmp_path, tmp_path, *patterns).prepare()
+
+
+def test_images_and_masks_of_one_name_beside_each_other_are_told_by_their_suffix(tmp_path):
+    picture(tmp_path / "a.jpg", 9)
+    picture(tmp_path / "a.png", 255)
+    source = at(tmp_path, tmp_path, 'data.source.image_pattern="{name}.jpg"', 'data.source.mask_pattern="{name}.png"')
+    assert [path.name for path in source.read("a").files] == ["a.jpg", "a.png"]
+
+
+def test_masks_in_a_folder_within_that_of_the_images(tmp_path):
+    picture(tmp_path / "a.png", 9)
+    picture(tmp_path / "masks" / "a.png", 255)
+    source = at(tmp_path, tmp_path / "masks")
+    assert [path.parent.name for path in source.read("a").files] == [tmp_path.name, "masks"]
+    assert left_out(source) == {}
+
+
+def test_what_looks_like_a_mask_is_an_image_if_it_has_a_mask(tmp_path):
+    for stem in ("p1_L", "p1_R", "p1_L_L", "p1_R_L"):
+        picture(tmp_path / f"{stem}.png", 255)
+    assert facts(at(tmp_path, tmp_path, "data.source.mask_suffix=_L")) == [("p1_L", ""), ("p1_R", "")]
