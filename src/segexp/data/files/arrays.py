@@ -12,6 +12,7 @@ from segexp.data.files.conventions import Pixels
 from segexp.errors import some
 
 SUFFIXES = (".npy", ".npz")
+_HEADER = 1 << 16  # bytes at most
 MAGICS = (b"\x93NUMPY", b"PK\x03\x04")
 
 
@@ -25,7 +26,7 @@ def read_array(path: Path, mapped: bool = False) -> Pixels:
     Raises:
         ValueError: It holds several arrays, pickled objects, or an array of another shape; a checksum is wrong.
     """
-    array = _member(path) if _is_archive(path) else np.load(path, mmap_mode="r", allow_pickle=False)
+    array = _member(path) if _is_archive(path) else _plain(path, mapped)
     if array.dtype.kind not in "buif":
         raise ValueError(f"it holds {array.dtype} values, where real numbers are expected")
     if not mapped:
@@ -34,6 +35,13 @@ def read_array(path: Path, mapped: bool = False) -> Pixels:
     array = array[..., 0] if array.ndim > 2 and array.shape[-1] == 1 else array
     bits = 1 if array.dtype == bool else 8 * array.dtype.itemsize
     return Pixels(conventions.full_range(array, bits), axes, Stored(format="NumPy", bits=bits, axes=axes))
+
+
+def _plain(path: Path, mapped: bool) -> np.ndarray:
+    array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
+    if (extra := path.stat().st_size - array.nbytes) > _HEADER:
+        raise ValueError(f"{extra} bytes beside its array are more than a header")
+    return array
 
 
 def _is_archive(path: Path) -> bool:

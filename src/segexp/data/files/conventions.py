@@ -115,20 +115,22 @@ def rgb_from_ycbcr(array: np.ndarray) -> np.ndarray:
 
 
 def rgb_from_lab(array: np.ndarray, offset: bool) -> np.ndarray:
-    """CIELAB of TIFF, (..., 3) uint8 or uint16, to (..., 3) uint8 of sRGB.
+    """CIELAB of TIFF, (..., W, 3) uint8 or uint16, to (..., W, 3) uint8 of sRGB, by the profiles of Little CMS.
 
     Args:
         array: L from 0 to the largest value; a and b as two's complement, in steps of 1 (8 bits) or 1/256 (16 bits).
         offset: Whether a and b are stored with 128 added instead (ICC's form).
     """
-    from skimage.color import lab2rgb
+    from PIL import Image, ImageCms
 
-    bits = 8 * array.dtype.itemsize
-    lightness = array[..., :1] * (100 / (2**bits - 1))
-    tints = array[..., 1:].astype(np.float64) if offset else array[..., 1:].view(f"i{bits // 8}").astype(np.float64)
-    tints = tints / 2 ** (bits - 8) - (128 if offset else 0)
-    # CIELAB of TIFF has the white of D50; without adaptation it would turn yellow, so that it is taken as that of sRGB.
-    return np.rint(lab2rgb(np.concatenate([lightness, tints], axis=-1)) * 255).astype(np.uint8)
+    samples = array if array.dtype == np.uint8 else (array >> 8).astype(np.uint8)
+    if offset:
+        samples = samples ^ np.array([0, 128, 128], dtype=np.uint8)
+    rows = samples.reshape(-1, *samples.shape[-2:])
+    image = Image.frombytes("LAB", rows.shape[1::-1], rows.tobytes())
+    lab, srgb = ImageCms.createProfile("LAB"), ImageCms.createProfile("sRGB")
+    shown = ImageCms.applyTransform(image, ImageCms.buildTransform(lab, srgb, "LAB", "RGB"))
+    return np.array(shown).reshape(samples.shape)
 
 
 def luma(array: np.ndarray) -> np.ndarray:

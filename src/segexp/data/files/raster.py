@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageFile
+from PIL import Image, ImageFile, UnidentifiedImageError
 
 from segexp.data.case import Stored
 from segexp.data.files import conventions
@@ -69,6 +69,11 @@ def _opened(data: bytes) -> Iterator[ImageFile.ImageFile]:
     kept, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
+    except UnidentifiedImageError:
+        kinds = ", ".join(("TIFF", "NumPy", *_FORMATS))
+        raise ValueError(
+            f"its content is none of {kinds}, or a kind that is not supported, as JPEG of 12 bits"
+        ) from None
     finally:
         Image.MAX_IMAGE_PIXELS = kept
     with image:

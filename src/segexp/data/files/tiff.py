@@ -62,8 +62,8 @@ def read_tiff(path: Path, indices: bool = False, mapped: bool = False) -> Pixels
         elif len(pages) * first.size != sum(one.size for one in series):  # one page stands for all
             pixels = _shown(series[0].asarray(), series[0].axes, first, stored, indices)
         else:
-            parts = [_page(page.aspage(), stored, indices) for page in sorted(pages, key=lambda page: page.index)]
-            pixels = _joined(parts, series)
+            pages = [page.aspage() for page in sorted(pages, key=lambda page: page.index)]
+            pixels = _joined([_page(page, pages[0], stored, indices) for page in pages], series)
     pixels.stored["axes"] = pixels.axes
     return pixels
 
@@ -134,14 +134,14 @@ def _mapped(path: Path, series: Any) -> np.ndarray | None:
     """Pixels that lie in the file one after the other as they are shown, as a view into it."""
     page = series.keyframe
     plain = page.is_memmappable and _photometric(page) in (1, 2) and series.dataoffset is not None
-    if not plain or len({_orientation(one.aspage()) for one in series.pages}) > 1:
+    if not plain or len({_orientation(one.aspage(), page) for one in series.pages}) > 1:
         return None
     dtype = page.dtype.newbyteorder(page.parent.byteorder)
     return np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
 
 
-def _page(page: Any, stored: Stored, indices: bool) -> Pixels:
-    """One page of its own photometric interpretation, orientation and codec."""
+def _page(page: Any, first: Any, stored: Stored, indices: bool) -> Pixels:
+    """One page of its own photometric interpretation, orientation (else that of the first page) and codec."""
     if page.imagewidth * page.imagelength * page.imagedepth > MOST_PIXELS and not page.is_contiguous:
         raise ValueError(
             f"{page.imagewidth} x {page.imagelength} pixels are more than {MOST_PIXELS} and may be a decompression "
@@ -153,7 +153,7 @@ def _page(page: Any, stored: Stored, indices: bool) -> Pixels:
     photometric = _photometric(page)
     if photometric == 6 and page.is_subsampled and page.compression not in _JPEG:
         raise ValueError("it holds subsampled YCbCr without JPEG")
-    return _shown(page.asarray(), page.axes, page, stored, indices)
+    return _shown(page.asarray(), page.axes, page, stored, indices, _orientation(page, first))
 
 
 def _joined(parts: Sequence[Pixels], series: Sequence[Any]) -> Pixels:
@@ -174,7 +174,9 @@ def _joined(parts: Sequence[Pixels], series: Sequence[Any]) -> Pixels:
     return Pixels(array, leading + first.axes, first.stored)
 
 
-def _shown(array: np.ndarray, axes: str, page: Any, stored: Stored, indices: bool) -> Pixels:
+def _shown(
+    array: np.ndarray, axes: str, page: Any, stored: Stored, indices: bool, orientation: int | None = None
+) -> Pixels:
     """Apply all conventions to samples with the tags of a page; pixels that need none stay a view."""
     array, axes = _samples_last(array, axes)
     photometric = _photometric(page)
@@ -194,7 +196,8 @@ def _shown(array: np.ndarray, axes: str, page: Any, stored: Stored, indices: boo
         array, axes = conventions.looked_up(array, _palette(page)), axes + "S"
     elif photometric in _COLORS:
         array = _as_rgb(array, photometric, page)
-    return Pixels(conventions.upright(array, _orientation(page), axes.index("Y")), axes, stored)
+    orientation = _orientation(page) if orientation is None else orientation
+    return Pixels(conventions.upright(array, orientation, axes.index("Y")), axes, stored)
 
 
 def _samples_last(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
@@ -242,8 +245,11 @@ def _photometric(page: Any) -> int:
     return 0 if page.compression in (2, 3, 4) else 1
 
 
-def _orientation(page: Any) -> int:
-    number = page.tags.valueof(274, 1)
+def _orientation(page: Any, first: Any = None) -> int:
+    """Orientation of a page; where it has none, that of the first page, to which writers of stacks put it alone."""
+    number = page.tags.valueof(274)
+    if number is None and first is not None:
+        return _orientation(first)
     return int(number) if number in range(1, 9) else 1
 
 

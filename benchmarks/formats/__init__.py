@@ -1,0 +1,1 @@
+"""What becomes of every property of pixels in every format: the tables of docs/formats.md."""
