@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import SimpleITK as sitk  # noqa: N813
 import tifffile
-from PIL import Image
+from PIL import Image, ImageOps
 
 from segexp.data.case import Case
 from segexp.data.files.volumes import read_volume, to_file
-from segexp.data.files.writing import label_dtype, suffix_for, write_map
+from segexp.data.files.writing import is_whole, label_dtype, suffix_for, write_map
 from segexp.prediction.inputs import find_inputs, read_input
 from tests.data.files.test_volumes import DIRECTIONS, affine_of, same_locale, save_dicom, save_itk  # noqa: F401
 
@@ -111,6 +111,48 @@ def test_a_tiff_keeps_pages_resolution_and_distance_of_slices(tmp_path):
         assert file.imagej_metadata["spacing"] == 2.5
         assert file.imagej_metadata["unit"] == "um"
         assert file.pages.first.resolution == (4.0, 5.0)
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".tif"])
+def test_a_mask_lies_on_the_photograph_as_viewers_show_it(suffix, orientation, tmp_path):
+    """Pillow's ImageOps.exif_transpose says how it is shown; the mask is upright and without a tag."""
+    exif, path = Image.Exif(), tmp_path / f"photo{suffix}"
+    exif[274] = orientation
+    steps = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (16, 1)) // 2 + np.arange(16, dtype=np.uint8)[:, None] * 7
+    options = {"tiffinfo": {274: orientation, 282: 40.0, 283: 50.0, 296: 3}} if suffix == ".tif" else {"exif": exif}
+    image = Image.fromarray(steps)
+    image.save(path, **options)
+    image.getexif()[274] = orientation
+    shown = np.asarray(ImageOps.exif_transpose(image)).astype(int)
+    case = case_of(path)
+    assert case.image.shape[1:] == shown.shape
+    assert np.abs(case.image[0].astype(int) - shown).max() <= 3
+    out = written(case, (case.image[0] > 99).astype(np.uint8), tmp_path)
+    with Image.open(out) as mask:
+        assert mask.size == shown.shape[::-1]
+        assert mask.getexif().get(274, 1) == 1
+        if suffix == ".tif":
+            assert mask.info["dpi"] == pytest.approx((127.0, 101.6) if orientation > 4 else (101.6, 127.0))
+
+
+def test_a_stack_of_numpy_becomes_a_tiff_of_pages(tmp_path):
+    pages = np.random.default_rng(0).integers(0, 255, (3, 12, 10), dtype=np.uint8)
+    np.save(tmp_path / "s.npy", pages)
+    case = case_of(tmp_path / "s.npy")
+    assert np.array_equal(tifffile.imread(written(case, case.image[0], tmp_path)), pages)
+
+
+def test_a_damaged_mask_is_not_whole(tmp_path):
+    mask = np.random.default_rng(0).integers(0, 3, (40, 50), dtype=np.uint8)
+    for suffix in (".png", ".tif"):
+        path = tmp_path / f"m{suffix}"
+        Image.fromarray(mask).save(path, **({"compression": "tiff_adobe_deflate"} if suffix == ".tif" else {}))
+        assert is_whole(path)
+        data = bytearray(path.read_bytes())
+        data[200] ^= 8
+        path.write_bytes(data)
+        assert not is_whole(path)
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.uint16, np.int16, np.int32, np.float32])

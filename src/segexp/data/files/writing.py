@@ -10,7 +10,8 @@ import tifffile
 from PIL import Image
 
 from segexp.data.case import Case
-from segexp.data.files.images import TIFF_SUFFIXES
+from segexp.data.files import arrays
+from segexp.data.files.images import TIFF_SUFFIXES, read_pages, stored_facts
 from segexp.data.files.itk import read_itk, write_itk
 from segexp.data.files.volumes import file_affine, to_file, volume_stem
 
@@ -31,8 +32,8 @@ def suffix_for(source: Path, dtype: np.dtype) -> str:
     """Format of what is made from a file.
 
     Args:
-        source: File that was read: NIfTI and DICOM give .nii.gz; NRRD .nrrd; MetaImage .mha; TIFF .tif; other images
-            .png.
+        source: File that was read: NIfTI and DICOM give .nii.gz; NRRD .nrrd; MetaImage .mha; TIFF and NumPy, which may
+            hold stacks, .tif; other images .png.
         dtype: Type of the pixels; what PNG cannot hold becomes .tif.
     """
     name = source.name.lower()
@@ -40,7 +41,8 @@ def suffix_for(source: Path, dtype: np.dtype) -> str:
         return ".nii.gz"
     if volume_stem(source) is not None:
         return _ITK[source.suffix.lower()]
-    return ".png" if source.suffix.lower() not in TIFF_SUFFIXES and dtype in (np.uint8, np.uint16) else ".tif"
+    may_be_stack = source.suffix.lower() in (*TIFF_SUFFIXES, *arrays.SUFFIXES)
+    return ".png" if not may_be_stack and dtype in (np.uint8, np.uint16) else ".tif"
 
 
 def in_file_axes(array: np.ndarray, case: Case) -> np.ndarray:
@@ -52,7 +54,8 @@ def write_map(array: np.ndarray, case: Case, path: Path) -> None:
     """Write a mask or a map of numbers.
 
     A NIfTI keeps the header of its source, with sform, qform and units; a TIFF keeps resolution and, of ImageJ, the
-    distance of its pages. All are compressed without loss.
+    distance of its pages. Images are upright, as the case is, without a tag of orientation. All are compressed without
+    loss.
 
     Args:
         array: (*S) in the axes of the case.
@@ -85,11 +88,8 @@ def is_whole(path: Path) -> bool:
                     pass
         elif path.suffix == ".npy":
             np.load(path, mmap_mode="r", allow_pickle=False)
-        elif path.suffix == ".png":
-            with Image.open(path) as image:
-                image.verify()
-        elif path.suffix in TIFF_SUFFIXES:
-            tifffile.imread(path)
+        elif path.suffix == ".png" or path.suffix in TIFF_SUFFIXES:
+            read_pages(path, channels=1)
         else:
             read_itk(path)
     except Exception:  # decoders raise all kinds, SyntaxError among them
@@ -134,15 +134,17 @@ def _write_tiff(array: np.ndarray, source: Path, path: Path) -> None:
 
 
 def _scale_of(source: Path) -> tuple[Resolution | None, int | None, dict[str, float | str]]:
-    """Resolution of a TIFF and its unit in TIFF's numbers; distance of the pages and its unit, as ImageJ has them."""
-    if source.suffix.lower() not in TIFF_SUFFIXES:
+    """Resolution of a TIFF, upright, and its unit in TIFF's numbers; distance of the pages and its unit, of ImageJ."""
+    stored = stored_facts(source)
+    if stored["format"] != "TIFF":
         return None, None, {}
     with tifffile.TiffFile(source) as file:
         tags = file.pages.first.tags
         imagej = file.imagej_metadata or {}
         names = ("XResolution", "YResolution", "ResolutionUnit")
-        x, y, unit = (tags[name].value if name in tags else None for name in names)
+        x, y, unit = (tags.valueof(name) for name in names)
     pages: dict[str, float | str] = {key: imagej[key] for key in ("spacing", "unit") if key in imagej}
-    if x and y and x[1] and y[1]:
-        return (x, y), unit or 1, pages
-    return None, None, pages
+    if not (x and y and x[1] and y[1]):
+        return None, None, pages
+    sideways = stored.get("orientation", 1) > 4  # rows and columns were exchanged
+    return ((y, x) if sideways else (x, y)), unit or 1, pages
