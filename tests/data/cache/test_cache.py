@@ -18,7 +18,9 @@ import tifffile
 
 from segexp.data.cache import CaseCache, cache, hashes, settings_of
 from segexp.data.case import Case, Entry
+from segexp.data.files.volumes import opened_files, read_volume
 from segexp.data.sources import ISBI, Folder
+from tests.data.files.test_dicom import save_slices
 
 SETTINGS = {"class": "tests.Source", "values": {0: 0, 255: 1}}
 
@@ -155,7 +157,20 @@ def changed_version(entry, monkeypatch):
     return entry, SETTINGS
 
 
-CHANGES = [changed_content, changed_file_name, changed_settings, changed_case, changed_code, changed_version]
+def changed_library(entry, monkeypatch):
+    monkeypatch.setattr(cache, "library_versions", lambda: {"nibabel": "99.0"})
+    return entry, SETTINGS
+
+
+CHANGES = [
+    changed_content,
+    changed_file_name,
+    changed_settings,
+    changed_case,
+    changed_code,
+    changed_version,
+    changed_library,
+]
 
 
 @pytest.mark.parametrize("change", CHANGES)
@@ -198,7 +213,18 @@ DAMAGES = {
     "other keys": lambda place: (place / "case.json").write_text('{"format": 1, "arrays": {}}'),
     "another format": lambda place: rewrite(place / "case.json", format=99),
     "no affine": lambda place: rewrite(place / "case.json", case={"mapping": [["name", "c"]]}),
+    "a bit of an array": lambda place: flip(place / "0.npy", -1),
+    "a bit of the last array": lambda place: flip(place / "4.npy", -7),
+    "a bit of the spacing": lambda place: flip(
+        place / "case.json", (place / "case.json").read_bytes().index(b"0.7") + 2
+    ),
 }
+
+
+def flip(path, byte):
+    data = bytearray(path.read_bytes())
+    data[byte] ^= 1
+    path.write_bytes(data)
 
 
 def rewrite(path, **changes):
@@ -206,7 +232,7 @@ def rewrite(path, **changes):
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
-def test_a_damaged_entry_is_made_anew(tmp_path, entry, damage):
+def test_a_damaged_entry_is_made_anew(tmp_path, entry, damage, caplog):
     decoder = Decoder(full_case())
     folder = tmp_path / "cache"
     _, digest = CaseCache(folder).case(entry, SETTINGS, decoder)
@@ -217,6 +243,51 @@ def test_a_damaged_entry_is_made_anew(tmp_path, entry, damage):
         assert again == digest
     assert decoder.times == 2
     assert (only_place(folder) / "case.json").is_file()
+    assert [record.getMessage().split(" (")[0] for record in caplog.records] == ["case c is damaged in the cache"]
+
+
+def test_checksums_of_a_case_are_compared_once_per_object(tmp_path, entry):
+    cases, decoder = CaseCache(tmp_path / "cache"), Decoder(full_case())
+    cases.case(entry, SETTINGS, decoder)
+    flip(only_place(tmp_path / "cache") / "0.npy", -1)
+    cases.case(entry, SETTINGS, decoder)
+    assert decoder.times == 1
+    CaseCache(tmp_path / "cache").case(entry, SETTINGS, decoder)
+    assert decoder.times == 2
+
+
+META = "ObjectType = Image\nNDims = 3\nDimSize = 4 4 2\nElementType = MET_UCHAR\nElementDataFile = "
+NRRD = "NRRD0004\ntype: uchar\ndimension: 3\nsizes: 4 4 2\nencoding: raw\n"
+HEADERS = {
+    "a.mhd": META + "s1.raw",
+    "list.mhd": META + "LIST\ns0.raw\ns1.raw\n",
+    "pattern.mhd": META + "s%d.raw 0 1 1",
+    "a.nhdr": NRRD + "data file: s1.raw\n",
+    "list.nhdr": NRRD + "data file: LIST\ns0.raw\ns1.raw\n",
+    "pattern.nhdr": NRRD + "data file: s%d.raw 0 1 1\n",
+    "dicom": "",
+}
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_byte_of_any_file_that_is_read_makes_a_new_entry(tmp_path, name):
+    """Whatever file holds the voxels, and though the header stays as it is."""
+    path, count = tmp_path / "v" / name, 1 if name.startswith("a.") else 2
+    path.parent.mkdir()
+    (path.parent / "s0.raw").write_bytes(bytes(16))
+    raw = path.parent / "s1.raw"
+    raw.write_bytes(bytes(32 // count))
+    if name == "dicom":
+        raw = sorted(save_slices(path, np.zeros((2, 4, 4), np.uint8)).iterdir())[1]
+    else:
+        path.write_text(HEADERS[name])
+    found = []
+    for _ in range(2):
+        entry = Entry("c", opened_files([path]))
+        found.append(CaseCache(tmp_path / "cache").case(entry, SETTINGS, lambda: read_volume(path)))
+        flip(raw, -1)
+    assert found[0][1] != found[1][1]
+    assert [int(case.image.sum()) for case, _ in found] == [0, 1]
 
 
 def test_without_a_folder_every_case_is_decoded_in_silence(entry, caplog):

@@ -52,7 +52,7 @@ def test_lists_and_patterns_of_files_are_looked_at_one_by_one(place):
     for number in range(1, 5):
         (place / f"s{number}.raw").write_bytes(bytes([number] * 16))
     header = place / "case.mhd"
-    for told in ("s%d.raw 1 4 1", "LIST 2\n" + "\n".join(f"s{number}.raw" for number in range(1, 5))):
+    for told in ("s%d.raw 1 4 1", "LIST 2\n" + "".join(f"s{number}.raw\n" for number in range(1, 5))):
         header.write_text(META.format(told))
         assert [path.name for path in detached_files(header)] == ["s1.raw", "s2.raw", "s3.raw", "s4.raw"]
         assert sorted(set(read_volume(header).image.ravel())) == [1, 2, 3, 4]
@@ -74,3 +74,13 @@ def test_what_looks_like_a_name_among_the_voxels_is_none(tmp_path):
     header.write_bytes(META.format("LOCAL").encode() + b"\nElementDataFile = /etc/passwd\n".ljust(64, b" "))
     assert detached_files(header) == ()
     assert read_volume(header).image.shape == (1, 4, 4, 4)
+
+
+def test_a_list_without_a_line_break_at_its_end_is_refused(place):
+    """SimpleITK reads the last slice from the text of the header, without a word."""
+    for number in range(1, 5):
+        (place / f"s{number}.raw").write_bytes(bytes([number] * 16))
+    header = place / "case.mhd"
+    header.write_text(META.format("LIST\n" + "\n".join(f"s{number}.raw" for number in range(1, 5))).rstrip())
+    with pytest.raises(ValueError, match=r"case\.mhd lists its data files without a line break at the end: add one"):
+        read_volume(header)

@@ -4,7 +4,7 @@ The arrays of a case are .npy files that are mapped into memory: pages come from
 for all workers and processes, and leave again when memory is short.
 
     cases/<key>/0.npy, 1.npy, …   the arrays
-    cases/<key>/case.json         everything else, and the sizes of the arrays
+    cases/<key>/case.json         everything else, sizes and CRC-32 of the arrays, and its own CRC-32
     hashes/<key>                  SHA-256 of a source file, so that a second start need not read it
 """
 
@@ -13,6 +13,7 @@ import json
 import logging
 import os
 import re
+import zlib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -23,13 +24,14 @@ import numpy as np
 import torch
 
 from segexp import __version__
-from segexp.data.cache.hashes import FileHashes, hash_code, hash_module, hash_plain
+from segexp.data.cache.hashes import FileHashes, hash_code, hash_module, hash_plain, library_versions
 from segexp.data.cache.plain import from_json, to_json
 from segexp.data.case import Case, Entry
 from segexp.errors import require_at_least
+from segexp.foreign import one_line
 from segexp.writing import hidden_folder, move
 
-_FORMAT = 1
+_FORMAT = 2
 _ARRAYS = ("image", "target", "valid", "others")  # fields of Case that are kept as .npy files
 
 _log = logging.getLogger(__name__)
@@ -38,10 +40,10 @@ _log = logging.getLogger(__name__)
 class CaseCache:
     """Cases that this or another process has decoded before.
 
-    A case is taken from the cache if its name, the contents and names of its files, the settings, and segexp's decoding
-    code are the same. What is incomplete in the cache is made anew; arrays that someone altered in place, leaving their
-    size, are not noticed. Where cases cannot be stored (folder not writable, disk full), they stay in the memory of the
-    process, with one warning.
+    A case is taken from the cache if its name, the contents and names of its files, the settings, segexp's decoding
+    code and the versions of the libraries that decode are the same. When an object of this class first opens a case,
+    its checksums are compared; what is incomplete or damaged is made anew, with a warning. Where cases cannot be stored
+    (folder not writable, disk full), they stay in the memory of the process, with one warning.
 
     Args:
         folder: Folder of the cache, made if missing; may be deleted at any time. None = decode each time, into memory.
@@ -80,8 +82,13 @@ class CaseCache:
         # The place of a case is named by everything that decides its arrays.
         files = [[path.name, self._hashes.of(path)] for path in entry.files]
         plain = to_json(settings, f"settings of case {entry.name}")
-        place = self._folder / hash_plain([_FORMAT, __version__, hash_code(), plain, entry.name, files])
-        stored = _opened(place) or self._stored(place, decode())
+        code = [_FORMAT, __version__, hash_code(), library_versions()]
+        place = self._folder / hash_plain([*code, plain, entry.name, files])
+        stored = _opened(place, checked=place in self._used)
+        if stored is None:
+            if is_stored_case(place):
+                _log.warning(f"case {one_line(entry.name)} is damaged in the cache ({place}): it is decoded again")
+            stored = self._stored(place, decode())
         self._used.add(place)
         with suppress(OSError):
             os.utime(place)  # trim sees that it is in use
@@ -176,19 +183,35 @@ def _write(folder: Path, case: Case) -> None:
     facts = {"format": _FORMAT, "digest": _digest(arrays), "case": to_json(kept, f"case {case.name}"), "arrays": {}}
     for number, (name, array) in enumerate(arrays.items()):
         path = folder / f"{number}.npy"
-        np.save(path, np.ascontiguousarray(array), allow_pickle=False)
-        facts["arrays"][name] = path.stat().st_size
+        array = np.ascontiguousarray(array)
+        np.save(path, array, allow_pickle=False)
+        facts["arrays"][name] = [path.stat().st_size, _crc(array)]
+    facts["crc32"] = _crc_of(facts)
     (folder / "case.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
-def _opened(folder: Path) -> tuple[Case, str] | None:
-    """Open a stored case; None if there is none, or parts of it are missing or broken."""
+def _crc(array: np.ndarray) -> int:
+    return zlib.crc32(array.reshape(-1).view(np.uint8).data)
+
+
+def _crc_of(facts: dict[str, Any]) -> int:
+    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
+
+
+def _opened(folder: Path, checked: bool = False) -> tuple[Case, str] | None:
+    """Open a stored case; None if there is none, or parts of it are missing or broken.
+
+    ``checked`` says that the checksums of the arrays were compared before.
+    """
     try:
         facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-        if facts["format"] != _FORMAT:
+        if facts.pop("crc32") != _crc_of(facts) or facts["format"] != _FORMAT:
             return None
-        sizes = facts["arrays"].items()
-        arrays = {name: _mapped(folder / f"{number}.npy", size) for number, (name, size) in enumerate(sizes)}
+        arrays = {}
+        for number, (name, (size, crc)) in enumerate(facts["arrays"].items()):
+            arrays[name] = _mapped(folder / f"{number}.npy", size)
+            if not checked and _crc(arrays[name]) != crc:
+                return None
         kept = from_json(facts["case"])
         kept["files"] = tuple(Path(file) for file in kept["files"])
         kept["affine"] = None if kept["affine"] is None else np.array(kept["affine"])

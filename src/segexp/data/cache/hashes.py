@@ -5,11 +5,14 @@ import json
 import sys
 from contextlib import suppress
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from segexp.errors import require_regular_file
 from segexp.writing import replacing
+
+_LIBRARIES = ("imagecodecs", "nibabel", "numpy", "pillow", "pydicom", "scipy", "simpleitk", "tifffile", "torch")
 
 
 def hash_plain(value: Any) -> str:
@@ -22,6 +25,16 @@ def hash_code() -> str:
     """Hash the code of segexp.data, whatever of it decodes: all of its Python files."""
     room = Path(__file__).parents[1]
     return hash_plain([[path.relative_to(room).as_posix(), hash_file(path)] for path in sorted(room.rglob("*.py"))])
+
+
+@cache
+def library_versions() -> dict[str, str]:
+    """Find the versions of the libraries that decode or resample, by their names on PyPI; "" = not installed."""
+    versions = dict.fromkeys(_LIBRARIES, "")
+    for name in _LIBRARIES:
+        with suppress(metadata.PackageNotFoundError):
+            versions[name] = metadata.version(name)
+    return versions
 
 
 @cache

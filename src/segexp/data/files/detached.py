@@ -118,6 +118,8 @@ def _names(value: bytes, following: bytes, path: Path) -> Iterator[str]:
     """Names that a value stands for: itself, a list that follows, or a pattern with numbers."""
     text = value.decode("utf-8", "replace")
     if re.match(r"LIST\b", text, re.IGNORECASE):
+        if not following.endswith(b"\n"):  # SimpleITK would lose the last name, and read voxels from the header
+            raise ValueError(f"{path} lists its data files without a line break at the end: add one")
         yield from (line.strip() for line in following.decode("utf-8", "replace").splitlines() if line.strip())
         return
     pattern = re.fullmatch(r"(\S*%0?\d*d\S*)\s+(\d{1,6})\s+(\d{1,6})\s+([1-9]\d{0,5})(?:\s+\d)?", text)
