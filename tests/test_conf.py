@@ -31,6 +31,7 @@ DESCRIBED = {  # by a dataset.json in their root
     "msd": {"labels": {"0": "background", "1": "part"}, "modality": {"0": "MRI"}, "training": []},
     "nnunet": {"labels": {"background": 0, "part": 1}, "channel_names": {"0": "MRI"}, "file_ending": ".nii.gz"},
 }
+DESCRIBED["nnunet_2d"] = DESCRIBED["nnunet"]
 
 
 def composed(group: str, option: str) -> dict:

@@ -98,7 +98,7 @@ def register_resolvers() -> None:
         return "softmax" if regions is None else "sigmoid"
 
     def dataset_json(root: str, fact: str) -> Any:
-        from segexp.data.sources.msd import dataset_fact
+        from segexp.data.sources.dataset_json import dataset_fact
 
         return dataset_fact(root, fact)
 

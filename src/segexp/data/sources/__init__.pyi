@@ -5,7 +5,7 @@ from .isbi import ISBI as ISBI
 from .manifest import Manifest as Manifest
 from .mni152 import MNI152 as MNI152
 from .msd import Decathlon as Decathlon
-from .msd import NnUNetRaw as NnUNetRaw
+from .nnunet import NnUNetRaw as NnUNetRaw
 from .nuclei import Nuclei as Nuclei
 from .source import Source as Source
 from .source import label_values as label_values

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from segexp.data.case import Case
+from segexp.data.case import Case, FileFacts
 from segexp.data.files import images, volumes
 from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
 from segexp.data.files.mask_values import file_facts, map_values
@@ -84,9 +84,11 @@ class PairReader:
     def read_files(self, name: str, files: CaseFiles) -> Case:
         """Read a case: image (C, H, W) or (C, D, H, W), target (*S) uint8; errors as of ``Source.read``."""
         case = self._image(name, files)
+        types: dict[Path, FileFacts] = {}
 
         def numbers(path: Path) -> np.ndarray:
-            return _covering(case, path)
+            raw, types[path] = _covering(case, path)
+            return raw
 
         target, raw = self._rules.read(files.masks, numbers)
         require_same_size(case.image, target, files.images[0], files.masks[0])
@@ -96,6 +98,7 @@ class PairReader:
         valid = None if files.valid is None else self._inside(numbers(files.valid), files.valid)
         plain = case.affine is None  # no volume
         facts = pair_facts(case.image, raw, files.images[0], files.masks[0]) if plain else file_facts(case.image, raw)
+        facts.update(types.get(files.masks[0], {}))
         return changed(case, target=target, others=others, valid=valid, files=files.all, facts=facts)
 
     def _image(self, name: str, files: CaseFiles) -> Case:
@@ -119,15 +122,15 @@ class PairReader:
         return map_values(raw, {0: 0, int(raw.max()): 1}, self.mask_tolerance, path) > 0
 
 
-def _covering(case: Case, path: Path) -> np.ndarray:
-    """Integers (*S) of a mask that covers the image of a case."""
+def _covering(case: Case, path: Path) -> tuple[np.ndarray, FileFacts]:
+    """Integers (*S) of a mask that covers the image of a case, and what is known of its file beside them."""
     if case.affine is None:
         raw = read_mask(path)
         require_same_size(case.image, raw, case.files[0], path)
-        return raw
+        return raw, {}
     labels = read_labels(path)
     require_same_geometry(case, labels)
-    return labels.image[0]
+    return labels.image[0], labels.facts
 
 
 def image_stem(path: Path) -> str | None:
