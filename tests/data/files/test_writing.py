@@ -122,7 +122,7 @@ def test_a_mask_lies_on_the_photograph_as_viewers_show_it(suffix, orientation, t
     steps = np.tile(np.arange(0, 240, 10, dtype=np.uint8), (16, 1)) // 2 + np.arange(16, dtype=np.uint8)[:, None] * 7
     options = {"tiffinfo": {274: orientation, 282: 40.0, 283: 50.0, 296: 3}} if suffix == ".tif" else {"exif": exif}
     image = Image.fromarray(steps)
-    image.save(path, **options)
+    image.save(path, **options, lossless=True, quality=98)
     image.getexif()[274] = orientation
     shown = np.asarray(ImageOps.exif_transpose(image)).astype(int)
     case = case_of(path)
