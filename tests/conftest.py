@@ -4,7 +4,7 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -79,6 +79,19 @@ def write_pairs(folder: Path, count: int, height: int = 48, width: int = 48) -> 
         mask[5:25, 5:25] = 255
         Image.fromarray(mask).save(folder / "masks" / f"scan_{index}.png")
     return folder
+
+
+@pytest.fixture
+def umask() -> Iterator[int]:
+    """A mask of modes that no file of a temporary folder would have by itself: 0640 remains."""
+    kept = os.umask(0o027)
+    yield 0o027
+    os.umask(kept)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Modes of the files in a folder, by name."""
+    return {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir()}
 
 
 @pytest.fixture

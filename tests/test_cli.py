@@ -41,6 +41,35 @@ def test_processes_inside_a_sweep_of_hydras_own_launcher_are_refused(answer):
     assert "each process would start the whole sweep again" in said
 
 
+INTERRUPTED_IMPORT = """
+import importlib, signal, types
+from segexp import cli
+
+def import_module(name):
+    signal.raise_signal(signal.SIGINT)
+    module = importlib.import_module(name)
+    print("imported", name)
+    return module
+
+cli.importlib = types.SimpleNamespace(import_module=import_module)
+cli.main("runs")
+"""
+
+
+def test_a_signal_waits_for_the_end_of_an_import(tmp_path):
+    """PyTorch aborts the process where an exception comes out of Python code that it calls."""
+    done = python(tmp_path, "-c", INTERRUPTED_IMPORT)
+    assert (done.returncode, done.stdout) == (130, "imported segexp.commands.runs\n")
+    assert done.stderr.startswith("segexp runs: stopped by SIGINT")
+
+
+def test_a_job_that_fails_in_a_sweep_of_hydras_own_launcher_is_told_in_sentences(answer):
+    status, _, said = answer("train", "-m", "hydra/launcher=basic", "model.base_channels=0,-1", "hydra.sweep.dir=sweep")
+    sentences = [f"base_channels={value} must be an integer of at least 1" for value in (0, -1)]
+    jobs = [f"segexp train: job {number} failed: {sentence}" for number, sentence in enumerate(sentences)]
+    assert (status, said.splitlines()) == (1, [*jobs, f"segexp train: {sentences[0]}"])
+
+
 @pytest.fixture
 def folders(tmp_path) -> tuple[Path, Path]:
     write_pairs(tmp_path, 4, 40, 40)

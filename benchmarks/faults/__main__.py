@@ -12,7 +12,7 @@ python -m benchmarks.faults worlds
 import argparse
 import math
 
-from benchmarks.faults import damage, hostile, kills
+from benchmarks.faults import damage, hostile, kills, worlds
 from benchmarks.faults.disks import DISKS
 
 
@@ -37,6 +37,9 @@ def main() -> None:
     of_hostile.add_argument("--count", type=int, default=400, help="number of hostile files; default: 400")
     of_hostile.add_argument("--seed", type=int, default=0)
     of_hostile.set_defaults(run=hostile.main)
+    of_worlds = faults.add_parser("worlds", help="resumes where one thing has changed since the run was stopped")
+    of_worlds.add_argument("--only", nargs="+", help="names of worlds; default: all")
+    of_worlds.set_defaults(run=worlds.main)
     given = parser.parse_args()
     given.run(given)
 

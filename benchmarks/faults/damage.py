@@ -8,25 +8,21 @@ files; "silent" where it is something else and nothing was said; "traceback" whe
 """
 
 import argparse
-import io
 import json
-import logging
 import os
 import random
 import shutil
 import sys
 import tempfile
-import warnings
 from collections import Counter
 from collections.abc import Callable
-from contextlib import redirect_stderr, redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from segexp.cli import main as segexp_main
+from benchmarks.faults.processes import run_here
 from segexp.data.cache.hashes import hash_file
 from segexp.runs.files import read_json, write_json
 
@@ -106,44 +102,21 @@ READ = {  # file: commands that read it
 WHOLE_ARE_SWAPPED = (".ckpt", ".safetensors", ".png")  # a whole file of another run is no damage to be seen in the file
 
 
-def run(words: tuple[str, ...]) -> tuple[int | None, str, str]:
-    """Run a command in this process.
-
-    Returns:
-        Exit status, None where it broke; what it printed; what it said beside that.
-    """
-    out, err = io.StringIO(), io.StringIO()
-    handler = logging.StreamHandler(err)
-    logging.getLogger("segexp").addHandler(handler)
-    sys.argv = ["segexp", *words]
-    try:
-        with redirect_stdout(out), redirect_stderr(err), warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            segexp_main()
-        status: int | None = 0
-    except SystemExit as stop:
-        status = stop.code if isinstance(stop.code, int) else 1
-    except Exception as error:
-        status = None
-        print(f"{type(error).__name__}: {error}", file=err)
-    finally:
-        logging.getLogger("segexp").removeHandler(handler)
-    return status, out.getvalue(), err.getvalue()
-
-
 def prepare() -> None:
     """Make two runs, a package, masks, a sweep and a study in the present folder."""
     for seed, name in enumerate(("one", "two")):
-        require(run(("train", *TINY, f"seed={seed}", "trainer.max_epochs=2", f"hydra.run.dir={Path.cwd() / name}")))
+        require(
+            run_here(("train", *TINY, f"seed={seed}", "trainer.max_epochs=2", f"hydra.run.dir={Path.cwd() / name}"))
+        )
         write_json(Path(name, "postprocess.json"), {} if seed else {"largest_component": {}})
     Path("images").mkdir()
     for index in range(2):
         pixels = np.random.default_rng(index).integers(0, 255, (48, 48), np.uint8)
         Image.fromarray(pixels).save(f"images/{index}.png")
-    require(run(("export", "run=one", "output=model.safetensors", "verify=false")))
-    require(run((*PREDICT, "run=one", "output=masks")))
-    require(run(SWEEP))
-    require(run(STUDY))
+    require(run_here(("export", "run=one", "output=model.safetensors", "verify=false")))
+    require(run_here((*PREDICT, "run=one", "output=masks")))
+    require(run_here(SWEEP))
+    require(run_here(STUDY))
 
 
 def require(ended: tuple[int | None, str, str]) -> None:
@@ -171,7 +144,7 @@ def trial(place: Path, name: str, kind: str, verb: Verb, whole: object, draw: ra
     restore(place, keep_masks=name.startswith("masks"))
     path = draw.choice(sorted(Path().glob(name)))
     spoil(path, kind, draw)
-    status, printed, said = run(verb.words)
+    status, printed, said = run_here(verb.words)
     if status is None:
         return f"traceback: {said.strip().splitlines()[-1]}"
     if path.name in said + printed:
@@ -208,7 +181,7 @@ def campaign(count: int, seed: int) -> Counter[tuple[str, str]]:
             name, verb = pairs[index % len(pairs)]
             if verb not in whole:
                 restore(place, keep_masks=verb == "predict again")
-                status, printed, said = run(VERBS[verb].words)
+                status, printed, said = run_here(VERBS[verb].words)
                 assert status == 0, said
                 whole[verb] = VERBS[verb].found(printed)
             kinds = ["flipped", "flipped", "cut off", "emptied", "swapped"]

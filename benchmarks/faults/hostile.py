@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -26,17 +27,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from benchmarks.faults.hostile_cases import Case, cases
+from benchmarks.faults import hostile_files, hostile_records
+from benchmarks.faults.hostile_content import STUDY, TINY, Case
 from segexp.cli import main as segexp
 
 SECRET = "s3cr3t-0f-the-env1ronment"
 VARIABLE = "HOSTILE_CASE"  # its name does not give it away
 SECONDS = 120
-TINY = (
-    *("trainer=cpu", "trainer.max_epochs=1", "data.source.size=[48,48]", "data.source.count=9", "data.split.val=3-5"),
-    *("data.split.test=6-8", "data.sampling.patch_size=[32,32]", "data.sampling.patches_per_epoch=16", "logger=none"),
-    *("data.sampling.batch_size=4", "model.base_channels=2", "model.depth=1", "callbacks.progress.enabled=false"),
-)
 
 
 @dataclass
@@ -71,6 +68,10 @@ def prepare(folder: Path) -> Path:
     Image.fromarray(np.random.default_rng(0).integers(0, 255, (40, 40), np.uint8)).save(home / "scan.png")
     (home / "README.md").write_text(f"# x\n\n<!-- segexp: compare {home} -->\n<!-- /segexp -->\n")
     (home / "sweep").mkdir()
+    with contextlib.chdir(home):
+        run_command(STUDY.split())  # trains once
+    if not (home / "study" / "study.csv").is_file():
+        raise RuntimeError("the study of good files failed")
     line = {"time": "t", "job": "a", "name": "b", "state": "done", "driver": "d"}
     (home / "sweep" / "ledger.jsonl").write_text(json.dumps(line) + "\n")
     return home
@@ -91,6 +92,26 @@ def run_command(words: list[str]) -> tuple[object, str]:
     finally:
         sys.argv = kept
     return fault, printed.getvalue()
+
+
+def cases(draw: random.Random) -> Iterator[Case]:
+    """Draw cases without end, each kind in turn."""
+    makers = (
+        hostile_records.of_words,
+        hostile_records.of_values,
+        hostile_records.of_values,
+        hostile_records.of_raw,
+        hostile_records.of_cells,
+        hostile_records.of_names,
+        hostile_files.of_checkpoints,
+        hostile_files.of_packages,
+        hostile_files.of_data,
+        hostile_files.of_files,
+        hostile_files.of_studies,
+    )
+    while True:
+        for maker in makers:
+            yield maker(draw)
 
 
 def judge(case: Case, good: Path, folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Callable
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from typing import Any
 import hydra
 from hydra.conf import HydraConf
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.utils import JobReturn, JobStatus
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -91,8 +93,7 @@ def _run_or_explain(command: str, arguments: list[str]) -> None:
             sys.exit(stop.status)
         if wants_traceback:
             raise
-        sentence = explain(error, arguments)
-        _tell(command, sentence or f"{_in_words(error)} (HYDRA_FULL_ERROR=1 shows where)")
+        _tell(command, _sentence(error, arguments))
         sys.exit(1)
     finally:
         if not wants_traceback:
@@ -105,9 +106,11 @@ def _tell(command: str, sentence: str) -> None:
         print(f"segexp {command}: {sentence}", file=sys.stderr)
 
 
-def _in_words(error: BaseException) -> str:
+def _sentence(error: BaseException, arguments: list[str]) -> str:
+    """One sentence for any error."""
     cause = unwrapped(error)
-    return f"{type(cause).__name__}: {' '.join(str(cause).split())}"
+    fault = f"{type(cause).__name__}: {' '.join(str(cause).split())} (HYDRA_FULL_ERROR=1 shows where)"
+    return explain(error, arguments) or fault
 
 
 class _Failure(BaseException):
@@ -117,9 +120,30 @@ class _Failure(BaseException):
         self.error = error
 
 
+def _outcome(job: JobReturn) -> Any:
+    """What a job of a sweep has returned; its error is raised without the line that Hydra would print before it."""
+    if job.status == JobStatus.FAILED:
+        raise job._return_value
+    return job._return_value
+
+
+def _function(command: str) -> Callable[..., Any]:
+    """Import a command. Signals wait meanwhile: a library whose Python code raises something may abort the process."""
+    stopping.defer()
+    gc.disable()  # it finds nothing among modules, and takes a quarter of the time of their imports
+    try:
+        module = importlib.import_module(f"segexp.commands.{command}")
+    finally:
+        gc.freeze()  # later collections skip the modules, too
+        gc.enable()
+        stopping.defer(False)
+    stopping.check()
+    return getattr(module, command)
+
+
 def _run(command: str, arguments: list[str]) -> None:
     if command in WITHOUT_CONFIGURATION:
-        getattr(importlib.import_module(f"segexp.commands.{command}"), command)(arguments)
+        _function(command)(arguments)
         return
     original = sys.argv
     replaying = command == "replay"
@@ -136,20 +160,16 @@ def _run(command: str, arguments: list[str]) -> None:
     @hydra.main(config_path=str(config_dir()), config_name="train" if replaying else command, version_base="1.3")
     def job(cfg: DictConfig) -> Any:
         sys.argv = original  # DDP starts its other processes from it
-        # Garbage collection finds nothing among modules and takes a quarter of the time of their imports.
-        gc.disable()
+        function = _function(command)
         try:
-            module = importlib.import_module(f"segexp.commands.{command}")
-        finally:
-            gc.freeze()  # later collections skip the modules, too
-            gc.enable()
-        try:
-            return getattr(module, command)(cfg)
+            return function(cfg)
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # the launchers of Hydra go on with the next job
+                _tell(command, f"job {HydraConfig.get().job.num} failed: {_sentence(error, arguments)}")
                 raise
             raise _Failure(error) from None
 
+    JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[attr-defined, method-assign]
     sys.argv = [original[0], *overrides]
     try:
         job()

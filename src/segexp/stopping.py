@@ -180,9 +180,14 @@ def end_at_once(reason: BaseException, status: int) -> NoReturn:
     for words in reversed(_process.last_words):
         with suppress(Exception):
             words(reason)
+    give_up(f"{reason}{getattr(reason, 'remedy', '')}", status)
+
+
+def give_up(sentence: str, status: int = 1) -> NoReturn:
+    """End this process from any thread with one sentence, and let it write nothing more."""
     with suppress(Exception):
         if not _process.follows:
-            print(f"{_process.name}: {reason}{getattr(reason, 'remedy', '')}", file=sys.stderr)
+            print(f"{_process.name}: {sentence}", file=sys.stderr)
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(status)

@@ -14,6 +14,7 @@ from segexp.checkpoints.export import Facts, deviation, export
 from segexp.checkpoints.package import SUFFIXES
 from segexp.config import compose, config_dir
 from segexp.models import UNet
+from tests.conftest import modes
 from tests.safety.corpus import model_description
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -143,6 +144,12 @@ def test_the_json_file_gives_the_sizes_of_a_graph(tmp_path):
     network = UNet(base_channels=2, depth=4, padding="valid", alignment="crop", norm="none").eval()
     export(Model(network, model_description()), tmp_path / "a.pt2", "torch_export", Facts([None]), [], verify=False)
     assert json.loads((tmp_path / "a.pt2.json").read_text())["sizes"] == {"least": 188, "multiple_of": 16, "plus": 12}
+
+
+@pytest.mark.parametrize(("form", "suffix"), [("safetensors", "safetensors"), ("torch_export", "pt2")])
+def test_files_have_the_mode_that_umask_gives(tmp_path, umask, form, suffix):
+    export(make("unet_tiny"), tmp_path / f"a.{suffix}", form, Facts([None]), [], verify=False)
+    assert modes(tmp_path) == {f"a.{suffix}": 0o640, f"a.{suffix}.json": 0o640}
 
 
 def test_without_a_comparison_the_json_file_says_so(tmp_path):

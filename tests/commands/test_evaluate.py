@@ -178,11 +178,18 @@ def test_tuning_writes_what_it_kept_into_the_run(run, capsys):
     evaluate([f"run={run}", "tune=true", "monitor=val/dice", "worst=2"])
     account = read(run.with_name("first-test") / "results.json")["evaluation"]["tuning"]
     kept = {step: found["on_top"]["settings"] for step, found in account["steps"].items() if found["kept"]}
-    assert read(run / "postprocess.json") == kept
+    epoch = read(run / "results.json")["chosen_on_val"]["epoch"]
+    assert read(run / "postprocess.json") == {"epoch": epoch, **kept}
     assert list(account["steps"]) == ["largest_component", "min_size", "fill_holes"]  # dice sees no lines
     assert account["before"] == pytest.approx(read(run / "results.json")["val"]["dice"], abs=1e-12)
     assert len(account["steps"]["min_size"]["alone"]) == 4
     assert "dice on val" in capsys.readouterr().out
+
+
+def test_a_run_at_work_is_not_tuned(run):
+    with take(run), pytest.raises(BlockingIOError, match="is in use"):
+        evaluate([f"run={run}", "tune=true", "monitor=val/dice", "worst=0"])
+    assert not (run / "postprocess.json").exists()
 
 
 def test_worst_cases_are_drawn(run):

@@ -29,7 +29,7 @@ from segexp.data.sources import Chase, Synthetic
 from segexp.data.sources.chase import NAMES, OBSERVERS
 from segexp.models import UNet
 from segexp.prediction import Segmenter, Settings, open_models, segment
-from tests.conftest import SMALL
+from tests.conftest import SMALL, modes
 from tests.data.files.test_volumes import DIRECTIONS
 from tests.safety.corpus import model_description
 
@@ -125,6 +125,11 @@ def volume_run(request, tmp_path_factory, volumes) -> Path:
     words = [f"data.source.{kind}={volumes / kind}" for kind in ("images", "masks")]
     folder = tmp_path_factory.mktemp("volume_run")
     return trained(folder, *VOLUMES, *words, *KINDS[request.param], "data.sampling.mirror_margin=auto")
+
+
+def test_masks_have_the_mode_that_umask_gives(flat, images, tmp_path, umask):
+    predict([f"run={flat}", f"input={images}", f"output={tmp_path}"])
+    assert set(modes(tmp_path).values()) == {0o640}
 
 
 def test_labels_of_held_out_images_give_the_scores_of_the_run(flat, images, tmp_path, capsys):

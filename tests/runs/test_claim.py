@@ -13,6 +13,7 @@ import pytest
 
 from segexp.runs.claim import STALE_SECONDS, claimed, owner, take
 from segexp.runs.folder import RunFolder
+from tests.conftest import python
 
 ROOT = Path(__file__).parents[2]
 HOLD = """
@@ -34,6 +35,21 @@ while len(list(folder.parent.glob("ready-*"))) < int(sys.argv[2]):
 claim = take(folder)
 print(claim is not None, flush=True)
 time.sleep(3)
+"""
+
+
+SLEEPER = """
+import sys, time
+from pathlib import Path
+from segexp.runs import claim
+claim.BEAT_SECONDS = 0.05
+claim.LOOK_SECONDS = 0.01
+folder = Path(sys.argv[1])
+with claim.claimed(folder):
+    lock = folder / ".lock"
+    lock.write_text(lock.read_text().replace('"host": "', '"host": "other-'))  # as another machine would
+    time.sleep(20)
+    (folder / "written").touch()
 """
 
 
@@ -100,6 +116,7 @@ def test_a_lock_of_another_machine_counts_until_it_is_stale(tmp_path):
 
 def test_a_holder_shows_other_machines_that_it_lives(tmp_path, monkeypatch):
     monkeypatch.setattr("segexp.runs.claim.BEAT_SECONDS", 0.05)
+    monkeypatch.setattr("segexp.runs.claim.LOOK_SECONDS", 0.01)
     with claimed(tmp_path):
         path = RunFolder(tmp_path).lock_path
         os.utime(path, (0, 0))
@@ -107,6 +124,14 @@ def test_a_holder_shows_other_machines_that_it_lives(tmp_path, monkeypatch):
         while path.stat().st_mtime == 0:
             assert time.monotonic() < until
             time.sleep(0.02)
+
+
+def test_who_slept_and_lost_the_folder_ends_and_writes_nothing(tmp_path):
+    done = python(tmp_path, "-c", SLEEPER, tmp_path / "run")
+    assert done.returncode == 1
+    assert "run was taken over by process" in done.stderr
+    assert f"on other-{socket.gethostname()}" in done.stderr
+    assert [path.name for path in (tmp_path / "run").iterdir()] == [".lock"]
 
 
 def test_a_child_inherits_the_folder_and_frees_it(tmp_path):

@@ -13,7 +13,9 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from segexp.training import last_checkpoint
 from segexp.training.last_checkpoint import MEANS, MOST_OF_TIME, LastCheckpoint
+from segexp.training.task import Task
 from tests.conftest import ROOT, SMALL, table, trained
 
 WORDS = [  # seven batches an epoch in groups of two, the last of one
@@ -27,6 +29,7 @@ WORDS = [  # seven batches an epoch in groups of two, the last of one
     "callbacks.panels.enabled=false",
     "logger=none",
 ]
+SIGNAL = "+callbacks.signal._target_=tests.training.test_last_checkpoint.Signal"
 STOP = "+callbacks.stop._target_=tests.training.test_last_checkpoint.Stop"
 
 
@@ -39,6 +42,18 @@ class Stop(pl.Callback):
     def on_train_batch_end(self, trainer: pl.Trainer, *_: object) -> None:
         if trainer.fit_loop.total_batch_idx == self.batch:
             trainer.should_stop = True
+
+
+class Signal(pl.Callback):
+    """Sends a signal to the process in the midst of a batch, counted over all epochs from 0."""
+
+    def __init__(self, batch: int, number: int) -> None:
+        self.batch = batch
+        self.number = number
+
+    def on_before_backward(self, trainer: pl.Trainer, *_: object) -> None:
+        if trainer.is_global_zero and trainer.fit_loop.total_batch_idx == self.batch:
+            os.kill(os.getpid(), self.number)
 
 
 def state(folder):
@@ -99,28 +114,21 @@ def test_a_training_that_stops_within_an_epoch_goes_on_at_the_next_batch(unbroke
     ],
 )
 def test_a_signal_within_an_epoch_costs_no_batch(tmp_path, trainer, number):
-    long = ["data.sampling.patches_per_epoch=240", "trainer.max_epochs=2", "callbacks.panels.enabled=false"]
     words = [
-        *SMALL,
-        f"trainer={trainer}",
-        "callbacks.progress.enabled=false",
-        "trainer.accumulate_grad_batches=3",
-        *long,
+        *(*SMALL, f"trainer={trainer}", "trainer.accumulate_grad_batches=3", "data.sampling.patches_per_epoch=240"),
+        *("trainer.max_epochs=2", "callbacks.panels.enabled=false", "callbacks.progress.enabled=false"),
     ]
     command = [sys.executable, str(ROOT / "train.py")]
     env = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"}
     quiet = {"stdout": subprocess.DEVNULL, "env": env, "cwd": tmp_path}
-    with subprocess.Popen([*command, *words, "hydra.run.dir=cut"], **quiet) as process:
-        while not (tmp_path / "cut" / "checkpoints" / "last.ckpt").is_file():
-            assert process.poll() is None
-            time.sleep(0.01)
-        time.sleep(0.3)
-        process.send_signal(number)
-        assert process.wait(60) == 128 + number
+    stop = [SIGNAL, "+callbacks.signal.batch=100", f"+callbacks.signal.number={number}"]
+    cut = subprocess.run([*command, *words, *stop, "hydra.run.dir=cut"], check=False, timeout=250, **quiet)
+    assert cut.returncode == 128 + number
     cut = state(tmp_path / "cut")
-    assert MEANS in cut  # within the second epoch, in which most of the time is spent
-    assert 20 < cut["global_step"] < 40
-    subprocess.run([*command, "resume=cut"], check=True, timeout=250, **quiet)
+    assert MEANS in cut
+    assert cut["global_step"] == 34  # the step that the batch belongs to, of 20 in each epoch
+    again = ["resume=cut", "allow_changes=[callbacks.signal]", "~callbacks.signal"]
+    subprocess.run([*command, *again], check=True, timeout=250, **quiet)
     subprocess.run([*command, *words, "hydra.run.dir=whole"], check=True, timeout=250, **quiet)
     assert curves(tmp_path / "cut") == curves(tmp_path / "whole")
     resumed, whole = state(tmp_path / "cut"), state(tmp_path / "whole")
@@ -128,10 +136,17 @@ def test_a_signal_within_an_epoch_costs_no_batch(tmp_path, trainer, number):
         require_equal(resumed[part], whole[part], part)
 
 
-def trainer(steps=20, processes=1, agreed=None):
-    """What the clock asks of a trainer."""
-    strategy = SimpleNamespace(broadcast=lambda value: value if agreed is None else agreed)
-    return SimpleNamespace(world_size=processes, global_step=steps, strategy=strategy, save_checkpoint=lambda _: None)
+def trainer(steps=20, processes=1, agreed=None, batch=20):
+    """What the clock asks of a trainer, of 60 batches in an epoch."""
+    return SimpleNamespace(
+        world_size=processes,
+        global_step=steps,
+        strategy=SimpleNamespace(broadcast=lambda value: value if agreed is None else agreed),
+        save_checkpoint=lambda _: None,
+        num_training_batches=60,
+        fit_loop=SimpleNamespace(batch_idx=batch),
+        accumulate_grad_batches=1,
+    )
 
 
 def test_a_checkpoint_is_due_after_some_minutes():
@@ -143,6 +158,32 @@ def test_a_checkpoint_is_due_after_some_minutes():
     assert not last._due(trainer(steps=21, processes=2))  # processes agree now and then alone
     assert last._due(trainer(processes=2))
     assert not last._due(trainer(processes=2, agreed=False))  # the first one says
+
+
+def test_an_older_checkpoint_is_renewed_before_the_last_step_of_an_epoch(monkeypatch):
+    monkeypatch.setattr(last_checkpoint, "OLD_SECONDS", 0.01)
+    last = LastCheckpoint("last.ckpt")
+    last.on_train_start(None, None)
+    assert not last._due(trainer(batch=58))
+    time.sleep(0.02)
+    assert not last._due(trainer(batch=57))
+    assert last._due(trainer(batch=58))
+    assert last._due(trainer(batch=58, steps=21, processes=2))
+    assert not last._due(trainer(batch=58, processes=2, agreed=False))
+
+
+def test_a_run_saved_before_the_last_step_of_each_epoch_goes_on_from_there(unbroken, tmp_path, monkeypatch):
+    """As after a kill in the validation."""
+    monkeypatch.setattr(last_checkpoint, "OLD_SECONDS", 0.0)
+    monkeypatch.setattr(last_checkpoint, "MOST_OF_TIME", math.inf)
+    monkeypatch.setattr(Task, "on_validation_start", lambda self: 1 / (self.trainer.global_step != 8))
+    with pytest.raises(ZeroDivisionError):
+        trained(tmp_path, *WORDS)
+    assert state(tmp_path)["global_step"] == 7
+    monkeypatch.undo()
+    trained(tmp_path, *WORDS, f"resume={tmp_path}")
+    assert curves(tmp_path) == curves(unbroken)
+    require_equal(state(tmp_path)["state_dict"], state(unbroken)["state_dict"])
 
 
 def test_saving_takes_a_hundredth_of_the_time_at_most():

@@ -27,6 +27,7 @@ from segexp.data.description import Plain
 from segexp.errors import require_choice
 from segexp.models import FCN8s, Network, PretrainedUNet, UNet, UNetPlusPlus
 from segexp.runs.folder import RunFolder
+from segexp.runs.postprocess import kept_steps
 
 NETWORKS: dict[str, type[Network]] = {
     network.__name__: network for network in (FCN8s, PretrainedUNet, UNet, UNetPlusPlus)
@@ -104,7 +105,7 @@ def open_model(path: Path) -> Model:
         state = _network_state(checkpoint, file)
         description = ModelDescription.from_plain(checkpoint["segexp"], str(file))
         if run:
-            steps = {"postprocess": run.postprocess() or None}
+            steps = {"postprocess": kept_steps(run, checkpoint.get("epoch")) or None}
             description = ModelDescription.from_plain(description.to_plain() | steps, str(run.postprocess_path))
     network = _build(description, state, file)
     network.load_state_dict(state)

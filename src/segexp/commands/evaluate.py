@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import cast
@@ -26,6 +26,7 @@ from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config, Scored
 from segexp.runs.files import write_json, write_table
 from segexp.runs.folder import RunFolder
+from segexp.runs.postprocess import keep_steps
 from segexp.runs.record import Record, SplitName
 from segexp.runs.recorder import RunRecorder
 from segexp.runs.results import Results
@@ -79,12 +80,13 @@ def evaluate(words: list[str]) -> None:
         raise ValueError(f"strict=true: {'; '.join(strange)}; strict=false scores them all the same")
     folder = _folder(given["output"], evaluation, split)
     config = evaluation.config_in(folder)  # with the paths of the folder, which follows from the data
-    with claimed(folder), _recorded(folder, evaluation, config, split) as record:
+    tuned = claimed(run.folder) if given["tune"] else nullcontext()
+    with tuned, claimed(folder), _recorded(folder, evaluation, config, split) as record:
         tuning = None
         if given["tune"]:
             tuning = evaluation.tune()
             steps = tuning.kept
-            write_json(run.files.postprocess_path, steps)
+            keep_steps(run.files, steps, run.checkpoint["epoch"])
         content = _leave(RunFolder(folder), evaluation, split, steps, tuning, given["worst"])
         record.write(
             {

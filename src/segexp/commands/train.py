@@ -22,6 +22,7 @@ from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
 from segexp.runs.folder import Account, RunFolder
 from segexp.runs.ownership import sign
+from segexp.runs.postprocess import kept_steps
 from segexp.runs.record import Changes, Record
 from segexp.runs.recorder import RunRecorder, present_facts
 from segexp.runs.results import account
@@ -92,6 +93,7 @@ def _train(config: Config, folder: RunFolder) -> float:
             record({"headline": results["headline"], "why": account(results)})
             print_scores(results)
             print(account(results))
+            kept_steps(run.folder, epoch)  # tells if it was chosen for an earlier best epoch
             print_folder(folder.path, board=bool(folder.events))
     return splits["val"].scores[monitored(config, splits["val"])[0]]
 

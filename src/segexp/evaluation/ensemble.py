@@ -12,6 +12,7 @@ from segexp.inference import Ensemble, Predictor
 from segexp.inference.probabilities import Network
 from segexp.postprocessing.postprocess import Steps
 from segexp.prediction.ensemble import require_same
+from segexp.runs.postprocess import kept_steps
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,7 @@ def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained]) -> Predict
 
 def shared_steps(runs: Sequence[Trained]) -> Steps:
     """Post-processing steps that all runs keep; none where they keep different ones."""
-    steps = [run.files.postprocess() for run in runs]
+    steps = [kept_steps(run.files, run.checkpoint.get("epoch")) for run in runs]
     return steps[0] if all(other == steps[0] for other in steps) else {}
 
 

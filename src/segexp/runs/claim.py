@@ -20,9 +20,11 @@ from pathlib import Path
 
 from segexp.errors import short_path
 from segexp.runs.folder import RunFolder
+from segexp.stopping import give_up
 from segexp.writing import link, move, part_beside, remove
 
 BEAT_SECONDS = 30.0
+LOOK_SECONDS = 0.5  # between two looks at the clock: a machine may have slept
 STALE_SECONDS = 600.0  # without a beat, after which the process of another machine counts as gone
 ORPHAN_SECONDS = 10.0  # for which a lock may be held though its owner is gone
 MOST_BYTES = 1000  # of the file, which somebody else may have written
@@ -157,7 +159,7 @@ def claimed(folder: Path) -> Iterator[None]:
             f"if it cannot be alive, remove {short_path(lock)}"
         )
     ended = threading.Event()
-    threading.Thread(target=_beat, args=(claim.path, ended), daemon=True).start()
+    threading.Thread(target=_beat, args=(claim, ended), daemon=True).start()
     try:
         with claim:
             yield
@@ -254,8 +256,21 @@ def _read(path: Path) -> Owner | None:
     return known if re.fullmatch(r"[\w.-]{1,255}", known.host) and known.pid > 0 else None
 
 
-def _beat(path: Path, ended: threading.Event) -> None:
-    """Show other machines that this process lives."""
-    while not ended.wait(BEAT_SECONDS):
+def _beat(claim: Claim, ended: threading.Event) -> None:
+    """Show other machines that this process lives; end it where one of them has taken the folder meanwhile.
+
+    The clock of the day goes on while a machine sleeps: who wakes up looks before it shows a sign of life.
+    """
+    last = time.time()
+    while not ended.wait(LOOK_SECONDS):
+        if abs(time.time() - last) < BEAT_SECONDS:
+            continue
+        last = time.time()
+        other = _read(claim.path)
+        if other is not None and other != claim.owner:
+            give_up(
+                f"{short_path(claim.path.parent)} was taken over by {other}, as this process had given no sign of life "
+                f"for {STALE_SECONDS / 60:.0f} minutes: it ends and writes nothing more"
+            )
         with suppress(OSError):  # a folder that was removed ends the run where it next writes
-            os.utime(path)
+            os.utime(claim.path)

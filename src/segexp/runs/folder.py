@@ -120,7 +120,7 @@ class RunFolder:
         return cast(Results, self._mapping(self.results_path, RESULTS, ["headline"]) if ended else {})
 
     def postprocess(self) -> dict[str, Any]:
-        """Read the post-processing steps that the run keeps; empty where it keeps none.
+        """Read what the run keeps of post-processing, see `segexp.runs.postprocess`; empty where it keeps none.
 
         Raises:
             ValueError: The file is no mapping.

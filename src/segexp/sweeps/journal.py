@@ -26,11 +26,20 @@ def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings:
         settings: Further arguments of `optuna.create_study`.
 
     Raises:
-        ValueError: The journal belongs to another study, or is damaged.
+        ValueError: The journal belongs to another study, is damaged, or was not written by segexp.
     """
     _repair(path)
-    storage = JournalStorage(_CheckedFile(str(path), lock_obj=_NoLock(str(path))))
-    study = optuna.create_study(study_name="study", storage=storage, load_if_exists=True, **settings)
+    try:
+        storage = JournalStorage(_CheckedFile(str(path), lock_obj=_NoLock(str(path))))
+        study = optuna.create_study(study_name="study", storage=storage, load_if_exists=True, **settings)
+        _require_own(study, space)
+    except OSError:
+        raise
+    except Exception as error:  # of any kind: Optuna trusts what it reads
+        raise ValueError(
+            f"{path} is no journal of this study as segexp wrote it ({type(error).__name__}: {str(error)[:200]}): "
+            "give the study another sweep.name"
+        ) from error
     for fact, value in facts.items():
         if fact not in study.user_attrs:
             study.set_user_attr(fact, value)
@@ -65,6 +74,37 @@ class _CheckedFile(JournalFileBackend):
 def _crc(log: Mapping[str, Any]) -> str:
     as_read = json.loads(json.dumps(log))
     return f"{zlib.crc32(json.dumps(as_read, sort_keys=True).encode()):08x}"
+
+
+def _require_own(study: optuna.Study, space: Space) -> None:
+    """Refuse trials that no driver of ours has noted: of other keys, or with values and facts of other types.
+
+    Raises:
+        ValueError: There is such a trial.
+    """
+    for trial in study.get_trials(deepcopy=False):
+        foreign = set(trial.params) - set(space)
+        if foreign:
+            raise ValueError(f"trial {trial.number} has {min(foreign)}, which is not searched")
+        values = trial.values
+        if values is not None and (len(values) != len(study.directions) or not all(map(_is_number, values))):
+            raise ValueError(f"trial {trial.number} has values that are none of its objectives")
+        if not all(map(_is_number, trial.intermediate_values.values())):
+            raise ValueError(f"trial {trial.number} has a curve that is none")
+        facts = trial.user_attrs
+        runs = facts.get("runs", [])
+        if not isinstance(runs, list) or not all(isinstance(run, str) and _is_name(run) for run in runs):
+            raise ValueError(f"trial {trial.number} names runs that are no folders of the sweep")
+        if not isinstance(facts.get("why", ""), str) or not isinstance(facts.get("retry_of", 0), int):
+            raise ValueError(f"trial {trial.number} has facts of other types")
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float)
+
+
+def _is_name(text: str) -> bool:
+    return text not in ("", ".", "..") and "/" not in text and "\0" not in text
 
 
 def _refuse_other_choices(path: Path, study: optuna.Study, space: Space) -> None:
@@ -102,7 +142,7 @@ def _repair(path: Path) -> None:
 def _is_whole(line: bytes) -> bool:
     try:
         log = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
     # A line of an earlier version has no checksum.
     return isinstance(log, dict) and log.pop(CHECKSUM, None) in (None, _crc(log))

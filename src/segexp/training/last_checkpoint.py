@@ -13,6 +13,7 @@ from torch import Tensor
 from segexp.errors import require_at_least
 
 MOST_OF_TIME = 0.01  # fraction of the training that may go into checkpoints within epochs
+OLD_SECONDS = 60.0  # after which the last checkpoint is too old for what follows an epoch: its validation
 AGREE_EVERY = 10  # optimizer steps between two agreements of several processes on the time
 MEANS = "means_of_epoch"  # key of a checkpoint within an epoch
 
@@ -20,8 +21,9 @@ MEANS = "means_of_epoch"  # key of a checkpoint within an epoch
 class LastCheckpoint(Checkpoint):
     """Keeps the checkpoint that a run resumes from.
 
-    It is saved at the end of every epoch, every few minutes, and when the training is asked to stop within an epoch,
-    always after an optimizer step: the resumed run goes on at the next batch, and equals the unbroken one.
+    It is saved at the end of every epoch, every few minutes, before the last optimizer step of an epoch, and when the
+    training is asked to stop within one, always after an optimizer step: the resumed run goes on at the next batch, and
+    equals the unbroken one.
 
     Args:
         path: Path to the file.
@@ -35,6 +37,7 @@ class LastCheckpoint(Checkpoint):
         self.path = Path(path)
         self.minutes = minutes
         self._next = math.inf  # time of the next checkpoint
+        self._next_at_end = math.inf  # the same, before the last optimizer step of an epoch
         self._stopping = False
         self._within_epoch = False
         self._means: dict[str, Tensor] = {}  # sums of a broken-off epoch that are still to be added
@@ -100,10 +103,16 @@ class LastCheckpoint(Checkpoint):
                 item.cumulated_batch_size = item.cumulated_batch_size + count.to(item.cumulated_batch_size.dtype)
 
     def _due(self, trainer: pl.Trainer) -> bool:
-        """Whether it is time for a checkpoint, as the first process says."""
+        """Whether it is time for a checkpoint, as the first process says.
+
+        Sooner before the last optimizer step of an epoch: no signal waits for its end, which may be a long validation.
+        """
+        left = trainer.num_training_batches - trainer.fit_loop.batch_idx - 1
+        ends = left <= trainer.accumulate_grad_batches
+        due = time.monotonic() >= (self._next_at_end if ends else self._next)
         if trainer.world_size == 1:
-            return time.monotonic() >= self._next
-        return trainer.global_step % AGREE_EVERY == 0 and trainer.strategy.broadcast(time.monotonic() >= self._next)
+            return due
+        return (ends or trainer.global_step % AGREE_EVERY == 0) and bool(trainer.strategy.broadcast(due))
 
     def _save(self, trainer: pl.Trainer) -> None:
         start = time.monotonic()
@@ -112,8 +121,10 @@ class LastCheckpoint(Checkpoint):
 
     def _set_clock(self, spent: float) -> None:
         """Set the time of the next checkpoint, given the seconds that one takes."""
-        wait = math.inf if self.minutes is None else max(60 * self.minutes, spent / MOST_OF_TIME)
-        self._next = time.monotonic() + wait
+        if self.minutes is not None:
+            now, least = time.monotonic(), spent / MOST_OF_TIME
+            self._next = now + max(60 * self.minutes, least)
+            self._next_at_end = min(self._next, now + max(OLD_SECONDS, least))
 
 
 def leave_epoch(trainer: pl.Trainer) -> None:
