@@ -57,3 +57,10 @@ def test_a_folder_without_images_says_what_it_has(tmp_path):
         (tmp_path / name).write_text("")
     with pytest.raises(ValueError, match=r"subfolders of DICOM files; it has 1 hidden, 2 \.xml"):
         look_through(tmp_path)
+
+
+def test_letters_of_one_and_of_two_code_points_are_one(tmp_path):
+    (tmp_path / "u\u0308.png").write_bytes(b"")
+    found = look_through(tmp_path).images[0]
+    assert found.stem == "\u00fc"
+    assert found.path.name == "u\u0308.png"

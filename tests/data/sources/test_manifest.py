@@ -141,6 +141,8 @@ def test_missing_files_are_listed_all_at_once(manifest):
     source = manifest("image,mask\nimages/a2.png,masks/no.png\nimages/nor.png,masks/a2.png\n")
     with pytest.raises(FileNotFoundError, match=r"not there: .*masks/no\.png, .*images/nor\.png: correct the paths"):
         source.prepare()
+    with pytest.raises(FileNotFoundError, match=r"images\\a2\.png: write / in place of"):
+        manifest("image,mask\nimages\\a2.png,masks/a2.png\n").prepare()
 
 
 @pytest.mark.parametrize(

@@ -66,3 +66,11 @@ def test_two_masks_of_one_name_are_no_further_masks(put):
     root = put("i/a.png", "m/a.png", "m/a.bmp")
     with pytest.raises(ValueError, match=r"a\.bmp and .*a\.png share the name 'a': rename or remove one of them"):
         pair(root / "i", root / "m", merge=True)
+
+
+def test_a_name_that_is_nearly_right_is_named(put):
+    root = put("i/Case1.png", "i/b.png", "m/case1.png", "m/b.png")
+    with pytest.raises(
+        ValueError, match=r"masks missing in .*m: Case1 \(did you mean 'case1'\?\): add them, .*manifest"
+    ):
+        pair(root / "i", root / "m")

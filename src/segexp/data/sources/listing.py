@@ -1,6 +1,7 @@
 """What lies in a folder and below it: images and volumes, and everything else by reason."""
 
 import os
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -69,7 +70,9 @@ def look_through(folder: Path, without: Path | None = None) -> Listing:
         relative = path.relative_to(folder).as_posix()
         stem = None if path.name.startswith(".") else image_stem(path)
         if stem is not None:
-            listing.images.append(Found(path, relative, relative[: -len(path.name)] + stem))
+            # One letter may be two code points in one folder and one in the other (macOS).
+            stem = unicodedata.normalize("NFC", relative[: -len(path.name)] + stem)
+            listing.images.append(Found(path, unicodedata.normalize("NFC", relative), stem))
         elif path.name.startswith("."):
             listing.leave(HIDDEN, relative)
         else:

@@ -67,7 +67,8 @@ class Manifest(PairReader):
         """
         missing = [path for files in self._files.values() for path in files.all if not path.exists()]
         if missing:
-            raise FileNotFoundError(f"{self.csv} lists files that are not there: {some(missing)}: correct the paths")
+            remedy = "write / in place of \\" if any("\\" in str(path) for path in missing) else "correct the paths"
+            raise FileNotFoundError(f"{self.csv} lists files that are not there: {some(missing)}: {remedy}")
 
     def entries(self) -> list[Entry]:
         """Return one case per row, in natural order of their names."""

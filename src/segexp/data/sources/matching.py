@@ -9,9 +9,10 @@ from segexp.data.sources.hints import pairing_settings
 from segexp.data.sources.listing import Listing, look_through
 from segexp.data.sources.pairs import CaseFiles, natural_order
 from segexp.data.sources.patterns import Key, PathRule
-from segexp.errors import some
+from segexp.errors import did_you_mean, some
 
 _NUMBERED = re.compile(r"(.+?)(?:[ _.-]\(?|\()[0-9]+\)?")  # a_mask_1, a_mask-2, a_mask (3)
+_ADD = ": add them, or set mask_suffix or the patterns, or list the pairs that there are in a CSV file (data=manifest)"
 
 
 @dataclass(frozen=True)
@@ -138,16 +139,18 @@ def _require_partners(
     seen_masks: Listing,
 ) -> None:
     """Refuse images without masks, and masks without images."""
+    used = {path for key in images.keys() & masks.keys() for path in (*images[key], *masks[key])}
     alone = sorted((rule.path_of(key) for key in images.keys() - masks.keys()), key=natural_order)
     if alone or not images:
         stems = [[found.stem for found in listing.images] for listing in (seen, seen_masks)]
         settings = "" if seen is seen_masks else pairing_settings(*stems)
-        remedy = f": names pair with  {settings}" if settings else ": add them, or set mask_suffix or the patterns"
+        remedy = f": names pair with  {settings}" if settings else _ADD
         if not images:
             raise ValueError(
                 f"no file in {seen.folder} is named as an image, such as {seen.images[0].relative}{remedy}"
             )
-        raise ValueError(f"masks missing in {seen_masks.folder}: {some(alone)}{remedy}")
+        near = did_you_mean(alone[0], (found.stem for found in seen_masks.images if found.path not in used))
+        raise ValueError(f"masks missing in {seen_masks.folder}: {some(alone)}{near}{remedy}")
     alone = sorted((key.name for key in masks.keys() - images.keys()), key=natural_order)
     if alone:
         raise ValueError(f"images missing in {seen.folder} for the masks of {some(alone)}: add them")
@@ -168,8 +171,8 @@ def _left_out(taken: set[Path], *listings: tuple[Listing, str]) -> dict[str, tup
         for reason, paths in listing.rest.items():
             for path in paths:
                 reasons[f"{name}/{path}"] = [reason]
-    left: dict[str, tuple[str, ...]] = {}
+    left: dict[str, list[str]] = {}
     for path, why in reasons.items():
         reason = ", ".join(dict.fromkeys(why))
-        left[reason] = (*left.get(reason, ()), path)
-    return left
+        left.setdefault(reason, []).append(path)
+    return {reason: tuple(paths) for reason, paths in left.items()}

@@ -1,6 +1,7 @@
 """What a data source offers; anything with these three methods is one."""
 
 import os
+from itertools import count
 from typing import Protocol
 
 from segexp.data.case import Case, Entry
@@ -65,6 +66,14 @@ def left_out(source: Source) -> dict[str, tuple[str, ...]]:
 
 
 def label_values(source: Source, num_classes: int) -> list[int]:
-    """Value that stands for each class in the masks of a source: the least, where several mean the same class."""
+    """Value that stands for each class in masks like those of a source: the least, where several mean the same."""
     values = getattr(source, "mask_values", None) or {}
-    return [min((value for value, known in values.items() if known == own), default=own) for own in range(num_classes)]
+    written: dict[int, int] = {}
+    for value in sorted(values, reverse=True):
+        written[values[value]] = value
+    # A class without a value of its own (borders, "other") takes its number, or the next that nothing else has.
+    for own in range(num_classes):
+        if own not in written:
+            taken = {*values, *written.values()}
+            written[own] = next(number for number in count(own) if number not in taken)
+    return [written[own] for own in range(num_classes)]
