@@ -30,7 +30,7 @@ def test_one_run_keeps_its_predictor():
 def run(folder: Path, steps: str, threshold: float) -> SimpleNamespace:
     folder.mkdir()
     (folder / "postprocess.json").write_text(steps)
-    return SimpleNamespace(files=RunFolder(folder), chosen={"threshold": threshold})
+    return SimpleNamespace(files=RunFolder(folder), checkpoint={"epoch": 0}, chosen={"threshold": threshold})
 
 
 def test_runs_share_the_lower_middle_threshold_and_the_steps_that_all_keep(tmp_path):

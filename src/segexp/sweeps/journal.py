@@ -2,7 +2,8 @@
 
 import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -29,25 +30,20 @@ def open_journal(path: Path, space: Space, facts: Mapping[str, Any], **settings:
         ValueError: The journal belongs to another study, is damaged, or was not written by segexp.
     """
     _repair(path)
-    try:
+    with _named(path):
         storage = JournalStorage(_CheckedFile(str(path), lock_obj=_NoLock(str(path))))
         study = optuna.create_study(study_name="study", storage=storage, load_if_exists=True, **settings)
-        _require_own(study, space)
-    except OSError:
-        raise
-    except Exception as error:  # of any kind: Optuna trusts what it reads
-        raise ValueError(
-            f"{path} is no journal of this study as segexp wrote it ({type(error).__name__}: {str(error)[:200]}): "
-            "give the study another sweep.name"
-        ) from error
+        known = study.user_attrs
     for fact, value in facts.items():
-        if fact not in study.user_attrs:
-            study.set_user_attr(fact, value)
-        elif study.user_attrs[fact] != value:
+        if known.get(fact, value) != value:
             raise ValueError(
-                f"{path.parent} holds a study with {fact} {study.user_attrs[fact]}, not {value}: "
-                "give this one another sweep.name"
+                f"{path.parent} holds a study with {fact} {known[fact]}, not {value}: give this one another sweep.name"
             )
+    with _named(path):
+        _require_own(study, space)
+    for fact, value in facts.items():
+        if fact not in known:
+            study.set_user_attr(fact, value)
     _refuse_other_choices(path, study, space)
     return study
 
@@ -74,6 +70,20 @@ class _CheckedFile(JournalFileBackend):
 def _crc(log: Mapping[str, Any]) -> str:
     as_read = json.loads(json.dumps(log))
     return f"{zlib.crc32(json.dumps(as_read, sort_keys=True).encode()):08x}"
+
+
+@contextmanager
+def _named(path: Path) -> Iterator[None]:
+    """Name the file in errors of any kind: Optuna trusts what it reads."""
+    try:
+        yield
+    except OSError:
+        raise
+    except Exception as error:
+        raise ValueError(
+            f"{path} is no journal of this study as segexp wrote it ({type(error).__name__}: {str(error)[:200]}): "
+            "give the study another sweep.name"
+        ) from error
 
 
 def _require_own(study: optuna.Study, space: Space) -> None:
