@@ -17,7 +17,8 @@ from omegaconf import OmegaConf
 from scipy import stats
 from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
-from segexp.config import config_dir
+from segexp.build import build_data
+from segexp.config import compose, config_dir, plain
 from segexp.data.case import Case
 from segexp.data.intensity import scaling
 from segexp.data.intensity.rules import PercentileClip, TrainingStatistics, Window, ZScore, rule_from
@@ -287,3 +288,55 @@ def test_a_volume_in_another_order_of_memory_is_not_copied():
     tracemalloc.stop()
     assert found == expected
     assert peak < 2**20 * (2 + 3 * 8 + 1)  # a piece in the file's type and three in float64
+
+
+HOT = [ZScore(), PercentileClip()]
+
+
+@pytest.mark.parametrize("value", [65535, -30000])
+@pytest.mark.parametrize("count", [1, 3])
+@pytest.mark.parametrize("rule", HOT, ids=lambda rule: type(rule).__name__)
+def test_hot_and_dead_pixels_move_neither_range_nor_statistics(rng, rule, count, value):
+    """A detector's defect in 64 x 64 pixels: all others are, and are augmented, as without it."""
+    image = rng.normal(1000, 50, (1, 64, 64)).round().astype(np.int32)
+    hot = image.copy()
+    hot.flat[:: 64 * 64 // count][:count] = value
+    plain, defect = rule.of(image), rule.of(hot)
+    others = hot == image
+    assert np.abs(plain.to_unit(image) - defect.to_unit(hot))[others].max() < 0.15
+    found, wanted = network_values(rule, hot), network_values(rule, image)
+    assert np.abs(found - wanted)[others].max() < 0.3
+    assert np.abs(found).max() < 8
+
+
+def test_bright_objects_and_tiny_images_keep_their_range(rng):
+    image = rng.normal(100, 5, (1, 64, 64)).astype(np.float32)
+    image[0, 10:15, 10:15] = 4000  # 0.6 % of the pixels
+    assert ZScore().of(image).high.item() == 4000
+    spots = np.zeros((1, 64, 64), np.uint16)
+    spots[0, 5, 5] = 900
+    assert ZScore().of(spots).high.item() == 900
+    assert ZScore().of(np.array([[[0.0, 1, 2, 255]]])).high.item() == 255
+
+
+def test_a_hot_pixel_in_the_foreground_does_not_move_the_training_statistics(rng):
+    image = rng.normal(100, 5, (1, 64, 64)).astype(np.float32)
+    target = np.ones((64, 64), np.uint8)
+    plain, defect = TrainingStatistics(), TrainingStatistics()
+    plain.fit([case(image, target)])
+    hot = image.copy()
+    hot[0, 3, 3] = 65535
+    defect.fit([case(hot, target)])
+    for key, numbers in plain.description()["measured"].items():
+        np.testing.assert_allclose(defect.description()["measured"][key], numbers, rtol=0.03)
+
+
+@pytest.mark.parametrize("name", ["hippocampus", "chase", "isbi", "nuclei", "polyps"])
+def test_no_real_image_is_clipped(name):
+    """None of 426 images has a pixel that is taken for a defect."""
+    if "SEGEXP_DATA_DIR" not in os.environ:
+        pytest.skip("needs real data: set SEGEXP_DATA_DIR")
+    source = build_data(plain(compose([f"data={name}", "data.cache=null"], run_dir="unused"))).source
+    for entry in source.entries():
+        for channel in source.read(entry.name).image:
+            assert scaling.robust_range(channel) == (channel.min(), channel.max())

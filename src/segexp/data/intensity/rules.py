@@ -13,7 +13,15 @@ import numpy as np
 
 from segexp.data.case import IGNORED, Case
 from segexp.data.description import RuleSettings
-from segexp.data.intensity.scaling import SAMPLE, Intensity, intensity_of, measure_channels, require_finite, strided
+from segexp.data.intensity.scaling import (
+    SAMPLE,
+    Intensity,
+    intensity_of,
+    measure_channels,
+    require_finite,
+    robust_range,
+    strided,
+)
 from segexp.errors import require_between, require_choice
 
 
@@ -40,14 +48,15 @@ class IntensityRule(Protocol):
 
 @dataclass(frozen=True)
 class ZScore(IntensityRule):
-    """Per case and channel: (x - mean) / standard deviation, nothing is clipped.
+    """Per case and channel: (x - mean) / standard deviation.
 
-    On the way, minimum and maximum of the whole image become 0 and 1.
+    On the way, minimum and maximum of the whole image become 0 and 1. Nothing is clipped but what single pixels have
+    far beyond all others, see ``robust_range``.
     """
 
     def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:
         """Measure image (C, *S); see ``IntensityRule.of``."""
-        return measure_channels(image, valid, lambda channel, _: (channel.min(), channel.max()), clips=False)
+        return measure_channels(image, valid, lambda channel, _: robust_range(channel))
 
 
 @dataclass(frozen=True)
@@ -55,7 +64,7 @@ class PercentileClip(IntensityRule):
     """Per case and channel: clip to two percentiles, then (x - mean) / standard deviation of the clipped values.
 
     Where both percentiles are the same intensity (a few bright spots on an empty ground), minimum and maximum take
-    their place.
+    their place, as of ``ZScore``.
 
     Args:
         low: Percentile that becomes 0; from 0 to ``high``.
@@ -76,9 +85,9 @@ class PercentileClip(IntensityRule):
 
         def bounds(_: np.ndarray, values: np.ndarray) -> tuple[float, float]:
             low, high = np.percentile(strided(values, SAMPLE), [self.low, self.high])
-            return (low, high) if low < high else (values.min(), values.max())
+            return (low, high) if low < high else robust_range(values)
 
-        return measure_channels(image, valid, bounds, clips=True)
+        return measure_channels(image, valid, bounds)
 
 
 @dataclass(frozen=True)
@@ -108,7 +117,7 @@ class Window(IntensityRule):
         """Refuse image (C, *S) if it is not finite; else the maps are those of the window."""
         require_finite(image)
         middle, half = (self.low + self.high) / 2, (self.high - self.low) / 2
-        return intensity_of([(self.low, self.high, middle, half)] * len(image), image.ndim, clips=True)
+        return intensity_of([(self.low, self.high, middle, half)] * len(image), image.ndim)
 
 
 class TrainingStatistics:
@@ -116,7 +125,7 @@ class TrainingStatistics:
 
     Clip bounds are percentiles, mean and standard deviation those of the values before clipping, per channel, over the
     foreground pixels of all training cases together: at most ``SAMPLE`` of them, evenly strided, and from no case more
-    than its equal part of that.
+    than its equal part of that. Single pixels far beyond all others count as in ``ZScore``.
 
     Args:
         low: Percentile that becomes 0 before augmentation; from 0 to ``high``.
@@ -150,6 +159,7 @@ class TrainingStatistics:
         values = np.concatenate([_foreground(case, max(1, SAMPLE // len(cases))) for case in cases], axis=1)
         if not values.size:
             raise ValueError(f"none of {len(cases)} training cases has foreground: take data/intensity=zscore")
+        values = np.stack([channel.clip(*robust_range(channel)) for channel in values])
         low, high = np.percentile(values, [self.low, self.high], axis=1)
         self._numbers = _plain({"low": low, "high": high, "mean": values.mean(axis=1), "std": values.std(axis=1)})
 
@@ -165,7 +175,7 @@ class TrainingStatistics:
             raise ValueError(
                 f"the image has {len(image)} channels, the training statistics {len(rows)}: they must agree"
             )
-        return intensity_of(rows, image.ndim, clips=True)
+        return intensity_of(rows, image.ndim)
 
     def description(self) -> RuleSettings:
         """Return name, settings and what was measured as plain values.

@@ -11,6 +11,11 @@ from dataclasses import dataclass
 import numpy as np
 
 SAMPLE = 4_000_000  # pixels that percentiles are taken from, at most
+OUTER = (0.1, 99.9)  # percentiles beyond which single pixels do not make the range
+OUTER_SAMPLE = 250_000  # pixels that they are taken from, at most
+FEWEST = 100  # pixels, of which single ones can be told from the others
+FAR = 3.0  # ranges of these percentiles, beyond which an extreme is taken for a defect of the detector
+NEAR = 0.5  # ranges beyond the percentiles that take the place of such an extreme
 PIECE = 1 << 20  # pixels turned to float64 at a time
 
 Bounds = Callable[[np.ndarray, np.ndarray], tuple[float, float]]
@@ -25,22 +30,19 @@ class Intensity:
         high: Intensity that becomes 1.
         mean: Mean of the case, on the scale from 0 to 1.
         std: Standard deviation of the case, on that scale.
-        clips: Whether values beyond ``low`` and ``high`` become 0 and 1.
     """
 
     low: np.ndarray
     high: np.ndarray
     mean: np.ndarray
     std: np.ndarray
-    clips: bool = False
 
     def to_unit(self, image: np.ndarray) -> np.ndarray:
-        """Scale (C, *S) to [0, 1] float32, the range in which augmentations are defined."""
+        """Scale (C, *S) to [0, 1] float32, the range in which augmentations are defined; values beyond are clipped."""
         precise = np.promote_types(image.dtype, np.float32)  # float64 for what float32 cannot hold
         unit = image - self.low.astype(precise)
         unit /= (self.high - self.low).astype(precise)
-        if self.clips:
-            np.clip(unit, 0, 1, out=unit)
+        np.clip(unit, 0, 1, out=unit)
         return unit.astype(np.float32, copy=False)
 
     def standardize(self, unit: np.ndarray) -> np.ndarray:
@@ -48,14 +50,14 @@ class Intensity:
         return (unit - self.mean) / self.std
 
 
-def measure_channels(image: np.ndarray, valid: np.ndarray | None, bounds: Bounds, clips: bool) -> Intensity:
+def measure_channels(image: np.ndarray, valid: np.ndarray | None, bounds: Bounds) -> Intensity:
     """Measure each channel on its own.
 
     Args:
         image: (C, *S).
         valid: (*S) bool, the pixels that count; None = all.
-        bounds: Function of all pixels of a channel (*S) and the valid ones: what becomes 0 and 1.
-        clips: Whether values beyond the bounds are clipped; mean and standard deviation are those after clipping.
+        bounds: Function of all pixels of a channel (*S) and the valid ones: what becomes 0 and 1; mean and standard
+            deviation are those after clipping there.
 
     Raises:
         ValueError: The image is not finite, or ``valid`` has another size or no pixel.
@@ -71,7 +73,7 @@ def measure_channels(image: np.ndarray, valid: np.ndarray | None, bounds: Bounds
         values = channel if valid is None else channel[valid]
         low, high = map(float, bounds(channel, values))
         rows.append((low, high, *_moments(values, low, high)))
-    return intensity_of(rows, image.ndim, clips)
+    return intensity_of(rows, image.ndim)
 
 
 def _moments(values: np.ndarray, low: float, high: float) -> tuple[float, float]:
@@ -88,12 +90,35 @@ def _pieces(values: np.ndarray, low: float, high: float) -> Iterator[np.ndarray]
         yield np.asarray(piece, np.float64).clip(low, high)
 
 
-def intensity_of(rows: Sequence[tuple[float, ...]], ndim: int, clips: bool) -> Intensity:
+def intensity_of(rows: Sequence[tuple[float, ...]], ndim: int) -> Intensity:
     """Bring low, high, mean and std of each channel, in intensities, into shapes for an image of ``ndim`` axes."""
     low, high, mean, std = np.array(rows, dtype=np.float64).T.reshape(4, -1, *[1] * (ndim - 1))
     width = np.where(high > low, high - low, np.maximum(1, np.abs(low)))  # not lost in rounding beside low
     mean, std = (mean - low) / width, np.where(std > 0, std / width, 1)
-    return Intensity(low, low + width, mean.astype(np.float32), std.astype(np.float32), clips)
+    return Intensity(low, low + width, mean.astype(np.float32), std.astype(np.float32))
+
+
+def robust_range(values: np.ndarray) -> tuple[float, float]:
+    """Least and greatest value, unless single pixels make them.
+
+    An extreme that lies more than three ranges beyond the percentiles 0.1 and 99.9 (a hot or dead pixel of a detector)
+    is replaced by half a range beyond them; where both percentiles are the same (a few bright spots on an empty
+    ground), the extremes stay.
+    """
+    least, most = float(values.min()), float(values.max())
+    if values.size < FEWEST:
+        return least, most
+    sample = strided(values, OUTER_SAMPLE)
+    # Neighbors in order, not means of two: of few pixels the last one must not count.
+    low = float(np.percentile(sample, OUTER[0], method="higher"))
+    high = float(np.percentile(sample, OUTER[1], method="lower"))
+    width = high - low
+    if width <= 0:
+        return least, most
+    return (
+        low - NEAR * width if least < low - FAR * width else least,
+        high + NEAR * width if most > high + FAR * width else most,
+    )
 
 
 def strided(values: np.ndarray, count: int) -> np.ndarray:
