@@ -76,7 +76,8 @@ def write_pairs(folder: Path, count: int, height: int = 48, width: int = 48) -> 
         pixels = rng.integers(0, 255, (height, width), np.uint8)
         Image.fromarray(pixels).save(folder / "images" / f"scan_{index}.png")
         mask = np.zeros((height, width), np.uint8)
-        mask[5:25, 5:25] = 255
+        left = 5 + index % max(1, width - 25)  # no two images have one mask
+        mask[5:25, left : left + 20] = 255
         Image.fromarray(mask).save(folder / "masks" / f"scan_{index}.png")
     return folder
 

@@ -70,6 +70,8 @@ def _print(report: Audit, folder: Path) -> None:
     for finding in (*report.of("warning"), *report.of("note")):  # errors are raised
         level = Text(finding.level, COLORS[finding.level])
         console.print(level, finding.sentence + _examples(finding), highlight=False, soft_wrap=True)
+        if finding.remedy:
+            console.print("  try", finding.remedy, highlight=False, soft_wrap=True, markup=False)
     console.print(report.summary(), highlight=False, soft_wrap=True)
     console.print(f"report   {folder / 'audit.html'}", highlight=False, soft_wrap=True)
 

@@ -22,8 +22,8 @@ from segexp.data.prepared import Prepared, WeightMap, prepare, target_of
 from segexp.data.reference import Reference, reference_of
 from segexp.data.regions import pixel_counts
 from segexp.data.resample import has_spacing, resample
-from segexp.data.sources import Source, label_values
-from segexp.data.splits import Split, SplitSettings, make_split
+from segexp.data.sources import Source, label_values, left_out
+from segexp.data.splits import Split, SplitSettings, make_split, without_excluded
 
 
 class DataModule(pl.LightningDataModule):
@@ -116,7 +116,7 @@ class DataModule(pl.LightningDataModule):
 
     def audit(self) -> tuple[Audit, dict[str, Case]]:
         """Read every case, from the cache where possible; tell what is wrong, and give the cases that can be used."""
-        self._entries = self.source.entries()
+        self._entries = without_excluded(self.source.entries(), self.split_settings)
         settings = settings_of(self.source)
         cases: dict[str, Case] = {}
         digests = []
@@ -134,8 +134,10 @@ class DataModule(pl.LightningDataModule):
         split = partial(make_split, self._entries, self.split_settings)
         handled = ["class imbalance"] if self.sampling.foreground_fraction > 0 else []
         if self.geometry.spacing is not None:
-            handled.append("pixel sizes")
-        report = audit(self._entries, read, check, split, self.labels.class_names, handled)
+            handled += ["pixel sizes", "oblong pixels", "anisotropy"]
+        if self.geometry.spatial_dims == 2:
+            handled.append("anisotropy")  # slices are taken one by one
+        report = audit(self._entries, read, check, split, self.labels.class_names, handled, left_out(self.source))
         self._fingerprint = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
         return report, cases
 

@@ -103,7 +103,9 @@ def thumbnail(image: np.ndarray, target: np.ndarray | None) -> np.ndarray:
 
 def _markdown(report: Report) -> str:
     lines = [f"# Audit of {to_markdown(report.title)}", "", to_markdown(report.summary), ""]
-    lines += [f"- **{finding.level}, {finding.rule}**: {to_markdown(finding.sentence)}" for finding in report.findings]
+    for finding in report.findings:
+        remedy = f" Try {to_markdown(finding.remedy)}" if finding.remedy else ""
+        lines.append(f"- **{finding.level}, {finding.rule}**: {to_markdown(finding.sentence)}{remedy}")
     lines += ["", "| fact | value |", "| --- | --- |"]
     for fact in report.overview.items():
         name, value = map(to_markdown_cell, fact)
@@ -134,7 +136,8 @@ def _finding(finding: Finding) -> str:
     if len(finding.cases) > SHOWN:
         names = f"<details><summary>{len(finding.cases)} cases</summary>{names}</details>"
     head = f"<h3><b>{escape(finding.level)}</b> {escape(finding.rule)}</h3>"
-    body = f"<p>{escape(finding.sentence)}</p><div class=cases>{names}</div>"
+    remedy = f"<p>Try <code>{escape(finding.remedy)}</code></p>" if finding.remedy else ""
+    body = f"<p>{escape(finding.sentence)}</p>{remedy}<div class=cases>{names}</div>"
     return f"<article class={escape(finding.level)}>{head}{body}</article>"
 
 

@@ -1,10 +1,13 @@
 """The audit: what is wrong with the data, or strange, before the first step of a training."""
 
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
-from segexp.data.audit.findings import IMAGE_RULES, Finding
+from segexp.data.audit.duplicates import DUPLICATE_RULES
+from segexp.data.audit.file_findings import FILE_RULES, not_taken
+from segexp.data.audit.findings import IMAGE_RULES, Finding, excluding
 from segexp.data.audit.mask_findings import MASK_RULES
 from segexp.data.audit.measures import Measures, measure, times
 from segexp.data.case import Case, Entry
@@ -87,6 +90,7 @@ def audit(
     split: Callable[[], Split],
     class_names: Sequence[str],
     handled: Collection[str] = (),
+    left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
 ) -> Audit:
     """Read every case once, and tell all that is wrong at once.
 
@@ -97,6 +101,7 @@ def audit(
         split: Maker of the split; an error that it raises is a finding.
         class_names: Names of the classes, background first.
         handled: Rules that need not warn, since the configuration takes care: "class imbalance", "pixel sizes".
+        left_out: What the source saw and did not take, by reason.
     """
     # The split may be impossible; the cases are read all the same.
     findings = []
@@ -120,12 +125,17 @@ def audit(
             measures.append(measure(entry, case, splits.get(entry.name, ""), len(class_names)))
         except (ValueError, OSError) as error:
             broken[str(error)] = (*broken.get(str(error), ()), entry.name)
-    findings += [Finding("error", "cannot be used", sentence, names) for sentence, names in broken.items()]
+    findings += [
+        Finding("error", "cannot be used", sentence, names, excluding(names) if len(names) < len(entries) else "")
+        for sentence, names in broken.items()
+    ]
     # Rules compare the cases that can be used.
     if measures:
-        by_rules = [finding for rule in IMAGE_RULES for finding in rule(measures)]
+        rules = (*DUPLICATE_RULES, *IMAGE_RULES, *FILE_RULES)
+        by_rules = [finding for rule in rules for finding in rule(measures)]
         by_rules += [finding for rule in MASK_RULES for finding in rule(measures, class_names)]
         findings += [finding for finding in by_rules if finding.rule not in handled]
+    findings += not_taken(left_out)
     findings.sort(key=lambda finding: ("error", "warning", "note").index(finding.level))
     return Audit(tuple(findings), tuple(measures), len(entries), tuple(class_names), parts)
 

@@ -4,17 +4,22 @@ A warning is worth a look and may be well so; what no training should start with
 so that data sets as people have them stay quiet: see docs/data.md for what each rule says of known ones.
 """
 
-from collections import Counter, defaultdict
+import re
+import shlex
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from segexp.data.audit.measures import Measures, times
-from segexp.errors import some
 
 SCALES = 100  # fold of the median range of intensities
 SPACINGS = 2  # fold, largest to smallest pixel
+ANISOTROPY = 3  # fold, longest to shortest side of a pixel
+PLAIN = re.compile(
+    r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w.-]*", re.IGNORECASE
+)  # a name that needs no quotes in an override
 
 
 @dataclass(frozen=True)
@@ -26,63 +31,68 @@ class Finding:
         rule: Rule that it breaks, in two or three words.
         sentence: Sentence that tells what, where, and what to do.
         cases: Names of the cases that it is about.
+        remedy: Overrides that answer it, to be pasted; "" where none does.
     """
 
     level: str
     rule: str
     sentence: str
     cases: tuple[str, ...] = ()
+    remedy: str = ""
 
 
 Rule = Iterator[Finding]  # a rule takes the measures of all cases, those on masks the names of the classes as well
 
 
-def flagged(level: str, rule: str, cases: Sequence[Measures], seen: Sequence[Measures], what: str) -> Rule:
+def flagged(
+    level: str, rule: str, cases: Sequence[Measures], seen: Sequence[Measures], what: str, remedy: str = ""
+) -> Rule:
     """Find that some cases of all ``seen``, if any, are or have ``what``."""
     if cases:
-        yield Finding(level, rule, f"{len(cases)} of {len(seen)} {what}", tuple(one.name for one in cases))
+        yield Finding(level, rule, f"{len(cases)} of {len(seen)} {what}", tuple(one.name for one in cases), remedy)
 
 
-def equal_images(seen: Sequence[Measures]) -> Rule:
-    """Equal images: in two splits, with different masks, or simply twice; constant images aside."""
-    # Images by their hash; of equal ones each is reported under the gravest rule.
-    groups = defaultdict(list)
-    for one in seen:
-        if one.low < one.high:
-            groups[one.image_hash].append(one)
-    equal = [group for group in groups.values() if len(group) > 1]
-    leaking = [group for group in equal if len({one.split for one in group} - {""}) > 1]
-    unlike = [group for group in equal if len({one.mask_hash for one in group}) > 1]
-    harmless = [group for group in equal if group not in leaking and group not in unlike]
-    if leaking:
-        sentence = (
-            f"equal images lie in two splits ({_pairs(leaking)}), scores on them would be worthless: "
-            "remove all but one of each"
-        )
-        yield Finding("error", "equal images in two splits", sentence, _names(leaking))
-    if unlike:
-        sentence = f"equal images have different masks ({_pairs(unlike)}): keep the right one of each"
-        yield Finding("warning", "contradicting masks", sentence, _names(unlike))
-    if harmless:
-        sentence = f"equal images with equal masks ({_pairs(harmless)}) count more than once: keep one of each"
-        yield Finding("warning", "duplicates", sentence, _names(harmless))
+def excluding(names: Iterable[str]) -> str:
+    """Override that leaves cases out, in quotes of a shell where a name needs them."""
+    words = [name if PLAIN.fullmatch(name) else _quoted(name) for name in names]
+    override = f"data.split.exclude=[{','.join(words)}]"
+    return override if all(map(PLAIN.fullmatch, words)) else shlex.quote(override)
+
+
+def _quoted(name: str) -> str:
+    """Write a name in quotes of Hydra, which take a backslash before a quote, and before backslashes there, alone."""
+    escaped = re.sub(r"(\\*)('|$)", lambda found: 2 * found[1] + ("\\'" if found[2] else ""), name)
+    return f"'{escaped}'"
 
 
 def contents(seen: Sequence[Measures]) -> Rule:
     """Images of one value, gray ones in three equal channels, and those with transparency."""
     constant = [one for one in seen if one.low == one.high]
-    yield from flagged("warning", "constant images", constant, seen, "images hold one value only: check their files")
+    what = "images hold one value only: check their files"
+    yield from flagged("warning", "constant images", constant, seen, what, excluding(one.name for one in constant))
     gray = [one for one in seen if one.gray]
-    remedy = ": data.channels=1 is enough" if len(gray) == len(seen) else ""
-    yield from flagged("note", "gray in color", gray, seen, f"images are gray, stored in three equal channels{remedy}")
-    alpha = [one for one in seen if one.alpha]
-    what = "images have an alpha channel (transparency), which is left out"
-    yield from flagged("note", "alpha channels", alpha, seen, what)
+    remedy = "data.channels=1" if len(gray) == len(seen) else ""
+    more = f": {remedy} is enough" if remedy else ""
+    what = f"images are gray, stored in three equal channels{more}"
+    yield from flagged("note", "gray in color", gray, seen, what, remedy)
+
+
+def hot_pixels(seen: Sequence[Measures]) -> Rule:
+    """Images whose range is made by single pixels, as defects of a detector make it."""
+    hot = [one for one in seen if (one.low, one.high) != (one.usual_low, one.usual_high)]
+    if hot:
+        one = max(hot, key=lambda one: one.high - one.low)
+        what = (
+            f"images have a range that single pixels make, such as {one.low:g} to {one.high:g} in {one.name}, where "
+            f"all others lie within {one.usual_low:g} to {one.usual_high:g}: they are clipped there; repair the files "
+            "where you can"
+        )
+        yield from flagged("warning", "hot pixels", hot, seen, what, "data/intensity=percentile")
 
 
 def intensity_scales(seen: Sequence[Measures]) -> Rule:
     """Ranges of intensities far from the usual one: beyond SCALES-fold, up or down."""
-    ranges = {one.name: one.high - one.low for one in seen if one.high > one.low}
+    ranges = {one.name: one.usual_high - one.usual_low for one in seen if one.high > one.low}
     usual = float(np.median(list(ranges.values()))) if ranges else 0
     far = tuple(name for name, span in ranges.items() if not usual / SCALES <= span <= usual * SCALES)
     if far:
@@ -91,7 +101,7 @@ def intensity_scales(seen: Sequence[Measures]) -> Rule:
             f"intensities span {ranges[narrowest]:g} in {narrowest} and {ranges[widest]:g} in {widest}, {usual:g} in "
             "the median: normalize each case by itself, data/intensity=zscore or percentile"
         )
-        yield Finding("warning", "intensity scales", sentence, far)
+        yield Finding("warning", "intensity scales", sentence, far, "data/intensity=percentile")
 
 
 def mixed_types(seen: Sequence[Measures]) -> Rule:
@@ -101,7 +111,8 @@ def mixed_types(seen: Sequence[Measures]) -> Rule:
         usual = types.most_common(1)[0][0]
         shown = ", ".join(f"{name} in {count}" for name, count in types.most_common())
         sentence = f"images have different types ({shown}): check that their intensities mean the same"
-        yield Finding("warning", "mixed types", sentence, tuple(one.name for one in seen if one.dtype != usual))
+        others = tuple(one.name for one in seen if one.dtype != usual)
+        yield Finding("warning", "mixed types", sentence, others, "data/intensity=percentile")
 
 
 def pixel_sizes(seen: Sequence[Measures]) -> Rule:
@@ -116,7 +127,29 @@ def pixel_sizes(seen: Sequence[Measures]) -> Rule:
         shown = " and ".join(f"{times(one.spacing)} {one.unit} in {one.name}" for one in ends)
         remedy = "bring them to one size with data.geometry.spacing=median"
         sentence = f"pixels measure {shown}, {fold[axis]:.3g}-fold apart: {remedy}"
-        yield Finding("warning", "pixel sizes", sentence, tuple(one.name for one in ends))
+        names = tuple(one.name for one in ends)
+        yield Finding("warning", "pixel sizes", sentence, names, "data.geometry.spacing=median")
+
+
+def anisotropy(seen: Sequence[Measures]) -> Rule:
+    """Pixels much longer along one axis than along another, for a network that takes all axes alike."""
+    long = [one for one in seen if max(one.spacing) > ANISOTROPY * min(one.spacing)]
+    if not long:
+        return
+    one = max(long, key=lambda one: max(one.spacing) / min(one.spacing))
+    fold, axis = max(one.spacing) / min(one.spacing), int(np.argmax(one.spacing))
+    what = (
+        f"cases have pixels up to {fold:.3g} times longer along one axis than along another, such as {one.name} with "
+    )
+    what += f"{times(one.spacing)} {one.unit}"
+    if len(one.spacing) == 3:
+        what += ": take slices across the long axis, or resample with data.geometry.spacing"
+        remedy = f"data.geometry.spatial_dims=2 data.geometry.slice_axis={axis} data.sampling.patch_size=[128,128]"
+        yield from flagged("warning", "anisotropy", long, seen, what, remedy)
+    else:
+        what += ": resample with data.geometry.spacing"
+        remedy = f"data.geometry.spacing=[{min(one.spacing):g},{min(one.spacing):g}]"
+        yield from flagged("warning", "oblong pixels", long, seen, what, remedy)
 
 
 def sizes(seen: Sequence[Measures]) -> Rule:
@@ -136,12 +169,4 @@ def orientations(seen: Sequence[Measures]) -> Rule:
         yield Finding("note", "orientations", sentence, tuple(one.name for one in seen if one.orientation in kinds))
 
 
-IMAGE_RULES = (equal_images, contents, intensity_scales, mixed_types, pixel_sizes, sizes, orientations)
-
-
-def _names(groups: Iterable[Sequence[Measures]]) -> tuple[str, ...]:
-    return tuple(one.name for group in groups for one in group)
-
-
-def _pairs(groups: Iterable[Sequence[Measures]]) -> str:
-    return some(" = ".join(f"{one.name} ({one.split})" if one.split else one.name for one in group) for group in groups)
+IMAGE_RULES = (contents, hot_pixels, intensity_scales, mixed_types, pixel_sizes, anisotropy, sizes, orientations)

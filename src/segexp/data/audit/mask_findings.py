@@ -4,11 +4,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segexp.data.audit.findings import Finding, Rule, flagged
-from segexp.data.audit.measures import Measures
+from segexp.data.audit.findings import Finding, Rule, excluding, flagged
+from segexp.data.audit.measures import STRIDE, Measures
 from segexp.errors import some
 
 RARE = 0.01  # fraction of foreground below which random patches seldom show it
+DRAWN = "data.split.method=random"
 MAJORITY = 0.5  # fraction of foreground above which two classes may be swapped
 
 
@@ -21,7 +22,8 @@ def one_class(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
         ("full masks", f"nothing but {some(class_names[1:])}", [one for one in masked if one.foreground_fraction == 1]),
     )
     for rule, what, masks in kinds:
-        yield from flagged("warning", rule, masks, seen, f"masks have {what}: check that this is meant")
+        remedy = excluding(one.name for one in masks)
+        yield from flagged("warning", rule, masks, seen, f"masks have {what}: check that this is meant", remedy)
 
 
 def missing_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
@@ -38,7 +40,38 @@ def missing_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
             else "nor any other: check the values of the masks, or take it out of data.labels.class_names"
         )
         sentence = f"no training case has {name} (class {label}), {remedy}"
-        yield Finding("warning", "classes not in training", sentence, elsewhere)
+        yield Finding("warning", "classes not in training", sentence, elsewhere, DRAWN if elsewhere else "")
+
+
+def classes_not_scored(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
+    """Classes of the training that no validation, or no test case has."""
+    trained = [one for one in seen if one.counts and one.split == "train"]
+    for split, lack in (("val", "epochs are chosen without it"), ("test", "it is not scored")):
+        scored = [one for one in seen if one.counts and one.split == split]
+        missing = [
+            f"{name} (class {label})"
+            for label, name in enumerate(class_names)
+            if scored and not any(one.counts[label] for one in scored) and any(one.counts[label] for one in trained)
+        ]
+        if missing:
+            sentence = f"no {split} case has {some(missing)}: {lack}; draw the split anew, or make it larger"
+            yield Finding("warning", f"classes not in {split}", sentence, (), DRAWN)
+
+
+def thin_foreground(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
+    """Classes that are nowhere as thick as the first stride of a network, in most cases that have them."""
+    for label, name in enumerate(class_names):
+        having = [one for one in seen if label and one.counts and one.counts[label]]
+        thin = [one for one in having if label in one.thin]
+        if 2 * len(thin) > len(having):
+            sentence = (
+                f"{name} (class {label}) is nowhere {STRIDE} pixels thick in {len(thin)} of {len(having)} cases that "
+                f"have it: the first down-sampling of a network, by {STRIDE}, loses it; make pixels smaller, or draw "
+                "it thicker"
+            )
+            finer = ",".join(f"{side / STRIDE:g}" for side in np.median([one.spacing for one in thin], axis=0))
+            names = tuple(one.name for one in thin)
+            yield Finding("warning", "thin foreground", sentence, names, f"data.geometry.spacing=[{finer}]")
 
 
 def class_imbalance(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:  # noqa: ARG001
@@ -49,7 +82,7 @@ def class_imbalance(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
             f"foreground makes {fraction:.2%} of the labeled pixels, patches seldom show it: "
             "data.sampling.foreground_fraction=0.5 centers half of them on it"
         )
-        yield Finding("warning", "class imbalance", sentence)
+        yield Finding("warning", "class imbalance", sentence, (), "data.sampling.foreground_fraction=0.5")
 
 
 def swapped_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
@@ -64,13 +97,14 @@ def swapped_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
             f"{class_names[1]} makes {_foreground(seen):.1%} of the labeled pixels: if background and foreground are "
             "swapped, swap the classes in data.source.values"
         )
-        yield Finding("warning", "swapped classes", sentence, tuple(one.name for one in most))
+        yield Finding("warning", "swapped classes", sentence, tuple(one.name for one in most), _swapped(most))
     elif usual < MAJORITY / 5:
         what = (
             f"masks have more {class_names[1]} than {class_names[0]}, but the median case {usual:.1%}: check that "
             "black and white are not swapped in them"
         )
-        yield from flagged("warning", "swapped classes", most, seen, what)
+        remedy = excluding(one.name for one in most)
+        yield from flagged("warning", "swapped classes", most, seen, what, remedy)
 
 
 def blurred_masks(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:  # noqa: ARG001
@@ -92,12 +126,27 @@ def polarity(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
         yield Finding("note", "polarity", sentence)
 
 
-MASK_RULES = (one_class, missing_classes, class_imbalance, swapped_classes, blurred_masks, polarity)
+MASK_RULES = (
+    one_class,
+    missing_classes,
+    classes_not_scored,
+    thin_foreground,
+    class_imbalance,
+    swapped_classes,
+    blurred_masks,
+    polarity,
+)
 
 
 def _foreground(seen: Sequence[Measures]) -> float:
     labeled = sum(one.labeled for one in seen)
     return 1 - sum(one.counts[0] for one in seen if one.counts) / labeled if labeled else 0.0
+
+
+def _swapped(masks: Sequence[Measures]) -> str:
+    """Values of the masks with the two classes swapped, where they have two."""
+    values = sorted({value for one in masks for value in one.mask_values})
+    return f"'data.source.values={{{values[0]}: 1, {values[1]}: 0}}'" if len(values) == 2 else ""
 
 
 def _blur(one: Measures) -> bool:

@@ -2,12 +2,16 @@
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
+import cv2
 import numpy as np
 
-from segexp.data.case import Case, Entry
+from segexp.data.case import Case, Entry, Stored
+from segexp.data.intensity.scaling import robust_range
 
+STRIDE = 2  # pixels, of the first down-sampling of most networks
+THUMBNAIL = 16  # pixels of each side
 Row = dict[str, str | int | float]  # of cases.csv: cells under the names of their columns
 
 
@@ -23,6 +27,8 @@ class Measures:
         dtype: Type of the values in the image's file.
         low: Smallest value of the image.
         high: Largest value.
+        usual_low: Smallest value without single pixels far beyond all others, see ``robust_range``.
+        usual_high: Largest value likewise.
         spacing: Size of a pixel per axis.
         unit: Unit of ``spacing``.
         orientation: Axes of the file, or "".
@@ -31,7 +37,10 @@ class Measures:
         image_hash: Hash of the pixels; equal images have equal hashes.
         mask_hash: Hash of the target.
         gray: Whether three channels hold the same.
-        alpha: Whether its first file is a PNG with an alpha channel, which sources leave out.
+        image_stored: How the file of the image stores it; empty for volumes.
+        mask_stored: How the file of the mask stores it; empty for volumes.
+        thin: Foreground classes that are nowhere as thick as ``STRIDE`` pixels along all axes.
+        thumbnail: Local means (``THUMBNAIL``²) of the image, or of the middle slice of a volume, channels averaged.
     """
 
     name: str
@@ -43,6 +52,8 @@ class Measures:
     dtype: str
     low: float
     high: float
+    usual_low: float
+    usual_high: float
     spacing: tuple[float, ...]
     unit: str
     orientation: str
@@ -51,7 +62,10 @@ class Measures:
     image_hash: str
     mask_hash: str
     gray: bool
-    alpha: bool
+    image_stored: Stored
+    mask_stored: Stored
+    thin: tuple[int, ...]
+    thumbnail: np.ndarray = field(compare=False)
 
     @property
     def labeled(self) -> int:
@@ -82,6 +96,7 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
     few = image.reshape(len(image), -1)[:, ::97]
     gray = len(image) == 3 and bool((few == few[0]).all() and (image == image[0]).all())
     counts = () if target is None else tuple(int(np.count_nonzero(target == c)) for c in range(num_classes))
+    usual = np.array([robust_range(channel) for channel in image])
     return Measures(
         name=case.name,
         file=file,
@@ -92,6 +107,8 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
         dtype=str(case.facts.get("image_dtype", image.dtype)),
         low=float(image.min()),
         high=float(image.max()),
+        usual_low=float(usual[:, 0].min()),
+        usual_high=float(usual[:, 1].max()),
         spacing=tuple(case.spacing),
         unit=case.spacing_unit,
         orientation=case.orientation,
@@ -100,7 +117,10 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
         image_hash=_hash(image),
         mask_hash="" if target is None else _hash(target),
         gray=gray,
-        alpha=_has_alpha(file),
+        image_stored=case.facts.get("image_stored", Stored()),
+        mask_stored=case.facts.get("mask_stored", Stored()),
+        thin=() if target is None else tuple(c for c in range(1, num_classes) if counts[c] and _is_thin(target == c)),
+        thumbnail=_thumbnail(image),
     )
 
 
@@ -140,9 +160,15 @@ def _hash(array: np.ndarray) -> str:
     return hashed.hexdigest()
 
 
-def _has_alpha(file: str) -> bool:
-    """Tell from the header of a PNG; False for other formats."""
-    if not file.lower().endswith(".png"):
-        return False
-    with open(file, "rb") as png:
-        return png.read(26)[25:] in (b"\x04", b"\x06")  # gray or color with alpha
+def _is_thin(mask: np.ndarray) -> bool:
+    """Whether no block of ``STRIDE`` pixels along each axis lies within a mask (*S) bool."""
+    for axis in range(mask.ndim):
+        before, after = (slice(None),) * axis + (slice(-1),), (slice(None),) * axis + (slice(1, None),)
+        mask = mask[before] & mask[after]
+    return not mask.any()
+
+
+def _thumbnail(image: np.ndarray) -> np.ndarray:
+    """Local means (256) float32 of an image (C, *S); of a volume its middle slice stands for it."""
+    plane = image[:, image.shape[1] // 2] if image.ndim == 4 else image
+    return cv2.resize(plane.mean(0, dtype=np.float32), (THUMBNAIL, THUMBNAIL), interpolation=cv2.INTER_AREA).ravel()

@@ -12,7 +12,7 @@ from segexp.data.case import Entry
 from segexp.data.splits.groups import distributed, drawn, group_count, thinned
 from segexp.data.splits.lists import SPLITS, Lists, read_lists
 from segexp.data.splits.positions import fraction_of, positions_of
-from segexp.errors import require_at_least, require_between, require_choice, some
+from segexp.errors import did_you_mean, require_at_least, require_between, require_choice, some
 
 
 @dataclass(frozen=True)
@@ -64,6 +64,7 @@ class SplitSettings:
         fold: Fold that is tested, 0 to folds - 1; None = no cross-validation.
         train_fraction: Fraction of the training cases that is kept, in (0, 1]; whole groups, at least one. A smaller
             fraction is a part of a larger one; val and test stay.
+        exclude: Names of cases that are left out, as if the source did not have them; None = none.
 
     Raises:
         ValueError: An argument is out of its range or does not fit the method.
@@ -79,6 +80,7 @@ class SplitSettings:
     folds: int = 5
     fold: int | None = None
     train_fraction: float = 1.0
+    exclude: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
         require_choice("data.split.method", self.method, _METHODS)
@@ -88,6 +90,19 @@ class SplitSettings:
                 f"data.split.lists goes with data.split.method=list (now {self.method}): set both or neither"
             )
         require_between("data.split.train_fraction", self.train_fraction, 0, 1, open_at="low")
+
+
+def without_excluded(entries: Sequence[Entry], settings: SplitSettings) -> list[Entry]:
+    """Leave out the cases that the settings exclude.
+
+    Raises:
+        ValueError: There is no such case.
+    """
+    excluded = {str(name) for name in settings.exclude or ()}  # YAML reads a name such as 7 as a number
+    names = {entry.name for entry in entries}
+    for name in sorted(excluded - names):
+        raise ValueError(f"data.split.exclude names {name!r}, which is no case{did_you_mean(name, names)}")
+    return [entry for entry in entries if entry.name not in excluded]
 
 
 def make_split(entries: Sequence[Entry], settings: SplitSettings) -> Split:
