@@ -1,5 +1,6 @@
 """Folders as data sets come in them: each is read with one setting, or refused with the remedy."""
 
+import os
 from pathlib import Path
 
 import nibabel as nib
@@ -256,3 +257,62 @@ def test_what_looks_like_a_mask_is_an_image_if_it_has_a_mask(tmp_path):
     for stem in ("p1_L", "p1_R", "p1_L_L", "p1_R_L"):
         picture(tmp_path / f"{stem}.png", 255)
     assert facts(at(tmp_path, tmp_path, "data.source.mask_suffix=_L")) == [("p1_L", ""), ("p1_R", "")]
+
+
+def test_pascal_voc_labels_some_of_its_images(tmp_path):
+    for number in (1, 2, 3):
+        picture(tmp_path / "JPEGImages" / f"2007_{number:06d}.jpg", np.zeros((*SIZE, 3)))
+    palette = Image.fromarray(np.full(SIZE, 15, np.uint8), "P")
+    palette.putpalette(list(range(256)) * 3)
+    (tmp_path / "SegmentationClass").mkdir()
+    palette.save(tmp_path / "SegmentationClass" / "2007_000002.png")
+    where = (tmp_path / "JPEGImages", tmp_path / "SegmentationClass")
+    with pytest.raises(ValueError, match=r"masks missing in .*: 2007_000001, 2007_000003.*skip_unlabeled=true"):
+        at(*where).prepare()
+    source = at(*where, "data.source.skip_unlabeled=true", "data.source.values={0: 0, 15: 1, 255: 255, other: 0}")
+    assert facts(source) == [("2007_000002", "")]
+    assert source.read("2007_000002").target.min() == 1
+    assert left_out(source) == {"no mask": ("JPEGImages/2007_000001.jpg", "JPEGImages/2007_000003.jpg")}
+    (tmp_path / "SegmentationClass" / "2007_000002.png").rename(tmp_path / "SegmentationClass" / "9.png")
+    with pytest.raises(ValueError, match="masks missing"):
+        at(*where, "data.source.skip_unlabeled=true").prepare()
+
+
+def test_subfolders_called_as_splits_are_no_patients(tmp_path):
+    for split, patient in (("training", "p1"), ("training", "p2"), ("validation", "p3")):
+        picture(tmp_path / "images" / split / patient / "a.jpg")
+        picture(tmp_path / "annotations" / split / patient / "a.png", 255)
+    entries = at(tmp_path / "images", tmp_path / "annotations").entries()
+    assert [(entry.name, entry.group, entry.split) for entry in entries] == [
+        ("training_p1_a", "p1", "train"),
+        ("training_p2_a", "p2", "train"),
+        ("validation_p3_a", "p3", "val"),
+    ]
+
+
+def test_slicer(tmp_path):
+    import SimpleITK as sitk  # noqa: N813
+
+    for number in (1, 2):
+        for name in (f"ct{number}.nrrd", f"ct{number}.seg.nrrd"):
+            sitk.WriteImage(sitk.GetImageFromArray(np.eye(4, dtype=np.uint8)[None]), str(tmp_path / name))
+    values = "data.source.values={0: 0, 1: 1}"
+    assert facts(at(tmp_path, tmp_path, "data.source.mask_suffix=.seg", values)) == [("ct1", ""), ("ct2", "")]
+
+
+def test_a_name_that_is_no_text_is_refused(tmp_path):
+    picture(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(tmp_path / os.fsdecode(b"\xff.png"))
+    with pytest.raises(ValueError, match=r"the name of '.*udcff\.png' is not in UTF-8: rename it"):
+        at(tmp_path, tmp_path, "data.source.mask_suffix=_m").prepare()
+
+
+def test_settings_of_2d_masks_are_refused_for_volumes(tmp_path):
+    volume(tmp_path / "a.nii")
+    volume(tmp_path / "a_m.nii", 1)
+    colored = at(tmp_path, tmp_path, "data.source.mask_suffix=_m", "data.source.colors={red: 1}")
+    with pytest.raises(ValueError, match=r"colors are of 2-D masks, and .*a_m\.nii is of a volume: set values"):
+        colored.read("a")
+    words = ("data.source.mask_suffix=_m", "data.source.border_width=1", "data.source.values={0: 0, 1: 1}")
+    with pytest.raises(ValueError, match=r"border_width=1 is for 2-D images, and .*a_m\.nii is a volume: set it to 0"):
+        at(tmp_path, tmp_path, *words).read("a")

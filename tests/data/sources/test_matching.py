@@ -71,6 +71,6 @@ def test_two_masks_of_one_name_are_no_further_masks(put):
 def test_a_name_that_is_nearly_right_is_named(put):
     root = put("i/Case1.png", "i/b.png", "m/case1.png", "m/b.png")
     with pytest.raises(
-        ValueError, match=r"masks missing in .*m: Case1 \(did you mean 'case1'\?\): add them, .*manifest"
+        ValueError, match=r"masks missing in .*m: Case1 \(did you mean 'case1'\?\): add them, .*skip_unlabeled=true"
     ):
         pair(root / "i", root / "m")

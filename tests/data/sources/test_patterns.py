@@ -39,6 +39,8 @@ def test_matches(pattern, path, key):
         ("", "a.png", Key("a")),
         ("", "p1/day/a.png", Key("p1/day/a", "p1")),
         ("_m", "p1/a_m.png", Key("p1/a", "p1")),
+        ("", "Val/a.png", Key("Val/a", split="val")),
+        ("", "test/p1/a.png", Key("test/p1/a", "p1", "test")),
         ("_m", "a.png", None),
         ("_m", "_m.png", None),
         ("_m", "p1/_m.png", None),
@@ -55,6 +57,7 @@ def test_suffixes_match_in_any_subfolder(suffix, path, key):
     [
         (Key("a"), "a"),
         (Key("p1/day/a", "p1"), "p1_day_a"),
+        (Key("test/p1/a", "p1", "test"), "test_p1_a"),
         (Key("patient1/patient1_frame2", "patient1"), "patient1_frame2"),
         (Key("7", "p1"), "p1_7"),
         (Key("7", "p1", "test", "ill"), "test_ill_p1_7"),

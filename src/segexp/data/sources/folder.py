@@ -16,8 +16,9 @@ class Folder(PairReader):
     """Images in one folder, masks in another (or the same), paired by their names.
 
     Case ``a`` is images/a<image_suffix>.* with masks/a<mask_suffix>.*. In subfolders, both lie alike, images/p1/a.png
-    and masks/p1/a.png: the first of them is the group, as of a patient, and the case is called p1_a. Other layouts are
-    told by patterns, see ``Pattern``. PNG, JPEG, TIFF and so on count, and the volumes NIfTI, NRRD and MetaImage, upper
+    and masks/p1/a.png: the first of them is the group, as of a patient, and the case is called p1_a; subfolders called
+    train, val or test (or training, validation and so on) are prescribed splits instead. Other layouts are told by
+    patterns, see ``Pattern``. PNG, JPEG, TIFF and so on count, and the volumes NIfTI, NRRD and MetaImage, upper
     or lower case; a subfolder that holds DICOM files is a volume too. ``left_out`` lists everything else.
 
     Args:
@@ -36,6 +37,7 @@ class Folder(PairReader):
         colors: Class of each color of masks in color, in place of ``values``, see ``MaskRules``.
         border_width: Reach in pixels of a further class between objects, see ``MaskRules``; 0 = no such class.
         merge_masks: Whether several masks of an image are laid over each other; else they are refused.
+        skip_unlabeled: Whether images without a mask are left out; else they are refused.
 
     Raises:
         ValueError: An argument is out of its range, or does not go with the others.
@@ -56,6 +58,7 @@ class Folder(PairReader):
         colors: Values | None = None,
         border_width: int = 0,
         merge_masks: bool = False,
+        skip_unlabeled: bool = False,
     ) -> None:
         super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks)
         if (image_pattern is None) != (mask_pattern is None):
@@ -76,6 +79,7 @@ class Folder(PairReader):
         one = isinstance(image_pattern, str)
         self.image_pattern = [str(image_pattern)] if one else image_pattern and [str(text) for text in image_pattern]
         self.mask_pattern = mask_pattern
+        self.skip_unlabeled = skip_unlabeled
         self._path_rules()  # refuses patterns that are none
 
     def prepare(self) -> None:
@@ -106,7 +110,7 @@ class Folder(PairReader):
 
     @cached_property
     def _paired(self) -> Paired:
-        return paired(self.images, self.masks, *self._path_rules(), merge=self.merge_masks)
+        return paired(self.images, self.masks, *self._path_rules(), merge=self.merge_masks, skip=self.skip_unlabeled)
 
     def _path_rules(self) -> tuple[list[PathRule], PathRule]:
         """Rules of the images, one per channel, and of the masks."""

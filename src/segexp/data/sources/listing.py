@@ -68,6 +68,7 @@ def look_through(folder: Path, without: Path | None = None) -> Listing:
     passed = set() if without is None or without.resolve() == folder.resolve() else {without.resolve()}
     for path in _walk(folder, passed):
         relative = path.relative_to(folder).as_posix()
+        _require_text(path)
         stem = None if path.name.startswith(".") else image_stem(path)
         if stem is not None:
             # One letter may be two code points in one folder and one in the other (macOS).
@@ -83,6 +84,13 @@ def look_through(folder: Path, without: Path | None = None) -> Listing:
             f"{listing.contents()}"
         )
     return listing
+
+
+def _require_text(path: Path) -> None:
+    try:
+        path.name.encode()
+    except UnicodeEncodeError as error:
+        raise ValueError(f"the name of {str(path)!r} is not in UTF-8: rename it") from error
 
 
 def _walk(folder: Path, passed: set[Path]) -> Iterator[Path]:

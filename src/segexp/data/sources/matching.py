@@ -12,7 +12,9 @@ from segexp.data.sources.patterns import Key, PathRule
 from segexp.errors import did_you_mean, some
 
 _NUMBERED = re.compile(r"(.+?)(?:[ _.-]\(?|\()[0-9]+\)?")  # a_mask_1, a_mask-2, a_mask (3)
-_ADD = ": add them, or set mask_suffix or the patterns, or list the pairs that there are in a CSV file (data=manifest)"
+_ADD = (
+    ": add them, or set mask_suffix or the patterns, or leave unlabeled images out with data.source.skip_unlabeled=true"
+)
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,14 @@ class Paired:
     left_out: dict[str, tuple[str, ...]]
 
 
-def paired(images: Path, masks: Path, image_rules: Sequence[PathRule], mask_rule: PathRule, merge: bool) -> Paired:
+def paired(
+    images: Path,
+    masks: Path,
+    image_rules: Sequence[PathRule],
+    mask_rule: PathRule,
+    merge: bool = False,
+    skip: bool = False,
+) -> Paired:
     """Look through two folders, which may be one, and pair what lies there.
 
     Args:
@@ -37,6 +46,7 @@ def paired(images: Path, masks: Path, image_rules: Sequence[PathRule], mask_rule
         image_rules: Rule of the paths of the images; of several, each stands for a channel.
         mask_rule: Rule of the paths of the masks.
         merge: Whether an image may have several masks.
+        skip: Whether images without a mask are left out; else they are refused.
 
     Raises:
         FileNotFoundError: There is no such folder.
@@ -52,14 +62,27 @@ def paired(images: Path, masks: Path, image_rules: Sequence[PathRule], mask_rule
         _part(image_keys, mask_keys)
     channels = _channels(image_keys, image_rules, images)
     masks_of = _masks_of(mask_keys, mask_rule, merge)
+    labeled = channels.keys() & masks_of.keys()
+    unlabeled = {path for key in channels.keys() - labeled for path in channels[key]} if skip and labeled else set()
+    if unlabeled:
+        channels = {key: channels[key] for key in channels if key in labeled}
     _require_partners(channels, masks_of, mask_rule, seen, seen_masks)
+    named = _named(channels, masks_of)
+    taken = {path for _, files in named.values() for path in files.all}
+    left = _left_out(taken, unlabeled, (seen, image_rules[0].why_not), (seen_masks, mask_rule.why_not))
+    return Paired(named, left)
+
+
+def _named(
+    channels: dict[Key, tuple[Path, ...]], masks: dict[Key, tuple[Path, ...]]
+) -> dict[str, tuple[Key, CaseFiles]]:
+    """Cases by their names, which no two may share."""
     named: dict[str, tuple[Key, CaseFiles]] = {}
     for key, files in channels.items():
         if key.case in named:
             raise ValueError(_one_name(named[key.case][1].images[0], files[0], key))
-        named[key.case] = (key, CaseFiles(files, masks_of[key]))
-    taken = {path for _, files in named.values() for path in files.all}
-    return Paired(named, _left_out(taken, (seen, image_rules[0].why_not), (seen_masks, mask_rule.why_not)))
+        named[key.case] = (key, CaseFiles(files, masks[key]))
+    return named
 
 
 def _keys(listing: Listing, rules: Sequence[PathRule]) -> dict[Path, tuple[Key, int]]:
@@ -160,14 +183,15 @@ def _one_name(first: Path, second: Path, key: Key) -> str:
     return f"{first} and {second} share the name {key.case!r}: rename or remove one of them"
 
 
-def _left_out(taken: set[Path], *listings: tuple[Listing, str]) -> dict[str, tuple[str, ...]]:
+def _left_out(taken: set[Path], unlabeled: set[Path], *listings: tuple[Listing, str]) -> dict[str, tuple[str, ...]]:
     """All that was seen and not taken, by reason; of one folder that was listed twice, an image has both reasons."""
     reasons: dict[str, list[str]] = {}
     for listing, why_not in listings:
         name = listing.folder.name
         for found in listing.images:
             if found.path not in taken:
-                reasons.setdefault(f"{name}/{found.relative}", []).append(why_not)
+                reason = "no mask" if found.path in unlabeled else why_not
+                reasons.setdefault(f"{name}/{found.relative}", []).append(reason)
         for reason, paths in listing.rest.items():
             for path in paths:
                 reasons[f"{name}/{path}"] = [reason]

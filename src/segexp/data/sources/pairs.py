@@ -90,6 +90,8 @@ class PairReader:
             raw, types[path] = _covering(case, path)
             return raw
 
+        if self.colors is not None and case.affine is not None:
+            raise ValueError(f"colors are of 2-D masks, and {files.masks[0]} is of a volume: set values")
         target, raw = self._rules.read(files.masks, numbers)
         require_same_size(case.image, target, files.images[0], files.masks[0])
         others = {who: self._rules.read([path], numbers)[0] for who, path in files.others.items()}

@@ -9,7 +9,10 @@ from segexp.data.sources.pairs import SUFFIXES
 from segexp.errors import require_choice
 
 FIELDS = ("name", "group", "split", "stratum")
-SPLITS = {"training": "train", "valid": "val", "validation": "val", "testing": "test"}  # other words for ours
+SPLITS = {
+    **{"train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val"},
+    **{"test": "test", "testing": "test"},
+}
 
 
 @dataclass(frozen=True)
@@ -32,7 +35,7 @@ class Key:
     def case(self) -> str:
         """Name of the case: that of each folder comes before it, unless it begins with that anyway."""
         *folders, case = self.name.split("/")
-        for folder in (*reversed(folders), self.group, self.stratum, self.split):
+        for folder in reversed(folders) if folders else (self.group, self.stratum, self.split):
             case = case if case.startswith(folder) else f"{folder}_{case}"
         return case
 
@@ -101,9 +104,8 @@ class Pattern:
             return None
         fields = fit.groupdict()
         if "split" in fields:
-            word = fields["split"].lower()
-            fields["split"] = SPLITS.get(word, word)
-            require_choice(f"{found.path}: the split in its path", fields["split"], ("train", "val", "test"))
+            require_choice(f"{found.path}: the split in its path", fields["split"].lower(), SPLITS)
+            fields["split"] = SPLITS[fields["split"].lower()]
         return Key(**fields)
 
     def path_of(self, key: Key) -> str:
@@ -112,7 +114,9 @@ class Pattern:
 
 
 class SuffixPattern:
-    """Paths whose stem ends with a suffix, in any subfolder; the first subfolder is the group.
+    """Paths whose stem ends with a suffix, in any subfolder.
+
+    The first subfolder is the group; of one that is called as a split, the split, and the next one is the group.
 
     Args:
         suffix: End of the stem, such as "_mask"; may be empty.
@@ -130,7 +134,10 @@ class SuffixPattern:
         name = found.stem.removesuffix(self.suffix)
         if not found.stem.endswith(self.suffix) or not name or name.endswith("/"):
             return None
-        return Key(name, group=name.partition("/")[0] if "/" in name else "")
+        folders = name.split("/")[:-1]
+        split = SPLITS.get(folders[0].lower(), "") if folders else ""
+        groups = folders[1:] if split else folders
+        return Key(name, group=groups[0] if groups else "", split=split)
 
     def path_of(self, key: Key) -> str:
         """Path, without suffix, that a file of this key has."""
