@@ -6,6 +6,7 @@ import torch
 from torch import nn
 
 from segexp.errors import require_choice
+from segexp.training.small_maps import guard_small_maps
 
 
 def best_precision(accelerator: str = "auto") -> str:
@@ -48,5 +49,6 @@ class Performance:
         torch.backends.cudnn.allow_tf32 = self.tf32
         torch.backends.cudnn.benchmark = self.cudnn_benchmark
         network.to(memory_format=self.memory_format(spatial_dims))  # type: ignore[call-overload]
+        guard_small_maps(network)
         if self.compile:
             network.compile()
