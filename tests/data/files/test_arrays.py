@@ -42,6 +42,7 @@ def test_what_is_no_image_is_refused(tmp_path):
     for array, reason in (
         (noise(2, 3, 8, 9), r"its shape \(2, 3, 8, 9\) is neither"),
         (noise(7), "its shape"),
+        (noise(0, 9), r"it has no pixels \(axes YX of 0×9\)"),
         (np.array([[1j]]), "it holds complex128 values"),
         (np.array([[{}]]), "allow_pickle=False"),
     ):

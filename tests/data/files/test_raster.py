@@ -17,7 +17,7 @@ REFUSED = {("12 bits", "JPEG"), *(("several images", kind) for kind in ("PNG", "
 @pytest.mark.parametrize("kind", FORMATS)
 def test_every_property_is_read_alike_or_refused_with_a_reason(kind, tmp_path):
     page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text().splitlines()
-    head = next(line for line in page if "| GIF |" in line)
+    head = next(line for line in page if "| WebP | BMP |" in line)
     column = [cell.strip() for cell in head.split("|")].index(kind)
     for name, kept in properties().items():
         outcomes = of_others(name, kept, kind, tmp_path)
@@ -64,6 +64,15 @@ def test_a_flipped_bit_anywhere_in_a_png_is_found(tmp_path):
             read_image(path, 1)
 
 
+def test_pictures_behind_a_photograph_are_told(tmp_path):
+    """Cameras put previews there; frames of a film are refused instead, see the table."""
+    pixels = np.full((16, 24, 3), 77, dtype=np.uint8)
+    behind = [Image.fromarray(pixels + 9)]
+    Image.fromarray(pixels).save(tmp_path / "a.jpg", "MPO", save_all=True, append_images=behind)
+    assert read_image(tmp_path / "a.jpg", 3).max() <= 80
+    assert stored_facts(tmp_path / "a.jpg")["left_out"] == ["1 more images behind the photograph"]
+
+
 def test_exif_of_a_photograph_is_undone_and_told(tmp_path):
     exif = Image.Exif()
     exif[274] = 8
@@ -84,7 +93,11 @@ def test_exif_of_a_photograph_is_undone_and_told(tmp_path):
         (b"P5 2 2 300\n" + b"\1\55" * 4, "it holds 301, above the largest value 300"),
         (b"P5 2 2 255\n" + bytes(4) + b"P5 2 2 255\n" + bytes(4), "data follow its image"),
         (b"GIF89a", "cannot be read"),
-        (b"", "its content is none of TIFF, NumPy, BMP"),
+        (b"", "it is empty"),
+        (b"no image", "it is none of TIFF, NumPy, BMP"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:1\nsize 9\n", "it is a pointer of Git LFS"),
+        (b"\n<!DOCTYPE html><html>", "it is a web page"),
+        (bytes(128) + b"DICM" + bytes(9), "it is DICOM"),
     ],
 )
 def test_damaged_files_are_refused(content, reason, tmp_path):

@@ -30,7 +30,7 @@ def test_every_property_is_read_alike(codec, tmp_path):
 @pytest.mark.parametrize("codec", CODECS)
 def test_the_table_of_the_page_says_what_happens(codec, tmp_path):
     page = (Path(__file__).parents[3] / "docs" / "formats.md").read_text().splitlines()
-    head = next(line for line in page if "| LZW |" in line)
+    head = next(line for line in page if "| LZW | deflate |" in line)
     column = [cell.strip() for cell in head.split("|")].index(codec)
     for name, kept in properties().items():
         row = next(line for line in page if line.startswith(f"| {name} |") and line.count("|") == head.count("|"))
@@ -117,6 +117,11 @@ def test_the_orientation_of_the_first_page_counts_for_pages_without_one(tmp_path
             np.testing.assert_array_equal(found, np.rot90(STACK, -1, axes=(1, 2)))
 
 
+def test_few_bits_of_color_are_spread(tmp_path):
+    tifffile.imwrite(tmp_path / "c.tif", RGB >> 4, photometric="rgb", bitspersample=4)
+    np.testing.assert_array_equal(read_image(tmp_path / "c.tif", 3), (RGB >> 4).transpose(2, 0, 1) * 17)
+
+
 def test_samples_that_are_no_colors_are_channels(tmp_path):
     path, many = tmp_path / "c.tif", STACK.transpose(1, 2, 0)
     tifffile.imwrite(path, many, photometric="minisblack", planarconfig="contig")
@@ -181,6 +186,47 @@ def test_metadata_that_lead_to_other_files_are_refused(tmp_path):
     spread = xml[:start] + entry.format(0, "a") + entry.format(1, "b") + xml[end:]
     tifffile.imwrite(path, STACK[:2], description=spread, metadata=None)
     with pytest.raises(ValueError, match=r"spread the image over 2 files, such as a\.tif, b\.tif"):
+        read_stack(path)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"photometric": "minisblack", "metadata": None},
+        {"photometric": "minisblack", "metadata": None, "compression": "zlib"},
+        {"photometric": "minisblack"},
+        {"imagej": True},
+        {"imagej": True, "truncate": True},
+        {"ome": True, "metadata": {"axes": "ZYX"}},
+    ],
+    ids=str,
+)
+def test_no_page_is_lost_with_the_end_of_a_file(options, tmp_path):
+    """Tifffile alone reads on with the pages that are left."""
+    path = tmp_path / "s.tif"
+    tifffile.imwrite(path, STACK, **options)
+    whole = path.read_bytes()
+    for length in range(9, len(whole), len(whole) // 50):
+        path.write_bytes(whole[:length])
+        try:
+            found = read_stack(path)
+        except ValueError as error:
+            reason = str(error)
+        else:  # of what is behind the last pixel, nothing is needed
+            reason = "s.tif" if np.array_equal(found, STACK) else f"{found.shape} of {length} bytes"
+        assert "s.tif" in reason
+
+
+def test_a_circle_of_pages_is_refused(tmp_path):
+    path = tmp_path / "c.tif"
+    tifffile.imwrite(path, STACK[:2], metadata=None, photometric="minisblack")
+    with tifffile.TiffFile(path) as file:
+        first, last = (page.offset for page in file.pages)
+    data = bytearray(path.read_bytes())
+    entries = struct.unpack_from("<H", data, last)[0]
+    struct.pack_into("<I", data, last + 2 + 12 * entries, first)
+    path.write_bytes(data)
+    with pytest.raises(ValueError, match=r"c\.tif .*damaged or cut off: invalid circular reference"):
         read_stack(path)
 
 

@@ -148,8 +148,14 @@ def _decode(path: Path, indices: bool = False, mapped: bool = False) -> Pixels:
     """Read whatever a file holds; ``indices`` leaves those of a palette."""
     kind = _kind(path)
     if kind is tiff:
-        return tiff.read_tiff(path, indices, mapped)
-    return arrays.read_array(path, mapped) if kind is arrays else raster.read_raster(path, indices)
+        pixels = tiff.read_tiff(path, indices, mapped)
+    elif kind is arrays:
+        pixels = arrays.read_array(path, mapped)
+    else:
+        pixels = raster.read_raster(path, indices)
+    if not pixels.array.size:
+        raise ValueError(f"it has no pixels ({_sizes(pixels)})")
+    return pixels
 
 
 def _others(pixels: Pixels) -> str:

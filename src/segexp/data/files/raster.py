@@ -25,6 +25,12 @@ _MOST_PIXELS = 2**30  # that Pillow decodes for us
 _ORIENTATION = 274  # in EXIF
 _GRAY_BY_PALETTE = ("GIF", "BMP")  # formats that have gray only as a palette
 _GAP = rb"(?:\s|#[^\n]*\n)+"  # between the words of a header of PGM
+_STRANGERS = {
+    b"version https://git-lfs": "it is a pointer of Git LFS, in place of the file: run git lfs pull",
+    b"<!doctype": "it is a web page, perhaps of a download that asked to log in",
+    b"<html": "it is a web page, perhaps of a download that asked to log in",
+    b"\x1f\x8b": "it is compressed with gzip: unpack it",
+}
 _ALPHA = ("LA", "PA", "RGBA", "RGBa", "La")
 
 
@@ -58,7 +64,7 @@ def raster_facts(path: Path) -> Stored:
     with _opened(data) as image:
         stored = _stored(image, data)
         _note_orientation(image, stored)
-        gray = image.mode in ("1", "L", "LA", "La", "F") or image.mode.startswith("I")
+        gray = image.mode in ("1", "L", "LA", "La", "F", "P", "PA") or image.mode.startswith("I")
         stored["axes"] = "YX" if gray else "YXS"
     return stored
 
@@ -70,10 +76,7 @@ def _opened(data: bytes) -> Iterator[ImageFile.ImageFile]:
     try:
         image = Image.open(io.BytesIO(data), formats=_FORMATS)
     except UnidentifiedImageError:
-        kinds = ", ".join(("TIFF", "NumPy", *_FORMATS))
-        raise ValueError(
-            f"its content is none of {kinds}, or a kind that is not supported, as JPEG of 12 bits"
-        ) from None
+        raise ValueError(_what_it_is(data)) from None
     finally:
         Image.MAX_IMAGE_PIXELS = kept
     with image:
@@ -83,6 +86,17 @@ def _opened(data: bytes) -> Iterator[ImageFile.ImageFile]:
                 "such images are read from uncompressed TIFF files, tile by tile"
             )
         yield image
+
+
+def _what_it_is(data: bytes) -> str:
+    """Say what a file is that is no image, as far as its first bytes tell."""
+    if not data:
+        return "it is empty"
+    if data[128:132] == b"DICM":
+        return "it is DICOM: put the files of a series into a folder of their own"
+    known = next((words for start, words in _STRANGERS.items() if data.lstrip().lower().startswith(start)), None)
+    kinds = ", ".join(("TIFF", "NumPy", *_FORMATS))
+    return known or f"it is none of {kinds}, or a kind of these that is not supported, such as JPEG of 12 bits"
 
 
 def _stored(image: ImageFile.ImageFile, data: bytes) -> Stored:

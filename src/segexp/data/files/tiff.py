@@ -7,8 +7,10 @@ pyramid, thumbnails, labels of a slide) are left out and named as such.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
+from threading import get_ident
 from typing import Any
 
 import numpy as np
@@ -36,7 +38,10 @@ _COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB", 9: "CIELAB"}
 _JPEG = (6, 7, 34892, 33007)  # codecs that give RGB for YCbCr
 _LOSSY = (*_JPEG, 33003, 33004, 33005, 34712)
 
-logging.getLogger("tifffile").addHandler(logging.NullHandler())  # what it logs about damage, we raise or read right
+# What tifffile logs, and then reads on with fewer pages or axes.
+_DAMAGE = re.compile(
+    r"invalid (page )?offset|invalid circular|corrupted|no pages|SubIFDs|virtual_frames|does not match"
+)
 
 
 def read_tiff(path: Path, indices: bool = False, mapped: bool = False) -> Pixels:
@@ -52,7 +57,7 @@ def read_tiff(path: Path, indices: bool = False, mapped: bool = False) -> Pixels
         ValueError: It holds several images, or some that cannot be shown.
         Exception: Whatever tifffile raises on damage.
     """
-    with tifffile.TiffFile(path, _multifile=False) as file:
+    with _opened(path) as file:
         series, left_out = _image_of(file)
         first = series[0].keyframe
         pages = [page for one in series for page in one.pages]
@@ -70,14 +75,42 @@ def read_tiff(path: Path, indices: bool = False, mapped: bool = False) -> Pixels
 
 def tiff_facts(path: Path) -> Stored:
     """Tell how a TIFF stores its pixels, from its tags alone."""
-    with tifffile.TiffFile(path, _multifile=False) as file:
+    with _opened(path) as file:
         series, left_out = _image_of(file)
         page = series[0].keyframe
         stored = _stored(page, left_out)
         leading = series[0].axes if len(series) == 1 else "I" + page.axes
-        samples = "S" if _SAMPLES.get(_photometric(page), 1) > 1 or page.colormap is not None else ""
+        samples = "S" if _SAMPLES.get(_photometric(page), 1) > 1 else ""
         stored["axes"] = "".join(axis for axis in leading if axis not in "SYX") + "YX" + samples
     return stored
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
+    """Open a file, and refuse in the end what was damaged, though tifffile may have read around it."""
+    logger, found = logging.getLogger("tifffile"), _Damage()
+    logger.addHandler(found)
+    try:
+        with tifffile.TiffFile(path, _multifile=False) as file:
+            yield file
+    finally:
+        logger.removeHandler(found)
+    if found.words:
+        raise ValueError(f"it is damaged or cut off: {found.words[0]}")
+
+
+class _Damage(logging.Handler):
+    """Messages about damage, of this thread."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: list[str] = []
+        self.thread = get_ident()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        words = record.getMessage()
+        if record.thread == self.thread and _DAMAGE.search(words):
+            self.words.append(re.sub(r"<[^<>]*> ?", "", words).strip())
 
 
 def _image_of(file: tifffile.TiffFile) -> tuple[list[Any], list[str]]:
@@ -189,9 +222,10 @@ def _shown(
     array, axes = _without_extra(array, axes, page, stored)
     if not array.dtype.isnative and not isinstance(array, np.memmap):
         array = array.astype(array.dtype.newbyteorder("="))
-    if photometric in (0, 1):
-        array = conventions.turned_round(array, _bits(page), _white(page)) if photometric == 0 else array
-        array = conventions.full_range(array, _bits(page))
+    if photometric == 0:
+        array = conventions.turned_round(array, _bits(page), _white(page))
+    if photometric in (0, 1, 2):
+        array = conventions.full_range(array, 8 if isinstance(page.bitspersample, tuple) else page.bitspersample)
     elif photometric == 3 and not indices:
         array, axes = conventions.looked_up(array, _palette(page)), axes + "S"
     elif photometric in _COLORS:
