@@ -1,16 +1,21 @@
 """Folders as data sets come in them: each is read with one setting, or refused with the remedy."""
 
 import os
+import shutil
+from copy import deepcopy
+from functools import cache
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pytest
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.utils import instantiate
+from omegaconf import DictConfig, OmegaConf
 from PIL import Image
 
 from segexp.config import compose, plain
-from segexp.data.sources import Folder, left_out
+from segexp.data.sources import Folder, Nuclei, left_out
 from segexp.data.splits import SplitSettings, make_split
 
 SIZE = (6, 8)
@@ -29,10 +34,18 @@ def volume(path: Path, value: int = 0) -> None:
     nib.save(nib.Nifti1Image(values, np.eye(4)), path)
 
 
+@cache
+def composed() -> DictConfig:
+    """Compose data=folder once: that takes longer than all else here."""
+    return compose(["data=folder", "name=test"], run_dir="unused")
+
+
 def configured(*words: str) -> Folder:
     """Source of data=folder with settings as they stand on a command line."""
-    config = plain(compose(["data=folder", "name=test", *words], run_dir="unused"))
-    return instantiate(config["data"]["source"], _convert_="all")
+    config = deepcopy(composed())
+    for override in OverridesParser.create().parse_overrides(list(words)):
+        OmegaConf.update(config, override.key_or_group, override.value())
+    return instantiate(plain(config)["data"]["source"], _convert_="all")
 
 
 def at(images: Path, masks: Path, *words: str) -> Folder:
@@ -316,3 +329,22 @@ def test_settings_of_2d_masks_are_refused_for_volumes(tmp_path):
     words = ("data.source.mask_suffix=_m", "data.source.border_width=1", "data.source.values={0: 0, 1: 1}")
     with pytest.raises(ValueError, match=r"border_width=1 is for 2-D images, and .*a_m\.nii is a volume: set it to 0"):
         at(tmp_path, tmp_path, *words).read("a")
+
+
+@pytest.mark.skipif("SEGEXP_DATA_DIR" not in os.environ, reason="SEGEXP_DATA_DIR is not set: no real data")
+def test_real_nuclei_in_one_file_each_are_those_in_one_numbered_file(tmp_path):
+    root = Path(os.environ["SEGEXP_DATA_DIR"]) / "dsb2018_nuclei"
+    if not root.is_dir():
+        pytest.skip(f"{root} is missing")
+    numbered = Nuclei(root, border_width=1)
+    for name in [entry.name for entry in numbered.entries()][:3]:
+        (tmp_path / name / "images").mkdir(parents=True)
+        shutil.copy(root / "images" / f"{name}.png", tmp_path / name / "images")
+        labels = np.array(Image.open(root / "labels" / f"{name}.png"))
+        for number in range(1, labels.max() + 1):
+            picture(tmp_path / name / "masks" / f"{number:032x}.png", np.where(labels == number, 255, 0))
+    words = ("data.source.merge_masks=true", "data.source.border_width=1", "data.channels=3")
+    source = at(tmp_path, tmp_path, *DSB, *words)
+    for entry in source.entries():
+        np.testing.assert_array_equal(source.read(entry.name).target, numbered.read(entry.name).target)
+        np.testing.assert_array_equal(source.read(entry.name).image, numbered.read(entry.name).image)

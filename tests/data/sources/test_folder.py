@@ -84,7 +84,7 @@ def test_a_flat_mask_of_a_volume_is_refused(put, source, tmp_path):
     put("masks/a.png", gray(0))
     (tmp_path / "images").mkdir()
     nib.save(nib.Nifti1Image(np.zeros((5, 4, 1), np.uint8), np.eye(4)), tmp_path / "images" / "a.nii")
-    with pytest.raises(ValueError, match=r"masks/a\.png cannot be read as a volume: volumes end with"):
+    with pytest.raises(ValueError, match=r"images/a\.nii is a volume, and .*masks/a\.png is none: all files"):
         source().read("a")
 
 

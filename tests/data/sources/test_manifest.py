@@ -137,6 +137,33 @@ def test_spacings_that_are_none(manifest, spacing):
         manifest(f"image;mask;spacing\nimages/a2.png;masks/a2.png;{spacing}\n").prepare()
 
 
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("images/a2.png,masks/v.nii.gz", r"v\.nii\.gz is a volume, and .*a2\.png is none: all files of a case must"),
+        ("masks/v.nii.gz,masks/a2.png", r"v\.nii\.gz is a volume, and .*a2\.png is none: all files of a case must"),
+        ("images,masks/a2.png", r"images is a folder without DICOM files: give a file, or"),
+    ],
+)
+def test_files_of_two_kinds_are_no_case(manifest, files, row, message):
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.eye(4)), files / "masks" / "v.nii.gz")
+    source = manifest(f"image,mask,name\n{row},x\n")
+    with pytest.raises(ValueError, match=message):
+        source.read("x")
+
+
+def test_channels_of_two_sizes_are_no_image(manifest, files):
+    Image.fromarray(np.zeros((4, 6), np.uint8)).save(files / "wide.png")
+    with pytest.raises(ValueError, match=r"a2\.png and .*wide\.png, channels of case a2, differ in size"):
+        manifest("image,image_2,mask\nimages/a2.png,wide.png,masks/a2.png\n").read("a2")
+
+
+@pytest.mark.parametrize("name", ["x/y", "..", ".x", "a\x1b[31m"])
+def test_names_that_name_no_file(manifest, name):
+    with pytest.raises(ValueError, match=r"has the names '.*': files are named after cases"):
+        manifest(f"image,mask,name\nimages/a2.png,masks/a2.png,{name}\n").prepare()
+
+
 def test_missing_files_are_listed_all_at_once(manifest):
     source = manifest("image,mask\nimages/a2.png,masks/no.png\nimages/nor.png,masks/a2.png\n")
     with pytest.raises(FileNotFoundError, match=r"not there: .*masks/no\.png, .*images/nor\.png: correct the paths"):

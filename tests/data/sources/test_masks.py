@@ -71,6 +71,16 @@ def test_colors_that_jpeg_blurred_become_the_nearest_declared_one(put):
     assert classes([blurred], colors={"black": 0, "red": 1}, tolerance=127) == (half[..., 0] // 255).tolist()
 
 
+def test_other_would_take_the_blur_of_jpeg(put):
+    square = np.zeros((32, 32), np.uint8)
+    square[8:24, 8:24] = 255
+    path = put("a.jpg", square)
+    for rules in ({"values": {0: 0, "other": 1}}, {"colors": {"black": 0, "other": 1}}):
+        with pytest.raises(ValueError, match=r"a\.jpg is compressed with loss: .*set data\.source\.mask_tolerance"):
+            classes([path], **rules)
+        assert classes([path], **rules, tolerance=100) == (square // 255).tolist()
+
+
 def test_masks_in_color_are_predicted_as_numbers_and_tell_no_values(put):
     rules = MaskRules(colors={"black": 0, "red": 1})
     assert rules.mask_values == {}

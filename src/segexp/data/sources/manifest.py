@@ -18,6 +18,7 @@ OBSERVER = "second_observer"
 COLUMNS = (*REQUIRED, "group", "split", "stratum", "name", "field_of_view", OBSERVER, "spacing")
 SPLITS = ("", "train", "val", "test")
 _NUMBERED = re.compile(r"(image|mask)_([2-9]|[1-9][0-9])")  # further channels and masks
+_NAME = re.compile(r"[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*")
 _NUMBER = r"([0-9]+(?:\.[0-9]*)?|\.[0-9]+)"
 _SPACING = re.compile(rf"{_NUMBER}(?:[ x×]+{_NUMBER})?")
 
@@ -123,6 +124,12 @@ class Manifest(PairReader):
         rows = _read_csv(self.csv)
         for row in rows:
             row["name"] = row["name"] or image_stem(self.csv.parent / row["image"]) or Path(row["image"]).name
+        unfit = [row["name"] for row in rows if not _NAME.fullmatch(row["name"])]
+        if unfit:
+            raise ValueError(
+                f"{self.csv} has the names {some(map(repr, unfit))}: files are named after cases, so names hold no "
+                "slash or control character and begin with no dot; give others in a column name"
+            )
         for column in ("name", "image"):
             twice = [value for value, count in Counter(row[column] for row in rows).items() if count > 1]
             if twice:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import ImageColor
 
-from segexp.data.files.images import read_image
+from segexp.data.files.images import SUFFIXES, read_image, stored_facts
 from segexp.data.files.mask_values import map_values, require_values
 from segexp.data.sources.border import border_of
 from segexp.errors import require_at_least, some
@@ -49,6 +49,7 @@ class MaskRules:
         # None in place of a default: Hydra merges a mapping on the command line into one that is there.
         self._numbers = NumberCode({0: 0, 255: 1} if values is None else values, tolerance)
         self._colors = None if colors is None else ColorCode(colors, tolerance)
+        self._tolerance = tolerance
         self._border_width = border_width
         self._merge = merge
 
@@ -77,6 +78,7 @@ class MaskRules:
                 f"one image has {len(paths)} masks ({some(paths, 3)}): set data.source.merge_masks=true to lay them "
                 "over each other, or leave one of them"
             )
+        self._require_lossless(paths)
         if self._colors:
             raws = [read_image(path, channels=3) for path in paths]
             classes = [self._colors.classes(raw, path) for raw, path in zip(raws, paths, strict=True)]
@@ -88,6 +90,16 @@ class MaskRules:
         if self._border_width:
             target = self._with_border(target, _objects(classes, alone), paths[0])
         return target, alone
+
+    def _require_lossless(self, paths: Sequence[Path]) -> None:
+        """Refuse masks whose blurred values would all count as "other"."""
+        code = self._colors or self._numbers
+        for path in paths if code.takes_other and not self._tolerance else ():
+            if path.suffix.lower() in SUFFIXES and stored_facts(path).get("lossy"):
+                raise ValueError(
+                    f"mask {path} is compressed with loss: each value near a declared one would count as {OTHER!r}; "
+                    "set data.source.mask_tolerance, such as to 20, or declare all classes"
+                )
 
     def _with_border(self, target: np.ndarray, objects: np.ndarray, path: Path) -> np.ndarray:
         if target.ndim != 2:
@@ -106,6 +118,7 @@ class NumberCode:
         self.values, self._other = _declared(values, "values")
         require_values(self.values)
         self.known = set(values.values())
+        self.takes_other = self._other is not None
         self._tolerance = tolerance
 
     def classes(self, raw: np.ndarray, path: Path) -> np.ndarray:
@@ -132,6 +145,7 @@ class ColorCode:
         self._colors = np.array([_color(color) for color in declared])
         self._labels = np.array(list(declared.values()), dtype=np.uint8)
         self.known = set(colors.values())
+        self.takes_other = self._other is not None
         self._tolerance = tolerance
 
     def classes(self, pixels: np.ndarray, path: Path) -> np.ndarray:

@@ -83,6 +83,7 @@ class PairReader:
 
     def read_files(self, name: str, files: CaseFiles) -> Case:
         """Read a case: image (C, H, W) or (C, D, H, W), target (*S) uint8; errors as of ``Source.read``."""
+        _require_one_kind(files.all)
         case = self._image(name, files)
         types: dict[Path, FileFacts] = {}
 
@@ -109,12 +110,15 @@ class PairReader:
         first = files.images[0]
         if volume_stem(first) is not None:
             if spacing is not None:
-                raise ValueError(f"spacing is for 2-D images, and {first} has its own: leave spacing=null")
+                raise ValueError(
+                    f"spacing is for 2-D images, and {first} has its own: leave spacing=null, or the column empty"
+                )
             return changed(read_channels(files.images), name=name)
         # One file has all channels, or each of several has one.
         channels = [read_image(path, self.channels if len(files.images) == 1 else 1) for path in files.images]
         for pixels, path in zip(channels, files.images, strict=True):
-            require_same_size(channels[0], pixels[0], first, path)
+            if pixels.shape != channels[0].shape:
+                raise ValueError(f"{first} and {path}, channels of case {name}, differ in size: crop or resample one")
         return Case(name, np.concatenate(channels), None, spacing or (1.0, 1.0), "mm" if spacing else "px", (first,))
 
     def _inside(self, raw: np.ndarray, path: Path) -> np.ndarray:
@@ -122,6 +126,20 @@ class PairReader:
         if not raw.any():
             raise ValueError(f"field of view {path} is 0 everywhere: it must have another value inside")
         return map_values(raw, {0: 0, int(raw.max()): 1}, self.mask_tolerance, path) > 0
+
+
+def _require_one_kind(paths: Sequence[Path]) -> None:
+    """Refuse files of which some are volumes and others 2-D images; what is not there is for others to tell."""
+    volumes_of = [path for path in paths if volume_stem(path) is not None]
+    flat = [path for path in paths if path not in volumes_of and path.exists()]
+    folders = [path for path in flat if path.is_dir()]
+    if folders:
+        raise ValueError(f"{folders[0]} is a folder without DICOM files: give a file, or the folder of a DICOM series")
+    if volumes_of and flat:
+        raise ValueError(
+            f"{volumes_of[0]} is a volume, and {flat[0]} is none: all files of a case must be volumes "
+            f"({', '.join(volumes.SUFFIXES)}, folders of DICOM files), or all 2-D images"
+        )
 
 
 def _covering(case: Case, path: Path) -> tuple[np.ndarray, FileFacts]:
