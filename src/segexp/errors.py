@@ -82,7 +82,7 @@ def naming(path: Path, remedy: str = "check that it is complete") -> Iterator[No
         yield
     except Exception as error:
         lines = str(error).strip().splitlines()
-        reason = lines[-1] if lines else "empty"
+        reason = lines[-1] if lines else type(error).__name__
         if isinstance(error, RuntimeError) and "SimpleITK" in str(error):  # about its own code
             reason = "SimpleITK cannot decode it"
         raise ValueError(f"{path} cannot be read ({reason}): {remedy}") from error

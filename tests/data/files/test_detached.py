@@ -1,4 +1,6 @@
+import gzip
 import os
+import zlib
 
 import numpy as np
 import pytest
@@ -84,3 +86,66 @@ def test_a_list_without_a_line_break_at_its_end_is_refused(place):
     header.write_text(META.format("LIST\n" + "\n".join(f"s{number}.raw" for number in range(1, 5))).rstrip())
     with pytest.raises(ValueError, match=r"case\.mhd lists its data files without a line break at the end: add one"):
         read_volume(header)
+
+
+VOXELS = np.arange(64, dtype=np.uint8).tobytes()
+SHORT = META.replace("ElementDataFile = {}\n", "")
+NRRD_HERE = NRRD.replace("data file: {}\n\n", "")
+GZIP = NRRD_HERE.replace("raw", "gzip")
+UNTOLD = SHORT + "CompressedData = True\n"
+PACKED = SHORT + "CompressedData = True\nCompressedDataSize = {}\nElementDataFile = LOCAL\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("bytes.nrrd", NRRD_HERE.encode() + b"byte skip: 7\n\n1234567" + VOXELS),
+        ("last.nrrd", NRRD_HERE.encode() + b"byte skip: -1\n\n1234567" + VOXELS),
+        ("lines.nrrd", NRRD_HERE.encode() + b"line skip: 2\n\none\ntwo\n" + VOXELS),
+        ("hex.nrrd", NRRD_HERE.replace("raw", "hex").encode() + b"\n" + VOXELS.hex().encode()),
+        ("crlf.nrrd", NRRD_HERE.replace("\n", "\r\n").encode() + b"\r\n" + VOXELS),
+        ("bytes_in_gzip.nrrd", GZIP.encode() + b"byte skip: 3\n\n" + gzip.compress(b"123" + VOXELS)),
+        ("members.nrrd", GZIP.encode() + b"\n" + gzip.compress(VOXELS[:9]) + gzip.compress(VOXELS[9:])),
+        ("crlf.mha", SHORT.replace("\n", "\r\n").encode() + b"ElementDataFile = LOCAL\r\n" + VOXELS),
+        ("packed.mha", PACKED.format(len(zlib.compress(VOXELS))).encode() + zlib.compress(VOXELS)),
+    ],
+)
+def test_what_lies_before_the_voxels_is_skipped(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
+    np.testing.assert_array_equal(np.sort(read_volume(tmp_path / name).image.ravel()), np.arange(64))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "words"),
+    [
+        ("a.nrrd", NRRD_HERE.encode() + b"byte skip: 3\n\n1234567" + VOXELS, "take 64 bytes by the header, but 68"),
+        ("a.nrrd", NRRD_HERE.replace("4 4 4", "4 4 3").encode() + b"\n" + VOXELS, "take 48 bytes .* but 64 are there"),
+        ("a.nrrd", GZIP.replace("4 4 4", "4 4 3").encode() + b"\n" + gzip.compress(VOXELS), "take 48 bytes"),
+        ("a.nrrd", NRRD_HERE.replace("raw", "bzip2").encode() + b"\n", "compressed by bzip2, .*: save it with gzip"),
+        (
+            "a.mha",
+            SHORT.encode() + b"HeaderSize = 0\nElementDataFile = LOCAL\n" + VOXELS + b"x",
+            "take 64 bytes .* but 65",
+        ),
+        (
+            "a.mha",
+            PACKED.format(9).encode() + zlib.compress(VOXELS),
+            "take 72 bytes, by the header CompressedDataSize=9",
+        ),
+        (
+            "a.mha",
+            UNTOLD.encode() + b"ElementDataFile = LOCAL\n" + zlib.compress(VOXELS),
+            "take 72 bytes, .*CompressedDataSize=None",
+        ),
+    ],
+)
+def test_sizes_that_disagree_are_told(tmp_path, name, content, words):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ValueError, match=rf"{name} cannot be read \(its (compressed )?voxels (are )?{words}"):
+        read_volume(tmp_path / name)
+
+
+def test_the_length_of_compressed_voxels_in_a_file_of_their_own_need_not_be_told(tmp_path):
+    (tmp_path / "a.mhd").write_text(UNTOLD + "ElementDataFile = a.zraw\n")
+    (tmp_path / "a.zraw").write_bytes(zlib.compress(VOXELS))
+    np.testing.assert_array_equal(np.sort(read_volume(tmp_path / "a.mhd").image.ravel()), np.arange(64))

@@ -60,6 +60,8 @@ def test_a_series_with_another_object_names_it(tmp_path, uid, kind):
         ),
         ({"BitsAllocated": 12}, r"BitsAllocated=12, BitsStored=8: save it with 8, 16 or 32 bits"),
         ({"BitsStored": 9}, r"BitsAllocated=8, BitsStored=9"),
+        ({"ImageType": ["ORIGINAL", "PRIMARY", "MOSAIC"]}, r"mosaic of slices \(ImageType MOSAIC\): .* dcm2niix does"),
+        ({"PixelSpacing": None}, r"it has a place in space, but no PixelSpacing"),
         ({"NumberOfFrames": 3}, r"its 3 frames have no places in space, but are views, or times of a film"),
         ({"Rows": None}, r"cannot be read \(it has no Rows and Columns\): check that it is complete"),
         ({"RescaleSlope": "0"}, r"its RescaleSlope is 0"),
@@ -76,6 +78,13 @@ def test_headers_that_cannot_be_used_are_named(tmp_path, attributes, words):
     folder = save_slices(tmp_path / "ct", SIZE, change)
     with pytest.raises(ValueError, match=rf"00\.dcm.*{words}"):
         read_volume(folder)
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff" * 500])
+def test_the_mark_alone_is_no_image(tmp_path, content):
+    (tmp_path / "a.dcm").write_bytes(b"\0" * 128 + b"DICM" + content)
+    with pytest.raises(ValueError, match=r"a\.dcm cannot be read \(it has no Rows and Columns\)"):
+        read_volume(tmp_path)
 
 
 def test_a_frame_without_groups_of_its_own_is_named(tmp_path):

@@ -100,6 +100,16 @@ def test_pixels_of_another_number_are_refused(tmp_path, size, words):
         read_stored(path)
 
 
+def test_noise_after_the_pixels_is_refused(tmp_path):
+    path = save_ct(tmp_path / "a.dcm", np.zeros((4, 4), np.uint8))
+    whole = path.read_bytes()
+    path.write_bytes(whole + b"\xfc\xff\xfc\xffOB\0\0\2\0\0\0\0\0")  # DataSetTrailingPadding
+    assert read_stored(path).shape == (1, 4, 4, 1)
+    path.write_bytes(whole + b"noise, of one more element")
+    with pytest.raises(ValueError, match=r"a\.dcm cannot be read \(what follows its pixels is no DICOM\)"):
+        read_stored(path)
+
+
 def compressed(path: Path, syntax: str, frames: list[bytes], **attributes: object) -> Path:
     data = header(CT, np.zeros((4, 4), np.uint16))
     data.file_meta.TransferSyntaxUID = getattr(pydicom.uid, syntax)

@@ -14,6 +14,8 @@ READERS = {".mhd": "MetaImageIO", ".mha": "MetaImageIO", ".nhdr": "NrrdImageIO",
 _HEADER = 1 << 20  # bytes of a header at most
 _CHUNK = 1 << 20
 _MOST_FILES = 10_000
+_ZLIB_OR_GZIP = zlib.MAX_WBITS | 32
+_GZIP_MEMBER = b"\x1f\x8b\x08"
 _META = re.compile(rb"^[ \t]*elementdatafile[ \t]*[=:][ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
 _NRRD = re.compile(rb"^[ \t]*data[ \t]*file[ \t]*:=?[ \t]*(.*?)[ \t\r]*$", re.MULTILINE | re.IGNORECASE)
 
@@ -89,28 +91,41 @@ def require_whole(path: Path, size: int) -> None:
     if encoding in ("ascii", "hex", "text", "txt") or header.value("binarydata") in ("false", "0"):
         return
     parts = [(file, 0) for file in header.files] or [(path, header.end)]
-    if encoding in ("gz", "gzip") or header.value("compresseddata") in ("true", "1"):
+    if header.value("compresseddata") in ("true", "1"):
+        packed, told = parts[0][0].stat().st_size - parts[0][1], header.value("compresseddatasize")
+        # Told nothing, SimpleITK takes the length of the file, and would begin to inflate at the header.
+        if told != str(packed) and (told or not header.files):
+            raise ValueError(
+                f"its compressed voxels take {packed} bytes, by the header CompressedDataSize={told or None}"
+            )
+        found = _inflated(*parts[0])
+    elif encoding in ("gz", "gzip"):
         found = sum(_inflated(file, start) for file, start in parts)
     else:
         found = sum(file.stat().st_size - start for file, start in parts)
-    skips = header.value("line ?skip", "byte ?skip", "headersize") not in ("", "0")
-    if found < size or (found > size and not skips):
+    lines, skipped = header.value("line ?skip"), header.value("byte ?skip", "headersize") or "0"
+    some_skipped = lines not in ("", "0") or not skipped.isdecimal()  # -1: all before the last bytes
+    found -= 0 if some_skipped else int(skipped) * len(parts)
+    if found < size or (found > size and not some_skipped):
         raise ValueError(f"its voxels take {size} bytes by the header, but {found} are there")
 
 
 def _inflated(path: Path, start: int) -> int:
-    """Count the bytes of a stream of zlib or gzip, whose checksum is compared on the way."""
-    engine, count = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32), 0
+    """Count the bytes of a stream of zlib, or of gzip in any number of members; checksums are compared on the way."""
+    engine, count = zlib.decompressobj(wbits=_ZLIB_OR_GZIP), 0
     with path.open("rb") as file:
         file.seek(start)
-        while not engine.eof:
-            data = engine.unconsumed_tail or file.read(_CHUNK)
-            if not data:
-                raise ValueError("its compressed voxels are cut short")
+        data = file.read(_CHUNK)
+        while data:
             count += len(engine.decompress(data, _CHUNK))
-        rest = len(engine.unused_data) + len(file.read())
-    if rest:
-        raise ValueError(f"{rest} bytes follow its compressed voxels")
+            data = engine.unconsumed_tail or engine.unused_data or file.read(_CHUNK)
+            if engine.eof and data:
+                data += file.read(_CHUNK)  # the mark may lie on both sides
+                if not data.startswith(_GZIP_MEMBER):
+                    raise ValueError("bytes follow its compressed voxels")
+                engine = zlib.decompressobj(wbits=_ZLIB_OR_GZIP)
+    if not engine.eof:
+        raise ValueError("its compressed voxels are cut short")
     return count
 
 

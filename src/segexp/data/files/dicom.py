@@ -120,15 +120,16 @@ def _distance(frames: Sequence[Frame]) -> float:
 
 def _values(frames: Sequence[Frame]) -> np.ndarray:
     """Values (Z, H, W, C) of frames in order."""
-    dtype = _dtype(frames)
-    values = np.empty((len(frames), *frames[0].shape), dtype)
-    file, stored = Path(), values
+    dtype, file = _dtype(frames), Path()
+    values = stored = np.empty(0, dtype)
     for place, frame in enumerate(frames):
         if frame.file != file:
             file, stored = frame.file, read_stored(frame.file)
         with naming(file):
             if stored[frame.index].shape != frame.shape:
                 raise ValueError(f"its pixels have the shape {stored[frame.index].shape}, by its header {frame.shape}")
+        if not place:  # the header has told the truth
+            values = np.empty((len(frames), *frame.shape), dtype)
         pixels = stored[frame.index].astype(dtype)
         if frame.is_inverted:
             pixels = dtype.type(frame.low + frame.high) - pixels

@@ -150,12 +150,16 @@ def _require_image(file: Path, header: Any) -> None:
     kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
     name = one_line(kind.name) if kind else "nothing that it names"
     is_sized = header.get("Rows") and header.get("Columns")
-    if "Image Storage" in name and not is_sized:
+    if not is_sized and (not kind or "Image Storage" in name):
         raise ValueError(f"{file} cannot be read (it has no Rows and Columns): check that it is complete")
     if name in _NO_IMAGES or not is_sized:
         raise ValueError(
             f"{file} holds {name.removesuffix(' Storage')}, no image: move it out of the folder of the series "
             "(segmentations are read from NIfTI, NRRD and MetaImage)"
+        )
+    if "MOSAIC" in (header.get("ImageType") or ()):
+        raise ValueError(
+            f"{file} is a mosaic of slices (ImageType MOSAIC): convert the series to NIfTI, as dcm2niix does"
         )
     colors, samples = str(header.get("PhotometricInterpretation")), int(header.get("SamplesPerPixel") or 1)
     if _COLORS.get(colors) != samples:
@@ -184,6 +188,7 @@ def _frame(file: Path, header: Any, index: int) -> Frame:
 
     measures, rescaling = where("PixelMeasuresSequence"), where("PixelValueTransformationSequence")
     axes = _numbers(where("PlaneOrientationSequence"), "ImageOrientationPatient", 6)
+    position = _numbers(where("PlanePositionSequence"), "ImagePositionPatient", 3)
     pixels = [_numbers(measures, name, 2) for name in _PIXELS if measures.get(name)]
     sizes = _numbers(measures, "SliceThickness", 1), _numbers(measures, "SpacingBetweenSlices", 1)
     thickness = [float(size[0]) for size in sizes if size is not None and size[0] > 0]
@@ -197,8 +202,8 @@ def _frame(file: Path, header: Any, index: int) -> Frame:
         series=str(header.get("SeriesInstanceUID", "")),
         shape=(int(header.Rows), int(header.Columns), int(header.get("SamplesPerPixel") or 1)),
         axes=np.eye(3)[:2] if axes is None else _directions(axes.reshape(2, 3)),
-        position=_numbers(where("PlanePositionSequence"), "ImagePositionPatient", 3),
-        pixel=_pixel(pixels),
+        position=position,
+        pixel=_pixel(pixels, position is not None),
         thickness=thickness[0] if thickness else None,
         dtype=np.dtype(f"{'ui'[signed]}{header.BitsAllocated // 8}"),
         low=-(2 ** (bits - 1)) if signed else 0,
@@ -231,8 +236,10 @@ def _directions(axes: np.ndarray) -> np.ndarray:
     return axes / lengths
 
 
-def _pixel(sizes: list[np.ndarray | None]) -> tuple[float, float]:
+def _pixel(sizes: list[np.ndarray | None], has_place: bool) -> tuple[float, float]:
     if not sizes or sizes[0] is None:
+        if has_place:
+            raise ValueError("it has a place in space, but no PixelSpacing")
         return 1.0, 1.0
     if not (sizes[0] > 0).all():
         raise ValueError(f"its PixelSpacing {sizes[0].tolist()} is not above 0")

@@ -11,6 +11,9 @@ from segexp.data.files.dicom_headers import pydicom
 from segexp.errors import naming
 from segexp.foreign import one_line
 
+_PIXEL_DATA = 0x7FE00010
+_LAST_GROUPS = (0x7FE0, 0xFFFA, 0xFFFC)  # pixels, signatures, padding
+
 
 def read_stored(file: Path) -> np.ndarray:
     """Read all frames of a file.
@@ -26,6 +29,9 @@ def read_stored(file: Path) -> np.ndarray:
         dataset = pydicom().dcmread(file)
         if "PixelData" not in dataset:
             raise ValueError("it has no pixels (PixelData)")
+        tags = list(dataset.keys())  # in the order of the file
+        if any(tag.group not in _LAST_GROUPS for tag in tags[tags.index(_PIXEL_DATA) :]):
+            raise ValueError("what follows its pixels is no DICOM")
         syntax = dataset.file_meta.get("TransferSyntaxUID") or pydicom().uid.ExplicitVRLittleEndian
         return _decompressed(dataset, syntax) if syntax.is_encapsulated else _native(dataset, syntax)
 

@@ -23,7 +23,9 @@ def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
     with naming(path):
         if not path.is_file():
             raise ValueError("there is no such file")
-        read_header(path)  # refuses a header that leads elsewhere
+        encoding = read_header(path).value("encoding")  # refuses a header that leads elsewhere
+        if encoding in ("bz2", "bzip2"):
+            raise ValueError("its voxels are compressed by bzip2, which SimpleITK cannot read: save it with gzip")
         image = sitk.ReadImage(str(path), imageIO=READERS[path.suffix.lower()])
         array = sitk.GetArrayFromImage(image)  # (Z, Y, X) or (Z, Y, X, C)
         require_whole(path, array.nbytes)

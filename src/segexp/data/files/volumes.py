@@ -91,7 +91,8 @@ def to_ras(array: np.ndarray, affine: np.ndarray, path: Path, view: bool = False
     from nibabel.orientations import aff2axcodes, apply_orientation, inv_ornt_aff, io_orientation
 
     if array.dtype.kind not in "biuf":
-        raise ValueError(f"{path} holds {array.dtype} values: save real numbers, colors as channels of a fourth axis")
+        kind = "colors" if array.dtype.names else f"{array.dtype} values"
+        raise ValueError(f"{path} holds {kind}: save real numbers, colors as channels of a fourth axis")
     if not np.isfinite(affine).all() or np.linalg.matrix_rank(affine[:3, :3]) < 3:
         raise ValueError(
             f"{path} has an affine without inverse, {affine[:3].tolist()}: fix the orientation in its header"
