@@ -220,6 +220,23 @@ def test_further_masks_of_an_image_are_merged_or_refused(tmp_path, further):
     assert left_out(source) == {}
 
 
+def test_busi_keeps_its_kinds_in_proportion(tmp_path):
+    for kind, further in (("benign", "_1"), ("normal", "")):
+        picture(tmp_path / kind / f"{kind} (1).png", 9)
+        picture(tmp_path / kind / f"{kind} (1)_mask.png")
+        picture(tmp_path / kind / f"{kind} (1)_mask{further}.png", 255)
+    patterns = [
+        f'data.source.{part}="{{stratum}}/{{name}}{end}"'
+        for part, end in (("image_pattern", ""), ("mask_pattern", "_mask*"))
+    ]
+    source = at(tmp_path, tmp_path, *patterns, "data.source.merge_masks=true")
+    assert [(entry.name, entry.group, entry.stratum) for entry in source.entries()] == [
+        ("benign (1)", "", "benign"),
+        ("normal (1)", "", "normal"),
+    ]
+    assert [source.read(entry.name).target.max() for entry in source.entries()] == [1, 1]
+
+
 def test_folders_of_patients_are_groups(tmp_path):
     for patient in ("p1", "p2", "p3"):
         for stem in ("day1/a", "day2/a"):

@@ -3,6 +3,8 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from segexp.data.sources.listing import Found
 from segexp.data.sources.patterns import Key, Pattern, SuffixPattern
@@ -50,6 +52,18 @@ def test_suffixes_match_in_any_subfolder(suffix, path, key):
     rule = SuffixPattern(suffix, "mask_suffix")
     assert rule.match(found(path)) == key
     assert key is None or rule.path_of(key) == path.rpartition(".")[0]
+
+
+WORDS = st.text("ab1_-. +({é", min_size=1, max_size=5)
+
+
+@given(name=WORDS, group=WORDS, split=st.sampled_from(["train", "val", "test"]))
+@pytest.mark.parametrize("text", ["{group}/{name}", "{name}_gt/{group}/{split}", "{split}/{group}/{name}/{name}.1"])
+def test_what_was_made_from_a_key_gives_the_key(text, name, group, split):
+    pattern = Pattern(text, "mask_pattern")
+    key = Key(name, group, split if "{split}" in text else "")
+    stem = pattern.path_of(key)
+    assert pattern.match(Found(Path(stem), f"{stem}.png", stem)) == key
 
 
 @pytest.mark.parametrize(

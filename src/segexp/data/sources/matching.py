@@ -176,7 +176,10 @@ def _require_partners(
         raise ValueError(f"masks missing in {seen_masks.folder}: {some(alone)}{near}{remedy}")
     alone = sorted((key.name for key in masks.keys() - images.keys()), key=natural_order)
     if alone:
-        raise ValueError(f"images missing in {seen.folder} for the masks of {some(alone)}: add them")
+        raise ValueError(
+            f"images missing in {seen.folder} for the masks of {some(alone)}: add them, or set "
+            "image_pattern and mask_pattern to what belongs together"
+        )
 
 
 def _one_name(first: Path, second: Path, key: Key) -> str:
