@@ -38,8 +38,8 @@ LAYOUTS: dict[str, dict[str, Any]] = {
 }
 STACKS = ("stack", "stack without metadata")
 PILLOW = {"none": None, "PackBits": "packbits", "LZW": "tiff_lzw", "deflate": "tiff_adobe_deflate", "zstd": "zstd"}
-PILLOW |= {"CCITT 3": "group3", "CCITT 4": "group4"}
-OPENCV = {"none": 1, "LZW": 5, "deflate": 8, "PackBits": 32773}
+PILLOW |= {"LZMA": "lzma", "JPEG": "jpeg", "CCITT 3": "group3", "CCITT 4": "group4"}
+OPENCV = {"none": 1, "LZW": 5, "JPEG": 7, "deflate": 8, "PackBits": 32773}
 
 
 @dataclass(frozen=True)
@@ -247,6 +247,7 @@ def _require_sound(kept: Property, codec: str, layout: dict[str, Any]) -> None:
 
 def by_pillow(name: str, kept: Property, path: Path, codec: str | None) -> None:
     """Write what Pillow has a mode for."""
+    _require_sound(kept, "JPEG" if codec == "jpeg" else "none", {})
     tags = {tag[0]: tag[3] for tag in kept.options.get("extratags", ())}
     plain = set(kept.options) <= {"photometric", "extratags"}
     types = (bool,) if codec in ("group3", "group4") else (bool, np.uint8, np.uint16, np.float32)
@@ -259,7 +260,9 @@ def by_pillow(name: str, kept: Property, path: Path, codec: str | None) -> None:
         image = Image.frombytes({"CMYK": "CMYK", "CIELAB": "LAB"}[name], image.size, kept.stored.tobytes())
     elif kept.options["photometric"] == "miniswhite":
         tags[262] = 0
-    options = {"compression": codec} if codec else {}
+    options: dict[str, Any] = {"compression": codec} if codec else {}
+    if codec == "jpeg":
+        options["quality"] = 98
     if kept.options["photometric"] not in ("minisblack", "miniswhite", "rgb") and image.mode not in ("CMYK", "LAB"):
         raise ValueError("no mode for it")
     image.save(path, tiffinfo=tags, **options)

@@ -51,6 +51,16 @@ def test_what_is_no_image_is_refused(tmp_path):
             read_image(path, 1)
 
 
+def test_a_second_array_behind_the_first_is_not_dropped(tmp_path):
+    path = tmp_path / "a.npy"
+    with path.open("wb") as file:
+        np.save(file, noise(8, 9))
+        np.save(file, noise(8, 9))
+    for mapped in (False, True):
+        with pytest.raises(ValueError, match=r"a\.npy .*data follow its array, such as a second one"):
+            read_pages(path, 1, mapped)
+
+
 def test_the_checksum_of_zip_is_compared(tmp_path):
     path = tmp_path / "a.npz"
     np.savez(path, noise(30, 30))

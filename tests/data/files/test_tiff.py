@@ -61,6 +61,9 @@ def test_axes_of_hyperstacks_are_understood_or_named(tmp_path):
     np.testing.assert_array_equal(read_image(path, 3), STACK[:3])
     with pytest.raises(ValueError, match=r"it has 3 channels \(axes CYX of 3×12×16\) where 1 is expected"):
         read_image(path, 1)
+    colors = np.stack([RGB, RGB[::-1]])
+    tifffile.imwrite(path, colors, imagej=True)  # axes CYXS
+    np.testing.assert_array_equal(read_pages(path, 3), colors.transpose(3, 0, 1, 2))
     tifffile.imwrite(path, STACK[None, :, None].repeat(2, 0), imagej=True, metadata={"axes": "TZCYX"})
     for read in (lambda: read_pages(path, 1), lambda: read_image(path, 1), lambda: read_stack(path)):
         with pytest.raises(ValueError, match=r"axes TZYX of 2×5×12×16"):

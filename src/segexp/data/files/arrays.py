@@ -3,6 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import IO
 
 import numpy as np
 
@@ -12,7 +13,6 @@ from segexp.data.files.conventions import Pixels
 from segexp.errors import some
 
 SUFFIXES = (".npy", ".npz")
-_HEADER = 1 << 16  # bytes at most
 MAGICS = (b"\x93NUMPY", b"PK\x03\x04")
 
 
@@ -38,10 +38,19 @@ def read_array(path: Path, mapped: bool = False) -> Pixels:
 
 
 def _plain(path: Path, mapped: bool) -> np.ndarray:
-    array = np.load(path, mmap_mode="r" if mapped else None, allow_pickle=False)
-    if (extra := path.stat().st_size - array.nbytes) > _HEADER:
-        raise ValueError(f"{extra} bytes beside its array are more than a header")
+    with path.open("rb") as file:
+        if mapped:
+            array = np.load(path, mmap_mode="r", allow_pickle=False)
+            file.seek(array.offset + array.nbytes)
+        else:
+            array = np.load(file, allow_pickle=False)
+        _require_end(file)
     return array
+
+
+def _require_end(file: IO[bytes]) -> None:
+    if file.read(1):
+        raise ValueError("data follow its array, such as a second one")
 
 
 def _is_archive(path: Path) -> bool:
@@ -55,7 +64,10 @@ def _member(path: Path) -> np.ndarray:
         names = archive.namelist()
         if len(names) != 1 or not names[0].endswith(".npy"):
             raise ValueError(f"it holds {some(names)}, where one array is expected: save it alone, as .npy or .npz")
-        return np.lib.format.read_array(io.BytesIO(archive.read(names[0])), allow_pickle=False)
+        member = io.BytesIO(archive.read(names[0]))
+    array = np.lib.format.read_array(member, allow_pickle=False)
+    _require_end(member)
+    return array
 
 
 def _axes(shape: tuple[int, ...]) -> str:

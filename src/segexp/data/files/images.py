@@ -4,6 +4,7 @@ The content of a file, not its suffix, says how it is read: ``tiff`` for TIFF, `
 ``arrays`` for NumPy. What the samples mean is one set of rules for all, see ``conventions``.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -155,6 +156,8 @@ def _decode(path: Path, indices: bool = False, mapped: bool = False) -> Pixels:
         pixels = raster.read_raster(path, indices)
     if not pixels.array.size:
         raise ValueError(f"it has no pixels ({_sizes(pixels)})")
+    if "S" in pixels.axes:  # of images in color, channels are pages that nobody named
+        return replace(pixels, axes=pixels.axes.replace("C", "I"))
     return pixels
 
 
@@ -181,8 +184,6 @@ def _channels_first(pixels: Pixels, channels: int, pages: bool) -> np.ndarray:
     others, array = _others(pixels), pixels.array
     if len(others) > 1:
         raise ValueError(f"it has {_sizes(pixels)}: save one axis beside channels, rows and columns")
-    if "S" in pixels.axes and "C" in pixels.axes:
-        raise ValueError(f"it has {_sizes(pixels)}: colors and channels at once")
     if "C" in pixels.axes:
         array = np.moveaxis(array, pixels.axes.index("C"), 0)
         if len(array) == channels:

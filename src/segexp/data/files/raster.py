@@ -29,7 +29,7 @@ _STRANGERS = {
     b"version https://git-lfs": "it is a pointer of Git LFS, in place of the file: run git lfs pull",
     b"<!doctype": "it is a web page, perhaps of a download that asked to log in",
     b"<html": "it is a web page, perhaps of a download that asked to log in",
-    b"\x1f\x8b": "it is compressed with gzip: unpack it",
+    b"\x1f\x8b": "it is compressed with gzip: a volume such as .nii.gz is no flat image, and others must be unpacked",
 }
 _ALPHA = ("LA", "PA", "RGBA", "RGBa", "La")
 
