@@ -83,7 +83,6 @@ def test_alpha_is_dropped(tmp_path, rgb, gray):
     np.testing.assert_array_equal(read_image(tmp_path / "rgba.png", 3), rgb.transpose(2, 0, 1))
     np.testing.assert_array_equal(read_image(tmp_path / "rgba.tif", 3), rgb.transpose(2, 0, 1))
     np.testing.assert_array_equal(read_image(tmp_path / "la.png", 1)[0], rgb[..., 0])
-    np.testing.assert_array_equal(read_mask(tmp_path / "la.png"), rgb[..., 0])
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp"])
@@ -259,3 +258,23 @@ def test_sizes_must_agree():
     require_same_size(np.zeros((3, 4, 5)), np.zeros((4, 5)), Path("i.png"), Path("m.png"))
     with pytest.raises(ValueError, match=r"i\.png is 4×5 .* mask m\.png is 5×4: crop or resample"):
         require_same_size(np.zeros((3, 4, 5)), np.zeros((5, 4)), Path("i.png"), Path("m.png"))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".webp"])
+def test_a_mask_drawn_in_the_alpha_channel_is_not_taken_for_an_empty_one(tmp_path, suffix):
+    pixels = np.zeros((20, 30, 4), np.uint8)
+    pixels[5:9, 4:20, 3] = 255
+    path = tmp_path / f"a{suffix}"
+    if suffix == ".tif":
+        tifffile.imwrite(path, pixels, photometric="rgb", extrasamples=["unassalpha"])
+    else:
+        Image.fromarray(pixels).save(path, lossless=True)
+    with pytest.raises(ValueError, match=r"transparent in parts \(alpha from 0 to 255\)"):
+        read_mask(path)
+    assert read_image(path, 3).shape == (3, 20, 30)
+    pixels[..., 0] = pixels[..., 1] = pixels[..., 2] = pixels[..., 3]  # white on nothing
+    Image.fromarray(pixels).save(tmp_path / "white.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "white.png"), pixels[..., 0])
+    pixels[:] = [0, 0, 0, 255]
+    Image.fromarray(pixels).save(tmp_path / "opaque.png")
+    assert not read_mask(tmp_path / "opaque.png").any()

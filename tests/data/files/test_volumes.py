@@ -357,3 +357,17 @@ def test_without_simpleitk_it_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "SimpleITK", None)
     with pytest.raises(ValueError, match=r"need SimpleITK, which is not installed: pip install 'segexp\[io\]'"):
         read_volume(tmp_path / "a.nrrd")
+
+
+def test_a_name_that_lies_about_compression_is_told(tmp_path, values):
+    plain = save_nifti(tmp_path / "a.nii", values, np.eye(4))
+    packed = tmp_path / "b.nii.gz"
+    packed.write_bytes(plain.read_bytes())
+    with pytest.raises(ValueError, match=r"b\.nii\.gz .*not compressed by gzip: rename it to end with \.nii "):
+        read_volume(packed)
+    plain.write_bytes(gzip.compress(plain.read_bytes()))
+    with pytest.raises(ValueError, match=r"a\.nii .*it is compressed by gzip: rename it to end with \.nii\.gz"):
+        read_volume(plain)
+    packed.write_bytes(b"")
+    with pytest.raises(ValueError, match="it is empty"):
+        read_volume(packed)

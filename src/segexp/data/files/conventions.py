@@ -5,7 +5,7 @@
   level - v, which is the file's SMaxSampleValue or else its largest value.
 - One, two and four bits of gray become 0 … 255; from eight bits on, values stay as they are (12 bits: 0 … 4095).
 - A palette is looked up in images; in masks, its indices are the values.
-- CMYK, YCbCr and CIELAB become RGB; alpha is dropped.
+- CMYK, YCbCr and CIELAB become RGB; alpha is dropped, of masks only where it hides nothing.
 """
 
 from dataclasses import dataclass, field
@@ -75,6 +75,28 @@ def full_range(array: np.ndarray, bits: int) -> np.ndarray:
         return array
     shades = np.rint(np.arange(2**bits) * 255 / (2**bits - 1)).astype(np.uint8)
     return shades[array]
+
+
+def require_drawn_in_color(colors: np.ndarray, alpha: np.ndarray) -> None:
+    """Refuse a mask whose alpha says something else than its colors: what is transparent must be 0, not all the rest.
+
+    Args:
+        colors: (H, W, S).
+        alpha: (H, W).
+
+    Raises:
+        ValueError: Pixels that are transparent have a color, or alpha alone differs from place to place.
+    """
+    opaque = 1 if alpha.dtype.kind in "bf" else np.iinfo(alpha.dtype).max
+    hidden = alpha < opaque
+    if not hidden.any():
+        return
+    is_flat = (colors == colors[0, 0]).all()
+    if colors[hidden].any() or (is_flat and not hidden.all()):
+        raise ValueError(
+            f"it is transparent in parts (alpha from {alpha.min()} to {alpha.max()}), so that the mask may be in its "
+            "colors or in alpha: flatten it to one channel"
+        )
 
 
 def looked_up(indices: np.ndarray, palette: np.ndarray) -> np.ndarray:

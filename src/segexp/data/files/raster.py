@@ -150,7 +150,8 @@ def _samples(image: ImageFile.ImageFile, data: bytes, stored: Stored, indices: b
     palette = _palette(image)
     if palette is not None:
         numbers = np.array(image)
-        numbers = numbers[..., 0] if numbers.ndim == 3 else numbers  # without alpha
+        if numbers.ndim == 3:
+            numbers = _without_alpha(numbers, 1, indices)[..., 0]
         is_gray = image.format in _GRAY_BY_PALETTE and not np.ptp(palette, axis=1).any()
         if is_gray:
             return conventions.looked_up(numbers, palette)[..., 0], "YX"
@@ -159,9 +160,16 @@ def _samples(image: ImageFile.ImageFile, data: bytes, stored: Stored, indices: b
     pixels = conventions.full_range(pixels, stored["bits"] if stored["format"] == "JPEG2000" else 8)
     if pixels.ndim == 2:
         return pixels, "YX"
-    if pixels.shape[-1] in (1, 2):  # gray, and alpha
-        return pixels[..., 0], "YX"
-    return pixels[..., :3], "YXS"
+    if pixels.shape[-1] in (1, 2):
+        return _without_alpha(pixels, 1, indices)[..., 0], "YX"
+    return _without_alpha(pixels, 3, indices), "YXS"
+
+
+def _without_alpha(pixels: np.ndarray, wanted: int, is_mask: bool) -> np.ndarray:
+    """Samples (H, W, wanted) of (H, W, wanted) or (H, W, wanted + 1)."""
+    if is_mask and pixels.shape[-1] > wanted:
+        conventions.require_drawn_in_color(pixels[..., :wanted], pixels[..., wanted])
+    return pixels[..., :wanted]
 
 
 def _decoded(image: ImageFile.ImageFile, data: bytes, stored: Stored) -> np.ndarray:

@@ -219,7 +219,7 @@ def _shown(
         raise ValueError(f"it holds {array.dtype} values, where real numbers are expected")
     if photometric == 3 and "S" in axes:
         raise ValueError("its palette has several indices per pixel")
-    array, axes = _without_extra(array, axes, page, stored)
+    array, axes = _without_extra(array, axes, page, stored, indices)
     if not array.dtype.isnative and not isinstance(array, np.memmap):
         array = array.astype(array.dtype.newbyteorder("="))
     if photometric == 0:
@@ -240,7 +240,7 @@ def _samples_last(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
     return np.moveaxis(array, axes.index("S"), -1), axes.replace("S", "") + "S"
 
 
-def _without_extra(array: np.ndarray, axes: str, page: Any, stored: Stored) -> tuple[np.ndarray, str]:
+def _without_extra(array: np.ndarray, axes: str, page: Any, stored: Stored, is_mask: bool) -> tuple[np.ndarray, str]:
     """Drop alpha; make other samples beyond those of the color space channels (C)."""
     wanted, kinds = _SAMPLES[_photometric(page)], page.extrasamples
     samples = array.shape[-1] if "S" in axes else 1
@@ -250,6 +250,8 @@ def _without_extra(array: np.ndarray, axes: str, page: Any, stored: Stored) -> t
     # A fourth sample of which nothing is said is alpha to viewers.
     if extra == 1 and (not kinds or kinds[0] in (1, 2)):
         stored["left_out"] = [*stored.get("left_out", []), "alpha"]
+        if is_mask:
+            conventions.require_drawn_in_color(array[..., :wanted], array[..., wanted])
         array = array[..., :wanted]
     elif extra:
         return np.moveaxis(array, -1, axes.index("Y")), axes[:-1].replace("YX", "CYX")

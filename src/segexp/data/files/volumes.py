@@ -208,6 +208,7 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
     import nibabel
 
     with naming(path):
+        _require_named_as_it_is(path)
         image: Any = nibabel.load(path)
         array = _decompressed(image, path) if _suffix(path) == ".nii.gz" else _mapped(image, path)
         unit = _MM.get(image.header.get_xyzt_units()[0], 1.0)
@@ -217,6 +218,18 @@ def _read_nifti(path: Path) -> tuple[np.ndarray, np.ndarray]:
         sizes = "×".join(map(str, array.shape))
         raise ValueError(f"{path} has {array.ndim} axes ({sizes}), not 3, or 4 with channels: {AXES_REMEDY}")
     return array[..., None] if array.ndim == 3 else array, np.diag(np.array([unit, unit, unit, 1.0])) @ image.affine
+
+
+def _require_named_as_it_is(path: Path) -> None:
+    """Refuse a NIfTI file whose name says that it is compressed while it is not, or the other way round."""
+    with path.open("rb") as file:
+        start = file.read(2)
+    if not start:
+        raise ValueError("it is empty")
+    is_compressed, other = start == b"\x1f\x8b", {".nii": ".nii.gz", ".nii.gz": ".nii"}[_suffix(path)]
+    if is_compressed != (_suffix(path) == ".nii.gz"):
+        what = "compressed by gzip" if is_compressed else "not compressed by gzip"
+        raise ValueError(f"it is {what}: rename it to end with {other} if it is NIfTI")
 
 
 def _mapped(image: Any, path: Path) -> np.ndarray:
