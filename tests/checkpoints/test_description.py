@@ -1,8 +1,12 @@
+import json
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from segexp.checkpoints.description import DESCRIPTION, INFERENCE, ModelDescription
+from segexp.data.case import Case
+from segexp.data.reference import reference_of
 from segexp.inference import TiledPredictor
 from tests.safety.corpus import description, model_description
 
@@ -49,3 +53,35 @@ def test_tiling_holds_the_arguments_of_the_predictor():
 def test_values_that_do_not_go_together_are_told(changes, message):
     with pytest.raises(ValueError, match=message):
         ModelDescription.from_plain(description(**changes), "a.ckpt")
+
+
+def test_files_of_earlier_versions_join_no_channels_and_know_no_training_cases():
+    plain = description()
+    for key in ("channels_by_suffix", "reference"):
+        del plain[key]
+    read = ModelDescription.from_plain(plain, "a.ckpt")
+    assert (read.channels_by_suffix, read.reference) == (False, None)
+
+
+REFERENCE = reference_of([Case("a", np.arange(2 * 9 * 8, dtype=np.uint8).reshape(2, 9, 8), None, (1.0, 1.0))])
+
+
+def test_what_the_training_cases_are_like_goes_there_and_back():
+    plain = description(reference=dict(REFERENCE), channels=2)
+    assert ModelDescription.from_plain(json.loads(json.dumps(plain)), "a.ckpt").reference == REFERENCE
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"cases": 0}, "reference: cases=0 must be an integer"),
+        ({"widest": [1.0]}, "reference: widest has 1 items, it must have 2"),
+        ({"most_size": [9, 8, 7]}, "reference: most_size has 3 items, it must have 2"),
+        ({"least": [[1.0, 2.0]] * 2}, "reference: least="),
+        ({"more": 1}, "reference: 'more' is no key"),
+        ({"tilt": float("nan")}, "reference: tilt=nan must be a number"),
+    ],
+)
+def test_what_the_training_cases_are_like_is_checked(change, message):
+    with pytest.raises(ValueError, match=message):
+        ModelDescription.from_plain(description(reference={**REFERENCE, **change}, channels=2), "a.ckpt")

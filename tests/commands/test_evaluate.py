@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 from PIL import Image
 from skimage.morphology import remove_small_objects
@@ -299,3 +300,27 @@ def test_an_evaluation_at_work_keeps_its_folder(run):
     evaluate([f"run={run}", "split=val"])  # one of the same kind makes way, what is beside it stays
     assert (folder / "notes.md").is_file()
     assert not (folder / ".lock").exists()
+
+
+@pytest.mark.parametrize("scale", [1, 255])
+def test_other_data_far_from_the_training_are_noted_and_strict_refuses_them(run, tmp_path, capsys, scale):
+    source = build_data(plain(compose(SMALL, run_dir="unused"))).source
+    for kind in ("images", "masks"):
+        (tmp_path / kind).mkdir()
+    for entry in source.entries():
+        case = source.read(entry.name)
+        tifffile.imwrite(tmp_path / "images" / f"{entry.name}.tif", case.image[0] / np.float32(scale))
+        Image.fromarray(case.target * np.uint8(255)).save(tmp_path / "masks" / f"{entry.name}.png")
+    words = [f"data.source.{kind}={tmp_path / kind}" for kind in ("images", "masks")]
+    words += ["data=folder", "data.labels.class_names=[interior,membrane]", "data.split.val=3-5", "data.split.test=6-8"]
+    evaluate([f"run={run}", f"output={tmp_path / 'out'}", *words])
+    said = capsys.readouterr().out
+    assert "these are not the data of the training" in said
+    strict = [f"run={run}", f"output={tmp_path / 'strict'}", *words, "strict=true"]
+    if scale == 1:
+        assert "not as in training" not in said
+        evaluate(strict)
+    else:
+        assert "intensities of 3 of 3 cases are not as in training, such as cells_0006: intensities lie from 0." in said
+        with pytest.raises(ValueError, match="strict=true: intensities of 3 of 3 cases.*strict=false scores them all"):
+            evaluate(strict)

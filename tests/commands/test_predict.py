@@ -430,6 +430,15 @@ def test_the_same_model_from_another_file_and_more_outputs_are_the_same(flat, im
     assert {path: path.read_bytes() for path in left(tmp_path / "out") if path in before} == before
 
 
+def test_a_pattern_that_reaches_into_the_output_folder_finds_its_inputs_alone(flat, images, tmp_path, capsys):
+    shutil.copytree(images, tmp_path / "in")
+    words = [f"run={flat}", f"input={tmp_path / 'in' / '**' / '*'}", f"output={tmp_path / 'in' / 'out'}"]
+    predict(words)
+    capsys.readouterr()
+    predict(words)
+    assert capsys.readouterr().out.startswith("0 predicted, 6 already there")
+
+
 def test_a_record_that_cannot_be_read_is_told(flat, images, tmp_path):
     for content in ("{", '{"how": {}, "inputs": {"a": 1}}'):
         (tmp_path / "predicted.json").write_text(content)

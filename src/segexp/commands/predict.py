@@ -78,9 +78,10 @@ def predict(words: list[str]) -> None:
     inputs = find_inputs(
         arguments["input"], segmenter.description.channels_by_suffix if by_suffix is None else by_suffix
     )
+    record = PredictionRecord(folder, _how(digests, segmenter, arguments["spacing"]))
+    inputs = [item for item in inputs if not record.left(item.files)]  # a pattern may reach into the output folder
     jobs = {item: outputs_of(item, segmenter, arguments["overlays"]) for item in inputs}
     require_free(jobs, folder)
-    record = PredictionRecord(folder, _how(digests, segmenter, arguments["spacing"]))
     report = Report()
     with hidden_folder(folder) as part, _bar() as bar:
         job = Job(segmenter, folder, part, record, arguments["spacing"], arguments["overwrite"], _Tiles(bar))

@@ -69,6 +69,11 @@ class PredictionRecord:
         self.key = hash_plain(self.how)[:DIGITS]
         self._known = self._read()
 
+    def left(self, files: Sequence[Path]) -> bool:
+        """Whether files are masks or maps that this folder already had from earlier predictions, in place of inputs."""
+        places = {(self.folder / place).resolve() for made in self._known["inputs"].values() for place in made["files"]}
+        return all(path.resolve() in places for path in files)
+
     def look(self, name: str, digest: str, masks: Sequence[Path], others: Sequence[Path]) -> Found:
         """Look at what stands at the places of an input's files.
 

@@ -1,5 +1,6 @@
 """Any folder of images and masks."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -81,6 +82,12 @@ class Folder(PairReader):
         self.mask_pattern = mask_pattern
         self.skip_unlabeled = skip_unlabeled
         self._path_rules()  # refuses patterns that are none
+
+    @property
+    def channels_by_suffix(self) -> bool:
+        """Whether the patterns join files by _0000, _0001 and so on, as images to predict are joined then, too."""
+        ends = [re.search(r"_([0-9]{4})(\.[\w.]+)?$", text) for text in self.image_pattern or ()]
+        return bool(ends) and [end and int(end[1]) for end in ends] == list(range(len(ends)))
 
     def prepare(self) -> None:
         """Check that every image has its mask and every mask its image; the pixels are checked when read.
