@@ -440,6 +440,10 @@ def test_a_pattern_that_reaches_into_the_output_folder_finds_its_inputs_alone(fl
 
 
 def test_a_record_that_cannot_be_read_is_told(flat, images, tmp_path):
+    (tmp_path / "predicted.json").mkdir()
+    with pytest.raises(ValueError, match=r"predicted\.json cannot be read .*; remove it"):
+        predict([f"run={flat}", f"input={images}", f"output={tmp_path}"])
+    (tmp_path / "predicted.json").rmdir()
     for content in ("{", '{"how": {}, "inputs": {"a": 1}}'):
         (tmp_path / "predicted.json").write_text(content)
         with pytest.raises(ValueError, match=r"predicted\.json.*; remove it, and predict again with overwrite=true"):

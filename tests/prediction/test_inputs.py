@@ -79,7 +79,7 @@ def test_nothing_to_predict_is_told(folder, tmp_path):
     for where in (tmp_path / "empty", folder / "notes.txt", folder / "*.bmp"):
         with pytest.raises(FileNotFoundError, match=r"to predict \(found: .*\): .*\.nii\.gz.* a folder of DICOM"):
             find_inputs(str(where))
-    with pytest.raises(FileNotFoundError, match=r"found: .*1 \.txt.*, 1 folders; images lie in deep: "):
+    with pytest.raises(FileNotFoundError, match=r"found: .*1 \.txt.*, 1 folder; images lie in deep: "):
         find_inputs(str(noted(folder)))
     with pytest.raises(FileNotFoundError, match="there is no such file or folder"):
         find_inputs(str(tmp_path / "nowhere"))

@@ -90,8 +90,8 @@ def _intensities(case: Case, reference: Reference) -> Deviation | None:
             return Deviation(
                 "intensities",
                 f"intensities{which} lie from {levels[0]:.6g} to {levels[-1]:.6g} ({PERCENTILES[0]:g}th to "
-                f"{PERCENTILES[-1]:g}th percentile), in training from {least[0]:.6g} to {most[-1]:.6g}, over "
-                f"{narrowest:.6g} at least: bring the file to the scale of the training's",
+                f"{PERCENTILES[-1]:g}th percentile), in training from {least[0]:.6g} to {most[-1]:.6g}, "
+                f"{narrowest:.4g} apart at least: bring the file to the scale of the training's",
             )
     return None
 

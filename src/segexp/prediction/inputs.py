@@ -75,7 +75,7 @@ def _seen(paths: Sequence[Path]) -> str:
     deeper = [path for path in folders if any(image_stem(child) is not None for child in path.iterdir())]
     kinds = Counter(_kind(path) for path in paths if path not in folders)
     words = [f"{count} {kind}" for kind, count in kinds.most_common()]
-    words += [f"{len(folders)} folders"] if folders else []
+    words += [f"{len(folders)} folder{'s' if len(folders) > 1 else ''}"] if folders else []
     hint = f"; images lie in {some(path.name for path in deeper)}: the pattern '**/*' finds them" if deeper else ""
     return f" (found: {some(words) or 'nothing'}{hint})"
 

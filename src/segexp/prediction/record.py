@@ -135,8 +135,10 @@ class PredictionRecord:
         try:
             content: Content = read_json(self.path)
             require_shape(content, Content, str(self.path))
-        except ValueError as error:
-            raise ValueError(f"{error}; remove it, and predict again with overwrite=true") from error
+        except (ValueError, OSError) as error:
+            raise ValueError(
+                f"{self.path} cannot be read ({error}); remove it, and predict again with overwrite=true"
+            ) from error
         return content
 
 

@@ -95,7 +95,7 @@ def test_one_mask_for_two_images():
     "name", ["plain_1.a", "a b, [c]", "it's", "7", "null", "a/b=c", "ä{x: 1}", 'say "so"', "a\\\\'"]
 )
 def test_a_remedy_can_be_pasted_whatever_the_names(name):
-    (word,) = shlex.split(excluding([name, "other"]))
+    (word,) = shlex.split(excluding([name, "other"], 4))
     override = OverridesParser.create().parse_override(word)
     assert override.key_or_group == "data.split.exclude"
     assert [str(item) for item in override.value()] == [name, "other"]

@@ -126,7 +126,7 @@ def audit(
         except (ValueError, OSError) as error:
             broken[str(error)] = (*broken.get(str(error), ()), entry.name)
     findings += [
-        Finding("error", "cannot be used", sentence, names, excluding(names) if len(names) < len(entries) else "")
+        Finding("error", "cannot be used", sentence, names, excluding(names, len(entries)))
         for sentence, names in broken.items()
     ]
     # Rules compare the cases that can be used.

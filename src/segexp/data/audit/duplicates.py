@@ -39,13 +39,15 @@ def equal_images(seen: Sequence[Measures]) -> Rule:
             f"equal images lie in two splits ({_pairs(leaking)}), scores on them would be worthless: "
             "remove all but one of each"
         )
-        yield Finding("error", "equal images in two splits", sentence, _names(leaking), _all_but_one(leaking))
+        yield Finding(
+            "error", "equal images in two splits", sentence, _names(leaking), _all_but_one(leaking, len(seen))
+        )
     if unlike:
         sentence = f"equal images have different masks ({_pairs(unlike)}): keep the right one of each"
-        yield Finding("warning", "contradicting masks", sentence, _names(unlike), _all_but_one(unlike))
+        yield Finding("warning", "contradicting masks", sentence, _names(unlike), _all_but_one(unlike, len(seen)))
     if harmless:
         sentence = f"equal images with equal masks ({_pairs(harmless)}) count more than once: keep one of each"
-        yield Finding("warning", "duplicates", sentence, _names(harmless), _all_but_one(harmless))
+        yield Finding("warning", "duplicates", sentence, _names(harmless), _all_but_one(harmless, len(seen)))
 
 
 def near_duplicates(seen: Sequence[Measures]) -> Rule:
@@ -58,7 +60,7 @@ def near_duplicates(seen: Sequence[Measures]) -> Rule:
             f"images in two splits are nearly equal ({_pairs(others, ' ~ ')}), mirrored or turned maybe: if they are "
             "copies, remove all but one of each"
         )
-        remedy = excluding(dict.fromkeys(second.name for _, second in others))
+        remedy = excluding(dict.fromkeys(second.name for _, second in others), len(seen))
         yield Finding("warning", "near duplicates in two splits", sentence, _names(others), remedy)
     if neighbors:
         sentence = (
@@ -78,7 +80,7 @@ def shared_masks(seen: Sequence[Measures]) -> Rule:
     shared = [group for group in groups.values() if len({one.image_hash for one in group}) > 1]
     if shared:
         sentence = f"different images have one mask ({_pairs(shared)}): give each its own, or leave out what is wrong"
-        yield Finding("warning", "shared masks", sentence, _names(shared), _all_but_one(shared))
+        yield Finding("warning", "shared masks", sentence, _names(shared), _all_but_one(shared, len(seen)))
 
 
 DUPLICATE_RULES = (equal_images, near_duplicates, shared_masks)
@@ -124,8 +126,8 @@ def _steps(one: str, other: str) -> int:
     return abs(int(one) - int(other))
 
 
-def _all_but_one(groups: Iterable[Group]) -> str:
-    return excluding(one.name for group in groups for one in group[1:])
+def _all_but_one(groups: Iterable[Group], count: int) -> str:
+    return excluding([one.name for group in groups for one in group[1:]], count)
 
 
 def _names(groups: Iterable[Group]) -> tuple[str, ...]:

@@ -16,6 +16,7 @@ from segexp.data.audit.measures import Measures, times
 
 SCALES = 100  # fold of the median range of intensities
 SPACINGS = 2  # fold, largest to smallest pixel
+LARGEST_PATCH = 128  # pixels, of those that a remedy names
 ANISOTROPY = 3  # fold, longest to shortest side of a pixel
 PLAIN = re.compile(
     r"(?!(?:true|false|null|nan|inf)$)[A-Za-z_][\w.-]*", re.IGNORECASE
@@ -52,9 +53,16 @@ def flagged(
         yield Finding(level, rule, f"{len(cases)} of {len(seen)} {what}", tuple(one.name for one in cases), remedy)
 
 
-def excluding(names: Iterable[str]) -> str:
-    """Override that leaves cases out, in quotes of a shell where a name needs them."""
+def excluding(names: Iterable[str], count: int) -> str:
+    """Override that leaves cases out, in quotes of a shell where a name needs them; "" for more than half of ``count``.
+
+    Args:
+        names: Names of the cases.
+        count: Number of all cases.
+    """
     words = [name if PLAIN.fullmatch(name) else _quoted(name) for name in names]
+    if 2 * len(words) > count:
+        return ""
     override = f"data.split.exclude=[{','.join(words)}]"
     return override if all(map(PLAIN.fullmatch, words)) else shlex.quote(override)
 
@@ -69,7 +77,9 @@ def contents(seen: Sequence[Measures]) -> Rule:
     """Images of one value, gray ones in three equal channels, and those with transparency."""
     constant = [one for one in seen if one.low == one.high]
     what = "images hold one value only: check their files"
-    yield from flagged("warning", "constant images", constant, seen, what, excluding(one.name for one in constant))
+    yield from flagged(
+        "warning", "constant images", constant, seen, what, excluding((one.name for one in constant), len(seen))
+    )
     gray = [one for one in seen if one.gray]
     remedy = "data.channels=1" if len(gray) == len(seen) else ""
     more = f": {remedy} is enough" if remedy else ""
@@ -144,7 +154,11 @@ def anisotropy(seen: Sequence[Measures]) -> Rule:
     what += f"{times(one.spacing)} {one.unit}"
     if len(one.spacing) == 3:
         what += ": take slices across the long axis, or resample with data.geometry.spacing"
-        remedy = f"data.geometry.spatial_dims=2 data.geometry.slice_axis={axis} data.sampling.patch_size=[128,128]"
+        planes = [side for one in seen for place, side in enumerate(one.size) if place != axis]
+        side = min(LARGEST_PATCH, max(16, min(planes) // 16 * 16))
+        remedy = (
+            f"data.geometry.spatial_dims=2 data.geometry.slice_axis={axis} data.sampling.patch_size=[{side},{side}]"
+        )
         yield from flagged("warning", "anisotropy", long, seen, what, remedy)
     else:
         what += ": resample with data.geometry.spacing"

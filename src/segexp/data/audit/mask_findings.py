@@ -22,7 +22,7 @@ def one_class(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
         ("full masks", f"nothing but {some(class_names[1:])}", [one for one in masked if one.foreground_fraction == 1]),
     )
     for rule, what, masks in kinds:
-        remedy = excluding(one.name for one in masks)
+        remedy = excluding((one.name for one in masks), len(seen))
         yield from flagged("warning", rule, masks, seen, f"masks have {what}: check that this is meant", remedy)
 
 
@@ -103,7 +103,7 @@ def swapped_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
             f"masks have more {class_names[1]} than {class_names[0]}, but the median case {usual:.1%}: check that "
             "black and white are not swapped in them"
         )
-        remedy = excluding(one.name for one in most)
+        remedy = excluding((one.name for one in most), len(seen))
         yield from flagged("warning", "swapped classes", most, seen, what, remedy)
 
 
