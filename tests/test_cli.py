@@ -63,6 +63,11 @@ def test_a_signal_waits_for_the_end_of_an_import(tmp_path):
     assert done.stderr.startswith("segexp runs: stopped by SIGINT")
 
 
+def test_a_run_that_is_refused_leaves_no_folder(answer, tmp_path):
+    status, _, said = answer("train", "data=synthetic", "name=mine", "+trainer.limit_val_batches=0")
+    assert (status, list(tmp_path.rglob("*"))) == (1, [tmp_path / "outputs", tmp_path / "outputs" / "mine"]), said
+
+
 def test_a_job_that_fails_in_a_sweep_of_hydras_own_launcher_is_told_in_sentences(answer):
     status, _, said = answer("train", "-m", "hydra/launcher=basic", "model.base_channels=0,-1", "hydra.sweep.dir=sweep")
     sentences = [f"base_channels={value} must be an integer of at least 1" for value in (0, -1)]

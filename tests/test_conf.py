@@ -120,6 +120,7 @@ def test_settings_of_the_machine_are_merged_last_where_there_are_any(tmp_path, m
     conf = tmp_path / "conf"
     shutil.copytree(CONF, conf, ignore=shutil.ignore_patterns("local"))
     monkeypatch.setattr("segexp.config.config_dir", lambda: conf)
+    monkeypatch.chdir(tmp_path)
     recipe = ["experiment=isbi_cpu", "name=test"]
     without = compose(recipe, run_dir="unused")
     assert "local" not in chosen_options()
@@ -133,3 +134,4 @@ def test_settings_of_the_machine_are_merged_last_where_there_are_any(tmp_path, m
     assert "local" not in chosen_options()
     assert compose([*recipe, "seed=1"], run_dir="unused").seed == 1
     assert compose(["name=test"], name="audit", run_dir="unused").seed == 7
+    assert [path.name for path in tmp_path.iterdir()] == ["conf"]  # no folder of a run that does not start

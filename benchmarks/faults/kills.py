@@ -48,7 +48,7 @@ class Whole:
 
 
 @dataclass(frozen=True)
-class Campaign:
+class Killer:
     """What all kills of a campaign share: the disk, variables of the processes, and what is drawn from."""
 
     disk: Disk
@@ -134,22 +134,29 @@ def states_of(folder: Path, pattern: str) -> set[tuple[str, int]]:
 
 
 def main(given: argparse.Namespace) -> None:
-    """Kill processes of each kind in turn, and print what became of it as a table."""
+    """Kill processes of each kind in turn, and print what became of it as a table; exit status 1 if all is not well."""
+    counts = campaign(given)
+    print_counts(counts)
+    sys.exit(any(verdict != "same" for count in counts.values() for verdict in count.found))
+
+
+def campaign(given: argparse.Namespace) -> dict[tuple[str, str], Count]:
+    """Kill processes of each kind in turn; count what became of them, by kind and signal."""
     env = {"TMPDIR": given.tmpdir} if given.tmpdir else {}
-    campaign = Campaign(DISKS[given.world], env, random.Random(given.seed))
+    killer = Killer(DISKS[given.world], env, random.Random(given.seed))
     counts: dict[tuple[str, str], Count] = {}
     until = time.monotonic() + 60 * given.minutes
     with tempfile.TemporaryDirectory(dir=given.folder) as name:
         place = Path(name)
         kinds = {name: kind for name, kind in kinds_in(place).items() if name in given.kinds}
-        whole = {name: campaign.unbroken(kind, place / name) for name, kind in kinds.items()}
+        whole = {name: killer.unbroken(kind, place / name) for name, kind in kinds.items()}
         for index in range(given.count):
             if time.monotonic() > until:
                 break
             name, number = list(kinds)[index % len(kinds)], SIGNALS[index // len(kinds) % len(SIGNALS)]
             folder = place / f"{name}-{index}"
-            with campaign.disk.around(folder):
-                verdict, ended = campaign.kill(kinds[name], folder, whole[name], number)
+            with killer.disk.around(folder):
+                verdict, ended = killer.kill(kinds[name], folder, whole[name], number)
                 if verdict != "same" and given.keep:
                     shutil.copytree(folder, Path(given.keep, folder.name), symlinks=True)
                     shutil.copy(log_of(folder), given.keep)
@@ -160,7 +167,7 @@ def main(given: argparse.Namespace) -> None:
             print(
                 f"{index + 1} {name} {number.name}: {verdict}, ended after {ended:.1f} s", file=sys.stderr, flush=True
             )
-    print_counts(counts)
+    return counts
 
 
 def print_counts(counts: Mapping[tuple[str, str], Count]) -> None:

@@ -7,6 +7,7 @@ import re
 import shlex
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -168,6 +169,8 @@ def _run(command: str, arguments: list[str]) -> None:
                 _tell(command, f"job {HydraConfig.get().job.num} failed: {_sentence(error, arguments)}")
                 raise
             raise _Failure(error) from None
+        finally:
+            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
     JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[attr-defined, method-assign]
     sys.argv = [original[0], *overrides]
@@ -179,6 +182,13 @@ def _run(command: str, arguments: list[str]) -> None:
     finally:
         sys.argv = original
     raise error
+
+
+def _remove_if_empty(folder: Path) -> None:
+    """Remove the folder that Hydra made for a run which was refused before it claimed it."""
+    if folder != Path.cwd():
+        with suppress(OSError):  # something is in it
+            folder.rmdir()
 
 
 def _of_run(arguments: list[str]) -> list[str]:

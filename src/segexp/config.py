@@ -110,7 +110,17 @@ def register_resolvers() -> None:
     for resolver in (sweep_name, dataset_json, outputs, activation, with_context):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver("best_precision", best_precision, replace=True, use_cache=True)
-    OmegaConf.register_new_resolver("unused_folder", unused_folder, replace=True, use_cache=True)
+    OmegaConf.register_new_resolver("unused_folder", _unused, replace=True)
+
+
+def _unused(path: str, *, _root_: DictConfig) -> str:
+    """Make the folder of a run once; while its configuration is still being composed, only name it."""
+    if OmegaConf.is_missing(_root_.hydra.runtime, "cwd"):
+        return path
+    made = OmegaConf.get_cache(_root_)["unused_folder"]
+    if path not in made:
+        made[path] = unused_folder(path)
+    return cast(str, made[path])
 
 
 def search_path(folders: Sequence[Path]) -> list[str]:

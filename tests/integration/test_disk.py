@@ -64,13 +64,26 @@ def test_a_full_disk_ends_a_new_run_with_that_cause(tmp_path):
     assert not [name for name in listed(tmp_path / "run") if "part" in name]
 
 
+def mounted(folder: Path, size: str) -> bool:
+    """Mount a small disk, where this machine lets us."""
+    folder.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    return bool(shutil.which("mount")) and not subprocess.run(mount, capture_output=True, check=False).returncode
+
+
+def may_mount(folder: Path) -> bool:
+    """Whether this machine lets us mount a disk."""
+    may = mounted(folder / "try", "100k")
+    if may:
+        subprocess.run(["umount", str(folder / "try")], check=True)
+    return may
+
+
 @pytest.fixture
 def small_disk(tmp_path) -> Iterator[Path]:
     """A disk of 640 kB, where this machine lets us have one."""
     folder = tmp_path / "disk"
-    folder.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=640k", "tmpfs", str(folder)]
-    if not shutil.which("mount") or subprocess.run(mount, capture_output=True, check=False).returncode:
+    if not mounted(folder, "640k"):
         pytest.skip("needs the right to mount a disk")
     yield folder
     subprocess.run(["umount", "--lazy", str(folder)], check=True)
