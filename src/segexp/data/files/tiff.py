@@ -5,43 +5,27 @@ Tifffile finds the images of a file and, with the codecs of imagecodecs, decodes
 pyramid, thumbnails, labels of a slide) are left out and named as such.
 """
 
-import logging
 import re
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
-from threading import get_ident
 from typing import Any
 
 import numpy as np
 import tifffile
 
 from segexp.data.case import Stored
-from segexp.data.files import conventions
+from segexp.data.files import conventions, tiff_tags
 from segexp.data.files.conventions import Pixels
 from segexp.errors import some
 
 MAGICS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 MOST_PIXELS = 2**30  # of one page that is decoded
 _COPIES = {"thumbnail", "label", "macro", "overview", "map"}  # series beside the image of a slide
-_SAMPLES = {
-    0: 1,
-    1: 1,
-    2: 3,
-    3: 1,
-    5: 4,
-    6: 3,
-    8: 3,
-    9: 3,
-}  # by PhotometricInterpretation, without extra ones
+# Samples of a pixel by PhotometricInterpretation, without extra ones.
+_SAMPLES = {0: 1, 1: 1, 2: 3, 3: 1, 5: 4, 6: 3, 8: 3, 9: 3}
 _COLORS = {5: "CMYK", 6: "YCbCr", 8: "CIELAB", 9: "CIELAB"}
 _JPEG = (6, 7, 34892, 33007)  # codecs that give RGB for YCbCr
 _LOSSY = (*_JPEG, 33003, 33004, 33005, 34712)
-
-# What tifffile logs, and then reads on with fewer pages or axes.
-_DAMAGE = re.compile(
-    r"invalid (page )?offset|invalid circular|corrupted|no pages|SubIFDs|virtual_frames|does not match"
-)
 
 
 def read_tiff(path: Path, indices: bool = False, mapped: bool = False) -> Pixels:
@@ -57,60 +41,38 @@ def read_tiff(path: Path, indices: bool = False, mapped: bool = False) -> Pixels
         ValueError: It holds several images, or some that cannot be shown.
         Exception: Whatever tifffile raises on damage.
     """
-    with _opened(path) as file:
+    with tiff_tags.opened(path) as file:
         series, left_out = _image_of(file)
         first = series[0].keyframe
-        pages = [page for one in series for page in one.pages]
         stored = _stored(first, left_out)
-        if mapped and len(series) == 1 and (array := _mapped(path, series[0])) is not None:
+        if len(series) == 1 and (array := _mapped(path, series[0])) is not None:
+            array = array if mapped else np.array(array)
             pixels = _shown(array, series[0].axes, first, stored, indices)
-        elif len(pages) * first.size != sum(one.size for one in series):  # one page stands for all
-            pixels = _shown(series[0].asarray(), series[0].axes, first, stored, indices)
         else:
-            pages = [page.aspage() for page in sorted(pages, key=lambda page: page.index)]
-            pixels = _joined([_page(page, pages[0], stored, indices) for page in pages], series)
+            pixels = _decoded(series, stored, indices)
     pixels.stored["axes"] = pixels.axes
     return pixels
 
 
+def _decoded(series: Sequence[Any], stored: Stored, indices: bool) -> Pixels:
+    """Pixels of all pages, each by its own tags."""
+    pages = [page for one in series for page in one.pages]
+    if len(pages) * series[0].keyframe.size != sum(one.size for one in series):  # one page stands for all
+        return _shown(series[0].asarray(), series[0].axes, series[0].keyframe, stored, indices)
+    pages = [page.aspage() for page in sorted(pages, key=lambda page: page.index)]
+    return _joined([_page(page, pages[0], stored, indices) for page in pages], series)
+
+
 def tiff_facts(path: Path) -> Stored:
     """Tell how a TIFF stores its pixels, from its tags alone."""
-    with _opened(path) as file:
+    with tiff_tags.opened(path) as file:
         series, left_out = _image_of(file)
         page = series[0].keyframe
         stored = _stored(page, left_out)
         leading = series[0].axes if len(series) == 1 else "I" + page.axes
-        samples = "S" if _SAMPLES.get(_photometric(page), 1) > 1 else ""
+        samples = "S" if _SAMPLES.get(tiff_tags.photometric(page), 1) > 1 else ""
         stored["axes"] = "".join(axis for axis in leading if axis not in "SYX") + "YX" + samples
     return stored
-
-
-@contextmanager
-def _opened(path: Path) -> Iterator[tifffile.TiffFile]:
-    """Open a file, and refuse in the end what was damaged, though tifffile may have read around it."""
-    logger, found = logging.getLogger("tifffile"), _Damage()
-    logger.addHandler(found)
-    try:
-        with tifffile.TiffFile(path, _multifile=False) as file:
-            yield file
-    finally:
-        logger.removeHandler(found)
-    if found.words:
-        raise ValueError(f"it is damaged or cut off: {found.words[0]}")
-
-
-class _Damage(logging.Handler):
-    """Messages about damage, of this thread."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: list[str] = []
-        self.thread = get_ident()
-
-    def emit(self, record: logging.LogRecord) -> None:
-        words = record.getMessage()
-        if record.thread == self.thread and _DAMAGE.search(words):
-            self.words.append(re.sub(r"<[^<>]*> ?", "", words).strip())
 
 
 def _image_of(file: tifffile.TiffFile) -> tuple[list[Any], list[str]]:
@@ -124,7 +86,9 @@ def _image_of(file: tifffile.TiffFile) -> tuple[list[Any], list[str]]:
         (copies if is_copy and len(file.series) > 1 else images).append(series)
     images = images or [copies.pop(0)]
     kinds = {(one.keyframe.shape, one.keyframe.dtype) for one in images}
-    nested = any(isinstance(page, tifffile.TiffPage) and page.is_subifd for one in images for page in one.pages)
+    nested = len(images) > 1 and any(
+        isinstance(page, tifffile.TiffPage) and page.is_subifd for one in images for page in one.pages
+    )
     if len(images) > 1 and (len(kinds) > 1 or nested or images[0].kind not in ("generic", "uniform")):
         names = [f"{one.name or 'image'} {'×'.join(map(str, one.shape))} ({one.axes})" for one in images]
         raise ValueError(f"its pages are not images of one size and type: there are {len(images)} kinds: {some(names)}")
@@ -146,16 +110,16 @@ def _require_alone(file: tifffile.TiffFile) -> None:
 
 
 def _stored(page: Any, left_out: Sequence[str]) -> Stored:
-    photometric = _photometric(page)
-    stored = Stored(format="TIFF", bits=_bits(page))
-    if _orientation(page) > 1:
-        stored["orientation"] = _orientation(page)
+    photometric = tiff_tags.photometric(page)
+    stored = Stored(format="TIFF", bits=tiff_tags.bits(page))
+    if tiff_tags.orientation(page) > 1:
+        stored["orientation"] = tiff_tags.orientation(page)
     if photometric == 0:
         stored["white_is_zero"] = True
     if photometric in _COLORS:
         stored["color"] = _COLORS[photometric]
     if photometric == 3 and page.colormap is not None:
-        stored["palette"] = conventions.color_names(_palette(page))
+        stored["palette"] = conventions.color_names(tiff_tags.palette(page))
     if page.compression in _LOSSY:
         stored["lossy"] = True
     if left_out:
@@ -166,8 +130,12 @@ def _stored(page: Any, left_out: Sequence[str]) -> Stored:
 def _mapped(path: Path, series: Any) -> np.ndarray | None:
     """Pixels that lie in the file one after the other as they are shown, as a view into it."""
     page = series.keyframe
-    plain = page.is_memmappable and _photometric(page) in (1, 2) and series.dataoffset is not None
-    if not plain or len({_orientation(one.aspage(), page) for one in series.pages}) > 1:
+    plain = page.is_memmappable and tiff_tags.photometric(page) in (1, 2) and series.dataoffset is not None
+    if not plain:
+        return None
+    # Pages that nobody declared to be frames of one array may differ.
+    loose = series.pages if series.kind in ("generic", "uniform") else ()
+    if len({tiff_tags.orientation(page), *(tiff_tags.orientation(one.aspage(), page) for one in loose)}) > 1:
         return None
     dtype = page.dtype.newbyteorder(page.parent.byteorder)
     return np.memmap(path, dtype, "r", series.dataoffset, tuple(series.shape))
@@ -183,10 +151,10 @@ def _page(page: Any, first: Any, stored: Stored, indices: bool) -> Pixels:
     empty = sum(not count for count in page.databytecounts)
     if empty or not page.databytecounts:
         raise ValueError(f"{empty or 'all'} of its strips or tiles are not in the file")
-    photometric = _photometric(page)
+    photometric = tiff_tags.photometric(page)
     if photometric == 6 and page.is_subsampled and page.compression not in _JPEG:
         raise ValueError("it holds subsampled YCbCr without JPEG")
-    return _shown(page.asarray(), page.axes, page, stored, indices, _orientation(page, first))
+    return _shown(page.asarray(), page.axes, page, stored, indices, tiff_tags.orientation(page, first))
 
 
 def _joined(parts: Sequence[Pixels], series: Sequence[Any]) -> Pixels:
@@ -212,7 +180,7 @@ def _shown(
 ) -> Pixels:
     """Apply all conventions to samples with the tags of a page; pixels that need none stay a view."""
     array, axes = _samples_last(array, axes)
-    photometric = _photometric(page)
+    photometric = tiff_tags.photometric(page)
     if photometric not in _SAMPLES:
         raise ValueError(f"its colors are stored as {tifffile.PHOTOMETRIC(photometric).name}, which is not supported")
     if array.dtype.kind not in "buif":
@@ -223,14 +191,14 @@ def _shown(
     if not array.dtype.isnative and not isinstance(array, np.memmap):
         array = array.astype(array.dtype.newbyteorder("="))
     if photometric == 0:
-        array = conventions.turned_round(array, _bits(page), _white(page))
+        array = conventions.turned_round(array, tiff_tags.bits(page), tiff_tags.white(page))
     if photometric in (0, 1, 2):
         array = conventions.full_range(array, 8 if isinstance(page.bitspersample, tuple) else page.bitspersample)
     elif photometric == 3 and not indices:
-        array, axes = conventions.looked_up(array, _palette(page)), axes + "S"
+        array, axes = conventions.looked_up(array, tiff_tags.palette(page)), axes + "S"
     elif photometric in _COLORS:
         array = _as_rgb(array, photometric, page)
-    orientation = _orientation(page) if orientation is None else orientation
+    orientation = tiff_tags.orientation(page) if orientation is None else orientation
     return Pixels(conventions.upright(array, orientation, axes.index("Y")), axes, stored)
 
 
@@ -242,7 +210,7 @@ def _samples_last(array: np.ndarray, axes: str) -> tuple[np.ndarray, str]:
 
 def _without_extra(array: np.ndarray, axes: str, page: Any, stored: Stored, is_mask: bool) -> tuple[np.ndarray, str]:
     """Drop alpha; make other samples beyond those of the color space channels (C)."""
-    wanted, kinds = _SAMPLES[_photometric(page)], page.extrasamples
+    wanted, kinds = _SAMPLES[tiff_tags.photometric(page)], page.extrasamples
     samples = array.shape[-1] if "S" in axes else 1
     extra = samples - wanted
     if extra < 0:
@@ -270,37 +238,3 @@ def _as_rgb(array: np.ndarray, photometric: int, page: Any) -> np.ndarray:
     if photometric == 6:
         return conventions.rgb_from_ycbcr(array)
     return conventions.rgb_from_lab(np.ascontiguousarray(array), offset=photometric == 9)
-
-
-def _photometric(page: Any) -> int:
-    """PhotometricInterpretation; where it is missing, what libtiff takes."""
-    if 262 in page.tags:
-        return int(page.photometric)
-    if page.samplesperpixel >= 3:
-        return 2
-    return 0 if page.compression in (2, 3, 4) else 1
-
-
-def _orientation(page: Any, first: Any = None) -> int:
-    """Orientation of a page; where it has none, that of the first page, to which writers of stacks put it alone."""
-    number = page.tags.valueof(274)
-    if number is None and first is not None:
-        return _orientation(first)
-    return int(number) if number in range(1, 9) else 1
-
-
-def _bits(page: Any) -> int:
-    bits = page.bitspersample
-    return max(bits) if isinstance(bits, tuple) else int(bits)
-
-
-def _white(page: Any) -> float | None:
-    """SMaxSampleValue, the white level of floats."""
-    value = page.tags.valueof(341)
-    return None if value is None else float(np.max(value))
-
-
-def _palette(page: Any) -> np.ndarray:
-    """Colors (n, 3) uint8; some writers store 8 bits where 16 are meant."""
-    colors = np.asarray(page.colormap)
-    return (colors if colors.max() < 256 else colors >> 8).astype(np.uint8).T
