@@ -99,6 +99,22 @@ def test_field_of_view_second_observer_and_spacing(manifest, files):
     assert (source.read("a10").valid, source.read("a10").others) == (None, {})
 
 
+def test_a_field_of_view_is_found_where_no_mask_of_it_is_given(manifest, files):
+    photo = np.zeros((4, 5), np.uint8)
+    photo[:, 2:] = 100
+    Image.fromarray(photo).save(files / "images" / "a2.png")
+    Image.fromarray(np.eye(4, 5, dtype=np.uint8)).save(files / "view.png")
+    rows = "image,mask,field_of_view\nimages/a2.png,masks/a2.png,\nimages/a10.png,masks/a10.png,view.png\n"
+    source = manifest(rows, field_of_view="fundus")
+    np.testing.assert_array_equal(source.read("a2").valid, photo > 0)
+    np.testing.assert_array_equal(source.read("a10").valid, np.eye(4, 5))
+    with pytest.raises(ValueError, match=r"field_of_view='fundos' is not one of .*did you mean 'fundus'"):
+        manifest(rows, field_of_view="fundos")
+    nib.save(nib.Nifti1Image(np.zeros((4, 5, 6), np.uint8), np.eye(4)), files / "v.nii")
+    with pytest.raises(ValueError, match=r"field_of_view=fundus is found in 2-D images, and .*v\.nii is a volume"):
+        manifest("image,mask,name\nv.nii,v.nii,v\n", field_of_view="fundus").read("v")
+
+
 def test_further_channels_and_masks(manifest, files):
     header = "image,image_2,mask,mask_2\n"
     row = "images/a2.png,images/a10.png,masks/a2.png,masks/a10.png\n"

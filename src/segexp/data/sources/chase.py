@@ -1,10 +1,8 @@
 """CHASE_DB1: retinal vessels in fundus photographs, drawn by two observers."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from segexp.data.case import Case, Entry
-from segexp.data.field_of_view import fundus
 from segexp.data.sources.pairs import CaseFiles, PairReader
 from segexp.errors import require_choice, some
 
@@ -44,7 +42,7 @@ class Chase:
         require_choice("truth", truth, OBSERVERS)
         self.root = Path(root)
         self.truth = truth
-        self._reader = PairReader(VALUES, channels=3)
+        self._reader = PairReader(VALUES, channels=3, field_of_view=self.field_of_view)
         self._observers = OBSERVERS if truth == OBSERVERS[0] else OBSERVERS[::-1]  # that of the target first
 
     def prepare(self) -> None:
@@ -64,8 +62,7 @@ class Chase:
     def read(self, name: str) -> Case:
         """Read one photograph: image (3, H, W) uint8, target and field of view (H, W)."""
         require_choice("name", name, NAMES)
-        case = self._reader.read_files(name, self._files(name))
-        return replace(case, valid=fundus(case.image))
+        return self._reader.read_files(name, self._files(name))
 
     def _files(self, name: str) -> CaseFiles:
         truth, other = (self.root / f"Image_{name}_{observer}.png" for observer in self._observers)

@@ -38,6 +38,7 @@ class Folder(PairReader):
         colors: Class of each color of masks in color, in place of ``values``, see ``MaskRules``.
         border_width: Reach in pixels of a further class between objects, see ``MaskRules``; 0 = no such class.
         merge_masks: Whether several masks of an image are laid over each other; else they are refused.
+        field_of_view: Function that finds in each image what counts, a key of ``FIELDS_OF_VIEW``; None = all counts.
         skip_unlabeled: Whether images without a mask are left out; else they are refused.
 
     Raises:
@@ -59,9 +60,10 @@ class Folder(PairReader):
         colors: Values | None = None,
         border_width: int = 0,
         merge_masks: bool = False,
+        field_of_view: str | None = None,
         skip_unlabeled: bool = False,
     ) -> None:
-        super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks)
+        super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks, field_of_view)
         if (image_pattern is None) != (mask_pattern is None):
             raise ValueError(
                 f"image_pattern={image_pattern} and mask_pattern={mask_pattern} go together: set both or neither"

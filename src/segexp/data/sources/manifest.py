@@ -55,8 +55,9 @@ class Manifest(PairReader):
         colors: Values | None = None,
         border_width: int = 0,
         merge_masks: bool = False,
+        field_of_view: str | None = None,
     ) -> None:
-        super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks)
+        super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks, field_of_view)
         self.csv = Path(csv)
 
     def prepare(self) -> None:

@@ -63,13 +63,12 @@ def paired(
     channels = _channels(image_keys, image_rules, images)
     masks_of = _masks_of(mask_keys, mask_rule, merge)
     labeled = channels.keys() & masks_of.keys()
-    unlabeled = {path for key in channels.keys() - labeled for path in channels[key]} if skip and labeled else set()
-    if unlabeled:
-        channels = {key: channels[key] for key in channels if key in labeled}
+    if skip and labeled:
+        channels = {key: files for key, files in channels.items() if key in labeled}
     _require_partners(channels, masks_of, mask_rule, seen, seen_masks)
     named = _named(channels, masks_of)
     taken = {path for _, files in named.values() for path in files.all}
-    left = _left_out(taken, unlabeled, (seen, image_rules[0].why_not), (seen_masks, mask_rule.why_not))
+    left = _left_out(taken, set(image_keys), (seen, image_rules[0].why_not), (seen_masks, mask_rule.why_not))
     return Paired(named, left)
 
 
@@ -103,7 +102,7 @@ def _numbered(listing: Listing, rule: PathRule, known: set[Key], keys: dict[Path
         if base is None or keys.get(found.path) in known:
             continue
         key = rule.match(replace(found, stem=base[1]))
-        if key in known and found.path not in known:
+        if key in known:
             further[found.path] = key
     return further
 
@@ -186,14 +185,14 @@ def _one_name(first: Path, second: Path, key: Key) -> str:
     return f"{first} and {second} share the name {key.case!r}: rename or remove one of them"
 
 
-def _left_out(taken: set[Path], unlabeled: set[Path], *listings: tuple[Listing, str]) -> dict[str, tuple[str, ...]]:
+def _left_out(taken: set[Path], images: set[Path], *listings: tuple[Listing, str]) -> dict[str, tuple[str, ...]]:
     """All that was seen and not taken, by reason; of one folder that was listed twice, an image has both reasons."""
     reasons: dict[str, list[str]] = {}
     for listing, why_not in listings:
         name = listing.folder.name
         for found in listing.images:
             if found.path not in taken:
-                reason = "no mask" if found.path in unlabeled else why_not
+                reason = "no mask" if found.path in images else why_not
                 reasons.setdefault(f"{name}/{found.relative}", []).append(reason)
         for reason, paths in listing.rest.items():
             for path in paths:

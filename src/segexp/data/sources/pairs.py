@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 
 from segexp.data.case import Case, FileFacts
+from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.files import images, volumes
 from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
 from segexp.data.files.mask_values import file_facts, map_values
 from segexp.data.files.volumes import opened_files, read_channels, read_labels, require_same_geometry, volume_stem
 from segexp.data.sources.masks import MaskRules, Values
-from segexp.errors import require_at_least
+from segexp.errors import require_at_least, require_choice
 
 SUFFIXES = (*images.SUFFIXES, *volumes.SUFFIXES)
 
@@ -63,6 +64,7 @@ class PairReader:
         colors: Values | None = None,
         border_width: int = 0,
         merge_masks: bool = False,
+        field_of_view: str | None = None,
     ) -> None:
         self._rules = MaskRules(values, colors, mask_tolerance, border_width, merge_masks)
         require_at_least("channels", channels, 1, integer=True)
@@ -75,6 +77,9 @@ class PairReader:
         self.spacing = None if spacing is None else tuple(spacing)
         self.border_width = border_width
         self.merge_masks = merge_masks
+        if field_of_view is not None:
+            require_choice("field_of_view", field_of_view, FIELDS_OF_VIEW)
+        self.field_of_view = field_of_view
 
     @property
     def mask_values(self) -> dict[int, int]:
@@ -98,7 +103,7 @@ class PairReader:
         others = {who: self._rules.read([path], numbers)[0] for who, path in files.others.items()}
         for who, path in files.others.items():
             require_same_size(case.image, others[who], files.images[0], path)
-        valid = None if files.valid is None else self._inside(numbers(files.valid), files.valid)
+        valid = self._found(case) if files.valid is None else self._inside(numbers(files.valid), files.valid)
         plain = case.affine is None  # no volume
         facts = pair_facts(case.image, raw, files.images[0], files.masks[0]) if plain else file_facts(case.image, raw)
         facts.update(types.get(files.masks[0], {}))
@@ -120,6 +125,16 @@ class PairReader:
             if pixels.shape != channels[0].shape:
                 raise ValueError(f"{first} and {path}, channels of case {name}, differ in size: crop or resample one")
         return Case(name, np.concatenate(channels), None, spacing or (1.0, 1.0), "mm" if spacing else "px", (first,))
+
+    def _found(self, case: Case) -> np.ndarray | None:
+        """Field of view that is found in an image; None where none is looked for."""
+        if self.field_of_view is None:
+            return None
+        if case.affine is not None:
+            raise ValueError(
+                f"field_of_view={self.field_of_view} is found in 2-D images, and {case.files[0]} is a volume: set null"
+            )
+        return FIELDS_OF_VIEW[self.field_of_view](case.image)
 
     def _inside(self, raw: np.ndarray, path: Path) -> np.ndarray:
         """Field of view (*S) bool."""

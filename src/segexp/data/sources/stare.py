@@ -1,10 +1,8 @@
 """STARE: retinal vessels in fundus photographs, drawn by two observers."""
 
-from dataclasses import replace
 from pathlib import Path
 
 from segexp.data.case import Case, Entry
-from segexp.data.field_of_view import fundus
 from segexp.data.sources.pairs import CaseFiles, PairReader
 from segexp.errors import require_choice, some
 
@@ -43,7 +41,7 @@ class Stare:
         require_choice("truth", truth, OBSERVERS)
         self.root = Path(root)
         self.truth = truth
-        self._reader = PairReader(VALUES, channels=3)
+        self._reader = PairReader(VALUES, channels=3, field_of_view=self.field_of_view)
 
     def prepare(self) -> None:
         """Check that all files are there, unpacked."""
@@ -70,8 +68,7 @@ class Stare:
     def read(self, name: str) -> Case:
         """Read one photograph: image (3, H, W) uint8, target and field of view (H, W)."""
         require_choice("name", name, NAMES)
-        case = self._reader.read_files(name, self._files(name))
-        return replace(case, valid=fundus(case.image))
+        return self._reader.read_files(name, self._files(name))
 
     def _files(self, name: str) -> CaseFiles:
         labels = {who: self.root / f"labels-{who}" / f"{name}.{who}.ppm" for who in OBSERVERS}
