@@ -579,7 +579,7 @@ def test_a_full_disk_is_told_before_the_prediction(flat, images, tmp_path, monke
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(SystemExit):
         predict([f"run={flat}", f"input={images}", f"output={tmp_path / 'out'}"])
-    assert "0.0 GB are free: make room" in capsys.readouterr().err
+    assert "where 0.0 MB are free: make room" in capsys.readouterr().err
     assert left(tmp_path / "out") == []
 
 

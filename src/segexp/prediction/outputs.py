@@ -88,7 +88,7 @@ def require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: Pa
     free = shutil.disk_usage(folder).free
     if needed > free:
         raise ValueError(
-            f"{case.files[0]} may take {needed / 1e9:.1f} GB in {folder}, where {free / 1e9:.1f} GB are free: make "
+            f"{case.files[0]} may take {needed / 1e6:,.1f} MB in {folder}, where {free / 1e6:,.1f} MB are free: make "
             "room, or leave out probabilities and uncertainty"
         )
 
