@@ -126,7 +126,7 @@ BROKEN: dict[str, tuple[Callable[[Path], Any], str]] = {
     ),
     "one image of two channels": (
         lambda f: save(image(f), np.stack([noise(3), noise(4)], axis=-1)),
-        r"case v3 \(.*v3\.nii\.gz\) has shape \(2, 10, 14, 12\) .* data\.channels=1",
+        r"case v3 \(.*v3\.nii\.gz\) has shape \(2, 10, 14, 12\) .* data\.channels=1 .*time series one by one",
     ),
     "image without depth": (
         lambda f: save(image(f), noise(3)[:, :, 0]),

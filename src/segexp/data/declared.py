@@ -118,10 +118,12 @@ def require_as_declared(case: Case, channels: int, num_classes: int, geometry: G
     sliced = axes == 3 and geometry.spatial_dims == 2
     if case.image.shape[0] != channels or not (axes == geometry.spatial_dims or sliced):
         flat = axes == 2 and geometry.spatial_dims == 3
+        hint = " (it is a 2-D image; nnU-Net folders of such are data=nnunet_2d)" if flat else ""
+        if axes == 3 and case.image.shape[0] > channels:
+            hint = " (a fourth axis counts as channels: save the volumes of a time series one by one)"
         raise ValueError(
             f"{where} has shape {case.image.shape} (channels first), but data.channels={channels} and "
-            f"data.geometry.spatial_dims={geometry.spatial_dims}: correct these two, or the source's settings"
-            + (" (it is a 2-D image; nnU-Net folders of such are data=nnunet_2d)" if flat else "")
+            f"data.geometry.spatial_dims={geometry.spatial_dims}: correct these two, or the source's settings" + hint
         )
     if geometry.context and not sliced:
         raise ValueError(f"{where} is no volume: data.geometry.context={geometry.context} needs slices, set it to 0")

@@ -7,7 +7,7 @@ import numpy as np
 import pydicom
 import pytest
 import SimpleITK as sitk  # noqa: N813
-from pydicom.encaps import encapsulate
+from pydicom.encaps import encapsulate, generate_frames
 
 from segexp.data.files.dicom_headers import quiet
 from segexp.data.files.dicom_pixels import read_stored
@@ -142,6 +142,29 @@ def test_damaged_streams_are_refused(tmp_path):
     path = compressed(tmp_path / "b.dcm", "JPEGLSLossless", [frame], Rows=3)
     with pytest.raises(ValueError, match=r"b\.dcm cannot be read \(cannot reshape array of size 16"):
         read_stored(path)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "JPEG-lossy.dcm",
+        "SC_rgb_jpeg_dcmtk.dcm",
+        "SC_rgb_jpeg_gdcm.dcm",
+        "MR_small_jpeg_ls_lossless.dcm",
+        "MR_small_jp2klossless.dcm",
+        "MR_small_RLE.dcm",
+    ],
+)
+def test_streams_that_are_cut_short_are_refused(tmp_path, name):
+    path = tmp_path / "a.dcm"
+    with quiet():
+        data = pydicom.dcmread(EXAMPLES / name)
+        whole = next(generate_frames(data.PixelData, number_of_frames=1))
+        for share in (0.3, 0.9, 0.995):
+            data.PixelData = encapsulate([whole[: int(len(whole) * share)]])
+            data.save_as(path)
+            with pytest.raises(ValueError, match=r"a\.dcm cannot be read"):
+                read_stored(path)
 
 
 def test_a_file_without_pixels_is_named(tmp_path):

@@ -84,6 +84,10 @@ def _in_bits(pixels: np.ndarray, dataset: Any) -> np.ndarray:
 
 
 def _jpeg(data: bytes, dataset: Any) -> np.ndarray:
+    if (
+        b"\xff\xd9" not in data.rstrip(b"\0")[-3:]
+    ):  # its end, and a byte to even the length; libjpeg fills up what lacks
+        raise ValueError("its JPEG stream is cut short")
     # What the header calls RGB is not to be taken for YCbCr.
     colors = "RGB" if dataset.PhotometricInterpretation == "RGB" else None
     return imagecodecs.jpeg8_decode(data, colorspace=colors, outcolorspace=colors)
