@@ -75,6 +75,6 @@ def over_nfs(folder: Path) -> Mapping[str, str]:
 
 DISKS = {
     "plain": Disk(),
-    "full": Disk(mounted, fill, make_room, excuse="No space left on device"),
+    "full": Disk(mounted, fill, make_room, excuse="make room"),
     "nfs": Disk(env=over_nfs),
 }
