@@ -11,7 +11,6 @@ import pytest
 import SimpleITK as sitk  # noqa: N813
 
 from segexp.data.files.volumes import (
-    read_case,
     read_labels,
     read_volume,
     require_same_geometry,
@@ -335,22 +334,6 @@ def test_geometries_must_agree_to_a_tenth_of_a_voxel(tmp_path, values):
     small = read_volume(save_nifti(tmp_path / "s.nii", values[1:], affine))
     with pytest.raises(ValueError, match=r"i\.nii has 5×6×7 voxels \(D×H×W\), but .*s\.nii has 5×6×6"):
         require_same_geometry(image, small)
-
-
-def test_a_case_of_two_channels_in_two_formats_and_a_mask_in_other_axes(tmp_path, values):
-    affine = affine_of(DIRECTIONS["LPS"])
-    images = (save_nifti(tmp_path / "a.nii", values, affine), save_itk(tmp_path / "b.nrrd", values + 1, affine))
-    raw = (values > 0).astype(np.float32) * 7
-    flipped = nib.as_closest_canonical(nib.Nifti1Image(raw, affine))
-    nib.save(flipped, tmp_path / "m.nii")
-    case = read_case("p1", images, tmp_path / "m.nii", {0: 0, 7: 255})
-    np.testing.assert_array_equal(case.image[1], case.image[0] + 1)
-    np.testing.assert_array_equal(case.target, np.where(case.image[0] > 0, 255, 0))
-    assert case.target.dtype == np.uint8
-    assert (case.spacing_unit, case.orientation, case.files) == ("mm", "LPS", (*images, tmp_path / "m.nii"))
-    count = int((values > 0).sum())
-    expected = {"image_dtype": "int16", "mask_dtype": "float32", "mask_values": {0: values.size - count, 7: count}}
-    assert case.facts == expected
 
 
 def test_without_simpleitk_it_says_what_to_install(tmp_path, monkeypatch):

@@ -7,7 +7,7 @@ not left to SimpleITK, since that fills up a truncated file without a word.
 
 import gzip
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from segexp.data.case import Case, FileFacts
 from segexp.data.files.detached import READERS, detached_files
 from segexp.data.files.dicom import TOLERANCE, is_dicom, read_series
 from segexp.data.files.itk import AXES_REMEDY, read_itk
-from segexp.data.files.mask_values import file_facts, map_values, whole_labels
+from segexp.data.files.mask_values import whole_labels
 from segexp.errors import naming
 
 SUFFIXES = (".nii.gz", ".nii", ".nrrd", ".nhdr", ".mha", ".mhd")
@@ -152,23 +152,6 @@ def read_channels(paths: Sequence[Path], mapped: bool = False) -> Case:
     alone = mapped and len(volumes) == 1
     image = volumes[0].image if alone else np.concatenate([volume.image for volume in volumes])
     return replace(volumes[0], image=image, files=tuple(paths))
-
-
-def read_case(name: str, images: Sequence[Path], labels: Path, values: Mapping[int, int], tolerance: int = 0) -> Case:
-    """Read the channels of a case, see ``read_channels``, and its labels, which must cover them voxel by voxel.
-
-    ``values`` and ``tolerance`` are those of ``map_values``.
-
-    Raises:
-        ValueError: A file cannot be used, geometries differ, or a label has no class; names the files.
-    """
-    case = read_channels(images)
-    raw = read_labels(labels)
-    require_same_geometry(case, raw)
-    target = map_values(raw.image[0], values, tolerance, labels)
-    facts = file_facts(case.image, raw.image)
-    facts.update(raw.facts)
-    return replace(case, name=name, target=target, files=(*images, labels), facts=facts)
 
 
 def require_same_geometry(image: Case, other: Case) -> None:
