@@ -257,6 +257,36 @@ def test_frames_of_two_echoes_are_named_by_their_dimension(tmp_path, pixels):
         read_volume(folder)
 
 
+@pytest.mark.parametrize("size", [0, 100])
+def test_a_slice_that_was_cut_before_its_mark_is_missed(tmp_path, pixels, size):
+    folder = save_slices(tmp_path / "ct", pixels)
+    (folder / "00.dcm").write_bytes(bytes(size))
+    with pytest.raises(ValueError, match=r"ct has files without the mark of DICOM: 00\.dcm: check that they are comp"):
+        read_volume(folder)
+
+
+@pytest.mark.parametrize("save", [save_slices, save_enhanced])
+def test_damaged_headers_are_read_or_refused_by_their_name(tmp_path, pixels, save):
+    """Bits turned anywhere in a file, and files of any length."""
+    folder = save(tmp_path / "s", pixels)
+    file = sorted(folder.iterdir())[0]
+    whole, reasons = file.read_bytes(), []
+    rng = np.random.default_rng(0)
+    damaged = [whole[:length] for length in rng.choice(len(whole), 20, replace=False)]
+    for bit in rng.choice(8 * len(whole), 80, replace=False):
+        flipped = bytearray(whole)
+        flipped[bit // 8] ^= 1 << bit % 8
+        damaged.append(bytes(flipped))
+    for content in damaged:
+        file.write_bytes(content)
+        try:
+            read_volume(folder)
+        except ValueError as error:
+            reasons.append(str(error))
+    assert len(reasons) > 25
+    assert all(str(folder) in reason for reason in reasons)
+
+
 def test_directories_and_hidden_files_are_no_slices(tmp_path):
     for name in ("a.dcm", ".a.dcm", "DICOMDIR", "dicomdir"):
         (tmp_path / name).write_bytes(b"\0" * 128 + b"DICM")

@@ -17,6 +17,7 @@ from segexp.foreign import one_line
 TOLERANCE = 0.1  # of a voxel, for what should lie in one place
 _SAME = 1e-3  # of directions (cosines), of the size of a pixel (a ratio), of places (mm)
 _LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+_SUFFIXES = (".dcm", ".dicom", ".ima")
 _INTEGERS = (np.int16, np.uint16, np.int32, np.uint32, np.int64)
 
 
@@ -46,6 +47,7 @@ def read_series(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, np.nda
         ValueError: There are several series or none, a file is broken or holds no image, slices are missing, sheared or
             share a place; pydicom is missing.
     """
+    _require_marks(folder)
     with quiet():
         frames = [frame for file in files for frame in read_frames(file)]
         series = sorted({frame.series for frame in frames})
@@ -59,6 +61,18 @@ def read_series(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, np.nda
             frames = sorted(frames, key=_place)
             affine = _affine(frames)
         return _values(frames).transpose(2, 1, 0, 3), _LPS_TO_RAS @ affine
+
+
+def _require_marks(folder: Path) -> None:
+    """Refuse what is meant to be a slice and was cut short so much, or never written, that it has no mark of DICOM."""
+    files = (file for file in sorted(folder.iterdir()) if file.is_file() and file.name[0] != ".")
+    named = (file for file in files if file.suffix.lower() in _SUFFIXES or not file.stat().st_size)
+    lost = [file.name for file in named if not is_dicom(file)]
+    if lost:
+        raise ValueError(
+            f"{folder} has files without the mark of DICOM: {some(lost)}: check that they are complete, or move them "
+            "elsewhere"
+        )
 
 
 def _require_alike(frames: Sequence[Frame]) -> None:

@@ -137,7 +137,9 @@ def read_frames(file: Path) -> list[Frame]:
     """
     with naming(file):
         header = pydicom().dcmread(file, stop_before_pixels=True, specific_tags=[*_PIXELS, *_MARKS, *_OTHERS])
-    _require_image(file, header)
+        objection = _objection(header)
+    if objection:
+        raise ValueError(f"{file} {objection}")
     with naming(file):
         count = int(header.get("NumberOfFrames") or 1)
         per_frame = header.get("PerFrameFunctionalGroupsSequence") or []
@@ -146,34 +148,30 @@ def read_frames(file: Path) -> list[Frame]:
         return [_frame(file, header, index) for index in range(count)]
 
 
-def _require_image(file: Path, header: Any) -> None:
+def _objection(header: Any) -> str:
+    """Say why a file holds no image that can be read, and what to do; an empty text if it does."""
     kind = header.get("SOPClassUID") or header.file_meta.get("MediaStorageSOPClassUID")
     name = one_line(kind.name) if kind else "nothing that it names"
     is_sized = header.get("Rows") and header.get("Columns")
     if not is_sized and (not kind or "Image Storage" in name):
-        raise ValueError(f"{file} cannot be read (it has no Rows and Columns): check that it is complete")
+        raise ValueError("it has no Rows and Columns")
     if name in _NO_IMAGES or not is_sized:
-        raise ValueError(
-            f"{file} holds {name.removesuffix(' Storage')}, no image: move it out of the folder of the series "
-            "(segmentations are read from NIfTI, NRRD and MetaImage)"
+        return (
+            f"holds {name.removesuffix(' Storage')}, no image: move it out of the folder of the series (segmentations "
+            "are read from NIfTI, NRRD and MetaImage)"
         )
     if "MOSAIC" in (header.get("ImageType") or ()):
-        raise ValueError(
-            f"{file} is a mosaic of slices (ImageType MOSAIC): convert the series to NIfTI, as dcm2niix does"
-        )
+        return "is a mosaic of slices (ImageType MOSAIC): convert the series to NIfTI, as dcm2niix does"
     colors, samples = str(header.get("PhotometricInterpretation")), int(header.get("SamplesPerPixel") or 1)
     if _COLORS.get(colors) != samples:
-        raise ValueError(
-            f"{file} has pixels of the kind {one_line(colors)} ({samples} samples): save it in gray or RGB"
-        )
+        return f"has pixels of the kind {one_line(colors)} ({samples} samples): save it in gray or RGB"
     if header.get("ModalityLUTSequence"):
-        raise ValueError(f"{file} has values by a table (ModalityLUTSequence): save it with slope and intercept")
-    if (
-        header.get("BitsAllocated") not in (8, 16, 32)
-        or not 0 < int(header.get("BitsStored", 0)) <= header.BitsAllocated
-    ):
-        bits = f"BitsAllocated={header.get('BitsAllocated')}, BitsStored={header.get('BitsStored')}"
-        raise ValueError(f"{file} has pixels of {one_line(bits)}: save it with 8, 16 or 32 bits")
+        return "has values by a table (ModalityLUTSequence): save it with slope and intercept"
+    allocated, stored = header.get("BitsAllocated"), header.get("BitsStored")
+    if allocated not in (8, 16, 32) or not 0 < int(stored or 0) <= allocated:
+        bits = one_line(f"BitsAllocated={allocated}, BitsStored={stored}")
+        return f"has pixels of {bits}: save it with 8, 16 or 32 bits"
+    return ""
 
 
 def _frame(file: Path, header: Any, index: int) -> Frame:
