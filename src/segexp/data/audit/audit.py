@@ -10,6 +10,7 @@ from segexp.data.audit.file_findings import FILE_RULES, not_taken
 from segexp.data.audit.findings import IMAGE_RULES, Finding, excluding
 from segexp.data.audit.mask_findings import MASK_RULES
 from segexp.data.audit.measures import Measures, measure, times
+from segexp.data.audit.prescribed import not_followed
 from segexp.data.case import Case, Entry
 from segexp.data.splits import Split
 from segexp.errors import some
@@ -136,6 +137,7 @@ def audit(
         by_rules += [finding for rule in MASK_RULES for finding in rule(measures, class_names)]
         findings += [finding for finding in by_rules if finding.rule not in handled]
     findings += not_taken(left_out)
+    findings += not_followed(entries, splits)
     findings.sort(key=lambda finding: ("error", "warning", "note").index(finding.level))
     return Audit(tuple(findings), tuple(measures), len(entries), tuple(class_names), parts)
 
