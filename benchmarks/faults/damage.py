@@ -93,6 +93,7 @@ READ = {  # file: commands that read it
     "model.safetensors": ("predict package",),
     "model.safetensors.json": ("predict package",),
     "masks/0.png": ("predict again",),
+    "masks/predicted.json": ("predict again",),
     "sweep/*/run.json": ("sweep again",),
     "sweep/*/results.json": ("sweep again",),
     "sweep/*/config.yaml": ("sweep again",),

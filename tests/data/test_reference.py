@@ -92,9 +92,9 @@ def test_volumes_that_lie_askew_or_do_not_tell():
     assert rules(replace(stack, files=()), VOLUME) == {}  # an array, by contract in these axes
 
 
-@pytest.mark.parametrize("name", ["hippocampus", "chase", "isbi", "nuclei", "polyps"])
+@pytest.mark.parametrize("name", ["hippocampus", "chase", "drive", "isbi", "nuclei", "polyps"])
 def test_held_out_cases_of_real_data_sets_are_not_told(name):
-    """260, 28, 30, 60 and 48 cases in all."""
+    """260, 28, 40, 30, 60 and 48 cases in all."""
     if "SEGEXP_DATA_DIR" not in os.environ:
         pytest.skip("needs real data: set SEGEXP_DATA_DIR")
     data = build_data(plain(compose([f"data={name}", "data.cache=null"], run_dir="unused")))

@@ -68,6 +68,22 @@ def test_two_processes_keep_one_record(folder):
     ]
 
 
+def test_no_flipped_bit_of_the_record_goes_unseen(folder):
+    whole = (folder / NAME).read_bytes()
+    draw = np.random.default_rng(0)
+    for place in draw.integers(len(whole) - 1, size=200):
+        flipped = bytearray(whole)
+        flipped[place] ^= 1 << int(draw.integers(8))
+        (folder / NAME).write_bytes(flipped)
+        try:
+            read = PredictionRecord(folder, HOW)
+        except ValueError as error:
+            assert str(folder / NAME) in str(error)  # noqa: PT017
+            assert "overwrite=true" in str(error)  # noqa: PT017
+        else:  # a blank for another one
+            assert read.look("x", "digest", [MASK], [MAP]).done
+
+
 def test_masks_of_earlier_predictions_are_no_inputs(folder):
     record = PredictionRecord(folder, HOW)
     assert record.left([folder / MASK])

@@ -51,7 +51,7 @@ COMMENTS = {
     "channels_by_suffix": "NAME_0000.*, NAME_0001.* … are the channels of one case; true, false; null = as in training",
     "spacing": "size of a pixel per axis, of flat images and stacks, in the unit of the training: [0.5, 0.5]",
 }
-SHOWN = 5  # names of inputs that were predicted again
+SHOWN = 5  # names of inputs of which the same is said
 
 
 def predict(words: list[str]) -> None:
@@ -122,14 +122,14 @@ class Report:
         skipped: Number of those that were there.
         replaced: Inputs whose files took the place of others, by the reason why those were others.
         failures: Inputs that could not be predicted, with the error.
-        deviations: Sentences on inputs that are far from what training saw, by rule.
+        deviations: Inputs that are far from what training saw, each with a sentence, by rule.
     """
 
     done: int = 0
     skipped: int = 0
     replaced: dict[str, list[str]] = field(default_factory=dict)
     failures: dict[Input, Exception] = field(default_factory=dict)
-    deviations: dict[str, list[str]] = field(default_factory=dict)
+    deviations: dict[str, list[tuple[Path, str]]] = field(default_factory=dict)
 
     def print(self, folder: Path) -> None:
         """Print how many were predicted, what deserves a look, and why others were not predicted."""
@@ -142,9 +142,9 @@ class Report:
         print(f"; masks in {short_path(folder)}")
         for reason, names in self.replaced.items():
             print(f"predicted again, since {reason}: {one_line(some(names, SHOWN))}", file=sys.stderr)
-        for rule, sentences in self.deviations.items():
-            more = f" ({len(sentences) - 1} more inputs like it)" if len(sentences) > 1 else ""
-            print(f"warning, {rule} not as in training: {one_line(sentences[0])}{more}", file=sys.stderr)
+        for rule, (first, *others) in self.deviations.items():
+            more = f"; so is it with {some((path for path, _ in others), SHOWN)}" if others else ""
+            print(f"warning, {rule} not as in training: {one_line(f'{first[0]}: {first[1]}{more}')}", file=sys.stderr)
         for item, error in self.failures.items():
             reason = one_line(error)
             if not isinstance(error, ValueError | OSError):  # none that was foreseen
@@ -203,7 +203,7 @@ class Job:
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             settle(self.part / path, self.folder / path)
         for deviation in deviations:
-            report.deviations.setdefault(deviation.rule, []).append(f"{item.files[0]}: {deviation.sentence}")
+            report.deviations.setdefault(deviation.rule, []).append((item.files[0], deviation.sentence))
 
 
 class _Tiles:

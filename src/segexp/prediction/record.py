@@ -1,6 +1,7 @@
 """predicted.json: what made the masks of an output folder, so that what is there is not taken for what is wanted."""
 
 import fcntl
+import json
 import os
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,6 +18,7 @@ from segexp.runs.shape import require_shape
 from segexp.writing import write_text
 
 NAME = "predicted.json"
+CHECKSUM = "crc32"  # key of the record: of all its other keys and values
 PIECE = 1 << 20  # bytes read at a time
 DIGITS = 16  # of the hash under which models and settings stand
 
@@ -106,7 +108,7 @@ class PredictionRecord:
             self._known = self._read()  # another process may have added to it
             self._known["how"][self.key] = self.how
             self._known["inputs"][name] = Made(input=digest, how=self.key, files=sums)
-            write_text(self.path, json_text(self._known))
+            write_text(self.path, json_text({**self._known, CHECKSUM: _crc_of(self._known)}))
 
     def _difference(self, made: Made, digest: str) -> str:
         """Tell in what a prediction was made otherwise; "" = in nothing."""
@@ -133,8 +135,12 @@ class PredictionRecord:
         if not self.path.exists():
             return Content(how={}, inputs={})
         try:
-            content: Content = read_json(self.path)
-            require_shape(content, Content, str(self.path))
+            plain = read_json(self.path)
+            checksum = plain.pop(CHECKSUM, None) if isinstance(plain, dict) else None
+            require_shape(plain, Content, str(self.path))
+            content: Content = plain
+            if checksum != _crc_of(content):
+                raise ValueError("it was changed or damaged since it was written")
         except (ValueError, OSError) as error:
             raise ValueError(
                 f"{self.path} cannot be read ({error}); remove it, and predict again with overwrite=true"
@@ -149,6 +155,11 @@ def input_digest(files: Sequence[Path]) -> str:
         OSError: A file cannot be read.
     """
     return hash_plain([hash_file(file) for file in opened_files(files)])
+
+
+def _crc_of(content: Content) -> str:
+    """CRC-32 of the values of a record."""
+    return f"{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}"
 
 
 def _crc(path: Path) -> str:
