@@ -12,6 +12,7 @@ from segexp.config import compose, plain
 from segexp.data import Case, Entry
 from segexp.data.audit import Audit, audit
 from segexp.data.files.mask_values import file_facts, map_values
+from segexp.data.reference import deviations, reference_of
 from segexp.data.splits import Split
 
 SIZE = (20, 20)
@@ -304,7 +305,10 @@ def test_real_data_sets(name, monkeypatch):
     if "SEGEXP_DATA_DIR" not in os.environ and name != "synthetic":
         pytest.skip("needs real data: set SEGEXP_DATA_DIR")
     config = plain(compose([f"data={name}", "data.cache=null"], run_dir="unused"))
-    result, _ = build_data(config).audit()
-    assert set(found(result)) == REAL[name]
+    result, cases = build_data(config).audit()
+    assert set(found(result)) == REAL[name]  # no hot pixels: none of 466 images is clipped
+    reference = reference_of([cases[train] for train in result.split.train])
+    held_out = [*result.split.val, *result.split.test]
+    assert [found for other in held_out for found in deviations(cases[other], reference)] == []
     if name == "hippocampus":  # as its makers count them
         assert len(found(result)["warning: mixed types"]) == 55
