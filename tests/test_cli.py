@@ -14,6 +14,7 @@ import yaml
 from PIL import Image
 
 from segexp import __version__
+from segexp.cli import _resumed
 from tests.conftest import ROOT, SMALL, python, sentence, write_pairs
 
 
@@ -66,6 +67,21 @@ def test_a_signal_waits_for_the_end_of_an_import(tmp_path):
 def test_a_run_that_is_refused_leaves_no_folder(answer, tmp_path):
     status, _, said = answer("train", "data=synthetic", "name=mine", "+trainer.limit_val_batches=0")
     assert (status, list(tmp_path.rglob("*"))) == (1, [tmp_path / "outputs", tmp_path / "outputs" / "mine"]), said
+
+
+@pytest.mark.parametrize(("rank", "times"), [("0", 2), ("1", 1)])
+def test_a_further_process_of_a_resumed_training_leaves_out_what_the_first_one_has_noted(
+    tmp_path, monkeypatch, rank, times
+):
+    """To give `~callbacks.panels` twice would be an error."""
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints" / "last.ckpt").touch()
+    (tmp_path / "overrides.yaml").write_text("[data=synthetic, trainer.max_epochs=2]")
+    (tmp_path / "run.json").write_text('{"status": "running"}')
+    monkeypatch.setenv("LOCAL_RANK", rank)
+    words = _resumed([f"resume={tmp_path}", "trainer.max_epochs=2"])
+    assert words.count("trainer.max_epochs=2") == times
+    assert f"resume={tmp_path}" in words
 
 
 def test_a_job_that_fails_in_a_sweep_of_hydras_own_launcher_is_told_in_sentences(answer):

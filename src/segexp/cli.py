@@ -101,9 +101,14 @@ def _run_or_explain(command: str, arguments: list[str]) -> None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
 
 
+def _follows() -> bool:
+    """Whether this is another process of a training than the first one, which starts it."""
+    return os.environ.get("LOCAL_RANK", "0") != "0"
+
+
 def _tell(command: str, sentence: str) -> None:
     """Print why the command ended; of the processes of a training the first one does so alone."""
-    if os.environ.get("LOCAL_RANK", "0") == "0":
+    if not _follows():
         print(f"segexp {command}: {sentence}", file=sys.stderr)
 
 
@@ -219,6 +224,8 @@ def _resumed(arguments: list[str], replaying: bool = False) -> list[str]:
     # The folder may be a stranger's: its overrides are composed in a checked way first.
     stored = folder.overrides()
     own = is_own(stored, folder.record().get("signature"))
+    if _follows():  # the first process has noted its words already; to delete a key twice is an error
+        arguments = [argument for argument in arguments if readable(argument) not in stored]
     given = {key_of(argument) for argument in arguments}
     stored = [word for word in stored if MASK not in word or key_of(word) not in given]
     remedy = "if it is yours, give it on the command line too; if not, do not resume this run"
