@@ -59,9 +59,9 @@ def turned_round(array: np.ndarray, bits: int, white: float | None = None) -> np
         white: White level of floats; None = their largest finite value.
     """
     if array.dtype.kind == "f":
-        finite = array[np.isfinite(array)]
-        level = white if white is not None else (finite.max() if finite.size else 0)
-        return array.dtype.type(level) - array
+        if white is None:
+            white = np.max(array, initial=-np.inf, where=np.isfinite(array))
+        return array.dtype.type(white if np.isfinite(white) else 0) - array
     if array.dtype.kind == "u" and bits < 8 * array.dtype.itemsize:
         return array.dtype.type(2**bits - 1) - array
     return np.invert(array)
