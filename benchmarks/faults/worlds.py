@@ -102,10 +102,15 @@ def judge(worlds: Sequence[World]) -> list[tuple[World, str, str]]:
     return rows
 
 
+def told_world(world: World, outcome: str) -> str:
+    return world.name if outcome == world.right else f"{world.name} (must be: {world.right})"
+
+
 def main(given: argparse.Namespace) -> None:
     """Resume in each world, and print what came of it as a table; exit status 1 if one is not right."""
     rows = judge([world for world in WORLDS if not given.only or world.name in given.only])
-    print("| changed since the run was stopped | must be | is |\n| --- | --- | --- |")
-    for world, outcome, _ in rows:
-        print(f"| {world.name} | {world.right} | {outcome} |")
+    print("| what comes of it | worlds | changed since the run was stopped |\n| --- | ---: | --- |")
+    for outcome in dict.fromkeys(found for _, found, _ in rows):
+        names = [told_world(world, outcome) for world, found, _ in rows if found == outcome]
+        print(f"| {outcome} | {len(names)} | {'; '.join(names)} |")
     sys.exit(any(outcome != world.right for world, outcome, _ in rows))
