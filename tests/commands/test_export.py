@@ -91,7 +91,9 @@ def test_data_that_are_not_here_or_that_a_stranger_names_are_done_without(run, t
         (folder / name).write_bytes((run / name).read_bytes())
     record = json.loads((run / "run.json").read_text())
     none = (folder if inside else tmp_path) / "none"
-    record["overrides"] = ["data=folder", *(f"data.source.{kind}={none / kind}" for kind in ("images", "masks"))]
+    record["choices"]["data"] = "folder"
+    record["config"]["data"]["source"] = {kind: str(none / kind) for kind in ("images", "masks")}
+    record["signature"] = None
     (folder / "run.json").write_text(json.dumps(record))
     export([f"run={folder}"])
     said = capsys.readouterr().out

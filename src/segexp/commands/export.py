@@ -16,6 +16,7 @@ from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import export as write
 from segexp.checkpoints.package import SUFFIXES, Facts, Scores, json_beside, read_package
 from segexp.commands.arguments import REQUIRED, parse
+from segexp.config import compose, config_dir
 from segexp.data import Case
 from segexp.data.case import slices_first
 from segexp.data.intensity.rules import rule_from
@@ -25,7 +26,11 @@ from segexp.evaluation.trained import compose_again, open_trained
 from segexp.inference.slices import with_neighbors
 from segexp.pictures.figures import COLORS
 from segexp.postprocessing.postprocess import in_words
+from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
+from segexp.runs.ownership import is_own
+from segexp.sweeps.jobs import quoted
+from segexp.trust import Foreign, compose_checked
 
 DEFAULTS = {"run": REQUIRED, "format": "safetensors", "output": "", "verify": True}
 COMMENTS = {
@@ -120,16 +125,36 @@ def _real_patches(model: Model, run: RunFolder | None) -> tuple[list[Tensor], st
 
 
 def _cases(run: RunFolder) -> Iterator[Case]:
-    """Read cases of the data set that a run names; nothing is downloaded.
-
-    The run may be a stranger's: its overrides are composed in a checked way, see `segexp.trust`.
-    """
-    trained = open_trained(run.path)
-    source = build_data(compose_again(trained, [], run.path)).source
+    """Read cases of the data set that a run names; nothing is downloaded."""
+    source = build_data(_config(run)).source
     for entry in source.entries():
         if sum(file.stat().st_size for file in entry.files) > MOST_BYTES:
             raise ValueError(f"case {entry.name} has files of more than {MOST_BYTES} bytes")
         yield source.read(entry.name)
+
+
+def _config(run: RunFolder) -> Config:
+    """Compose the configuration of the data: of our own run as it was trained; else see `segexp.trust`.
+
+    Of a stranger's record only the option's name and texts such as paths count, and those as far as a run may name
+    them.
+    """
+    record = run.record()
+    if is_own(record["overrides"], record.get("signature")):
+        return compose_again(open_trained(run.path), [], run.path)
+    option = record["choices"]["data"]
+    if option not in [path.stem for path in (config_dir() / "data").glob("*.yaml")]:
+        raise ValueError(f"data={option!r} is none of our data sets")
+    texts = record["config"]["data"]["source"].items()
+    known = set(compose([f"data={option}"]).data.source)  # "in" does not see what must be given
+    words = [
+        f"data.source.{key}={quoted(Path(value))}"
+        for key, value in texts
+        if key in known and not key.startswith("_") and isinstance(value, str) and value
+    ]
+    remedy = "its data are not read"
+    foreign = Foreign([f"data={option}", *words], run.path, run.record_path, remedy)
+    return compose_checked(foreign, [], run.path)
 
 
 def _patch(model: Model, case: Case) -> Tensor:
