@@ -139,6 +139,7 @@ def test_a_run_that_is_done_is_not_resumed(answer, tmp_path):
 QUICK = [*SMALL, "trainer=cpu", "trainer.max_epochs=1"]
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_says_so_and_keeps_its_last_epoch(tmp_path):
     words = [sys.executable, ROOT / "train.py", *QUICK, "trainer.max_epochs=100000"]
     running = subprocess.Popen(words, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -31,7 +31,14 @@ GROUPS = [  # keys of data, each with its group
         ("data.sampling.batch_size=0", "must be an integer of at least 1"),
         ("data.sampling.patch_size=[500,500]", "training cases are smaller than data.sampling.patch_size=[500, 500]"),
         ("resume=nowhere", "resume=nowhere: nothing to resume"),
-        *((f"data.{key}=1", f"data.{key}: no such key (did you mean 'data.{group}.{key}'?)") for key, group in GROUPS),
+        *(
+            pytest.param(
+                f"data.{key}=1",
+                f"data.{key}: no such key (did you mean 'data.{group}.{key}'?)",
+                marks=() if key in ("num_classes", "patch_size", "fold") else pytest.mark.slow,
+            )
+            for key, group in GROUPS
+        ),
         ("data.foreground_share=1", "no such key (did you mean 'data.sampling.foreground_fraction'?)"),
     ],
 )

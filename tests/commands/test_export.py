@@ -40,6 +40,7 @@ def test_a_run_becomes_a_package_with_its_scores(run, capsys):
         assert torch.equal(tensor, again.network.state_dict()[name])
 
 
+@pytest.mark.slow
 def test_a_package_becomes_onnx(run, tmp_path, capsys):
     export([f"run={run}", f"output={tmp_path / 'net.safetensors'}"])
     export([f"run={tmp_path / 'net.safetensors'}", "format=onnx"])

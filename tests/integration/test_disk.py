@@ -145,6 +145,7 @@ def test_two_damaged_checkpoints_are_named(run, answer):
     assert "last.ckpt is a broken archive" in said
 
 
+@pytest.mark.slow
 def test_a_folder_that_is_deleted_ends_the_run_with_that_cause(tmp_path):
     folder = RunFolder(tmp_path / "run")
     words = [*SMALL, *HERE, *QUIET, "trainer.max_epochs=10000", f"hydra.run.dir={folder.path}"]

@@ -98,6 +98,7 @@ def rows(run: Path) -> int:
     return len(table(run / "metrics.csv")) if (run / "metrics.csv").is_file() else 0
 
 
+@pytest.mark.slow
 def test_two_runs_that_start_in_one_second_get_a_folder_each(tmp_path):
     rates = ("0.001", "0.002")
     processes = [start(tmp_path, "trainer.max_epochs=1", f"optimizer.lr={rate}") for rate in rates]

@@ -207,6 +207,7 @@ def test_a_diverged_run_fails_with_a_remedy_and_says_so_in_its_record(tmp_path):
     assert "diverged" in record["why"]
 
 
+@pytest.mark.slow
 def test_learning_beats_a_threshold_on_gray(tmp_path):
     """Twenty seconds of training find most membranes of unseen cells."""
     folder = tmp_path

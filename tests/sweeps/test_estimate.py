@@ -33,6 +33,7 @@ def test_more_at_once_never_take_longer_than_one_and_never_less_than_their_share
             assert sum(seconds) / at_once <= makespan(seconds, at_once) <= sum(seconds)
 
 
+@pytest.mark.slow
 def test_jobs_of_one_experiment_share_a_measurement_and_a_wrong_one_is_named(tmp_path, capsys):
     jobs = [
         Job((*TINY, f"model.depth={depth}", seed), tmp_path / f"depth-{depth}__{seed}", replicate=(seed,))

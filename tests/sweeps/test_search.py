@@ -313,6 +313,7 @@ def test_the_plugin_scan_imports_no_optuna():
     assert "optuna" not in vars(search_module)
 
 
+@pytest.mark.slow
 def test_real_training_through_the_command_line(tmp_path):
     small = [*SMALL, "data.sampling.patches_per_epoch=8", "model.depth=1", "trainer=cpu", "trainer.max_epochs=2"]
     words = ["hydra/sweeper=optuna", "hydra.sweeper.trials=2", "optimizer.lr=tag(log,interval(1e-3,1e-2))"]

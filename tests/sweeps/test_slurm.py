@@ -120,6 +120,7 @@ def test_a_task_that_dies_is_told_in_the_log(tmp_path):
     assert "ended with no result, see " in (job.folder / "log.txt").read_text()
 
 
+@pytest.mark.slow
 def test_a_preempted_training_goes_on_in_the_same_folder(tmp_path):
     words = (*SMALL, "trainer=cpu", "trainer.max_epochs=4", "data.sampling.patches_per_epoch=256", "seed=1")
     job = Job(words, tmp_path / "job")

@@ -129,7 +129,10 @@ def test_a_signal_within_an_epoch_costs_no_batch(tmp_path, trainer, number):
     assert cut["global_step"] == 34  # the step that the batch belongs to, of 20 in each epoch
     again = ["resume=cut", "allow_changes=[callbacks.signal]", "~callbacks.signal"]
     subprocess.run([*command, *again], check=True, timeout=250, **quiet)
-    subprocess.run([*command, *words, "hydra.run.dir=whole"], check=True, timeout=250, **quiet)
+    if trainer == "cpu":
+        trained(tmp_path / "whole", *words)
+    else:
+        subprocess.run([*command, *words, "hydra.run.dir=whole"], check=True, timeout=250, **quiet)
     assert curves(tmp_path / "cut") == curves(tmp_path / "whole")
     resumed, whole = state(tmp_path / "cut"), state(tmp_path / "whole")
     for part in ("state_dict", "optimizer_states", "lr_schedulers", "loops"):

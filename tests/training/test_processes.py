@@ -83,6 +83,7 @@ def test_sigterm_ends_all_processes_within_ten_seconds(tmp_path, whom):
     assert told == [f"segexp train: stopped by SIGTERM; {remedy}"]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="only Linux tells which processes there are")
 def test_a_process_that_is_killed_ends_the_run_with_this_cause(tmp_path):
     with Run(tmp_path) as run:

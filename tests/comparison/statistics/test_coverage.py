@@ -132,13 +132,9 @@ SAFE = {  # wider than they need to be
 QUICK = {  # the rest is slow
     "one run, 50 cases",
     "3 seeds, seed effect",
-    "3 seeds, 10 cases",
-    "3 seeds × 5 folds",
     "Dice near 1, one run, 50 cases",
     "Dice near 1, one run, 10 cases",
-    "Dice near 1, 3 seeds, 10 cases",
     "one run per side",
-    "3 seeds, A stable, B not",
     "same procedure, 3 seeds",
 }
 
