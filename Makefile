@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 ARGS ?=
 export NO_ALBUMENTATIONS_UPDATE := 1
+unexport PYTHONDONTWRITEBYTECODE # tests that are compiled once begin sooner
 
 .DEFAULT_GOAL := help
 .PHONY: help setup train test test-slow lint format docs bench clean

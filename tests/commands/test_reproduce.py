@@ -64,6 +64,7 @@ def test_a_run_comes_out_again_bit_for_bit(project, capfd):
     assert "outputs/first-again is not empty" in capfd.readouterr().err
 
 
+@pytest.mark.slow
 def test_another_metric_is_shown_with_its_difference(project, capfd):
     def edit(results: dict) -> None:
         results["test"]["dice"] += 0.125

@@ -2,6 +2,7 @@
 
 import json
 import os
+import reprlib
 import resource
 import tarfile
 import zipfile
@@ -222,7 +223,7 @@ def test_one_number_spread_over_a_large_tensor_is_refused(tmp_path):
             "must be a name",
         ),
     ],
-    ids=lambda value: str(value)[:60],
+    ids=reprlib.repr,
 )
 def test_descriptions_are_checked_key_by_key(tmp_path, told, words):
     refused(saved(tmp_path / "a.ckpt", checkpoint(description(**told))), words)

@@ -139,6 +139,7 @@ def test_no_number_is_used_twice_though_the_driver_is_killed_twice(tmp_path):
     assert set(starts(tmp_path)) == {1}  # those left behind went on and were waited for
 
 
+@pytest.mark.slow
 def test_a_trial_whose_run_died_with_the_driver_is_taken_up_again(tmp_path):
     words = (X, "hydra.sweeper.trials=3", "at_once=1", "seconds=0.3", "epochs=5")
     kill_at_work(tmp_path, 1, *words)
