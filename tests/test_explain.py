@@ -29,7 +29,11 @@ GROUPS = [  # keys of data, each with its group
         ("hydra.ouput_subdir=x", "hydra has no setting 'ouput_subdir' (did you mean 'output_subdir'?)"),
         ("trainer.precision=bf16-mixd", "trainer.precision='bf16-mixd' is not one of"),
         ("data.sampling.batch_size=0", "must be an integer of at least 1"),
-        ("data.sampling.patch_size=[500,500]", "training cases are smaller than data.sampling.patch_size=[500, 500]"),
+        pytest.param(
+            "data.sampling.patch_size=[500,500]",
+            "training cases are smaller than data.sampling.patch_size=[500, 500]",
+            marks=pytest.mark.slow,  # it makes the cases
+        ),
         ("resume=nowhere", "resume=nowhere: nothing to resume"),
         *(
             pytest.param(

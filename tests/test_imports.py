@@ -46,7 +46,7 @@ def loaded(script: str, folder: str, overrides: tuple[str, ...] = ()) -> set[str
     return set(done.stdout.splitlines()[-1].split()[1:])
 
 
-@pytest.mark.parametrize("augment", ["none", "light"])
+@pytest.mark.parametrize("augment", ["none", pytest.param("light", marks=pytest.mark.slow)])
 def test_a_plain_training_loads_no_library_that_it_does_not_use(tmp_path, augment):
     modules = loaded(OF_TRAINING, str(tmp_path), ("trainer=cpu", f"augment={augment}"))
     assert "torch" in modules  # or this test looks at nothing

@@ -155,7 +155,7 @@ def test_a_trial_whose_run_died_with_the_driver_is_taken_up_again(tmp_path):
     assert len((folder / "metrics.csv").read_text().splitlines()) == 6  # it went on from its checkpoint
 
 
-@pytest.mark.parametrize("stopped", ["driver", "run"])
+@pytest.mark.parametrize("stopped", ["driver", pytest.param("run", marks=pytest.mark.slow)])
 def test_a_trial_that_was_stopped_stays_at_work_for_the_next_driver(tmp_path, stopped):
     words = (X, "hydra.sweeper.trials=1", "seconds=0.2", "epochs=8")
     driver = start_driver(tmp_path, *words)
