@@ -4,6 +4,7 @@ import io
 import struct
 import zlib
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -170,6 +171,7 @@ def jpeg(stored: np.ndarray, bits: int | None = None) -> bytes:
     return imagecodecs.jpeg_encode(stored, level=98, bitspersample=bits)
 
 
+@cache
 def writers() -> dict[tuple[str, str], list[Writer]]:
     """Writers by property and format; what no writer here can do is missing."""
     plain = ("8 bits", "RGB")

@@ -94,6 +94,11 @@ def some(items: Iterable[object], most: int = 10) -> str:
     return ", ".join(words[:most]) + (f" and {len(words) - most} more" if len(words) > most else "")
 
 
+def times(lengths: Iterable[float]) -> str:
+    """Write lengths per axis as 512×512."""
+    return "×".join(f"{length:.6g}" for length in lengths)
+
+
 def short_path(path: Path) -> Path:
     """Shorten a path that lies below the working directory to what a user there would write."""
     path = path.absolute()

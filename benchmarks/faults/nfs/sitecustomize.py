@@ -16,7 +16,7 @@ from collections.abc import Callable
 from typing import Any
 
 FOLDER = os.environ.get("NFS_FOLDER", "")
-SHARE = 0.05  # of calls that report an error though they did what they should
+FRACTION = 0.05  # of calls that report an error though they did what they should
 
 _draw = random.Random(os.getpid())
 _kept: list[tuple[int, str]] = []
@@ -61,7 +61,7 @@ def _sent_again(call: Callable[..., Any], numbers: tuple[int, ...], paths: int, 
         if ours and loses >= 0:
             _keep_open(arguments[loses])
         answer = call(*arguments, **more)
-        if ours and _draw.random() < SHARE:
+        if ours and _draw.random() < FRACTION:
             number = _draw.choice(numbers)
             raise OSError(number, os.strerror(number), *arguments[:1])
         return answer

@@ -6,8 +6,7 @@ The weights of a package that segexp opens again are safetensors: a header of na
 import json
 import re
 import struct
-import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self, TypedDict
@@ -18,6 +17,7 @@ from torch import Tensor
 
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.rules import Rule, maybe, named, number, one_of, require_fields, several, shown, text, whole
+from segexp.crc import crc_of_plain
 from segexp.data.cache.hashes import hash_file
 from segexp.runs.files import read_json, require_plain_file
 from segexp.writing import write_text
@@ -138,7 +138,7 @@ def write_package(weights: Path, package: Package) -> None:
     }
     plain = {key: values[key] for key in PACKAGE}
     Package.from_plain(plain, str(path))
-    plain[CHECKSUM] = _crc(plain)
+    plain[CHECKSUM] = crc_of_plain(plain)
     write_text(path, json.dumps(plain, indent=2, ensure_ascii=False) + "\n")
 
 
@@ -153,7 +153,7 @@ def read_package(weights: Path) -> Package:
     path = json_beside(weights)
     plain = read_json(path, weights.parent)
     # Packages of earlier versions have no checksum.
-    if isinstance(plain, dict) and CHECKSUM in plain and plain.pop(CHECKSUM) != _crc(plain):
+    if isinstance(plain, dict) and CHECKSUM in plain and plain.pop(CHECKSUM) != crc_of_plain(plain):
         raise ValueError(
             f"{path} was changed or damaged since segexp wrote it: export the model again, or, if you changed it "
             f"yourself, remove its key {CHECKSUM}"
@@ -165,10 +165,6 @@ def read_package(weights: Path) -> Package:
     if digest != plain["weights_sha256"]:
         raise ValueError(f"{weights} has the SHA-256 {digest}, but {path} asks for {plain['weights_sha256']}")
     return package
-
-
-def _crc(plain: Mapping[str, Any]) -> str:
-    return f"{zlib.crc32(json.dumps(plain, sort_keys=True).encode()):08x}"
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:

@@ -14,7 +14,8 @@ import numpy as np
 
 from segexp.data.case import Case
 from segexp.data.description import Reference
-from segexp.data.intensity.scaling import strided
+from segexp.data.intensity.scaling import is_gray, strided
+from segexp.errors import times
 
 PERCENTILES = (0.5, 50.0, 99.5)  # of the intensities of a channel
 SAMPLE = 200_000  # pixels of a channel that they are taken from, at most
@@ -57,7 +58,7 @@ def reference_of(cases: Sequence[Case]) -> Reference:
         unit="mm" if all(case.spacing_unit == "mm" for case in cases) else "px",
         least_spacing=spacings.min(0).tolist(),
         most_spacing=spacings.max(0).tolist(),
-        colored=not any(_is_gray(case.image) for case in cases),
+        colored=not any(is_gray(case.image) for case in cases),
         descending=list(orders.pop()) if len(orders) == 1 else [],
         orientations=sorted({case.orientation for case in cases if case.orientation}),
         tilt=max(_tilt(case) for case in cases),
@@ -100,7 +101,7 @@ def _channels(case: Case, reference: Reference) -> Deviation | None:
     """Gray where the training had color, or channels in another order."""
     if len(case.image) == 1:
         return None
-    if reference["colored"] and _is_gray(case.image):
+    if reference["colored"] and is_gray(case.image):
         return Deviation(
             "channels",
             f"all {len(case.image)} channels are equal, those of all {reference['cases']} training cases differ: give "
@@ -126,7 +127,7 @@ def _spacing(case: Case, reference: Reference) -> Deviation | None:
         return None
     return Deviation(
         "spacing",
-        f"a pixel measures {_times(spacing)} mm, in training {_between(least, most)} mm: check the header, or train "
+        f"a pixel measures {times(spacing)} mm, in training {_between(least, most)} mm: check the header, or train "
         "with data.geometry.spacing",
     )
 
@@ -138,7 +139,7 @@ def _size(case: Case, reference: Reference) -> Deviation | None:
         return None
     return Deviation(
         "size",
-        f"it has {_times(size)} pixels, in training {_between(least, most)}: check that structures are as large in "
+        f"it has {times(size)} pixels, in training {_between(least, most)}: check that structures are as large in "
         "pixels as there",
     )
 
@@ -176,12 +177,6 @@ def _descending(levels: np.ndarray) -> tuple[int, ...]:
     return order if len(order) > 1 and all(medians[one] > medians[two] for one, two in pairwise(order)) else ()
 
 
-def _is_gray(image: np.ndarray) -> bool:
-    """Whether several channels hold the same; a few pixels tell most color images from gray ones."""
-    few = image.reshape(len(image), -1)[:, ::97] if image.flags.c_contiguous else image[..., ::10, ::10]
-    return len(image) > 1 and bool((few == few[:1]).all() and (image == image[:1]).all())
-
-
 def _tilt(case: Case) -> float:
     """Largest angle in degrees between an axis of a volume and the axis of the world that is nearest to it."""
     if case.affine is None:
@@ -207,8 +202,4 @@ def _far(values: Sequence[float], least: Sequence[float], most: Sequence[float],
 
 
 def _between(least: Sequence[float], most: Sequence[float]) -> str:
-    return _times(least) if list(least) == list(most) else f"{_times(least)} to {_times(most)}"
-
-
-def _times(lengths: Sequence[float]) -> str:
-    return "×".join(f"{length:.6g}" for length in lengths)
+    return times(least) if list(least) == list(most) else f"{times(least)} to {times(most)}"

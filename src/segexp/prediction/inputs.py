@@ -14,6 +14,7 @@ from segexp.data.case import Case
 from segexp.data.files.images import read_image, read_pages, require_same_size
 from segexp.data.files.volumes import read_channels, volume_stem
 from segexp.data.resample import has_spacing, resample
+from segexp.data.sources.listing import kind_of
 from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
 from segexp.errors import some
 
@@ -73,17 +74,11 @@ def _seen(paths: Sequence[Path]) -> str:
     """Count what was found and cannot be predicted, by kind; name folders with images in them."""
     folders = [path for path in paths if path.is_dir()]
     deeper = [path for path in folders if any(image_stem(child) is not None for child in path.iterdir())]
-    kinds = Counter(_kind(path) for path in paths if path not in folders)
+    kinds = Counter(kind_of(path) for path in paths if path not in folders)
     words = [f"{count} {kind}" for kind, count in kinds.most_common()]
     words += [f"{len(folders)} folder{'s' if len(folders) > 1 else ''}"] if folders else []
     hint = f"; images lie in {some(path.name for path in deeper)}: the pattern '**/*' finds them" if deeper else ""
     return f" (found: {some(words) or 'nothing'}{hint})"
-
-
-def _kind(path: Path) -> str:
-    if path.name[0] == ".":
-        return "hidden"
-    return path.suffix.lower() or "without suffix"
 
 
 def _search(where: str) -> tuple[Path, list[Path]]:

@@ -1,15 +1,14 @@
 """predicted.json: what made the masks of an output folder, so that what is there is not taken for what is wanted."""
 
 import fcntl
-import json
 import os
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+from segexp.crc import crc_of_file, crc_of_plain
 from segexp.data.cache.hashes import hash_file, hash_plain
 from segexp.data.files.volumes import opened_files
 from segexp.data.files.writing import is_whole
@@ -19,7 +18,6 @@ from segexp.writing import write_text
 
 NAME = "predicted.json"
 CHECKSUM = "crc32"  # key of the record: of all its other keys and values
-PIECE = 1 << 20  # bytes read at a time
 DIGITS = 16  # of the hash under which models and settings stand
 
 
@@ -103,12 +101,12 @@ class PredictionRecord:
             digest: Hash of its files.
             files: Place of each file, relative to the folder -> path at which it is whole by now.
         """
-        sums = {place.as_posix(): _crc(path) for place, path in files.items()}
+        sums = {place.as_posix(): crc_of_file(path) for place, path in files.items()}
         with _locked(self.folder):
             self._known = self._read()  # another process may have added to it
             self._known["how"][self.key] = self.how
             self._known["inputs"][name] = Made(input=digest, how=self.key, files=sums)
-            write_text(self.path, json_text({**self._known, CHECKSUM: _crc_of(self._known)}))
+            write_text(self.path, json_text({**self._known, CHECKSUM: crc_of_plain(self._known)}))
 
     def _difference(self, made: Made, digest: str) -> str:
         """Tell in what a prediction was made otherwise; "" = in nothing."""
@@ -127,7 +125,7 @@ class PredictionRecord:
             known = made["files"].get(path.as_posix())
             if known is None:
                 return f"{NAME} does not tell what made {path}"
-            if known != _crc(self.folder / path):
+            if known != crc_of_file(self.folder / path):
                 return f"{path} was changed since it was written"
         return ""
 
@@ -139,7 +137,7 @@ class PredictionRecord:
             checksum = plain.pop(CHECKSUM, None) if isinstance(plain, dict) else None
             require_shape(plain, Content, str(self.path))
             content: Content = plain
-            if checksum != _crc_of(content):
+            if checksum != crc_of_plain(content):
                 raise ValueError("it was changed or damaged since it was written")
         except (ValueError, OSError) as error:
             raise ValueError(
@@ -155,20 +153,6 @@ def input_digest(files: Sequence[Path]) -> str:
         OSError: A file cannot be read.
     """
     return hash_plain([hash_file(file) for file in opened_files(files)])
-
-
-def _crc_of(content: Content) -> str:
-    """CRC-32 of the values of a record."""
-    return f"{zlib.crc32(json.dumps(content, sort_keys=True).encode()):08x}"
-
-
-def _crc(path: Path) -> str:
-    """CRC-32 of a file in hexadecimal digits."""
-    value = 0
-    with path.open("rb") as file:
-        while piece := file.read(PIECE):
-            value = zlib.crc32(piece, value)
-    return f"{value:08x}"
 
 
 @contextmanager

@@ -3,9 +3,9 @@
 import json
 import re
 import time
-import zlib
 from pathlib import Path
 
+from segexp.crc import crc_of
 from segexp.errors import require_regular_file
 from segexp.writing import replacing, write_text
 
@@ -26,7 +26,7 @@ def write_checked(path: Path, content: bytes) -> None:
         known = {}  # damaged: what is written from now on is checked again
     with replacing(path) as part:
         part.write_bytes(content)
-        known[path.name] = [_crc(content), *_present(path, known.get(path.name, []))]
+        known[path.name] = [crc_of(content), *_present(path, known.get(path.name, []))]
         write_text(path.with_name(CHECKSUMS), json.dumps(known, indent=1) + "\n")
 
 
@@ -34,7 +34,7 @@ def _present(path: Path, noted: list[str]) -> list[str]:
     """Checksum of what a process that dies before it has moved the new file leaves behind; allowed, too."""
     if not path.is_file():
         return []
-    present = _crc(path.read_bytes())
+    present = crc_of(path.read_bytes())
     return noted[:1] if noted and present not in noted else [present]  # damage is not made good by writing anew
 
 
@@ -51,11 +51,11 @@ def read_checked(path: Path) -> bytes:
             time.sleep(0.01)  # its owner may have written it twice meanwhile
         content = path.read_bytes()
         allowed = _known(path.parent).get(path.name, [])
-        if not allowed or _crc(content) in allowed:
+        if not allowed or crc_of(content) in allowed:
             return content
     raise ValueError(
-        f"{path} was changed or damaged since segexp wrote it: its CRC-32 is {_crc(content)}, not {allowed[0]}; take a "
-        f"copy of it, or, if you changed it yourself, delete {path.with_name(CHECKSUMS)}"
+        f"{path} was changed or damaged since segexp wrote it: its CRC-32 is {crc_of(content)}, not {allowed[0]}; take "
+        f"a copy of it, or, if you changed it yourself, delete {path.with_name(CHECKSUMS)}"
     )
 
 
@@ -76,7 +76,3 @@ def _known(folder: Path) -> dict[str, list[str]]:
 
 def _is_sums(value: object) -> bool:
     return isinstance(value, list) and bool(value) and all(re.fullmatch("[0-9a-f]{8}", str(item)) for item in value)
-
-
-def _crc(content: bytes) -> str:
-    return f"{zlib.crc32(content):08x}"

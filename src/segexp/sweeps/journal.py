@@ -1,7 +1,6 @@
 """The journal of a study: a file that outlives its drivers."""
 
 import json
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from optuna.distributions import check_distribution_compatibility
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend, JournalFileOpenLock
 
+from segexp.crc import crc_of_plain
 from segexp.sweeps.space import Space
 
 CHECKSUM = "crc32"  # key of a line
@@ -69,7 +69,7 @@ class _CheckedFile(JournalFileBackend):
 
 def _crc(log: Mapping[str, Any]) -> str:
     as_read = json.loads(json.dumps(log))
-    return f"{zlib.crc32(json.dumps(as_read, sort_keys=True).encode()):08x}"
+    return crc_of_plain(as_read)
 
 
 @contextmanager

@@ -9,11 +9,11 @@ from segexp.data.audit.duplicates import DUPLICATE_RULES
 from segexp.data.audit.file_findings import FILE_RULES, not_taken
 from segexp.data.audit.findings import IMAGE_RULES, Finding, excluding
 from segexp.data.audit.mask_findings import MASK_RULES
-from segexp.data.audit.measures import Measures, measure, times
+from segexp.data.audit.measures import Measures, measure
 from segexp.data.audit.prescribed import not_followed
 from segexp.data.case import Case, Entry
 from segexp.data.splits import Split
-from segexp.errors import some
+from segexp.errors import some, times
 
 KINDS = 4  # that the overview lists
 SPLITS = ("train", "val", "test", "left out")

@@ -3,7 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
-from segexp.data.audit.findings import Finding, Rule, excluding, flagged
+from segexp.data.audit.findings import Finding, Rule, flagged
 from segexp.data.audit.measures import Measures
 from segexp.errors import some
 
@@ -16,9 +16,7 @@ def orientation_tags(seen: Sequence[Measures]) -> Rule:
         "images note an orientation (EXIF, or TIFF's tag) that their masks do not, or the other way round; each was "
         "turned as it notes: look in audit.html whether the masks lie on the images"
     )
-    yield from flagged(
-        "warning", "orientation tags", unlike, seen, what, excluding((one.name for one in unlike), len(seen))
-    )
+    yield from flagged("warning", "orientation tags", unlike, seen, what, remedy=None)
     quiet = [one for one in noted if _turn(one.image_stored) == _turn(one.mask_stored)]
     what = "images note an orientation (EXIF, or TIFF's tag), as their masks do; they were turned upright"
     yield from flagged("note", "turned images", quiet, seen, what)
@@ -29,8 +27,7 @@ def photometric(seen: Sequence[Measures]) -> Rule:
     inverted = [one for one in seen if one.image_stored.get("white_is_zero")]
     if len(inverted) < len(seen):
         what = "images store white as 0, unlike the others; they were turned round: look whether they are alike now"
-        remedy = excluding((one.name for one in inverted), len(seen))
-        yield from flagged("warning", "mixed photometric meaning", inverted, seen, what, remedy)
+        yield from flagged("warning", "mixed photometric meaning", inverted, seen, what, remedy=None)
     else:
         yield from flagged("note", "white is zero", inverted, seen, "images store white as 0; they were turned round")
     spaces = Counter(one.image_stored.get("color", "") for one in seen)
@@ -38,9 +35,7 @@ def photometric(seen: Sequence[Measures]) -> Rule:
         rare = [one for one in seen if one.image_stored.get("color", "") != spaces.most_common(1)[0][0]]
         shown = ", ".join(f"{name or 'RGB or gray'} in {count}" for name, count in spaces.most_common())
         what = f"images store colors in another space than most ({shown}); all were turned to RGB"
-        yield from flagged(
-            "warning", "mixed color spaces", rare, seen, what, excluding((one.name for one in rare), len(seen))
-        )
+        yield from flagged("warning", "mixed color spaces", rare, seen, what, remedy=None)
 
 
 def palettes(seen: Sequence[Measures]) -> Rule:
@@ -60,9 +55,7 @@ def palettes(seen: Sequence[Measures]) -> Rule:
                 f"masks have another color than most at index {index} of their palettes ({shown}): one index is one "
                 "class, whatever its color; check that the order of the colors is the same"
             )
-            yield from flagged(
-                "warning", "palettes", rare, seen, what, excluding((one.name for one in rare), len(seen))
-            )
+            yield from flagged("warning", "palettes", rare, seen, what, remedy=None)
             return  # the other indices tell the same
 
 

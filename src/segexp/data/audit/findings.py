@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from segexp.data.audit.measures import Measures, times
+from segexp.data.audit.measures import Measures
+from segexp.errors import times
 
 SCALES = 100  # fold of the median range of intensities
 SPACINGS = 2  # fold, largest to smallest pixel
@@ -46,11 +47,13 @@ Rule = Iterator[Finding]  # a rule takes the measures of all cases, those on mas
 
 
 def flagged(
-    level: str, rule: str, cases: Sequence[Measures], seen: Sequence[Measures], what: str, remedy: str = ""
+    level: str, rule: str, cases: Sequence[Measures], seen: Sequence[Measures], what: str, remedy: str | None = ""
 ) -> Rule:
-    """Find that some cases of all ``seen``, if any, are or have ``what``."""
+    """Find that some cases of all ``seen``, if any, are or have ``what``; a remedy of None leaves them out."""
     if cases:
-        yield Finding(level, rule, f"{len(cases)} of {len(seen)} {what}", tuple(one.name for one in cases), remedy)
+        names = tuple(one.name for one in cases)
+        remedy = excluding(names, len(seen)) if remedy is None else remedy
+        yield Finding(level, rule, f"{len(cases)} of {len(seen)} {what}", names, remedy)
 
 
 def excluding(names: Iterable[str], count: int) -> str:
@@ -77,9 +80,7 @@ def contents(seen: Sequence[Measures]) -> Rule:
     """Images of one value, gray ones in three equal channels, and those with transparency."""
     constant = [one for one in seen if one.low == one.high]
     what = "images hold one value only: check their files"
-    yield from flagged(
-        "warning", "constant images", constant, seen, what, excluding((one.name for one in constant), len(seen))
-    )
+    yield from flagged("warning", "constant images", constant, seen, what, remedy=None)
     gray = [one for one in seen if one.gray]
     remedy = "data.channels=1" if len(gray) == len(seen) else ""
     more = f": {remedy} is enough" if remedy else ""

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from segexp.data.audit.findings import Finding, Rule, excluding, flagged
+from segexp.data.audit.findings import Finding, Rule, flagged
 from segexp.data.audit.measures import STRIDE, Measures
 from segexp.errors import some
 
@@ -22,8 +22,7 @@ def one_class(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
         ("full masks", f"nothing but {some(class_names[1:])}", [one for one in masked if one.foreground_fraction == 1]),
     )
     for rule, what, masks in kinds:
-        remedy = excluding((one.name for one in masks), len(seen))
-        yield from flagged("warning", rule, masks, seen, f"masks have {what}: check that this is meant", remedy)
+        yield from flagged("warning", rule, masks, seen, f"masks have {what}: check that this is meant", remedy=None)
 
 
 def missing_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
@@ -103,8 +102,7 @@ def swapped_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
             f"masks have more {class_names[1]} than {class_names[0]}, but the median case {usual:.1%}: check that "
             "black and white are not swapped in them"
         )
-        remedy = excluding((one.name for one in most), len(seen))
-        yield from flagged("warning", "swapped classes", most, seen, what, remedy)
+        yield from flagged("warning", "swapped classes", most, seen, what, remedy=None)
 
 
 def blurred_masks(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:  # noqa: ARG001

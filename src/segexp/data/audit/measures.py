@@ -8,7 +8,8 @@ import cv2
 import numpy as np
 
 from segexp.data.case import Case, Entry, Stored
-from segexp.data.intensity.scaling import robust_range
+from segexp.data.intensity.scaling import is_gray, robust_range
+from segexp.errors import times
 
 STRIDE = 2  # pixels, of the first down-sampling of most networks
 THUMBNAIL = 16  # pixels of each side
@@ -92,9 +93,6 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
             f"case {case.name} ({file}) has {broken} of {image.size} values that are NaN or infinite: "
             "put numbers in their place in the file, or leave the case out"
         )
-    # A few pixels tell most color images from gray ones.
-    few = image.reshape(len(image), -1)[:, ::97]
-    gray = len(image) == 3 and bool((few == few[0]).all() and (image == image[0]).all())
     counts = () if target is None else tuple(int(np.count_nonzero(target == c)) for c in range(num_classes))
     usual = np.array([robust_range(channel) for channel in image])
     return Measures(
@@ -116,7 +114,7 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
         counts=counts,
         image_hash=_hash(image),
         mask_hash="" if target is None else _hash(target),
-        gray=gray,
+        gray=len(image) == 3 and is_gray(image),
         image_stored=case.facts.get("image_stored", Stored()),
         mask_stored=case.facts.get("mask_stored", Stored()),
         thin=() if target is None else tuple(c for c in range(1, num_classes) if counts[c] and _is_thin(target == c)),
@@ -146,11 +144,6 @@ def row(measures: Measures, class_names: Sequence[str], rules: Sequence[str]) ->
         "mask_values": " ".join(f"{value}:{count}" for value, count in sorted(measures.mask_values.items())),
         "file": measures.file,
     }
-
-
-def times(lengths: Sequence[float]) -> str:
-    """Write lengths per axis as 512×512."""
-    return "×".join(f"{length:.6g}" for length in lengths)
 
 
 def _hash(array: np.ndarray) -> str:

@@ -24,6 +24,7 @@ import numpy as np
 import torch
 
 from segexp import __version__
+from segexp.crc import crc_of_plain
 from segexp.data.cache.hashes import FileHashes, hash_code, hash_module, hash_plain, library_versions
 from segexp.data.cache.plain import from_json, to_json
 from segexp.data.case import Case, Entry
@@ -186,16 +187,12 @@ def _write(folder: Path, case: Case) -> None:
         array = np.ascontiguousarray(array)
         np.save(path, array, allow_pickle=False)
         facts["arrays"][name] = [path.stat().st_size, _crc(array)]
-    facts["crc32"] = _crc_of(facts)
+    facts["crc32"] = crc_of_plain(facts)
     (folder / "case.json").write_text(json.dumps(facts), encoding="utf-8")
 
 
 def _crc(array: np.ndarray) -> int:
     return zlib.crc32(array.reshape(-1).view(np.uint8).data)
-
-
-def _crc_of(facts: dict[str, Any]) -> int:
-    return zlib.crc32(json.dumps(facts, sort_keys=True).encode())
 
 
 def _opened(folder: Path, checked: bool = False) -> tuple[Case, str] | None:
@@ -205,7 +202,7 @@ def _opened(folder: Path, checked: bool = False) -> tuple[Case, str] | None:
     """
     try:
         facts = json.loads((folder / "case.json").read_text(encoding="utf-8"))
-        if facts.pop("crc32") != _crc_of(facts) or facts["format"] != _FORMAT:
+        if facts.pop("crc32") != crc_of_plain(facts) or facts["format"] != _FORMAT:
             return None
         arrays = {}
         for number, (name, (size, crc)) in enumerate(facts["arrays"].items()):

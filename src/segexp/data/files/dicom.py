@@ -11,12 +11,12 @@ import numpy as np
 
 from segexp.data.files.dicom_headers import Frame, quiet, read_frames
 from segexp.data.files.dicom_pixels import read_stored
+from segexp.data.files.itk import LPS_TO_RAS
 from segexp.errors import naming, some
 from segexp.foreign import one_line
 
 TOLERANCE = 0.1  # of a voxel, for what should lie in one place
 _SAME = 1e-3  # of directions (cosines), of the size of a pixel (a ratio), of places (mm)
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 _SUFFIXES = (".dcm", ".dicom", ".ima")
 _INTEGERS = (np.int16, np.uint16, np.int32, np.uint32, np.int64)
 
@@ -60,7 +60,7 @@ def read_series(folder: Path, files: Sequence[Path]) -> tuple[np.ndarray, np.nda
             _require_alike(frames)
             frames = sorted(frames, key=_place)
             affine = _affine(frames)
-        return _values(frames).transpose(2, 1, 0, 3), _LPS_TO_RAS @ affine
+        return _values(frames).transpose(2, 1, 0, 3), LPS_TO_RAS @ affine
 
 
 def _require_marks(folder: Path) -> None:

@@ -9,7 +9,7 @@ from segexp.data.files.detached import READERS, read_header, require_whole
 from segexp.errors import naming
 
 AXES_REMEDY = "save one image as PNG or TIFF, each time point as a volume of its own, and channels as components"
-_LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 
 
 def read_itk(path: Path) -> tuple[np.ndarray, np.ndarray]:
@@ -48,7 +48,7 @@ def write_itk(array: np.ndarray, affine: np.ndarray, path: Path) -> None:
     """
     sitk = _simpleitk()
     image = sitk.GetImageFromArray(array.T)
-    lps = _LPS_TO_RAS @ affine
+    lps = LPS_TO_RAS @ affine
     spacing = np.linalg.norm(lps[:3, :3], axis=0)
     image.SetSpacing(spacing.tolist())
     image.SetOrigin(lps[:3, 3].tolist())
@@ -62,7 +62,7 @@ def _turned(image: Any, array: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     affine[:3, :3] = np.reshape(image.GetDirection(), (3, 3)) * image.GetSpacing()
     affine[:3, 3] = image.GetOrigin()
     array = array if array.ndim == 4 else array[..., None]
-    return array.transpose(2, 1, 0, 3), _LPS_TO_RAS @ affine
+    return array.transpose(2, 1, 0, 3), LPS_TO_RAS @ affine
 
 
 def _simpleitk() -> Any:

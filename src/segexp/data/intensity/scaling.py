@@ -130,3 +130,10 @@ def require_finite(image: np.ndarray) -> None:
     """Refuse, by a ValueError, an image (C, ..) with values that are not finite."""
     if not np.isfinite([(channel.min(), channel.max()) for channel in image]).all():
         raise ValueError("the image holds values that are not finite (nan or inf): fix or remove the file")
+
+
+def is_gray(image: np.ndarray) -> bool:
+    """Whether the channels of an image (C, *S), several, hold the same."""
+    # A few pixels tell most color images from gray ones.
+    few = image.reshape(len(image), -1)[:, ::97] if image.flags.c_contiguous else image[..., ::10, ::10]
+    return len(image) > 1 and bool((few == few[:1]).all() and (image == image[:1]).all())

@@ -74,16 +74,20 @@ def look_through(folder: Path, without: Path | None = None) -> Listing:
             # One letter may be two code points in one folder and one in the other (macOS).
             stem = unicodedata.normalize("NFC", relative[: -len(path.name)] + stem)
             listing.images.append(Found(path, unicodedata.normalize("NFC", relative), stem))
-        elif path.name.startswith("."):
-            listing.leave(HIDDEN, relative)
         else:
-            listing.leave(f"no image: {path.suffix.lower() or 'without suffix'}", relative)
+            kind = kind_of(path)
+            listing.leave(kind if kind == HIDDEN else f"no image: {kind}", relative)
     if not listing.images:
         raise ValueError(
             f"{folder} has no image files: it needs {', '.join(SUFFIXES)}, or subfolders of DICOM files; it has "
             f"{listing.contents()}"
         )
     return listing
+
+
+def kind_of(path: Path) -> str:
+    """Word for a file that is no image: "hidden", its suffix, or "without suffix"."""
+    return HIDDEN if path.name.startswith(".") else path.suffix.lower() or "without suffix"
 
 
 def _require_text(path: Path) -> None:

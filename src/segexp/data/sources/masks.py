@@ -73,11 +73,7 @@ class MaskRules:
         Raises:
             ValueError: A file cannot be used, or masks contradict each other; names the files.
         """
-        if len(paths) > 1 and not self._merge:
-            raise ValueError(
-                f"one image has {len(paths)} masks ({some(paths, 3)}): set data.source.merge_masks=true to lay them "
-                "over each other, or leave one of them"
-            )
+        require_one_mask(paths, "one image", self._merge)
         self._require_lossless(paths)
         if self._colors:
             raws = [read_image(path, channels=3) for path in paths]
@@ -109,6 +105,15 @@ class MaskRules:
         declared = (self._colors or self._numbers).known
         border = 1 + max((label for label in declared if label < 255), default=0)
         return np.where(border_of(objects, self._border_width) & (target != 255), np.uint8(border), target)
+
+
+def require_one_mask(paths: Sequence[Path], whose: str, merge: bool) -> None:
+    """Refuse several masks of one image, by a ValueError, unless they are to be laid over each other."""
+    if len(paths) > 1 and not merge:
+        raise ValueError(
+            f"{whose} has {len(paths)} masks ({some(paths, 3)}): set data.source.merge_masks=true to lay them over "
+            "each other, or leave one of them"
+        )
 
 
 class NumberCode:

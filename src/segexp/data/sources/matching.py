@@ -7,6 +7,7 @@ from pathlib import Path
 
 from segexp.data.sources.hints import pairing_settings
 from segexp.data.sources.listing import Listing, look_through
+from segexp.data.sources.masks import require_one_mask
 from segexp.data.sources.pairs import CaseFiles, natural_order
 from segexp.data.sources.patterns import Key, PathRule
 from segexp.errors import did_you_mean, some
@@ -145,11 +146,7 @@ def _masks_of(keys: dict[Path, Key], rule: PathRule, merge: bool) -> dict[Key, t
         stems = {path.name.partition(".")[0] for path in paths}
         if len(paths) > 1 and len(stems) < len(paths) and not rule.several:
             raise ValueError(_one_name(paths[0], paths[1], key))
-        if len(paths) > 1 and not merge:
-            raise ValueError(
-                f"case {key.case} has {len(paths)} masks ({some(paths, 3)}): set data.source.merge_masks=true to lay "
-                "them over each other, or leave one of them"
-            )
+        require_one_mask(paths, f"case {key.case}", merge)
     return masks
 
 
