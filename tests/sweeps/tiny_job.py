@@ -15,6 +15,7 @@ from pathlib import Path
 import yaml
 
 from segexp.sweeps.jobs import Job
+from segexp.writing import write_text
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def work(folder: Path, settings: dict[str, str]) -> None:
             writer.writeheader()
             writer.writerows(rows)
         (folder / "metrics.part").replace(folder / "metrics.csv")
-        checkpoint.write_text(str(epoch + 1))
+        write_text(checkpoint, str(epoch + 1))  # whole at any moment: a signal may come, tests wait for it
     figure = None if settings.get("do") == "nan" else float(settings.get("value", "0.5"))
     results = {
         "headline": {"split": "val", "metric": "dice", "value": figure},
@@ -66,8 +67,7 @@ def main() -> None:
 
     def note(status: str, why: str = "") -> None:
         record.update(status=status, why=why)
-        (folder / "run.part").write_text(json.dumps(record))
-        (folder / "run.part").replace(folder / "run.json")
+        write_text(folder / "run.json", json.dumps(record))
 
     if settings.get("do") == "hang":
         signal.signal(signal.SIGINT, signal.SIG_IGN)
