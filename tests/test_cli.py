@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from segexp import __version__
-from segexp.cli import _resumed
+from segexp.cli import RANKS, _resumed
 from tests.conftest import ROOT, SMALL, python, sentence, write_pairs
 
 
@@ -67,6 +67,27 @@ def test_a_signal_waits_for_the_end_of_an_import(tmp_path):
 def test_a_run_that_is_refused_leaves_no_folder(answer, tmp_path):
     status, _, said = answer("train", "data=synthetic", "name=mine", "+trainer.limit_val_batches=0")
     assert (status, list(tmp_path.rglob("*"))) == (1, [tmp_path / "outputs", tmp_path / "outputs" / "mine"]), said
+
+
+@pytest.mark.parametrize(
+    ("command", "variables", "told"),
+    [
+        ("train", {}, True),
+        ("train", {"LOCAL_RANK": "1"}, False),
+        ("train", {"SLURM_PROCID": "3"}, False),  # srun starts each process itself
+        ("train", {"LOCAL_RANK": "0", "SLURM_PROCID": "3"}, True),  # one that starts its own within a SLURM task
+        ("train", {"RANK": "4", "LOCAL_RANK": "0"}, False),  # torchrun, the first process of the second machine
+        ("audit", {"SLURM_PROCID": "3"}, True),  # tasks that have nothing to do with each other
+    ],
+)
+def test_of_several_processes_of_a_run_the_first_one_says_why_it_ended(answer, monkeypatch, command, variables, told):
+    for name in RANKS:
+        monkeypatch.delenv(name, raising=False)
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    status, _, said = answer(command, "data=sintetic")
+    assert status == 1
+    assert ("no such option" in said) is told
 
 
 @pytest.mark.parametrize(("rank", "times"), [("0", 2), ("1", 1)])

@@ -47,6 +47,9 @@ COMMANDS = {
 }
 # These take arguments and options of their own instead of overrides.
 WITHOUT_CONFIGURATION = ("compare", "runs", "reproduce", "report", "predict", "evaluate", "export")
+# Rank of a process among all of a training, of the starters that tell it; the first variable that is set counts.
+RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
+OF_SEVERAL_PROCESSES = ("train", "evaluate", "replay")
 FIRST_ARGUMENT = {"benchmark": "subject"}  # command: the key that its first argument sets when it has no "="
 
 
@@ -102,13 +105,14 @@ def _run_or_explain(command: str, arguments: list[str]) -> None:
 
 
 def _follows() -> bool:
-    """Whether this is another process of a training than the first one, which starts it."""
-    return os.environ.get("LOCAL_RANK", "0") != "0"
+    """Whether this is another process of a training than the first one, by the variables that Lightning goes by."""
+    ranks = (os.environ.get(name) for name in RANKS)
+    return next(filter(None, ranks), "0") != "0"
 
 
 def _tell(command: str, sentence: str) -> None:
-    """Print why the command ended; of the processes of a training the first one does so alone."""
-    if not _follows():
+    """Print why the command ended; of several processes of one run the first one does so alone."""
+    if not (command in OF_SEVERAL_PROCESSES and _follows()):
         print(f"segexp {command}: {sentence}", file=sys.stderr)
 
 
