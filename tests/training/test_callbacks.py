@@ -122,6 +122,8 @@ class Hello(pl.Callback):
 
     def on_train_epoch_end(self, trainer, pl_module):
         pl_module.log("train/hello", 10.0 + trainer.current_epoch)
+        self.log("bare", 20.0 + trainer.current_epoch)
+        self.log("seconds", -1.0)
         if trainer.current_epoch != 1:
             pl_module.log("val/now_and_then", 1.0 + trainer.current_epoch)
 
@@ -130,7 +132,9 @@ def test_what_a_callback_logs_at_the_end_of_an_epoch_stands_in_its_row_and_old_f
     fit(tmp_path, EpochTable(str(tmp_path / "metrics.csv")), epochs=3, before=[Hello()])
     table = rows(tmp_path / "metrics.csv")
     assert [row["train/hello"] for row in table] == ["10.0", "11.0", "12.0"]
+    assert [row["bare"] for row in table] == ["20.0", "21.0", "22.0"]
     assert [row["val/now_and_then"] for row in table] == ["1.0", "", "3.0"]
+    assert all(float(row["seconds"]) > 0 for row in table)
 
 
 def test_an_undefined_score_neither_ends_a_training_nor_counts():

@@ -14,11 +14,14 @@ from torch import Tensor
 from segexp.errors import require_between
 from segexp.runs.files import read_table, write_table
 
+BATCH_LOSS = "loss"  # of the last batch alone, for the progress bar
+
 
 class EpochTable(Checkpoint):
     """Writes metrics.csv, one row per epoch; a resumed run continues the same file.
 
-    Lightning calls checkpoints after all other callbacks: what these log at the end of an epoch stands in its row.
+    Lightning calls checkpoints after all other callbacks: what these log at the end of an epoch stands in its row,
+    under any name but those of the first columns.
 
     Args:
         path: Path to the file.
@@ -57,7 +60,7 @@ class EpochTable(Checkpoint):
             logger.log_metrics({"train/patches_per_second": rate}, step=trainer.global_step - 1)
         # A tensor that was there before is of an earlier epoch: this one had no validation.
         logged = trainer.callback_metrics.items()
-        values = {name: float(v) for name, v in logged if "/" in name and v is not self._earlier.get(name)}
+        values = {name: float(v) for name, v in logged if name != BATCH_LOSS and v is not self._earlier.get(name)}
         values["lr"] = self._rate
         values["train/patches_per_second"] = rate
         row = {
@@ -66,7 +69,7 @@ class EpochTable(Checkpoint):
             "seconds": round(seconds, 3),
             "validation_seconds": round(time.perf_counter() - self._trained, 3),
         }
-        row |= {name: values[name] for name in sorted(values)}
+        row |= {name: values[name] for name in sorted(values) if name not in row}
         # A run that was cut off may have left rows of this epoch and later behind.
         earlier = [old for old in read_table(self.path) if int(old["epoch"]) < trainer.current_epoch]
         write_table(self.path, [*earlier, row])
