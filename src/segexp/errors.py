@@ -1,6 +1,7 @@
 """Messages for the user: errors of input by value, rule and remedy, and short paths."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
 from pathlib import Path
@@ -24,13 +25,13 @@ def require_choice(name: str, value: object, allowed: Iterable[object]) -> None:
 
 
 def require_at_least(name: str, value: object, low: float, integer: bool = False) -> None:
-    """Refuse what is not a number (an integer if ``integer``) of at least ``low``.
+    """Refuse what is not a finite number (an integer if ``integer``) of at least ``low``.
 
     Raises:
         ValueError: Names the argument, the value and the rule.
     """
     if not _is_number(value, integer) or not value >= low:  # type: ignore[operator]
-        raise ValueError(f"{name}={value!r} must be {_KIND[integer]} of at least {low}")
+        raise ValueError(f"{name}={value!r} must be {_kind(value, integer)} of at least {low}")
 
 
 def require_between(
@@ -54,14 +55,30 @@ def require_between(
     below = f"below {high}" if open_at in ("high", "both") else f"at most {high}"
     inside = _is_number(value, integer) and low <= value <= high  # type: ignore[operator]
     if not inside or (value == low and "above" in above) or (value == high and "below" in below):
-        raise ValueError(f"{name}={value!r} must be {_KIND[integer]} {above} and {below}{why and f': {why}'}")
+        raise ValueError(f"{name}={value!r} must be {_kind(value, integer)} {above} and {below}{why and f': {why}'}")
 
 
-_KIND = {True: "an integer", False: "a number"}
+def require_each(name: str, values: object, low: float, high: float, why: str = "", *, open_at: str = "") -> None:
+    """Refuse what is not a list of one or more numbers between two bounds; arguments as ``require_between``.
+
+    Raises:
+        ValueError: Names the argument, the first value that is wrong, the rule and the reason.
+    """
+    if isinstance(values, str) or not isinstance(values, Sequence) or not values:
+        raise ValueError(f"{name}={values!r} must be a list of one or more numbers{why and f': {why}'}")
+    for index, value in enumerate(values):
+        require_between(f"{name}[{index}]", value, low, high, why, open_at=open_at)
+
+
+def _kind(value: object, integer: bool) -> str:
+    if integer:
+        return "an integer"
+    return "a finite number" if value in (math.inf, -math.inf) else "a number"
 
 
 def _is_number(value: object, integer: bool) -> bool:
-    return isinstance(value, int if integer else int | float) and not isinstance(value, bool)
+    kind = int if integer else int | float
+    return isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def require_regular_file(path: Path) -> None:

@@ -3,6 +3,7 @@
 import torch
 from torch import Tensor
 
+from segexp.losses.checks import require_tensors
 from segexp.losses.pixel import mean_over
 from segexp.losses.regions import RegionLoss, SoftRegions
 
@@ -15,8 +16,8 @@ class Boundary(RegionLoss):
 
     The distance is that of ``signed_distance``, in pixels; the least value is reached by predicting exactly the mask.
     Where a class is absent from a sample's mask, or fills it, its distances are 0: so are its loss and gradient, and
-    false positives there cost nothing. Add a loss of overlap or cross-entropy (``Compound``). If every pixel is
-    ignored, the loss and its gradient are 0.
+    false positives there cost nothing. Add a loss of overlap or cross-entropy (``Compound``). A soft truth is inside
+    where it is above 0.5. If every pixel is ignored, the loss and its gradient are 0.
 
     Args:
         include_background: Whether class 0 counts too; of regions it has no meaning.
@@ -31,7 +32,7 @@ class Boundary(RegionLoss):
     def of(self, regions: SoftRegions) -> Tensor:
         """Return the mean over counted pixels and classes, in pixels; weights do not enter what it is divided by."""
         probs = regions.probs
-        inside = regions.truth > 0
+        inside = regions.truth > 0.5
         distance = signed_distance(inside, regions.counted & ~inside)
         return mean_over(probs * distance.to(probs.dtype), regions.factors, regions.counted.expand_as(probs))
 
@@ -50,6 +51,7 @@ def signed_distance(inside: Tensor, outside: Tensor) -> Tensor:
     Returns:
         (..., *S) float32 in pixels; 0 everywhere where no pixel is inside or none is outside.
     """
+    require_tensors(inside=inside, outside=outside)
     to_inside, to_outside = distance_to(inside), distance_to(outside)
     signed = torch.where(outside, to_inside, torch.where(inside, 1 - to_outside, 0))
     return signed.where(signed.isfinite(), 0)

@@ -17,11 +17,17 @@ def at_least_float32(logits: Tensor) -> Tensor:
 
 
 def require_shapes(logits: Tensor, target: Tensor, weight: Tensor | None, regions: bool = False) -> None:
-    """Refuse tensors that do not belong together.
+    """Refuse what is no tensor, and tensors that do not belong together.
 
     Raises:
-        ValueError: ``weight``, or ``target`` of classes, is not (B, *S), or ``target`` of regions not (B, R, *S).
+        ValueError: Something is no tensor, of a wrong dtype or on another device than the logits; ``weight``, or
+            ``target`` of classes, is not (B, *S), or ``target`` of regions not (B, R, *S).
     """
+    require_tensors(logits=logits, target=target, **({} if weight is None else {"weight": weight}))
+    if not logits.is_floating_point():
+        raise ValueError(f"logits of {logits.dtype} must be floating point: give what the network returns, no labels")
+    if logits.ndim < 3 or not logits.numel():
+        raise ValueError(f"logits of shape {tuple(logits.shape)} must be (B, C, *S), with one pixel at least")
     pixels = (*logits.shape[:CLASS_DIM], *logits.shape[CLASS_DIM + 1 :])
     of_pixels = f"(B, *S) = {pixels}"
     of_regions = f"(B, R, *S) = {tuple(logits.shape)} of regions, or class indices without axis R"
@@ -34,6 +40,70 @@ def require_shapes(logits: Tensor, target: Tensor, weight: Tensor | None, region
                 f"{name} of shape {tuple(tensor.shape)} does not fit logits of shape {tuple(logits.shape)}: "
                 f"it must be {rule}"
             )
+    if not regions and (target.is_floating_point() or target.is_complex()):
+        raise ValueError(
+            f"target of {target.dtype} must hold class indices, such as target.long(): probabilities in place of "
+            "classes are not computed with"
+        )
+
+
+def require_tensors(**named: object) -> None:
+    """Refuse what is no tensor, or lies on another device than the first one; arguments under their names.
+
+    Raises:
+        ValueError: Names the argument, what it is and how to turn it into a tensor.
+    """
+    first: tuple[str, Tensor] | None = None
+    for name, value in named.items():
+        if not isinstance(value, Tensor):
+            kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+            raise ValueError(f"{name} is a {kind} but must be a tensor: torch.as_tensor({name})")
+        first = first or (name, value)
+        if value.device != first[1].device:
+            place = f"{first[0]} on {first[1].device}"
+            raise ValueError(f"{name} lies on {value.device} and {place}: bring them together with .to(device)")
+
+
+def class_target(logits: Tensor, target: Tensor, ignore_index: int) -> Tensor:
+    """Return a target (B, *S) of class indices as int64.
+
+    Values are looked at on the CPU alone: on other devices that would wait for them, and torch itself stops there.
+
+    Raises:
+        ValueError: It holds no class of the logits.
+    """
+    target = target.long()
+    if target.device.type == "cpu" and not torch.compiler.is_compiling():
+        low, high = map(int, torch.aminmax(target.where(target != ignore_index, 0)))
+        classes = logits.shape[CLASS_DIM]
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"target holds {low if low < 0 else high} but the logits have {classes} classes, 0 to {classes - 1}: "
+                f"mark pixels that do not count with ignore_index={ignore_index}"
+            )
+    return target
+
+
+def region_target(logits: Tensor, target: Tensor, ignore_index: int) -> tuple[Tensor, Tensor]:
+    """Return the truth of regions in the dtype of the logits, 0 where nothing is known, and where it is known, bool.
+
+    The truth may be soft, anything from 0 to 1. Values are looked at on the CPU alone: on other devices that would wait
+    for them, and what is outside of this range becomes nan, and the loss with it.
+
+    Raises:
+        ValueError: It holds something else than 0 to 1 or ``ignore_index``.
+    """
+    counted = target != ignore_index
+    truth = target.to(logits.dtype).where(counted, 0)
+    if target.device.type != "cpu" or torch.compiler.is_compiling():
+        return truth.where((truth >= 0) & (truth <= 1), torch.nan), counted
+    low, high = map(float, torch.aminmax(truth.detach()))
+    if not (low >= 0 and high <= 1):
+        raise ValueError(
+            f"target of regions holds {low if low < 0 else high:g} but must be 1 inside, 0 outside, between them where "
+            f"it is soft, or ignore_index={ignore_index}: turn class indices into one channel per region"
+        )
+    return truth, counted
 
 
 def require_weights(name: str, weights: Sequence[float]) -> None:

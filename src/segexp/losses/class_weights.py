@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from segexp.losses.checks import CLASS_DIM, require_weights
+from segexp.losses.checks import CLASS_DIM, require_tensors, require_weights
 
 AUTO = "auto"
 
@@ -31,11 +31,12 @@ class ClassWeights(nn.Module):
         self.auto = isinstance(weights, str) and weights == AUTO
         self.values: Tensor | None
         self.register_buffer("values", None, persistent=False)
-        if isinstance(weights, str) and not self.auto:
+        if weights is None or self.auto:
+            return
+        if not isinstance(weights, Sequence) or isinstance(weights, str):
             raise ValueError(f"{name}={weights!r} must be null, a list with one number per {self.kind}, or {AUTO!r}")
-        if weights is not None and not isinstance(weights, str):
-            require_weights(name, weights)
-            self.values = torch.tensor(weights, dtype=torch.float32)
+        require_weights(name, weights)
+        self.values = torch.tensor(weights, dtype=torch.float32)
 
     @property
     def awaits_counts(self) -> bool:
@@ -87,6 +88,7 @@ def balanced_weights(counts: Tensor) -> Tensor:
     Raises:
         ValueError: The counts are not (K, 2), or more pixels lie inside than are labeled, or none lies inside.
     """
+    require_tensors(counts=counts)
     if counts.ndim != 2 or counts.shape[1] != 2:
         raise ValueError(f"counts of shape {tuple(counts.shape)} must be (K, 2): pixels inside and pixels labeled")
     inside, labeled = counts.double().unbind(1)

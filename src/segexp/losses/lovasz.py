@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor
 
-from segexp.losses.checks import CLASS_DIM
+from segexp.losses.checks import CLASS_DIM, require_tensors
 from segexp.losses.regions import RegionLoss, SoftRegions
 
 
@@ -64,21 +64,22 @@ def lovasz_jaccard(errors: Tensor, truth: Tensor, factors: Tensor) -> Tensor:
 
     Args:
         errors: (..., P) in [0, 1], 0 where a pixel does not count.
-        truth: (..., P), 0 or 1.
+        truth: (..., P) in [0, 1]; a soft one is inside and outside in these shares.
         factors: (..., P), at least 0: as how many pixels each one counts.
 
     Returns:
         (...,) in [0, 1].
     """
+    require_tensors(errors=errors, truth=truth, factors=factors)
     errors, order = errors.sort(-1, descending=True)
     inside = (truth * factors).gather(-1, order)
     outside = ((1 - truth) * factors).gather(-1, order)
     total = inside.sum(-1, keepdim=True)
-    intersection = total - inside.cumsum(-1)
+    intersection = (total - inside.cumsum(-1)).clamp_min(0) + inside  # before the pixel turns wrong
     union = total + outside.cumsum(-1)
     before = union - outside
     # A true pixel that turns wrong leaves the intersection; a false one joins the union.
     missed = inside / union.where(union > 0, 1)
-    added = intersection.clamp_min(0) * outside / (union * before).where(before > 0, 1)
+    added = intersection * outside / (union * before).where(before > 0, 1)
     first = (total == 0) & (before == 0) & (outside > 0)  # of an absent class, one wrong pixel makes the loss 1
     return (errors * (missed + added + first)).sum(-1)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from segexp.losses.checks import CLASS_DIM, at_least_float32, require_ignore_index, require_shapes
+from segexp.losses.checks import CLASS_DIM, at_least_float32, region_target, require_ignore_index, require_shapes
 from segexp.losses.class_weights import ClassWeights
 from segexp.losses.pixel import mean_over
 
@@ -36,13 +36,14 @@ class BinaryCrossEntropy(nn.Module):
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the mean over the counted pixels of logits (B, R, *S) and target (B, R, *S), 1 inside and 0 outside.
 
-        Else as ``CrossEntropy.forward``.
+        A target between 0 and 1 is soft. Else as ``CrossEntropy.forward``.
         """
         require_shapes(logits, target, weight, regions=True)
         logits = at_least_float32(logits)
-        contributions = (target != self.ignore_index).to(logits.dtype)
+        truth, counted = region_target(logits, target, self.ignore_index)
+        contributions = counted.to(logits.dtype)
         factors = self.region_weights(logits)
         if factors is not None:
             contributions = contributions * factors.view(-1, *[1] * (logits.ndim - 2))
-        losses = F.binary_cross_entropy_with_logits(logits, (target == 1).to(logits.dtype), reduction="none")
+        losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
         return mean_over(losses * contributions, None if weight is None else weight.unsqueeze(CLASS_DIM), contributions)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from segexp.errors import require_at_least
-from segexp.losses.checks import require_above_zero
+from segexp.losses.checks import require_above_zero, require_tensors
 from segexp.losses.regions import RegionLoss, SoftRegions
 
 
@@ -20,10 +20,10 @@ def soft_dice(
 
     Args:
         probs: (B, C, *S) float in [0, 1].
-        onehot: (B, C, *S) one-hot truth, same shape.
+        onehot: (B, C, *S) one-hot truth, same shape; of regions maybe soft, between 0 and 1.
         smooth: Number of pixels added above and below; a class absent from both then scores 1, one absent from the
             truth alone smooth / (|P| + smooth).
-        squared: Whether the probabilities are squared in the sum below, as V-Net does.
+        squared: Whether probabilities and truth are squared in the sums below, as V-Net does.
         batch: Whether sums are taken over the whole batch instead of per sample.
         weight: (B, 1 or C, *S) factor of each pixel in every sum; 0 leaves the pixel out.
 
@@ -38,7 +38,7 @@ def soft_dice(
     require_same_shape(probs, onehot)
     both = pixel_sums(probs * onehot, batch, weight)
     predicted = pixel_sums(probs**2 if squared else probs, batch, weight)
-    true = pixel_sums(onehot, batch, weight)
+    true = pixel_sums(onehot**2 if squared else onehot, batch, weight)
     return (2 * both + smooth) / (predicted + true + smooth)
 
 
@@ -172,7 +172,8 @@ def pixel_sums(values: Tensor, batch: bool, weight: Tensor | None) -> Tensor:
 
 
 def require_same_shape(probs: Tensor, onehot: Tensor) -> None:
-    """Refuse a truth that is not one-hot of the same shape as the probabilities."""
+    """Refuse what is no tensor, and a truth that is not one-hot of the same shape as the probabilities."""
+    require_tensors(probs=probs, onehot=onehot)
     if probs.shape != onehot.shape:
         raise ValueError(
             f"onehot of shape {tuple(onehot.shape)} must have the shape of probs {tuple(probs.shape)}: (B, C, *S)"

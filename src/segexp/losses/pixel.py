@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from segexp.errors import require_at_least, require_between
-from segexp.losses.checks import at_least_float32, require_ignore_index, require_shapes
+from segexp.losses.checks import at_least_float32, class_target, require_ignore_index, require_shapes
 from segexp.losses.class_weights import ClassWeights
 
 
@@ -51,10 +51,12 @@ class CrossEntropy(nn.Module):
             Scalar.
 
         Raises:
-            ValueError: The shapes do not fit, or the class weights are not one per class or not yet fitted.
+            ValueError: Shapes, dtypes or values do not fit, or the class weights are not one per class or not yet
+                fitted.
         """
         require_shapes(logits, target, weight)
         logits = at_least_float32(logits)
+        target = class_target(logits, target, self.ignore_index)
         factors = self.class_weights(logits)
         losses = F.cross_entropy(
             logits,
@@ -103,6 +105,7 @@ class Focal(nn.Module):
         """Return the mean over the counted pixels; arguments and errors as ``CrossEntropy.forward``."""
         require_shapes(logits, target, weight)
         logits = at_least_float32(logits)
+        target = class_target(logits, target, self.ignore_index)
         counted = target != self.ignore_index
         entropies = F.cross_entropy(logits, target, ignore_index=self.ignore_index, reduction="none")
         # 1 - p stays above 0, for the slope of (1 - p)^gamma at 0 is infinite where gamma < 1.

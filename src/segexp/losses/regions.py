@@ -6,7 +6,14 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from segexp.losses.checks import CLASS_DIM, at_least_float32, require_ignore_index, require_shapes
+from segexp.losses.checks import (
+    CLASS_DIM,
+    at_least_float32,
+    class_target,
+    region_target,
+    require_ignore_index,
+    require_shapes,
+)
 
 
 class SoftRegions(NamedTuple):
@@ -14,7 +21,7 @@ class SoftRegions(NamedTuple):
 
     Attributes:
         probs: (B, K, *S) in [0, 1], float32 or float64.
-        truth: (B, K, *S), 1 inside and 0 elsewhere, also where nothing is known.
+        truth: (B, K, *S), 1 inside and 0 elsewhere, also where nothing is known; of regions maybe between them.
         counted: (B, 1 or K, *S) bool, false where the target says to ignore.
         factors: (B, 1 or K, *S), 0 where ignored, else the weight of the pixel, or 1.
     """
@@ -49,21 +56,21 @@ class RegionLoss(nn.Module, ABC):
 
         Args:
             logits: (B, C, *S); half precision is computed in float32.
-            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 or 1 (sigmoid).
+            target: (B, *S) int64 class indices (softmax), or (B, C, *S) of overlapping regions, 0 to 1
+                (sigmoid).
             weight: (B, *S) factor of each pixel; None = all alike.
 
         Raises:
-            ValueError: The shapes do not fit, or there is only background to count and it is left out.
+            ValueError: Shapes, dtypes or values do not fit, or there is only background to count and it is left out.
         """
+        regions = getattr(target, "ndim", 0) == getattr(logits, "ndim", -1)
+        require_shapes(logits, target, weight, regions)
         logits = at_least_float32(logits)
-        if target.ndim == logits.ndim:
-            require_shapes(logits, target, weight, regions=True)
+        if regions:
             probs = logits.sigmoid()
-            truth = (target == 1).to(logits.dtype)
-            counted = target != self.ignore_index
+            truth, counted = region_target(logits, target, self.ignore_index)
         else:
-            require_shapes(logits, target, weight)
-            probs, truth, counted = self._of_classes(logits, target)
+            probs, truth, counted = self._of_classes(logits, class_target(logits, target, self.ignore_index))
         factors = counted.to(probs.dtype)
         if weight is not None:
             factors = factors * weight.to(probs.dtype).unsqueeze(CLASS_DIM)

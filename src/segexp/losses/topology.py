@@ -5,7 +5,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from segexp.errors import require_at_least
-from segexp.losses.checks import require_above_zero
+from segexp.losses.checks import require_above_zero, require_tensors
 from segexp.losses.overlap import pixel_sums
 from segexp.losses.regions import RegionLoss, SoftRegions
 
@@ -64,6 +64,7 @@ def soft_skeleton(region: Tensor, iterations: int) -> Tensor:
     Returns:
         (B, K, *S) in [0, 1].
     """
+    require_tensors(region=region)
     eroded = _erode(region)
     skeleton = F.relu(region - _dilate(eroded))
     for _ in range(iterations):
