@@ -130,3 +130,8 @@ def test_parts_move_with_the_loss() -> None:
 def test_refuses_sums_that_cannot_be(terms: dict, parts: dict, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         Compound(terms, parts)
+
+
+def test_refuses_a_part_that_gives_no_number() -> None:
+    with pytest.raises(ValueError, match="parts.ce.reduction='none' gives no number to be summed"):
+        Compound({"dice": 1, "ce": 1}, {"dice": Dice(), "ce": CrossEntropy(reduction="none")})

@@ -3,6 +3,7 @@
 import pytest
 from torch import Tensor
 from torch.nn.functional import binary_cross_entropy_with_logits
+from torch.testing import assert_close
 
 from segexp.losses import BinaryCrossEntropy
 from tests.losses.examples import assert_same_value_and_gradient
@@ -37,3 +38,10 @@ def test_region_weights_weigh_the_means_of_the_regions() -> None:
 def test_refuses_region_weights_of_another_number() -> None:
     with pytest.raises(ValueError, match="region_weights has 3 values but the logits have 2 regions: give one weight"):
         BinaryCrossEntropy(region_weights=[1, 2, 3])(*draw(3, 3))
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_reductions_equal_torch(reduction: str) -> None:
+    logits, target, _ = draw(5, 6, ignored=0)
+    theirs = binary_cross_entropy_with_logits(logits, target.float(), reduction=reduction)
+    assert_close(BinaryCrossEntropy(reduction=reduction)(logits, target), theirs)

@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from monai.losses import DiceLoss, TverskyLoss
+from monai.losses import DiceLoss, GeneralizedDiceLoss, TverskyLoss
 from torch import Tensor
 
 from segexp.losses import Dice, GeneralizedDice, Tversky, soft_dice, soft_tversky
@@ -164,3 +164,66 @@ def test_an_empty_mask_costs_what_is_predicted_and_pulls_it_down(loss: torch.nn.
 def test_refuses_shapes_that_differ(overlap: object) -> None:
     with pytest.raises(ValueError, match=r"onehot of shape \(2, 1, 4\) must have the shape of probs \(2, 3, 4\)"):
         overlap(torch.zeros(2, 3, 4), torch.zeros(2, 1, 4))
+
+
+@pytest.mark.parametrize("include_background", [False, True])
+@pytest.mark.parametrize("mask", MASKS)
+def test_class_weights_equal_monai(include_background: bool, mask: str) -> None:
+    logits, target = draw(6, 5, mask=mask)
+    weights = [0.5, 2.0, 4.0]
+    used = weights if include_background else weights[1:]
+    settings = {"to_onehot_y": True, "softmax": True, "smooth_nr": 1.0, "smooth_dr": 1.0}
+    # MONAI divides by the number of classes, not by the sum of their weights.
+    theirs = DiceLoss(include_background, weight=used, **settings)(logits, target[:, None]) * len(used) / sum(used)
+    ours = Dice(include_background, class_weights=weights)(logits, target)
+    assert_same_value_and_gradient(ours, theirs, logits)
+    each = TverskyLoss(include_background, alpha=0.3, beta=0.7, reduction="none", **settings)(logits, target[:, None])
+    theirs = (each.flatten(1) * torch.tensor(used)).sum(1).mean() / sum(used)
+    ours = Tversky(include_background=include_background, class_weights=weights)(logits, target)
+    assert_same_value_and_gradient(ours, theirs, logits)
+
+
+def test_class_weights_of_regions_equal_monai() -> None:
+    logits, target, _ = draw_kind("regions", 6, 7, ignored=0)
+    theirs = DiceLoss(sigmoid=True, weight=[0.5, 0.0, 2.5], smooth_nr=1.0, smooth_dr=1.0)(logits, target.float())
+    assert_same_value_and_gradient(Dice(class_weights=[0.5, 0.0, 2.5])(logits, target), theirs, logits)
+
+
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+@pytest.mark.parametrize(
+    ("ours", "theirs", "batch"),
+    [  # MONAI weighs the classes of a batch by the sizes in each sample
+        (Dice, DiceLoss, False),
+        (Dice, DiceLoss, True),
+        (Tversky, TverskyLoss, False),
+        (Tversky, TverskyLoss, True),
+        (GeneralizedDice, GeneralizedDiceLoss, False),
+    ],
+)
+def test_reductions_equal_monai(ours: type, theirs: type, batch: bool, reduction: str) -> None:
+    logits, target = draw(9, 7)
+    smooth = 1e-9 if ours is GeneralizedDice else 1.0  # its smooth has another unit there
+    price = {"alpha": 0.3, "beta": 0.7} if ours is Tversky else {}
+    monai = theirs(
+        False, True, softmax=True, reduction=reduction, smooth_nr=smooth, smooth_dr=smooth, batch=batch, **price
+    )
+    value = ours(include_background=False, smooth=smooth, batch=batch, reduction=reduction)(logits, target)
+    expected = monai(logits, target[:, None])
+    torch.testing.assert_close(value, expected if reduction == "sum" else expected.reshape(value.shape))
+
+
+def test_a_weight_of_the_background_alone_leaves_nothing() -> None:
+    logits, target = draw(6, 5)
+    loss = Dice(class_weights=[1.0, 0.0, 0.0])(logits, target)
+    assert loss == 0
+    assert not torch.autograd.grad(loss, logits)[0].any()
+
+
+def test_auto_weights_are_those_of_the_training_cases() -> None:
+    logits, target = draw(6, 5)
+    loss = Dice(class_weights="auto")
+    with pytest.raises(ValueError, match="class_weights='auto' knows no pixels yet"):
+        loss(logits, target)
+    loss.class_weights.fit(torch.tensor([[90, 100], [8, 100], [2, 100]]))
+    expected = Dice(class_weights=loss.class_weights.values.tolist())(logits, target)
+    torch.testing.assert_close(loss(logits, target), expected)

@@ -58,6 +58,14 @@ def test_monai_focal_with_softmax_and_gamma_below_one_has_no_gradient_where_it_i
     assert not gradient(Focal(gamma=0.5)(logits, target), logits).any()
 
 
+def test_monai_focal_without_background_leaves_its_logit_out_of_the_softmax() -> None:
+    logits = torch.tensor([5.0, 0.0, -5.0]).reshape(1, 3, 1)  # background is predicted
+    missed = torch.tensor([[1]])
+    theirs = FocalLoss(include_background=False, to_onehot_y=True, gamma=0, use_softmax=True)
+    assert theirs(logits, missed[:, None]) < 0.01
+    assert Focal(gamma=0, class_weights=[0.0, 1.0, 1.0])(logits, missed) > 5
+
+
 def test_monai_cldice_counts_the_background_and_pools_the_classes() -> None:
     target = torch.zeros(1, 64, 64, dtype=torch.int64)
     for row in range(3):

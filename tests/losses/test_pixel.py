@@ -1,10 +1,9 @@
-"""Means over pixels against torch, MONAI and numbers by hand."""
+"""Means over pixels against torch and numbers by hand."""
 
 import math
 
 import pytest
 import torch
-from monai.losses import FocalLoss
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -68,32 +67,6 @@ def test_class_weights_and_a_pixel_weight_go_together() -> None:
     assert_same_value_and_gradient(Focal(0, CLASS_WEIGHTS)(logits, target, weight), plain.mean(), logits)
 
 
-@pytest.mark.parametrize("sizes", [(9, 7), (4, 5, 6)])
-@pytest.mark.parametrize("gamma", [0, 1.0, 2.0, 3.5])
-@pytest.mark.parametrize("class_weights", [None, CLASS_WEIGHTS])
-@pytest.mark.parametrize("mask", ["random", "empty"])
-def test_focal_equals_monai(sizes: tuple, gamma: float, class_weights: list | None, mask: str) -> None:
-    logits, target = draw(*sizes, ignored=0)
-    if mask == "empty":
-        target.zero_()
-    monai = FocalLoss(to_onehot_y=True, gamma=gamma, weight=class_weights, use_softmax=True)
-    theirs = logits.shape[1] * monai(logits, target.unsqueeze(1))  # MONAI averages over the classes too
-    assert_same_value_and_gradient(Focal(gamma, class_weights)(logits, target), theirs, logits)
-
-
-def test_focal_by_hand() -> None:
-    logits = torch.tensor([0.25, 0.75]).log().reshape(1, 2, 1)
-    assert Focal()(logits, torch.tensor([[0]])).item() == pytest.approx(-(0.75**2) * math.log(0.25))
-    assert Focal()(logits, torch.tensor([[1]])).item() == pytest.approx(-(0.25**2) * math.log(0.75))
-
-
-@pytest.mark.parametrize("gamma", [0.1, 0.5, 1.0])
-def test_focal_keeps_its_gradient_where_the_prediction_is_certain(gamma: float) -> None:
-    logits = torch.tensor([200.0, 0.0]).reshape(1, 2, 1).requires_grad_()
-    Focal(gamma)(logits, torch.tensor([[0]])).backward()
-    assert torch.equal(logits.grad, torch.zeros_like(logits))
-
-
 def test_weighted_ce_2015_is_the_mean_of_weight_times_cross_entropy() -> None:
     logits, target = draw(5, 6, ignored=0)
     weight = 10 * torch.rand(target.shape)
@@ -110,3 +83,16 @@ def test_weighted_ce_2015_needs_its_map() -> None:
 def test_refuses_class_weights_of_another_number(loss: torch.nn.Module) -> None:
     with pytest.raises(ValueError, match="class_weights has 2 values but the logits have 3 classes"):
         loss(*draw(3, 3))
+
+
+@pytest.mark.parametrize("class_weights", [None, CLASS_WEIGHTS])
+@pytest.mark.parametrize("reduction", ["sum", "none"])
+def test_reductions_equal_torch(class_weights: list | None, reduction: str) -> None:
+    logits, target = draw(5, 6)
+    factors = None if class_weights is None else torch.tensor(class_weights)
+    theirs = F.cross_entropy(logits, target, factors, ignore_index=255, reduction=reduction)
+    ours = CrossEntropy(class_weights, reduction=reduction)(logits, target)
+    torch.testing.assert_close(ours, theirs)
+    weight = torch.rand(target.shape)
+    ours = WeightedCrossEntropy2015(reduction="none")(logits, target, weight)
+    torch.testing.assert_close(ours, weight * F.cross_entropy(logits, target, ignore_index=255, reduction="none"))

@@ -19,3 +19,8 @@ def test_terms_of_a_compound_loss_have_names_and_no_weights():
 def test_the_loss_of_probabilities_is_that_of_their_logits():
     found = losses_of_probs(CrossEntropy(), LOGITS.softmax(1), TARGET, None)
     assert found["loss"] == pytest.approx(float(CrossEntropy()(LOGITS, TARGET)), rel=1e-5)
+
+
+def test_refuses_a_loss_of_each_pixel():
+    with pytest.raises(ValueError, match=r"CrossEntropy gives a loss of shape \(1, 1, 2\), but training"):
+        loss_with_terms(CrossEntropy(reduction="none"), LOGITS, TARGET, None)

@@ -7,11 +7,12 @@ of 0 and 1; or both, distinguished by the target's number of axes. 255 means unk
 from segexp.losses.boundary import Boundary, signed_distance
 from segexp.losses.class_weights import ClassWeights, balanced_weights
 from segexp.losses.compound import Compound
+from segexp.losses.focal import Focal
 from segexp.losses.generalized_dice import GeneralizedDice
 from segexp.losses.lovasz import Lovasz, lovasz_jaccard
 from segexp.losses.multilabel import BinaryCrossEntropy
 from segexp.losses.overlap import Dice, Tversky, soft_dice, soft_tversky
-from segexp.losses.pixel import CrossEntropy, Focal, WeightedCrossEntropy2015
+from segexp.losses.pixel import CrossEntropy, WeightedCrossEntropy2015
 from segexp.losses.supervision import DeepSupervision
 from segexp.losses.topology import ClDice, soft_skeleton
 

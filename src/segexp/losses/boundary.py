@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from segexp.losses.checks import require_tensors
-from segexp.losses.pixel import mean_over
+from segexp.losses.reduction import reduce_pixels
 from segexp.losses.regions import RegionLoss, SoftRegions
 
 CHUNK = 2**20  # numbers in memory at a time, in the transform along an axis: they fit the cache of a CPU
@@ -29,12 +29,15 @@ class Boundary(RegionLoss):
     Source: Kervadec et al. 2019 (Boundary loss for highly unbalanced segmentation), equation 5.
     """
 
+    def __init__(self, include_background: bool = False, ignore_index: int = 255) -> None:
+        super().__init__(include_background, ignore_index)
+
     def of(self, regions: SoftRegions) -> Tensor:
         """Return the mean over counted pixels and classes, in pixels; weights do not enter what it is divided by."""
         probs = regions.probs
         inside = regions.truth > 0.5
         distance = signed_distance(inside, regions.counted & ~inside)
-        return mean_over(probs * distance.to(probs.dtype), regions.factors, regions.counted.expand_as(probs))
+        return reduce_pixels(probs * distance.to(probs.dtype), regions.factors, regions.counted.expand_as(probs))
 
 
 @torch.no_grad()

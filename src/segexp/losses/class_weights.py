@@ -67,10 +67,12 @@ class ClassWeights(nn.Module):
             return None
         count = logits.shape[CLASS_DIM]
         if len(self.values) != count:
-            several, order = ("classes", ", background first") if self.kind == "class" else ("regions", "")
+            several, each = "regions", "region"
+            if self.kind == "class":
+                several, each = "classes or regions", "class, background first, or region"
             raise ValueError(
                 f"{self.name} has {len(self.values)} values but the logits have {count} {several}: "
-                f"give one weight per {self.kind}{order}"
+                f"give one weight per {each}"
             )
         return self.values.to(logits)
 

@@ -21,8 +21,8 @@ class Compound(nn.Module):
         terms: The weights above 0.
 
     Raises:
-        ValueError: A weight is negative, none is above 0, a term has no part, or the active parts take no target in
-            common.
+        ValueError: A weight is negative, none is above 0, a term has no part, a part gives no single number, or the
+            active parts take no target in common.
     """
 
     def __init__(self, terms: Mapping[str, float], parts: Mapping[str, nn.Module]) -> None:
@@ -36,6 +36,9 @@ class Compound(nn.Module):
         if not self.terms or not math.isfinite(sum(self.terms.values())):
             raise ValueError(f"terms={dict(terms)} must be finite, and one at least above 0, such as terms.ce=1")
         self.parts = nn.ModuleDict({name: parts[name] for name in self.terms})
+        for name, part in self.parts.items():
+            if getattr(part, "reduction", None) == "none":
+                raise ValueError(f"parts.{name}.reduction='none' gives no number to be summed: take 'mean' or 'sum'")
         kinds = {name: _target_kinds(name, parts[name]) for name in self.terms}
         self.target_kinds = tuple(
             kind for kind in ("classes", "regions") if all(kind in of_part for of_part in kinds.values())

@@ -3,8 +3,10 @@
 import torch
 from torch import Tensor
 
+from segexp.errors import require_choice
 from segexp.losses.checks import require_above_zero
 from segexp.losses.overlap import pixel_sums
+from segexp.losses.reduction import REDUCTIONS, reduce_overlaps
 from segexp.losses.regions import RegionLoss, SoftRegions
 
 
@@ -22,6 +24,7 @@ class GeneralizedDice(RegionLoss):
         smooth: Number of pixels added above and below, above 0.
         batch: Whether weights and sums are taken over the whole batch instead of per sample.
         ignore_index: Target of pixels that do not count.
+        reduction: "mean", "sum" or "none", of the losses of the samples.
 
     Raises:
         ValueError: A value is outside its range.
@@ -31,16 +34,23 @@ class GeneralizedDice(RegionLoss):
     """
 
     def __init__(
-        self, include_background: bool = True, smooth: float = 1.0, batch: bool = False, ignore_index: int = 255
+        self,
+        include_background: bool = True,
+        smooth: float = 1.0,
+        batch: bool = False,
+        ignore_index: int = 255,
+        reduction: str = "mean",
     ) -> None:
         super().__init__(include_background, ignore_index)
         require_above_zero("smooth", smooth)
+        require_choice("reduction", reduction, REDUCTIONS)
         self.smooth = smooth
         self.batch = batch
+        self.reduction = reduction
 
     def of(self, regions: SoftRegions) -> Tensor:
-        """Return 1 - generalized Dice, in [0, 1]."""
-        probs, truth, _, factors = regions
+        """Return 1 - generalized Dice, in [0, 1]: a scalar, or with "none" (B,), of the whole batch (1,)."""
+        probs, truth, _, factors, _ = regions
         both = pixel_sums(probs * truth, self.batch, factors)
         predicted = pixel_sums(probs, self.batch, factors)
         true = pixel_sums(truth, self.batch, factors)
@@ -48,4 +58,4 @@ class GeneralizedDice(RegionLoss):
         sizes = true.where(true > 0, torch.inf)
         weights = torch.where(true > 0, (sizes.amin(1, keepdim=True) / sizes) ** 2, 1)
         above = 2 * (weights * both).sum(1) + self.smooth
-        return 1 - (above / ((weights * (predicted + true)).sum(1) + self.smooth)).mean()
+        return reduce_overlaps(above / ((weights * (predicted + true)).sum(1) + self.smooth), None, self.reduction)

@@ -43,7 +43,7 @@ class Lovasz(RegionLoss):
 
         A pixel of weight 3 counts as three pixels in the Jaccard index.
         """
-        probs, truth, _, factors = regions
+        probs, truth, _, factors, _ = regions
         truth, factors = self._rows(truth), self._rows(factors.expand_as(probs))
         errors = (truth - self._rows(probs)).abs() * (factors > 0)
         losses = lovasz_jaccard(errors, truth, factors)

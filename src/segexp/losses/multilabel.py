@@ -5,9 +5,10 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from segexp.errors import require_choice
 from segexp.losses.checks import CLASS_DIM, at_least_float32, region_target, require_ignore_index, require_shapes
 from segexp.losses.class_weights import ClassWeights
-from segexp.losses.pixel import mean_over
+from segexp.losses.reduction import REDUCTIONS, reduce_pixels
 
 
 class BinaryCrossEntropy(nn.Module):
@@ -20,6 +21,7 @@ class BinaryCrossEntropy(nn.Module):
         region_weights: Factors, one per region, at least 0; the mean is divided by the sum of the factors of what it is
             taken over, as ``CrossEntropy`` does. "auto" = ``balanced_weights`` of the training cases. None = all alike.
         ignore_index: Target of pixels that do not count for a region.
+        reduction: "mean"; "sum" over pixels and regions; "none", the loss of each.
 
     Raises:
         ValueError: A value is outside its range.
@@ -27,11 +29,18 @@ class BinaryCrossEntropy(nn.Module):
 
     target_kinds = ("regions",)
 
-    def __init__(self, region_weights: Sequence[float] | str | None = None, ignore_index: int = 255) -> None:
+    def __init__(
+        self,
+        region_weights: Sequence[float] | str | None = None,
+        ignore_index: int = 255,
+        reduction: str = "mean",
+    ) -> None:
         super().__init__()
+        require_choice("reduction", reduction, REDUCTIONS)
         require_ignore_index(ignore_index)
         self.region_weights = ClassWeights("region_weights", region_weights)
         self.ignore_index = ignore_index
+        self.reduction = reduction
 
     def forward(self, logits: Tensor, target: Tensor, weight: Tensor | None = None) -> Tensor:
         """Return the mean over the counted pixels of logits (B, R, *S) and target (B, R, *S), 1 inside and 0 outside.
@@ -46,4 +55,5 @@ class BinaryCrossEntropy(nn.Module):
         if factors is not None:
             contributions = contributions * factors.view(-1, *[1] * (logits.ndim - 2))
         losses = F.binary_cross_entropy_with_logits(logits, truth, reduction="none")
-        return mean_over(losses * contributions, None if weight is None else weight.unsqueeze(CLASS_DIM), contributions)
+        pixel_weight = None if weight is None else weight.unsqueeze(CLASS_DIM)
+        return reduce_pixels(losses * contributions, pixel_weight, contributions, self.reduction)

@@ -1,10 +1,13 @@
 """Losses that measure the overlap of classes or regions: Dice and Tversky."""
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
-from segexp.errors import require_at_least
+from segexp.errors import require_at_least, require_choice
 from segexp.losses.checks import require_above_zero, require_tensors
+from segexp.losses.reduction import REDUCTIONS, reduce_classes, reduce_overlaps
 from segexp.losses.regions import RegionLoss, SoftRegions
 
 
@@ -77,6 +80,9 @@ class Dice(RegionLoss):
         squared: Whether the probabilities are squared in the sum below, as V-Net does.
         batch: Whether sums are taken over the whole batch: steadier where many patches lack a class.
         ignore_index: Target of pixels that do not count.
+        class_weights: Factors, one per class, background first, or region, at least 0; the mean over classes is divided
+            by their sum. "auto" = ``balanced_weights`` of the training cases. None = all alike.
+        reduction: "mean"; "sum" over classes and samples; "none".
 
     Raises:
         ValueError: A value is outside its range.
@@ -91,17 +97,22 @@ class Dice(RegionLoss):
         squared: bool = False,
         batch: bool = False,
         ignore_index: int = 255,
+        class_weights: Sequence[float] | str | None = None,
+        reduction: str = "mean",
     ) -> None:
-        super().__init__(include_background, ignore_index)
+        super().__init__(include_background, ignore_index, class_weights)
+        require_choice("reduction", reduction, REDUCTIONS)
         require_above_zero("smooth", smooth)
         self.smooth = smooth
         self.squared = squared
         self.batch = batch
+        self.reduction = reduction
 
     def of(self, regions: SoftRegions) -> Tensor:
-        """Return 1 - Dice, in [0, 1]; weights are factors in the sums of Dice."""
-        probs, truth, _, factors = regions
-        return 1 - soft_dice(probs, truth, self.smooth, self.squared, self.batch, factors).mean()
+        """Return 1 - Dice, in [0, 1], a scalar or with "none" (B, K); weights are factors in the sums of Dice."""
+        probs, truth, _, factors, class_factors = regions
+        overlaps = soft_dice(probs, truth, self.smooth, self.squared, self.batch, factors)
+        return reduce_overlaps(overlaps, class_factors, self.reduction)
 
 
 class Tversky(RegionLoss):
@@ -120,6 +131,9 @@ class Tversky(RegionLoss):
         include_background: Whether class 0 counts too; of regions it has no meaning.
         batch: Whether sums are taken over the whole batch.
         ignore_index: Target of pixels that do not count.
+        class_weights: Factors, one per class, background first, or region, at least 0; the mean over classes is divided
+            by their sum. "auto" = ``balanced_weights`` of the training cases. None = all alike.
+        reduction: "mean"; "sum" over classes and samples; "none".
 
     Raises:
         ValueError: A value is outside its range.
@@ -137,8 +151,11 @@ class Tversky(RegionLoss):
         include_background: bool = False,
         batch: bool = False,
         ignore_index: int = 255,
+        class_weights: Sequence[float] | str | None = None,
+        reduction: str = "mean",
     ) -> None:
-        super().__init__(include_background, ignore_index)
+        super().__init__(include_background, ignore_index, class_weights)
+        require_choice("reduction", reduction, REDUCTIONS)
         require_at_least("alpha", alpha, 0)
         require_at_least("beta", beta, 0)
         if alpha == beta == 0:
@@ -152,16 +169,17 @@ class Tversky(RegionLoss):
         self.gamma = gamma
         self.smooth = smooth
         self.batch = batch
+        self.reduction = reduction
 
     def of(self, regions: SoftRegions) -> Tensor:
-        """Return the mean of (1 - overlap)^gamma, in [0, 1]; weights are factors in the sums of the overlap."""
-        probs, truth, _, factors = regions
+        """Return (1 - overlap)^gamma, in [0, 1], reduced as that of ``Dice``; weights are factors in the sums."""
+        probs, truth, _, factors, class_factors = regions
         miss = 1 - soft_tversky(probs, truth, self.alpha, self.beta, self.smooth, self.batch, factors)
         if self.gamma != 1:
             # The slope of miss^gamma at 0 is infinite where gamma < 1, and rounding may take miss below 0.
             above_zero = miss.clamp_min(torch.finfo(miss.dtype).tiny)
             miss = torch.where(miss > 0, above_zero**self.gamma, 0)
-        return miss.mean()
+        return reduce_classes(miss, class_factors, self.reduction)
 
 
 def pixel_sums(values: Tensor, batch: bool, weight: Tensor | None) -> Tensor:

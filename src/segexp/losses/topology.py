@@ -42,7 +42,7 @@ class ClDice(RegionLoss):
 
     def of(self, regions: SoftRegions) -> Tensor:
         """Return 1 - clDice, in [0, 1], for one to three axes S; weights are factors in the sums over skeletons."""
-        _, truth, counted, factors = regions
+        _, truth, counted, factors, _ = regions
         probs = regions.probs * counted
         precision = self._fraction(soft_skeleton(probs, self.iterations), truth, factors)
         sensitivity = self._fraction(soft_skeleton(truth, self.iterations), probs, factors)

@@ -12,10 +12,20 @@ from segexp.training.batches import Batch
 def loss_with_terms(
     loss: nn.Module, logits: Tensor, target: Tensor, weight: Tensor | None
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Loss of logits (B, K, *S), and the terms of a compound one by name, such as ``loss_ce``, unweighted."""
+    """Loss of logits (B, K, *S), and the terms of a compound one by name, such as ``loss_ce``, unweighted.
+
+    Raises:
+        ValueError: The loss is no single number.
+    """
     with_terms = getattr(loss, "with_terms", None)
     if with_terms is None:
-        return loss(logits, target, weight), {}
+        value: Tensor = loss(logits, target, weight)
+        if value.ndim:
+            raise ValueError(
+                f"{type(loss).__name__} gives a loss of shape {tuple(value.shape)}, but training needs one number: "
+                "take reduction=mean or sum"
+            )
+        return value, {}
     total, terms = with_terms(logits, target, weight)
     return total, {f"loss_{name}": value.detach() for name, value in terms.items()}
 
