@@ -108,11 +108,16 @@ def test_data_take_the_seed_of_the_run():
     assert data.seed == 5
 
 
-def test_a_key_that_a_recipe_set_for_another_option_is_named_with_its_remedy():
+@pytest.mark.parametrize("more", [[], ["~scheduler.warmup"]])
+def test_a_recipe_goes_with_another_option_of_a_group(more):
+    """An older run may have recorded that it left the recipe's key out itself."""
     recipe = ["experiment=isbi_cpu", "scheduler=plateau", "trainer=cpu"]
-    with pytest.raises(ValueError, match=r"plateau takes no warmup: leave it out with ~scheduler\.warmup"):
-        build_task(plain(compose(recipe, run_dir="unused")))
-    build_task(plain(compose([*recipe, "~scheduler.warmup"], run_dir="unused")))
+    assert build_task(plain(compose([*recipe, *more], run_dir="unused"))).make_scheduler
+
+
+def test_a_mistyped_key_of_a_function_is_named_with_its_remedy():
+    with pytest.raises(ValueError, match=r"cosine takes no wramup: leave it out with ~scheduler\.wramup"):
+        build_task(config("+scheduler.wramup=1"))
 
 
 @pytest.mark.parametrize("values", [{0: 0, 255: 1}, {0: 0, 1: 1}, {0: 0, 128: 1, 255: 2}], ids=str)

@@ -20,14 +20,14 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"checkpoints", "comparison"},
     {"pictures", "sweeps"},
     {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
-    {"terminal"},
+    {"merging", "terminal"},
     {"crc", "errors", "foreign", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")
 ONLY_IN = {
-    "hydra": ("cli", "config", "build", "commands", "explain", "sweeps", "trust"),
-    "omegaconf": ("cli", "config", "build", "commands", "explain", "sweeps", "trust"),
+    "hydra": ("cli", "config", "build", "commands", "explain", "merging", "sweeps", "trust"),
+    "omegaconf": ("cli", "config", "build", "commands", "explain", "merging", "sweeps", "trust"),
     "albumentations": ("data",),
     "monai": (),
 }

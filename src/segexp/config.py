@@ -14,9 +14,12 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from segexp.errors import short_path
+from segexp.merging import install_rules
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.unused import unused_folder
+
+install_rules()
 
 
 def config_dir() -> Path:
