@@ -231,7 +231,7 @@ def test_many_objects_are_matched_without_a_table_of_all_pairs():
     [
         ({"connectivity": "corners"}, "connectivity='corners' is not one of"),
         ({"thresholds": ()}, "thresholds="),
-        ({"thresholds": (0.4, 0.5)}, "two partners"),
+        ({"thresholds": (-0.1, 0.5)}, "thresholds="),
         ({"thresholds": (0.5, 1.0)}, "thresholds="),
         ({"min_size": -1}, "min_size=-1"),
         ({"only": ["nuclei"]}, "did you mean 'nucleus'"),

@@ -6,6 +6,7 @@ from sklearn.metrics import recall_score
 from torch.nn.functional import one_hot
 from torchmetrics.functional.classification import (
     multiclass_f1_score,
+    multiclass_fbeta_score,
     multiclass_jaccard_index,
     multiclass_precision,
     multiclass_recall,
@@ -16,6 +17,7 @@ from torchmetrics.functional.classification import (
     multilabel_recall,
     multilabel_specificity,
 )
+from torchmetrics.functional.segmentation import dice_score, generalized_dice_score
 
 from segexp.metrics import OverlapScores
 
@@ -250,3 +252,84 @@ def test_targets_that_are_no_regions_are_refused():
         metric.update(torch.rand(1, 3, 2, 2), torch.zeros(1, 3, 2, 2), case)
     with pytest.raises(ValueError, match="number of regions"):
         OverlapScores(NAMES, [])
+
+
+def random_labels(cases=4, classes=3, seed=3):
+    generator = torch.Generator().manual_seed(seed)
+    pred, target = (torch.randint(0, classes, (cases, 9, 7), generator=generator) for _ in range(2))
+    target[torch.rand(target.shape, generator=generator) < 0.4] = 1  # one class is frequent
+    return pred, target
+
+
+@pytest.mark.parametrize("beta", [0.5, 2, 3.0])
+def test_f_scores_agree_with_torchmetrics(beta):
+    pred, target = random_labels()
+    result = scored(pred, target, betas=[beta])
+    for case in range(4):
+        expected = multiclass_fbeta_score(pred[case], target[case], beta=float(beta), num_classes=3, average=None)[1:]
+        found = [row.scores[f"f{beta:g}"] for row in result.rows if row.case == case]
+        assert found == pytest.approx(expected.tolist(), abs=1e-6)
+
+
+def test_an_f_score_by_hand():
+    pred, target = torch.tensor([[[1, 1, 1, 0]]]), torch.tensor([[[1, 0, 0, 0]]])  # precision 1/3, recall 1
+    metric = OverlapScores(["background", "vessel"], betas=[2])
+    metric.update(probs_of(pred, 2), target, torch.tensor([0]))
+    assert metric.compute().rows[0].scores["f2"] == pytest.approx(5 * 1 / 3 / (4 / 3 + 1))
+    assert metric.info["f2"].protocol.startswith("(1 + 4) TP / ((1 + 4) TP + 4 FN + FP), F-score of beta 2, per case")
+
+
+@pytest.mark.filterwarnings("ignore:dice_score metric currently defaults")
+@pytest.mark.parametrize("average", ["micro", "weighted"])
+def test_averages_of_dice_agree_with_torchmetrics(average):
+    pred, target = random_labels()
+    expected = dice_score(pred, target, num_classes=3, include_background=False, average=average, input_format="index")
+    found = scored(pred, target, dice_averages=[average]).overall[f"dice_{average}"]
+    assert found == pytest.approx(float(expected.mean()), abs=1e-6)
+
+
+def test_the_generalized_dice_agrees_with_torchmetrics_and_monai():
+    compute_generalized_dice = pytest.importorskip("monai.metrics").compute_generalized_dice
+    pred, target = random_labels(classes=4)
+    names = ["background", "a", "b", "c"]
+    found = scored(pred, target, names, dice_averages=["generalized"]).overall["dice_generalized"]
+    theirs = generalized_dice_score(
+        pred, target, num_classes=4, include_background=False, per_class=False, input_format="index"
+    )
+    assert found == pytest.approx(float(theirs.mean()), abs=1e-5)
+    theirs = compute_generalized_dice(probs_of(pred, 4), probs_of(target, 4), False, sum_over_classes=True)
+    assert found == pytest.approx(float(theirs.mean()), abs=1e-5)
+
+
+def test_an_absent_class_weighs_as_the_rarest_present_one_as_in_monai():
+    compute_generalized_dice = pytest.importorskip("monai.metrics").compute_generalized_dice
+    pred, target = random_labels(cases=1, classes=4)
+    target[target == 2] = 0
+    names = ["background", "a", "b", "c"]
+    found = scored(pred, target, names, dice_averages=["generalized"]).overall["dice_generalized"]
+    theirs = compute_generalized_dice(probs_of(pred, 4), probs_of(target, 4), False, sum_over_classes=True)
+    assert found == pytest.approx(float(theirs.mean()), abs=1e-5)
+
+
+def test_averages_leave_out_cases_without_any_class_and_count_inventions_as_zero():
+    averages = ["micro", "weighted", "generalized"]
+    pred, target = torch.zeros(3, 1, 4, dtype=torch.int64), torch.zeros(3, 1, 4, dtype=torch.int64)
+    pred[1] = 1  # invented
+    pred[2] = target[2] = torch.tensor([[1, 1, 2, 0]])
+    found = scored(pred, target, dice_averages=averages).overall
+    assert (found["dice_micro"], found["dice_generalized"]) == (0.5, 0.5)  # of case 1 and 2
+    assert found["dice_weighted"] == 1  # nothing true to weigh by in case 1
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"betas": [0]}, r"betas=\[0\] must be above 0"),
+        ({"betas": [2, 2.0]}, "each once"),
+        ({"betas": ["2"]}, "beta='2' must be a number"),
+        ({"dice_averages": ["macro"]}, "dice_averages='macro' is not one of"),
+    ],
+)
+def test_refuses_unknown_averages_and_betas(options, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        OverlapScores(NAMES, **options)

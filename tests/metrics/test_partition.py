@@ -15,6 +15,7 @@ from scipy.stats import entropy
 from skimage.metrics import adapted_rand_error, variation_of_information
 
 from segexp.metrics import PartitionScores, compare_regions, partition_scores, thin_borders
+from segexp.metrics import variation_of_information as voi
 
 DATA = os.environ.get("SEGEXP_DATA_DIR")
 PROPOSALS = ("labels", "blurred", "noisy", "broken", "network")
@@ -178,6 +179,13 @@ def test_v_info_agrees_with_variation_of_information(regions, truth):
     lost = variation_of_information(truth, own, ignore_labels=(0,)).sum()
     expected = 1 - lost / (h_truth + h_own) if h_truth + h_own > 0 else 1.0
     assert compare_regions(regions, truth)[1] == pytest.approx(expected)
+
+
+@settings(max_examples=80, deadline=None)
+@given(regions=labellings, truth=labellings.filter(lambda truth: np.count_nonzero(truth) > 0))
+def test_splits_and_merges_agree_with_variation_of_information(regions, truth):
+    expected = variation_of_information(truth, dams_as_regions(regions), ignore_labels=(0,))
+    assert voi(regions, truth) == pytest.approx(tuple(expected), abs=1e-9)
 
 
 # --- the metric -------------------------------------------------------------------------------------------------------
@@ -363,3 +371,26 @@ def test_agrees_with_the_official_scorer_at_every_threshold(official, name):
 def test_ranks_the_proposals_like_the_official_scorer(official, measure, key):
     ours = sorted(PROPOSALS, key=lambda name: official[name][1][:, measure].max())
     assert ours == sorted(PROPOSALS, key=lambda name: official[name][0][key])
+
+
+def test_rows_have_the_variation_of_information_where_it_is_asked_for():
+    probs, target = two_levels()
+    plain, more = PartitionScores(thresholds=[0.3, 0.5]), PartitionScores(thresholds=[0.3, 0.5], voi=True)
+    for metric in (plain, more):
+        metric.update(probs, target, torch.tensor([0]))
+    (without,), (row,) = plain.compute().rows, more.compute().rows
+    assert row.scores.items() - without.scores.items() == {("voi_split", 0.0), ("voi_merge", row.scores["voi_merge"])}
+    cells = np.repeat([1, 2, 3], [3, 3, 3])  # of 8 px a row; the weak border was missed, the strong one found at 0.5
+    at = more.chosen.get("threshold", more.compute().chosen["threshold"])
+    missed = {0.3: [1, 1, 1], 0.5: [1, 1, 2]}[at]
+    expected = variation_of_information(cells, np.repeat(missed, 3))
+    assert (row.scores["voi_split"], row.scores["voi_merge"]) == pytest.approx(tuple(expected))
+    assert not more.info["voi_merge"].higher_is_better
+    assert more.info["voi_merge"].unit == "bits"
+
+
+def test_a_proposal_without_region_splits_every_pixel_off():
+    metric = PartitionScores(thresholds=[0.5], voi=True)
+    metric.update(probs_of(np.zeros((1, 4, 4))), torch.zeros(1, 4, 4, dtype=torch.int64), torch.tensor([0]))
+    (row,) = metric.compute().rows
+    assert (row.scores["v_rand"], row.scores["voi_split"], row.scores["voi_merge"]) == (0, 4, 0)

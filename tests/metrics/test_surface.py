@@ -287,3 +287,29 @@ def test_the_configuration_puts_it_beside_the_overlap_in_the_unit_of_the_data():
     (found,) = (metric for metric in metrics if isinstance(metric, SurfaceScores))
     assert list(found.info) == ["hd95_mm", "assd_mm", "nsd_1mm", "nsd_2mm"]
     assert config["monitor"] == "val/dice"
+
+
+@pytest.mark.parametrize("size", SPACINGS)
+def test_a_tolerance_per_class_agrees_with_monai(size):
+    pred, target, spacing = labels_of(size, 1), labels_of(size, 2), spacing_of(size)
+    found = figures(probs_of(pred), target, spacing, class_tolerances={"disc": 2.5, "cup": 0.7})[..., -1]
+    monai = pytest.importorskip("monai.metrics").SurfaceDiceMetric([0.7, 2.5])
+    expected = monai(probs_of(pred), probs_of(target), spacing=spacing.tolist()).double()
+    torch.testing.assert_close(found, expected, rtol=1e-5, atol=1e-6)
+
+
+def test_the_score_at_own_tolerances_has_its_name_and_says_them():
+    metric = SurfaceScores(NAMES, tolerances=[1], class_tolerances={"cup": 0.5, "disc": 2})
+    assert list(metric.info) == ["hd95_mm", "assd_mm", "nsd_1mm", "nsd_mm"]
+    assert "within a tolerance of its own (cup 0.5, disc 2 mm)" in metric.info["nsd_mm"].protocol
+
+
+@pytest.mark.parametrize("tolerances", [{"cup": 1}, {"cup": 1, "disc": 1, "rim": 1}, {}])
+def test_refuses_tolerances_of_other_classes(tolerances):
+    with pytest.raises(ValueError, match=r"must have one tolerance for each of \['cup', 'disc'\]"):
+        SurfaceScores(NAMES, class_tolerances=tolerances)
+
+
+def test_refuses_a_negative_tolerance_of_a_class():
+    with pytest.raises(ValueError, match="tolerance=-1 must be a number of at least 0"):
+        SurfaceScores(NAMES, class_tolerances={"cup": -1, "disc": 1})

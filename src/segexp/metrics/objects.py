@@ -8,6 +8,7 @@ from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
 from segexp.metrics.info import MetricInfo
+from segexp.metrics.matching import THRESHOLDS, matched, overlapping, require_thresholds, scores_of_counts
 from segexp.metrics.per_class import PerClassMetric
 from segexp.metrics.results import MetricResult
 
@@ -18,7 +19,8 @@ class ObjectScores(PerClassMetric):
     """F1, average precision and panoptic quality of objects, per case and foreground class or region.
 
     Objects are connected components of predicted and of true pixels; two are the same object if their intersection
-    over union (IoU) is greater than the threshold. As no threshold is below 0.5, an object has at most one partner.
+    over union (IoU) is greater than the threshold. From 0.5 on an object has at most one partner; below, as many as
+    possible are matched one to one. For objects that are numbered already, see ``object_scores``.
     Ignored pixels are taken out of both before components are told apart, so an object that they cross becomes two
     in prediction and truth alike. A case without any object in both is undefined (nan); objects in only one of them
     score 0. Touching objects of one class are one component. Other arguments and errors as ``PerClassMetric``.
@@ -26,11 +28,11 @@ class ObjectScores(PerClassMetric):
     Args:
         only: Names of the classes or regions whose objects are scored; None = all.
         connectivity: "faces" (4 neighbors in a plane, 6 in space) or "full" (8, 26).
-        thresholds: Thresholds of the IoU, in [0.5, 1); F1 is scored at the first one.
+        thresholds: Thresholds of the IoU, in [0, 1); F1 is scored at the first one.
         min_size: Number of pixels; smaller components are no objects, in prediction and truth alike.
 
     Raises:
-        ValueError: An unknown name or connectivity, no threshold or one outside [0.5, 1), or a negative size.
+        ValueError: An unknown name or connectivity, no threshold or one outside [0, 1), or a negative size.
 
     Source: Caicedo et al. 2019 (2018 Data Science Bowl, Nature Methods 16:1247) for ``object_f1`` and ``object_ap``,
     Kirillov et al. 2019 (CVPR, arXiv 1801.00868) for ``object_pq``.
@@ -45,17 +47,13 @@ class ObjectScores(PerClassMetric):
         regions: Collection[str] | None = None,
         only: Sequence[str] | None = None,
         connectivity: str = "faces",
-        thresholds: Sequence[float] = (0.5, 0.55, 0.6, 0.65, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95),
+        thresholds: Sequence[float] = THRESHOLDS,
         min_size: int = 0,
         ignore_index: int = 255,
     ) -> None:
         require_choice("connectivity", connectivity, ("faces", "full"))
         require_at_least("min_size", min_size, 0, integer=True)
-        if not thresholds or min(thresholds) < 0.5 or max(thresholds) >= 1:
-            raise ValueError(
-                f"thresholds={list(thresholds)} must be one or more IoU in [0.5, 1): below 0.5 an object could have "
-                "two partners"
-            )
+        require_thresholds(thresholds)
         super().__init__(class_names, regions, (4 + len(thresholds),), torch.float64, ignore_index)
         for name in only or ():
             require_choice("only", name, self.parts)
@@ -98,17 +96,18 @@ class ObjectScores(PerClassMetric):
             for case in range(len(pred)):
                 predicted = self._objects(pred[case, k])
                 true = self._objects(truth[case, k])
-                iou = _matched_iou(predicted, true)
-                matches = [np.count_nonzero(iou > threshold) for threshold in self.thresholds]
+                pairs = overlapping(predicted, true)
+                iou = pairs.iou[pairs.iou > 0.5]
+                matches = [len(matched(pairs, threshold).iou) for threshold in self.thresholds]
                 measured[case, k] = [true.max(), predicted.max(), len(iou), iou.sum(), *matches]
         return torch.from_numpy(measured).to(probs.device)
 
     def score(self, cases: list[int], measured: Tensor) -> MetricResult:
         """Turn matches (n, K, 4 + T) into rows per case and class and scores of all objects."""
-        rows = [row for row in self.rows(cases, measured, _scores) if row.label in self.only]
+        rows = [row for row in self.rows(cases, measured, scores_of_counts) if row.label in self.only]
         overall: dict[str, float] = {}
         for name in self.only:
-            pooled = _scores(measured[:, self.parts.index(name)].sum(dim=0).tolist())
+            pooled = scores_of_counts(measured[:, self.parts.index(name)].sum(dim=0).tolist())
             overall |= {f"{score}_pooled_{name}": pooled[score] for score in POOLED}
         return MetricResult(rows, overall)
 
@@ -125,26 +124,3 @@ class ObjectScores(PerClassMetric):
         kept[0] = False
         renumbered: np.ndarray = np.where(kept, kept.cumsum(), 0)[labels]
         return renumbered
-
-
-def _matched_iou(pred: np.ndarray, truth: np.ndarray) -> np.ndarray:
-    """Compute the IoU (pairs,) of all objects (*S), numbered from 1, that share more than half of their union."""
-    both = (pred > 0) & (truth > 0)
-    numbers = int(pred.max()) + 1
-    pairs, common = np.unique(truth[both] * numbers + pred[both], return_counts=True)
-    of_truth, of_pred = np.divmod(pairs, numbers)
-    union = np.bincount(truth.ravel())[of_truth] + np.bincount(pred.ravel())[of_pred] - common
-    iou = common / union
-    return iou[iou > 0.5]
-
-
-def _scores(measured: Sequence[float]) -> dict[str, float]:
-    true, predicted, pairs, iou_sum, *matches = measured
-    total = true + predicted
-    if not total:
-        return dict.fromkeys(("object_f1", "object_ap", "object_pq"), float("nan"))
-    return {
-        "object_f1": 2 * matches[0] / total,
-        "object_ap": sum(tp / (total - tp) for tp in matches) / len(matches),
-        "object_pq": iou_sum / (pairs + (true - pairs) / 2 + (predicted - pairs) / 2),
-    }

@@ -28,6 +28,18 @@ class RegionScores(NamedTuple):
     rand_merge: float
 
 
+class VariationOfInformation(NamedTuple):
+    """What two partitions do not tell of each other, in bits; 0 is perfect.
+
+    Attributes:
+        split: Entropy of the proposed regions within a true one, H(proposed | true).
+        merge: Entropy of the true regions within a proposed one, H(true | proposed).
+    """
+
+    split: float
+    merge: float
+
+
 class PartitionScores(CaseMetric):
     """V_rand and V_info of 2-D slices: do the same pixels share a region? 1 is perfect, 0 the worst.
 
@@ -43,6 +55,7 @@ class PartitionScores(CaseMetric):
         thresholds: Thresholds of the interior that are tried, in [0, 1].
         name: Name of these regions in the rows.
         ignore_index: Pixels with this target, or with a negative one, count nowhere.
+        voi: Whether the rows have the variation of information too, as ``voi_split`` and ``voi_merge`` in bits.
 
     Raises:
         ValueError: ``boundary_class`` is negative, or ``thresholds`` are none or outside [0, 1].
@@ -57,14 +70,17 @@ class PartitionScores(CaseMetric):
         thresholds: Sequence[float] = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
         name: str = "regions",
         ignore_index: int = 255,
+        voi: bool = False,
     ) -> None:
+        require_choice("voi", voi, (False, True))
         require_at_least("boundary_class", boundary_class, 0, integer=True)
         if not thresholds or min(thresholds) < 0 or max(thresholds) > 1:
             raise ValueError(f"thresholds={list(thresholds)} must be one or more probabilities in [0, 1]")
-        super().__init__((len(thresholds), 4), torch.float64, ignore_index)
+        super().__init__((len(thresholds), 6), torch.float64, ignore_index)
         self.boundary_class = boundary_class
         self.thresholds = tuple(thresholds)
         self.name = name
+        self.voi = voi
         self.parts = (name,)
 
     @property
@@ -90,6 +106,11 @@ class PartitionScores(CaseMetric):
         for name in ("v_rand_max", "v_info_max"):  # labels have no thresholds to take a maximum over
             infos[name] = replace(infos[name], computed_from="probabilities")
         infos["adapted_rand_error"] = replace(infos["adapted_rand_error"], higher_is_better=False, unit="")
+        if self.voi:
+            split = f"variation of information by splits, entropy of the proposed regions within a true one, {measure}"
+            merge = f"variation of information by merges, entropy of the true regions within a proposed one, {measure}"
+            infos["voi_split"] = self.describe(f"{split}; {at}", higher_is_better=False, unit="bits")
+            infos["voi_merge"] = self.describe(f"{merge}; {at}", higher_is_better=False, unit="bits")
         return infos
 
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
@@ -101,7 +122,7 @@ class PartitionScores(CaseMetric):
             spacing: Ignored here.
 
         Returns:
-            (B, T, 4) float64: ``RegionScores`` per threshold.
+            (B, T, 6) float64: ``RegionScores`` and ``VariationOfInformation`` per threshold.
 
         Raises:
             ValueError: The case is not two-dimensional, or has no channel for the boundary class.
@@ -116,12 +137,12 @@ class PartitionScores(CaseMetric):
         scores = []
         for proposal, truth in zip(interior, inside, strict=True):
             regions = label(truth, connectivity=1)
-            scores.append([partition_scores(proposal > threshold, regions) for threshold in self.thresholds])
+            scores.append([_thinned_and_compared(proposal > threshold, regions) for threshold in self.thresholds])
         return torch.tensor(scores, dtype=torch.float64)
 
     def score(self, cases: list[int], measured: Tensor) -> MetricResult:
-        """Turn scores (n, T, 4) into rows at the chosen threshold and maxima over thresholds."""
-        means = measured.nanmean(dim=0)  # (T, 4)
+        """Turn scores (n, T, 6) into rows at the chosen threshold and maxima over thresholds."""
+        means = measured.nanmean(dim=0)  # (T, 6)
         # Of equally good thresholds the one nearest to 0.5; nan counts as worst.
         v_rand = zip(means[:, 0].nan_to_num(-1.0).tolist(), self.thresholds, strict=True)
         best = max(v_rand, key=lambda pair: (pair[0], -abs(pair[1] - 0.5)))[1]
@@ -129,12 +150,16 @@ class PartitionScores(CaseMetric):
         require_choice("chosen threshold", threshold, self.thresholds)
         at_threshold = measured[:, self.thresholds.index(threshold)].tolist()
         rows = [
-            CaseScores(case, self.name, RegionScores(*scores)._asdict() | {"adapted_rand_error": 1 - scores[0]})
+            CaseScores(case, self.name, self._row(RegionScores(*scores[:4]), VariationOfInformation(*scores[4:])))
             for case, scores in zip(cases, at_threshold, strict=True)
         ]
         v_rand_max, v_info_max = means[:, :2].amax(dim=0).tolist()
         overall = {"v_rand_max": v_rand_max, "v_info_max": v_info_max, "threshold": threshold}
         return MetricResult(rows, overall, {"threshold": threshold})
+
+    def _row(self, scores: RegionScores, voi: VariationOfInformation) -> dict[str, float]:
+        further = {"voi_split": voi.split, "voi_merge": voi.merge} if self.voi else {}
+        return {**scores._asdict(), "adapted_rand_error": 1 - scores.v_rand, **further}
 
 
 def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> RegionScores:
@@ -147,11 +172,7 @@ def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> RegionS
     Returns:
         All in [0, 1]; nan where the truth has no region, 0 where the proposal has none.
     """
-    if not truth_regions.any():
-        return RegionScores(*[float("nan")] * 4)
-    if not interior.any():
-        return RegionScores(0.0, 0.0, 0.0, 0.0)
-    return compare_regions(thin_borders(interior), truth_regions)
+    return RegionScores(*_thinned_and_compared(interior, truth_regions)[:4])
 
 
 def thin_borders(interior: np.ndarray) -> np.ndarray:
@@ -187,6 +208,28 @@ def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> RegionSco
     Returns:
         V_rand, V_info and the Rand split and merge scores.
     """
+    return RegionScores(*_compared(regions, truth_regions)[:4])
+
+
+def variation_of_information(regions: np.ndarray, truth_regions: np.ndarray) -> VariationOfInformation:
+    """Measure how far two partitions differ on the pixels of true regions; arguments as ``compare_regions``.
+
+    Source: Meilă 2007 (Comparing clusterings); split and merge as in the CREMI challenge.
+    """
+    return VariationOfInformation(*_compared(regions, truth_regions)[4:])
+
+
+def _thinned_and_compared(interior: np.ndarray, truth_regions: np.ndarray) -> list[float]:
+    """Score one proposal as ``partition_scores``: ``RegionScores``, then ``VariationOfInformation``."""
+    if not truth_regions.any():
+        return [float("nan")] * 6
+    if not interior.any():  # every pixel is split off
+        return [0.0] * 4 + _compared(np.zeros_like(truth_regions), truth_regions)[4:]
+    return _compared(thin_borders(interior), truth_regions)
+
+
+def _compared(regions: np.ndarray, truth_regions: np.ndarray) -> list[float]:
+    """Compare two partitions: ``RegionScores``, then ``VariationOfInformation``."""
     from skimage.metrics import contingency_table
 
     inside = truth_regions != 0
@@ -202,10 +245,12 @@ def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> RegionSco
     v_rand = 2 * squares_both / (squares_true + squares_proposed)
 
     h_both, h_proposed = (_entropy(p) + dams * np.log(pixels) for p in (both, proposed))
-    h_sum = _entropy(true) + h_proposed
+    h_true = _entropy(true)
+    h_sum = h_true + h_proposed
     v_info = 2 * (h_sum - h_both) / h_sum if h_sum else 1.0  # both may be one single region
     split, merge = squares_both / squares_true, squares_both / squares_proposed
-    return RegionScores(*map(float, (v_rand, v_info, split, merge)))
+    bits = [max(h_both - h, 0) / np.log(2) for h in (h_true, h_proposed)]  # without a rounding below 0
+    return [float(score) for score in (v_rand, v_info, split, merge, *bits)]
 
 
 def _entropy(p: np.ndarray) -> float:

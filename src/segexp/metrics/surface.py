@@ -1,6 +1,6 @@
 """Distances between the surfaces of prediction and truth: HD95, ASSD and normalized surface Dice."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -29,9 +29,12 @@ class SurfaceScores(PerClassMetric):
         unit: Unit of the spacing, the tolerances and the distances: "mm" or "px".
         tolerances: Distances up to which a border pixel counts as found by the surface Dice, one or more, in ``unit``.
         percentile: Percentile of the distances that the Hausdorff distance takes, above 0 and up to 100 (the maximum).
+        class_tolerances: Tolerance of each foreground class, or region, by its name, in ``unit``: a further surface
+            Dice, ``nsd_mm`` or ``nsd_px``, with each at its own. None = no such score.
 
     Raises:
-        ValueError: There is no tolerance, or a value is out of its range.
+        ValueError: There is no tolerance, a value is out of its range, or ``class_tolerances`` has other names than
+            the classes or regions.
 
     Source: Huttenlocher et al. 1993 (Hausdorff distance), Heimann et al. 2009 (ASSD), Nikolov et al. 2021 (surface
     Dice), with border pixels in place of surface elements.
@@ -45,23 +48,30 @@ class SurfaceScores(PerClassMetric):
         tolerances: Sequence[float] = (1.0,),
         percentile: float = 95.0,
         ignore_index: int = 255,
+        class_tolerances: Mapping[str, float] | None = None,
     ) -> None:
         require_choice("unit", unit, UNITS)
         require_at_least("number of tolerances", len(tolerances), 1, integer=True)
-        for tolerance in tolerances:
+        for tolerance in [*tolerances, *(class_tolerances or {}).values()]:
             require_at_least("tolerance", tolerance, 0)
         require_between("percentile", percentile, 0, 100, "100 is the maximum, 95 is usual", open_at="low")
         self.names = [
             f"hd{percentile:g}_{unit}",
             f"assd_{unit}",
             *(f"nsd_{tolerance:g}{unit}" for tolerance in tolerances),
+            *([] if class_tolerances is None else [f"nsd_{unit}"]),
         ]
         if len(set(self.names)) < len(self.names):
             raise ValueError(f"tolerances={list(tolerances)} repeat themselves: give each once")
         super().__init__(class_names, regions, (len(self.names),), torch.float64, ignore_index)
+        if class_tolerances is not None and set(class_tolerances) != set(self.parts):
+            raise ValueError(
+                f"class_tolerances={dict(class_tolerances)} must have one tolerance for each of {list(self.parts)}"
+            )
         self.unit = unit
         self.tolerances = tuple(tolerances)
         self.percentile = percentile
+        self.class_tolerances = class_tolerances
 
     @property
     def info(self) -> dict[str, MetricInfo]:
@@ -72,10 +82,14 @@ class SurfaceScores(PerClassMetric):
         hausdorff = f"larger of the two directed {self.percentile:g}th percentiles of the distances {distance}"
         average = f"mean of the distances of both directions together, {distance}"
         infos = [self.describe(sentence, higher_is_better=False) for sentence in (hausdorff, average)]
-        for tolerance in self.tolerances:
+        limits = [f"{tolerance:g} {self.unit}" for tolerance in self.tolerances]
+        if self.class_tolerances is not None:
+            own = ", ".join(f"{name} {tolerance:g}" for name, tolerance in self.class_tolerances.items())
+            limits.append(f"a tolerance of its own ({own} {self.unit})")
+        for limit in limits:
             within = (
-                f"fraction of the border pixels of prediction and truth with the other border within {tolerance:g} "
-                f"{self.unit}, {per_case}, 0 where only one of them has it; {self.averaged}"
+                f"fraction of the border pixels of prediction and truth with the other border within {limit}, "
+                f"{per_case}, 0 where only one of them has it; {self.averaged}"
             )
             infos.append(self.describe(within, unit="fraction"))
         return dict(zip(self.names, infos, strict=True))
@@ -96,11 +110,16 @@ class SurfaceScores(PerClassMetric):
         Arguments as `CaseMetric.measure`, with the spacing in ``unit``; errors as `masks`.
 
         Returns:
-            (B, K, 2 + tolerances) float64: Hausdorff distance, ASSD, surface Dice at each tolerance.
+            (B, K, 2 + tolerances) float64: Hausdorff distance, ASSD, surface Dice at each tolerance, and at the
+            class' own where there are such.
         """
         pred, truth, _ = self.masks(probs, target)
+        tolerances = [self._tolerances(name) for name in self.parts]
         measured = [
-            [self._scores(p.cpu().numpy(), t.cpu().numpy(), size) for p, t in zip(*of_case, strict=True)]
+            [
+                self._scores(p.cpu().numpy(), t.cpu().numpy(), size, own)
+                for p, t, own in zip(*of_case, tolerances, strict=True)
+            ]
             for of_case, size in zip(zip(pred, truth, strict=True), spacing.cpu().numpy(), strict=True)
         ]
         return torch.tensor(measured, dtype=torch.float64, device=probs.device)
@@ -109,16 +128,22 @@ class SurfaceScores(PerClassMetric):
         """Turn measurements (n, K, 2 + tolerances) into rows per case and class."""
         return MetricResult(self.rows(cases, measured, lambda scores: dict(zip(self.names, scores, strict=True))))
 
-    def _scores(self, pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray) -> list[float]:
+    def _tolerances(self, name: str) -> list[float]:
+        """Tolerances of a class or region."""
+        return [*self.tolerances, *([] if self.class_tolerances is None else [self.class_tolerances[name]])]
+
+    def _scores(
+        self, pred: np.ndarray, truth: np.ndarray, spacing: np.ndarray, tolerances: Sequence[float]
+    ) -> list[float]:
         present = int(pred.any()) + int(truth.any())
         if present == 0:
             return [np.nan] * len(self.names)
         if present == 1:
-            return [float(np.linalg.norm(spacing * pred.shape))] * 2 + [0.0] * len(self.tolerances)
+            return [float(np.linalg.norm(spacing * pred.shape))] * 2 + [0.0] * len(tolerances)
         directed = surface_distances(pred, truth, spacing)
         both = np.concatenate(directed)
         hausdorff = max(float(np.percentile(distances, self.percentile)) for distances in directed)
-        within = [float(np.mean(both <= tolerance * ROUNDING)) for tolerance in self.tolerances]
+        within = [float(np.mean(both <= tolerance * ROUNDING)) for tolerance in tolerances]
         return [hausdorff, float(both.mean()), *within]
 
 
