@@ -24,6 +24,7 @@ NEEDS = {
     "compound": ["loss.terms.ce=1"],
     "bce": [REGIONS],
     "dice_bce": [REGIONS],
+    "custom": ["loss._target_=torch.nn.CrossEntropyLoss"],
     "folder": ["data.source.images=a", "data.source.masks=b"],
     "manifest": ["data.source.csv=a.csv"],
 }
@@ -77,7 +78,7 @@ REFERENCES = [  # the file of each of our classes that is no variant: values = d
     ("model", "unet"),
     ("model", "fcn8s"),
     ("model", "unet_pretrained"),
-    *[("loss", name) for name in LOSSES if name not in ("focal_tversky", "dice_ce", "dice_bce")],
+    *[("loss", name) for name in LOSSES if name not in ("focal_tversky", "dice_ce", "dice_bce", "custom")],
     *[("scheduler", path.stem) for path in sorted((CONF / "scheduler").glob("*.yaml"))],
     ("inference", "tiled"),
     ("performance", "default"),

@@ -14,6 +14,7 @@ from segexp.data import DataModule
 from segexp.data.description import DataDescription
 from segexp.errors import did_you_mean, require_choice
 from segexp.inference import SlicePredictor
+from segexp.losses.adapter import adapted as adapted_loss
 from segexp.metrics import find_info
 from segexp.runs.configuration import Config, Node
 from segexp.training.divergence import Divergence
@@ -21,7 +22,6 @@ from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.saving import CheckpointFiles
 from segexp.training.task import Task
 
-TARGETS = ("classes", "regions")  # of a loss that does not say which it takes
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 
@@ -45,11 +45,11 @@ def build_task(config: Config) -> Task:
     dims = config["data"]["geometry"]["spatial_dims"]
     performance.apply(network, dims)
     predictor, scorer = _predictors(config)
-    loss = _make(config["loss"])
+    loss = _loss(config)
     metrics = {name: _make(node) for name, node in config["metrics"].items()}
     regions = config["data"]["labels"]["regions"] is not None
     remedy = "loss=bce or loss=dice_bce" if regions else "loss=dice_ce"
-    _require_target("loss", loss, getattr(loss, "target_kinds", TARGETS), regions, remedy)
+    _require_target("loss", loss, loss.target_kinds, regions, remedy)
     for name, metric in metrics.items():
         takes = ("regions",) if metric.multilabel else ("classes",)
         _require_target(f"metrics.{name}", metric, takes, regions, "metrics=overlap")
@@ -150,6 +150,26 @@ def describe(config: Config, network: Any, data: DataDescription) -> ModelDescri
         postprocess=None,
         segexp_version=segexp.__version__,
     )
+
+
+def _loss(config: Config) -> Any:
+    """Build the loss, of whatever library; so may be the parts of a sum.
+
+    Raises:
+        ValueError: It does not go with the data, see ``adapted``.
+    """
+    labels: dict[str, Any] = dict(config["data"]["labels"])
+    regions = labels["regions"]
+    channels = labels["num_classes"] if regions is None else len(regions)
+    axes, weighted = config["data"]["geometry"]["spatial_dims"], config["weight_map"] is not None
+
+    def fitting(node: Any) -> Any:
+        return adapted_loss(_make(node), channels, axes, regions is not None, weighted)
+
+    node: dict[str, Any] = dict(config["loss"])
+    if node.get("parts"):
+        node["parts"] = {name: fitting(part) for name, part in node["parts"].items()}
+    return fitting(node)
 
 
 def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:

@@ -1,16 +1,18 @@
 """Settings with which a training could not end well are refused before data are read."""
 
 import json
+from contextlib import nullcontext
 
 import pytest
 
-from segexp.build import build_task
+from segexp.build import build_data, build_task
 from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.data import Sampling
-from segexp.training.at_start import require_batches, require_monitors, require_settings
-from tests.conftest import HERE, SMALL, trained
+from segexp.training.at_start import require_batches, require_labels, require_monitors, require_settings
+from tests.conftest import HERE, SMALL, TINY, trained, write_pairs
 
+NOT_LABELED = r"case scan_\d: loss MSELoss counts every pixel, but some are not labeled"
 VALIDATES = "check_val_every_n_epoch=5 is beyond trainer.max_epochs=2"
 
 
@@ -82,3 +84,16 @@ def test_batches_that_do_not_fit_are_refused_before_data_are_read(tmp_path):
     assert "data_fingerprint" not in json.loads((tmp_path / "run.json").read_text())
     with pytest.raises(ValueError, match="batch_size=3 is the batch over all 2 processes"):
         require_batches(Sampling(patch_size=[32, 32], batch_size=3), 2)
+
+
+def test_unlabeled_pixels_and_a_loss_that_counts_them_are_told_before_training(tmp_path):
+    write_pairs(tmp_path / "data", 6)
+    sources = [f"data.source.{kind}={tmp_path / 'data' / kind}" for kind in ("images", "masks")]
+    words = ["data=folder", *sources, "data.source.values={0: 255, 255: 1}", "data.split.val=0.3"]
+    for target, refused in (("torch.nn.MSELoss", True), ("torch.nn.CrossEntropyLoss", False)):
+        settings = plain(compose([*TINY, *HERE, *words, "loss=custom", f"loss._target_={target}"], run_dir="unused"))
+        data, task = build_data(settings), build_task(settings)
+        data.prepare_data()
+        data.setup()
+        with pytest.raises(ValueError, match=NOT_LABELED) if refused else nullcontext():
+            require_labels(task.loss, data)

@@ -31,7 +31,7 @@ from segexp.runs.sameness import record_facts
 from segexp.runs.unused import require_unused
 from segexp.stopping import Stopped, cause, check, defer, last_words
 from segexp.training.account import ending, monitored
-from segexp.training.at_start import require_batches, require_monitors, require_settings
+from segexp.training.at_start import require_batches, require_labels, require_monitors, require_settings
 from segexp.training.best import load_best
 from segexp.training.divergence import DivergenceError
 from segexp.training.footprint import measure_footprint, print_footprint
@@ -125,6 +125,7 @@ def _set_up(
     require_batches(data.sampling, trainer.world_size)
     data.prepare_data()
     data.setup()
+    require_labels(task.loss, data)
     # With the data read, the network can be described for its checkpoints.
     task.description = describe(config, task.network, data.description())
     if trainer.is_global_zero:

@@ -2,9 +2,15 @@
 
 from typing import Any
 
-from segexp.data import Sampling
+import numpy as np
+from torch import nn
+
+from segexp.data import DataModule, Sampling
+from segexp.data.case import IGNORED
 from segexp.data.patches import PatchSampler
+from segexp.data.prepared import target_of
 from segexp.errors import did_you_mean, require_at_least, require_between
+from segexp.losses.foreign_loss import UNKNOWN_PIXELS, ForeignLoss, name_of
 from segexp.metrics import find_info
 from segexp.runs.configuration import Config
 from segexp.training.task import Task
@@ -51,6 +57,18 @@ def require_batches(sampling: Sampling, processes: int) -> None:
         ValueError: Names setting, value, rule and remedy.
     """
     PatchSampler(sampling.patches_per_epoch, sampling.batch_size, 0, processes)
+
+
+def require_labels(loss: nn.Module, data: DataModule) -> None:
+    """Refuse pixels without a label where a part of the loss cannot leave them out.
+
+    Raises:
+        ValueError: Names the first such case, and what else can be done.
+    """
+    blind = [part for part in loss.modules() if isinstance(part, ForeignLoss) and not part.leaves_out]
+    for prepared in [*data.cases("train"), *data.cases("val")] if blind else ():
+        if np.any(target_of(prepared.case) == IGNORED):
+            raise ValueError(f"case {prepared.case.name}: loss {name_of(blind[0].loss)} {UNKNOWN_PIXELS}")
 
 
 def require_monitors(config: Config, task: Task) -> None:
