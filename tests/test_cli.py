@@ -105,13 +105,6 @@ def test_a_further_process_of_a_resumed_training_leaves_out_what_the_first_one_h
     assert f"resume={tmp_path}" in words
 
 
-def test_a_job_that_fails_in_a_sweep_of_hydras_own_launcher_is_told_in_sentences(answer):
-    status, _, said = answer("train", "-m", "hydra/launcher=basic", "model.base_channels=0,-1", "hydra.sweep.dir=sweep")
-    sentences = [f"base_channels={value} must be an integer of at least 1" for value in (0, -1)]
-    jobs = [f"segexp train: job {number} failed: {sentence}" for number, sentence in enumerate(sentences)]
-    assert (status, said.splitlines()) == (1, [*jobs, f"segexp train: {sentences[0]}"])
-
-
 @pytest.fixture
 def folders(tmp_path) -> tuple[Path, Path]:
     write_pairs(tmp_path, 4, 40, 40)

@@ -1,7 +1,10 @@
+from hydra import compose as hydra_compose
+from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from segexp.config import as_written, compose, config_dir, plain, split_config_dirs, unwrapped
+from segexp.config import as_written, compose, config_dir, own_options, plain, split_config_dirs, unwrapped
 
 
 def containers(node):
@@ -55,3 +58,22 @@ def test_resolvers_follow_the_data():
     regions = plain(compose(["name=x", "loss=bce", "data.labels.regions={a: [1], b: [1]}"], run_dir="unused"))
     assert regions["model"]["num_classes"] == 2
     assert regions["inference"]["predictor"]["activation"] == "sigmoid"
+
+
+def test_options_of_ours_stand_before_those_of_installed_plugins_and_only_inside(recwarn):
+    """As of hydra-ray-launcher and hydra-optuna-sweeper, which register schemas under names of ours."""
+    theirs = OmegaConf.create({"_target_": "theirs.Launcher", "workers": 1})
+    store = ConfigStore.instance()
+    store.store(group="hydra/launcher", name="ray", node=theirs, provider="theirs")
+    store.store(group="hydra/sweeper/sampler", name="tpe", node={"_target_": "theirs.Sampler"}, provider="theirs")
+    try:
+        with own_options(), initialize_config_dir(str(config_dir()), version_base="1.3"):
+            words = ["hydra/launcher=ray", "hydra/sweeper=optuna"]
+            hydra = hydra_compose("train", words, return_hydra_config=True).hydra
+        assert hydra.launcher._target_ == "hydra_plugins.segexp_sweeps.launcher.RayLauncher"
+        assert "workers" not in hydra.launcher
+        assert hydra.sweeper.sampler._target_ == "optuna.samplers.TPESampler"
+        assert store.load("hydra/launcher/ray.yaml").node == theirs  # other programs of Hydra's have theirs
+    finally:
+        del store.repo["hydra"]["launcher"]["ray.yaml"], store.repo["hydra"]["sweeper"]["sampler"]
+    assert not recwarn.list

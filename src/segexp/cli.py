@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 
 import segexp
 from segexp import stopping
-from segexp.config import config_dir, program, readable, register_resolvers, unwrapped
+from segexp.config import config_dir, own_options, program, readable, register_resolvers, unwrapped
 from segexp.errors import did_you_mean
 from segexp.explain import explain
 from segexp.runs.folder import RunFolder
@@ -175,8 +175,9 @@ def _run(command: str, arguments: list[str]) -> None:
             return function(cfg)
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # the launchers of Hydra go on with the next job
-                _tell(command, f"job {HydraConfig.get().job.num} failed: {_sentence(error, arguments)}")
-                raise
+                sentence = _sentence(error, arguments)
+                _tell(command, f"job {HydraConfig.get().job.num} failed: {sentence}")
+                raise ValueError(sentence) from error  # which any launcher can hand back from another process
             raise _Failure(error) from None
         finally:
             _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
@@ -184,7 +185,8 @@ def _run(command: str, arguments: list[str]) -> None:
     JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[attr-defined, method-assign]
     sys.argv = [original[0], *overrides]
     try:
-        job()
+        with own_options():
+            job()
         return
     except _Failure as failure:
         error = failure.error

@@ -3,13 +3,16 @@
 import re
 import shlex
 import sys
-from collections.abc import Sequence, Sized
+from collections.abc import Iterator, Sequence, Sized
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
@@ -39,13 +42,35 @@ def compose(overrides: list[str] | None = None, name: str = "train", run_dir: Pa
     """
     register_resolvers()
     folder = [] if run_dir is None else [f"paths.run_dir={Path(run_dir).absolute()}"]
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with own_options(), initialize_config_dir(str(config_dir()), version_base="1.3"):
         cfg = hydra_compose(name, [*map(readable, overrides or []), *folder], return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
     OmegaConf.set_struct(cfg, False)
     cfg.pop("hydra")
     OmegaConf.set_struct(cfg, True)
     return cfg
+
+
+@contextmanager
+def own_options() -> Iterator[None]:
+    """Let our options of Hydra's groups, such as hydra/launcher=ray, stand before those of installed plugins.
+
+    Hydra checks an option in a file against the schema that a plugin has registered under the same name for its own.
+    """
+    Plugins.instance()  # imports all plugins, which register their options
+    hidden = []
+    for path in config_dir().glob("hydra/**/*.yaml"):
+        *groups, name = path.relative_to(config_dir()).parts
+        options: dict[str, Any] = ConfigStore.instance().repo
+        for group in groups:
+            options = options.get(group, {})
+        if name in options:
+            hidden.append((options, name, options.pop(name)))
+    try:
+        yield
+    finally:
+        for options, name, node in hidden:
+            options[name] = node
 
 
 def readable(word: str) -> str:

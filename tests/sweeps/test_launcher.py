@@ -8,7 +8,7 @@ import pytest
 from hydra import compose, initialize_config_dir
 from omegaconf import DictConfig
 
-from segexp.config import config_dir, register_resolvers
+from segexp.config import config_dir, own_options, register_resolvers
 from segexp.sweeps.jobs import Job
 from segexp.sweeps.launcher import Sweep, launch
 from segexp.sweeps.ledger import RUNNING
@@ -25,7 +25,7 @@ class Engine(LocalEngine):
 
 def composed(folder, *words: str) -> DictConfig:
     register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with own_options(), initialize_config_dir(str(config_dir()), version_base="1.3"):
         return compose("train", [f"hydra.sweep.dir={folder}", *words], return_hydra_config=True)
 
 

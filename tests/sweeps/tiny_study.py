@@ -58,7 +58,7 @@ def drive(folder: Path, *words: str) -> None:
     """Run a study as the command line does, its settings from conf/."""
     from hydra import compose, initialize_config_dir
 
-    from segexp.config import config_dir, register_resolvers
+    from segexp.config import config_dir, own_options, register_resolvers
     from segexp.sweeps import pool
     from segexp.sweeps.jobs import Job
     from segexp.sweeps.local import LocalEngine
@@ -81,7 +81,7 @@ def drive(folder: Path, *words: str) -> None:
     drivers = [word for word in words if word.startswith(("hydra", "sweep"))]
     overrides = [word for word in words if word not in drivers and not word.startswith("at_once=")]
     register_resolvers()
-    with initialize_config_dir(str(config_dir()), version_base="1.3"):
+    with own_options(), initialize_config_dir(str(config_dir()), version_base="1.3"):
         where = ["hydra/sweeper=optuna", f"hydra.sweep.dir={folder}", "monitor_mode=max"]
         config = compose("train", [*where, *drivers], return_hydra_config=True)
     settings = {key: value for key, value in config.hydra.sweeper.items() if key[0] != "_"}

@@ -49,3 +49,4 @@ def test_why_a_training_ended(settings, said):
 def test_limits_are_those_in_force():
     node = {"limit_val_batches": 2, "limit_test_batches": None, "fast_dev_run": False, "max_epochs": 3}
     assert limits(node) == {"limit_val_batches": 2}
+    assert limits({"fast_dev_run": 3}) == {"fast_dev_run": 3}

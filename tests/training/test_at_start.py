@@ -4,12 +4,19 @@ import json
 from contextlib import nullcontext
 
 import pytest
+from pytorch_lightning.strategies import ModelParallelStrategy
 
-from segexp.build import build_data, build_task
+from segexp.build import build_data, build_task, build_trainer
 from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.data import Sampling
-from segexp.training.at_start import require_batches, require_labels, require_monitors, require_settings
+from segexp.training.at_start import (
+    require_batches,
+    require_labels,
+    require_monitors,
+    require_settings,
+    require_whole_network,
+)
 from tests.conftest import HERE, SMALL, TINY, trained, write_pairs
 
 NOT_LABELED = r"case scan_\d: loss MSELoss counts every pixel, but some are not labeled"
@@ -29,10 +36,6 @@ def config(*words: str) -> dict:
         ("trainer.max_epochs=0", "trainer.max_epochs=0 must be an integer of at least 1"),
         ("trainer.max_epochs=-1", "trainer.max_epochs=-1 must be an integer of at least 1"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0 must be"),
-        (
-            "+trainer.fast_dev_run=true",
-            "fast_dev_run=True keeps no checkpoint that could be scored: take trainer=debug",
-        ),
         ("trainer.limit_train_batches=0", "trainer.limit_train_batches=0 leaves nothing to train on or to score"),
         ("trainer.limit_val_batches=0", "trainer.limit_val_batches=0 leaves nothing"),
         ("trainer.limit_test_batches=0.0", "trainer.limit_test_batches=0 leaves nothing"),
@@ -44,6 +47,41 @@ def test_a_setting_that_cannot_end_well_is_refused_before_anything_is_written(wo
     with pytest.raises(ValueError, match=sentence):
         train(compose(words, run_dir=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("strategy", "rule"),
+    [("ddp_spawn", "trains in processes that end with it"), ("ddp_notebook", "trains in processes that end with it")],
+)
+def test_a_strategy_that_leaves_nothing_to_score_is_refused(strategy, rule):
+    settings = config(f"trainer.strategy={strategy}", "trainer.devices=2")
+    with pytest.raises(ValueError, match=f"trainer.strategy={strategy} {rule}.*: take trainer=ddp"):
+        require_whole_network(settings, build_trainer(settings))
+
+
+def test_a_strategy_that_divides_the_network_is_refused():
+    settings = config()
+    trainer = build_trainer(settings)
+    trainer.strategy.__class__ = ModelParallelStrategy  # which a machine without GPUs does not build
+    with pytest.raises(ValueError, match="trainer.strategy=auto divides the network among processes"):
+        require_whole_network(settings, trainer)
+
+
+def test_one_process_and_ddp_are_taken():
+    for words in ([], ["trainer=ddp_cpu"]):
+        settings = config(*words)
+        require_whole_network(settings, build_trainer(settings))
+
+
+@pytest.mark.parametrize("batches", ["true", "3"])
+def test_the_dry_run_of_lightning_scores_what_it_has_seen_and_says_so(tmp_path, capsys, batches):
+    folder = trained(tmp_path / "run", f"++trainer.fast_dev_run={batches}")
+    results = json.loads((folder / "results.json").read_text())
+    assert results["training"]["ended_by"].startswith(f"trainer.fast_dev_run={batches.title()}: a dry run")
+    assert results["chosen_on_val"]["by"] == "last epoch"
+    assert list(results["limits"]) == ["fast_dev_run"]
+    assert "a dry run" in capsys.readouterr().out
+    assert json.loads((folder / "run.json").read_text())["status"] == "done"
 
 
 def test_without_validation_in_between_the_training_loss_may_choose():

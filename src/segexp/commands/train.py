@@ -16,7 +16,7 @@ from segexp.checkpoints.checkpoint import load_newest
 from segexp.checkpoints.own import require_own
 from segexp.config import as_written, chosen_options, how_to_go_on, plain, unwrapped
 from segexp.data import DataModule
-from segexp.evaluation.outcome import TrainingRun, is_on, results_of_run, score, write_outcome
+from segexp.evaluation.outcome import TrainingRun, keeps_best, results_of_run, score, write_outcome
 from segexp.evaluation.report import print_folder, print_scores
 from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
@@ -31,7 +31,13 @@ from segexp.runs.sameness import record_facts
 from segexp.runs.unused import require_unused
 from segexp.stopping import Stopped, cause, check, defer, last_words
 from segexp.training.account import ending, monitored
-from segexp.training.at_start import require_batches, require_labels, require_monitors, require_settings
+from segexp.training.at_start import (
+    require_batches,
+    require_labels,
+    require_monitors,
+    require_settings,
+    require_whole_network,
+)
 from segexp.training.best import load_best
 from segexp.training.divergence import DivergenceError
 from segexp.training.footprint import measure_footprint, print_footprint
@@ -84,8 +90,10 @@ def _train(config: Config, folder: RunFolder) -> float:
                 record({"diverged": {"epoch": error.epoch, "batch": error.batch}})
                 raise
             ended = ending(run.trainer)
-            kept = is_on(config, "best")  # else the weights of the last epoch are there
-            epoch = load_best(run.trainer, run.task.network, folder) if kept else run.trainer.current_epoch - 1
+            # Where no best epoch is kept, the weights of the last one are there.
+            epoch = run.trainer.current_epoch - 1
+            if keeps_best(config):
+                epoch = load_best(run.trainer, run.task.network, folder)
             splits = score(run)
         if run.trainer.is_global_zero:
             results = results_of_run(run, splits, epoch, {**meter.read(), "ended_by": ended})
@@ -122,6 +130,7 @@ def _set_up(
     if path and resumed:
         require_own(resumed, path, run_id)
     trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed)])
+    require_whole_network(config, trainer)
     require_batches(data.sampling, trainer.world_size)
     data.prepare_data()
     data.setup()

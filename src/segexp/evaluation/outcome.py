@@ -50,6 +50,11 @@ def is_on(config: Config, callback: str) -> bool:
     return node is not None and node.get("enabled", True)
 
 
+def keeps_best(config: Config) -> bool:
+    """Whether the training keeps the best epoch; Lightning's dry run keeps none."""
+    return is_on(config, "best") and not config["trainer"].get("fast_dev_run")
+
+
 def score(run: TrainingRun) -> dict[str, SplitResult]:
     """Score the loaded weights: validation cases choose the thresholds, test cases are scored with them."""
     run.trainer.validate(run.task, datamodule=run.data, verbose=False)
@@ -61,7 +66,7 @@ def score(run: TrainingRun) -> dict[str, SplitResult]:
 
 def results_of_run(run: TrainingRun, splits: dict[str, SplitResult], epoch: int, resources: Training) -> Results:
     """Gather scores, how they came about, and what they cost."""
-    monitor = run.config["monitor"] if is_on(run.config, "best") else "last epoch"
+    monitor = run.config["monitor"] if keeps_best(run.config) else "last epoch"
     split: SplitName = "test" if "test" in splits else "val"
     cases = len(vars(run.data.split)[split])
     score, higher_is_better = monitored(run.config, splits["val"])

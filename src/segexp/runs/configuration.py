@@ -73,6 +73,7 @@ class TrainerNode(Node, total=False):
     limit_train_batches: int | float | None
     limit_val_batches: int | float | None
     deterministic: bool
+    fast_dev_run: bool | int
     enable_checkpointing: bool
     enable_model_summary: bool
     enable_progress_bar: bool

@@ -81,6 +81,9 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
     Raises:
         ValueError: Jobs failed; names them, why, and the end of their logs. All others have ended well.
     """
+    most = config.hydra.sweeper.get("max_batch_size")
+    if most is not None:
+        engine.jobs_at_once = min(engine.jobs_at_once, most)
     # From sets of overrides to jobs, one per seed and fold.
     sweep = Sweep(config, engine)
     shown = varying([job_overrides(words) for words in batches])

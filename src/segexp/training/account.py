@@ -20,6 +20,8 @@ def ending(trainer: pl.Trainer) -> str:
             return f"early stopping: {callback.stopping_reason_message.partition(' Signaling')[0].rstrip('.')}"
         if isinstance(callback, Timer) and (callback.time_remaining() or 0) <= 0:
             return "trainer.max_time is over"
+    if trainer.fast_dev_run:  # type: ignore[attr-defined]
+        return f"trainer.fast_dev_run={trainer.fast_dev_run}: a dry run, whose scores say nothing"  # type: ignore[attr-defined]
     if 0 < trainer.max_steps <= trainer.global_step:
         return f"trainer.max_steps={trainer.max_steps} reached"
     return "all epochs" if trainer.current_epoch >= (trainer.max_epochs or 0) else "the trainer was asked to stop"
@@ -27,7 +29,7 @@ def ending(trainer: pl.Trainer) -> str:
 
 def limits(node: TrainerNode) -> dict[str, float | bool]:
     """Settings of the trainer that leave out batches or cases."""
-    return {key: value for key, value in node.items() if key in (*LIMITS, "overfit_batches") and value}  # type: ignore[misc]
+    return {key: value for key, value in node.items() if key in (*LIMITS, "overfit_batches", "fast_dev_run") and value}  # type: ignore[misc]
 
 
 def monitored(config: Config, val: SplitResult) -> tuple[str, bool]:

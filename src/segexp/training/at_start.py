@@ -3,6 +3,8 @@
 from typing import Any
 
 import numpy as np
+import pytorch_lightning as pl
+from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
 from torch import nn
 
 from segexp.data import DataModule, Sampling
@@ -30,11 +32,6 @@ def require_settings(config: Config) -> None:
     require_between("seed", config["seed"], 0, MOST_SEED, integer=True)
     for key in ("max_epochs", "accumulate_grad_batches"):
         require_at_least(f"trainer.{key}", trainer[key], 1, integer=True)
-    if trainer.get("fast_dev_run"):
-        raise ValueError(
-            f"trainer.fast_dev_run={trainer['fast_dev_run']} keeps no checkpoint that could be scored: take "
-            "trainer=debug, which trains and scores two batches of each kind"
-        )
     for key in LIMITS:
         if trainer.get(key) == 0:
             raise ValueError(
@@ -69,6 +66,20 @@ def require_labels(loss: nn.Module, data: DataModule) -> None:
     for prepared in [*data.cases("train"), *data.cases("val")] if blind else ():
         if np.any(target_of(prepared.case) == IGNORED):
             raise ValueError(f"case {prepared.case.name}: loss {name_of(blind[0].loss)} {UNKNOWN_PIXELS}")
+
+
+def require_whole_network(config: Config, trainer: pl.Trainer) -> None:
+    """Refuse a strategy after whose training the network is not whole in this process, which scores it.
+
+    Raises:
+        ValueError: Names the strategy and what to take instead.
+    """
+    name = f"trainer.strategy={config['trainer']['strategy']}"
+    remedy = "take trainer=ddp, or trainer=ddp_cpu where there is no GPU"
+    if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
+        raise ValueError(f"{name} trains in processes that end with it, and leaves nothing to score: {remedy}")
+    if trainer.strategy.restore_checkpoint_after_setup:  # as Lightning's strategies say that divide a network
+        raise ValueError(f"{name} divides the network among processes, which cannot score it: {remedy}")
 
 
 def require_monitors(config: Config, task: Task) -> None:
