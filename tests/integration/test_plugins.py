@@ -25,7 +25,7 @@ def plugins(tmp_path_factory) -> Path:
 
 def sweep(folder: Path, plugins: Path, *words: str) -> subprocess.CompletedProcess[str]:
     path = os.pathsep.join(map(str, (ROOT / "src", ROOT, plugins)))
-    return python(folder, ROOT / "train.py", "-m", *words, *QUICK, PYTHONPATH=path)
+    return python(folder, ROOT / "train.py", "-m", *words, *QUICK, PYTHONPATH=path, RAY_worker_niceness="0")
 
 
 @pytest.mark.slow
