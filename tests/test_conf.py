@@ -25,6 +25,7 @@ NEEDS = {
     "bce": [REGIONS],
     "dice_bce": [REGIONS],
     "custom": ["loss._target_=torch.nn.CrossEntropyLoss"],
+    "model=custom": ["model._target_=torch.nn.Identity"],
     "folder": ["data.source.images=a", "data.source.masks=b"],
     "manifest": ["data.source.csv=a.csv"],
 }
@@ -36,7 +37,7 @@ DESCRIBED["nnunet_2d"] = DESCRIBED["nnunet"]
 
 
 def composed(group: str, option: str) -> dict:
-    words = [f"{group}={option}", "name=test", *NEEDS.get(option, [])]
+    words = [f"{group}={option}", "name=test", *NEEDS.get(f"{group}={option}", NEEDS.get(option, []))]
     if option not in DESCRIBED:
         return plain(compose(words, run_dir="unused"))
     with TemporaryDirectory() as root:

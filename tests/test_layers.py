@@ -21,7 +21,7 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"pictures", "sweeps"},
     {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
     {"merging", "terminal"},
-    {"crc", "errors", "foreign", "stopping", "writing"},
+    {"crc", "errors", "foreign", "importable", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")

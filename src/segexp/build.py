@@ -5,18 +5,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-from hydra.utils import instantiate
+from hydra.errors import InstantiationException
+from hydra.utils import get_object, instantiate
 from pytorch_lightning.callbacks import Checkpoint
 
 import segexp
 from segexp.checkpoints.description import ModelDescription
+from segexp.checkpoints.networks import name_and_arguments
 from segexp.data import DataModule
 from segexp.data.description import DataDescription
 from segexp.errors import did_you_mean, require_choice
 from segexp.inference import SlicePredictor
 from segexp.losses.adapter import adapted as adapted_loss
 from segexp.metrics import find_info
+from segexp.models import Network, adapted
 from segexp.runs.configuration import Config, Node
+from segexp.runs.ownership import sign_network
 from segexp.training.divergence import Divergence
 from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.saving import CheckpointFiles
@@ -40,7 +44,7 @@ def build_task(config: Config) -> Task:
     """Build network, loss, metrics, optimizer, schedule and predictors, and the task of them all."""
     settle_monitor_mode(config)  # a schedule may watch the monitored score
     pl.seed_everything(config["seed"], workers=True, verbose=False)
-    network = _make(config["model"])
+    network = _network(config)
     performance = _make(config["performance"])
     dims = config["data"]["geometry"]["spatial_dims"]
     performance.apply(network, dims)
@@ -140,10 +144,12 @@ def describe(config: Config, network: Any, data: DataDescription) -> ModelDescri
     """Describe a network for its checkpoints; post-processing and what metrics choose come later."""
     predictor = config["inference"]["predictor"]
     tiling: Any = {key: value for key, value in predictor.items() if key not in ("_target_", "activation")}
+    name, arguments = name_and_arguments(network, config["model"])
     return ModelDescription(
         **vars(data),
-        network=type(network).__name__,
-        model=network.config,
+        network=name,
+        model=arguments,
+        signature=sign_network(name, arguments),
         activation=predictor.get("activation", "softmax"),
         inference=tiling,
         chosen={},
@@ -170,6 +176,48 @@ def _loss(config: Config) -> Any:
     if node.get("parts"):
         node["parts"] = {name: fitting(part) for name, part in node["parts"].items()}
     return fitting(node)
+
+
+def _network(config: Config) -> Network:
+    """Build the network, of whatever class.
+
+    Raises:
+        ValueError: It does not take what the data give, or does not give what they need; see ``adapted``.
+    """
+    geometry, labels = config["data"]["geometry"], config["data"]["labels"]
+    node = config["model"]
+    try:
+        network = _make(node)
+    except InstantiationException as error:
+        _explain_arguments(node, error)
+        raise
+    in_channels = config["data"]["channels"] * (2 * geometry["context"] + 1)
+    outputs = labels["num_classes"] if labels["regions"] is None else len(labels["regions"])
+    return adapted(network, in_channels, outputs, config["data"]["sampling"]["patch_size"])
+
+
+def _explain_arguments(node: Node, error: Exception) -> None:
+    """Tell which keys of the node the class of a network does not take, and which ones it needs.
+
+    Raises:
+        ValueError: There are some.
+    """
+    if not isinstance(error.__cause__, TypeError):
+        return
+    target = node["_target_"]
+    takes = inspect.signature(get_object(target)).parameters.values()
+    by_name = [one for one in takes if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
+    given = [key for key in node if not key.startswith("_")]
+    any_key = any(one.kind == one.VAR_KEYWORD for one in takes)
+    wrong = [] if any_key else [key for key in given if key not in [one.name for one in by_name]]
+    lacking = [one.name for one in by_name if one.default is one.empty and one.name not in given]
+    faults = [f"{what} {', '.join(keys)}" for what, keys in (("takes no", wrong), ("needs", lacking)) if keys]
+    if faults:
+        raise ValueError(
+            f"model: {target} {' and '.join(faults)}; it takes {', '.join(one.name for one in by_name)}. Begin with "
+            f"model=custom model._target_={target}, which brings no keys of other networks, and add its own with "
+            "+model.<key>=<value>, or write a file (docs/extend.md)"
+        ) from error
 
 
 def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:

@@ -21,11 +21,23 @@ from omegaconf import DictConfig
 
 import segexp
 from segexp import stopping
-from segexp.config import config_dir, own_options, program, readable, register_resolvers, unwrapped
+from segexp.config import (
+    config_dir,
+    own_config_dirs,
+    own_options,
+    program,
+    readable,
+    register_resolvers,
+    require_read,
+    search_path,
+    split_config_dirs,
+    unwrapped,
+)
 from segexp.errors import did_you_mean
 from segexp.explain import explain
+from segexp.importable import make_importable
 from segexp.runs.folder import RunFolder
-from segexp.runs.ownership import is_own
+from segexp.runs.ownership import config_dirs_of_run, is_own, require_config_dirs
 from segexp.runs.secrets import MASK
 from segexp.sweeps.jobs import key_of, quoted, unquoted
 from segexp.terminal import plain_output
@@ -72,6 +84,7 @@ def main(command: str | None = None) -> None:
     # `benchmark data` stands for `benchmark subject=data`; options such as --config-dir stay in front.
     if command in FIRST_ARGUMENT and arguments and re.fullmatch(r"\w+", arguments[0]):
         arguments = [*arguments[1:], f"{FIRST_ARGUMENT[command]}={arguments[0]}"]
+    make_importable(split_config_dirs(arguments)[0])
     with plain_output():
         _run_or_explain(command, arguments)
 
@@ -170,9 +183,10 @@ def _run(command: str, arguments: list[str]) -> None:
     @hydra.main(config_path=str(config_dir()), config_name="train" if replaying else command, version_base="1.3")
     def job(cfg: DictConfig) -> Any:
         sys.argv = original  # DDP starts its other processes from it
-        function = _function(command)
+        make_importable(own_config_dirs())
         try:
-            return function(cfg)
+            require_read()
+            return _function(command)(cfg)
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # the launchers of Hydra go on with the next job
                 sentence = _sentence(error, arguments)
@@ -229,7 +243,8 @@ def _resumed(arguments: list[str], replaying: bool = False) -> list[str]:
         raise ValueError(f"resume={resume}: the run is complete; to train longer give trainer.max_epochs=<more>")
     # The folder may be a stranger's: its overrides are composed in a checked way first.
     stored = folder.overrides()
-    own = is_own(stored, folder.record().get("signature"))
+    record: Any = folder.record() | {"overrides": stored}
+    own = is_own(record)
     if _follows():  # the first process has noted its words already; to delete a key twice is an error
         arguments = [argument for argument in arguments if readable(argument) not in stored]
     given = {key_of(argument) for argument in arguments}
@@ -239,4 +254,8 @@ def _resumed(arguments: list[str], replaying: bool = False) -> list[str]:
         compose_checked(Foreign(stored, folder.path, folder.overrides_path, remedy), arguments, folder.path)
     # Options such as --config-dir mine stay in front; of the overrides, the last one counts.
     options = list(takewhile(lambda argument: argument.startswith("-") or "=" not in argument, arguments))
+    if not split_config_dirs(arguments)[0]:
+        folders = config_dirs_of_run(record)
+        require_config_dirs(folders)
+        stored = [*search_path(folders), *stored]
     return [*options, *stored, f"hydra.run.dir={quoted(folder.path)}", *arguments[len(options) :]]

@@ -17,6 +17,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from segexp.errors import short_path
+from segexp.importable import make_importable
 from segexp.merging import install_rules
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
@@ -32,19 +33,37 @@ def config_dir() -> Path:
     return packaged if packaged.is_dir() else here.parents[1] / "conf"
 
 
-def compose(overrides: list[str] | None = None, name: str = "train", run_dir: Path | str | None = None) -> DictConfig:
+def compose(
+    overrides: list[str] | None = None,
+    name: str = "train",
+    run_dir: Path | str | None = None,
+    config_dir: Path | str | Sequence[Path | str] = (),
+) -> DictConfig:
     """Compose a configuration as the command line would, for notebooks and tests.
 
     Args:
         overrides: Overrides as on the command line, such as ["model=unet_bilinear", "data=isbi"].
         name: Name of the primary file, one per command.
         run_dir: Folder of the run; None = no run is to be started with this configuration.
+        config_dir: Folder of the user's own configuration files, or several, as ``--config-dir``; modules are found in
+            it and beside it.
+
+    Raises:
+        FileNotFoundError: There is no such folder.
+        ValueError: A file in it that is chosen has the name of one of ours.
     """
     register_resolvers()
-    folder = [] if run_dir is None else [f"paths.run_dir={Path(run_dir).absolute()}"]
-    with own_options(), initialize_config_dir(str(config_dir()), version_base="1.3"):
-        cfg = hydra_compose(name, [*map(readable, overrides or []), *folder], return_hydra_config=True)
+    folders = [Path(one).absolute() for one in ([config_dir] if isinstance(config_dir, Path | str) else config_dir)]
+    for own in folders:
+        if not own.is_dir():
+            raise FileNotFoundError(f"config_dir={own}: there is no such folder")
+    make_importable(folders)
+    run = [] if run_dir is None else [f"paths.run_dir={Path(run_dir).absolute()}"]
+    words = [*search_path(folders), *map(readable, overrides or []), *run]
+    with own_options(), initialize_config_dir(str(_ours()), version_base="1.3"):
+        cfg = hydra_compose(name, words, return_hydra_config=True)
     HydraConfig.instance().set_config(cfg)
+    require_read()
     OmegaConf.set_struct(cfg, False)
     cfg.pop("hydra")
     OmegaConf.set_struct(cfg, True)
@@ -71,6 +90,33 @@ def own_options() -> Iterator[None]:
     finally:
         for options, name, node in hidden:
             options[name] = node
+
+
+def _ours() -> Path:
+    return config_dir()
+
+
+def own_config_dirs() -> list[str]:
+    """Folders of configuration files beside ours of the present configuration, absolute."""
+    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
+    return [source.path for source in sources if source.schema == "file" and source.provider not in ("hydra", "main")]
+
+
+def require_read() -> None:
+    """Refuse a chosen file of the user's own that is not read, because one of ours has its name and comes first.
+
+    Raises:
+        ValueError: Names the file and the remedy.
+    """
+    for group, option in HydraConfig.get().runtime.choices.items():
+        ours = config_dir() / group / f"{option}.yaml"
+        for folder in own_config_dirs():
+            own = Path(folder) / group / f"{option}.yaml"
+            if own.is_file() and ours.is_file() and not own.samefile(ours) and own.read_bytes() != ours.read_bytes():
+                raise ValueError(
+                    f"{own} is hidden by segexp's own option {group}={option}, which comes first: give your file "
+                    f"another name and choose it with {group}=<that name>"
+                )
 
 
 def readable(word: str) -> str:
@@ -151,9 +197,12 @@ def _unused(path: str, *, _root_: DictConfig) -> str:
     return cast(str, made[path])
 
 
-def search_path(folders: Sequence[Path]) -> list[str]:
+def search_path(folders: Sequence[Path | str]) -> list[str]:
     """Override that adds folders of configuration files, as ``--config-dir`` does; none without folders."""
-    return [f"hydra.searchpath=[{','.join(f'file://{folder}' for folder in folders)}]"] if folders else []
+    from segexp.sweeps.jobs import quoted
+
+    places = ",".join(quoted(f"file://{folder}") for folder in folders)
+    return [f"hydra.searchpath=[{places}]"] if folders else []
 
 
 def program() -> list[str]:

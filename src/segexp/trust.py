@@ -19,6 +19,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from segexp.config import compose, config_dir, plain, readable, search_path, split_config_dirs
+from segexp.importable import make_importable
 from segexp.runs.configuration import Config
 from segexp.runs.secrets import MASK
 from segexp.sweeps.jobs import quoted
@@ -30,7 +31,51 @@ READ = ("data.source.", "data.split.lists")  # places of paths that are read
 SHOWN = "data.labels."  # place of names that are shown
 LOGGER = "logger."  # leads to other machines: the run may choose one of ours, no text of its own
 PACKAGE = re.compile(r"^# @package (\S+)", re.MULTILINE)
+OPTIONS = {  # for --help of commands that take Vouched
+    "--config-dir <folder>": "networks that files below its model/ name may be built; your own runs know their folders",
+    "--trust": "build whatever class the run or file names",
+}
 SPECIAL = ("_args_", "_recursive_")  # keys with which Hydra builds otherwise
+
+
+@dataclass(frozen=True)
+class Vouched:
+    """What the user vouches for on the command line, with ``--config-dir mine`` and ``--trust``.
+
+    Args:
+        folders: Folders of configuration files.
+        everything: Whether all that a file or run names may be built.
+    """
+
+    folders: Sequence[Path]
+    everything: bool = False
+
+    @classmethod
+    def of(cls, arguments: Sequence[str]) -> tuple["Vouched", list[str]]:
+        """Take the options out of the arguments of a command; modules beside the folders can be imported since.
+
+        Returns:
+            What is vouched for, and the other arguments.
+
+        Raises:
+            FileNotFoundError: There is no such folder.
+        """
+        places, others = split_config_dirs(arguments)
+        folders = [Path(place).absolute() for place in places]
+        for folder in folders:
+            if not folder.is_dir():
+                raise FileNotFoundError(f"--config-dir {folder}: there is no such folder")
+        make_importable(folders)
+        return cls(folders, "--trust" in others), [word for word in others if word != "--trust"]
+
+    def words(self) -> list[str]:
+        """The options again."""
+        return [f"--config-dir={folder}" for folder in self.folders] + ["--trust"] * self.everything
+
+    def networks(self) -> bool | frozenset[str]:
+        """Classes of networks that may be built, by their dotted paths; True = any."""
+        targets = _known_targets(self.folders)
+        return self.everything or frozenset(target for role, target in targets if role.partition(".")[0] == "model")
 
 
 @dataclass(frozen=True)
@@ -74,6 +119,7 @@ def compose_checked(foreign: Foreign, arguments: Sequence[str], run_dir: Path) -
     folders, others = split_config_dirs(arguments)
     own = [word for word in others if "=" in word or word.startswith("~")]
     search = [config_dir(), *(Path(folder).absolute() for folder in folders)]
+    make_importable(search[1:])
     start = search_path(search[1:])
     last = [*own, f"paths.run_dir={quoted(run_dir.absolute())}"]
     if foreign.own:

@@ -19,7 +19,9 @@ from tests.safety.corpus import model_description
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
-OPTIONS = sorted(path.stem for path in (config_dir() / "model").glob("*.yaml") if path.stem != "unet_pretrained")
+OPTIONS = sorted(
+    path.stem for path in (config_dir() / "model").glob("*.yaml") if path.stem not in ("unet_pretrained", "custom")
+)
 TINY = {"base_channels": 2, "max_channels": None, "depth": 1, "fc_channels": 4}
 DEEPER = {"unet_plus_plus": {"depth": 2}, "unet_deep_supervision": {"depth": 2, "deep_supervision": 1}}
 

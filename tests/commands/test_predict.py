@@ -318,7 +318,7 @@ def of_regions() -> Model:
 
 
 def test_each_region_has_a_file_inside_the_folder(of_regions, volumes, tmp_path, monkeypatch):
-    monkeypatch.setattr("segexp.commands.predict.open_models", lambda run: [of_regions])
+    monkeypatch.setattr("segexp.commands.predict.open_models", lambda *_: [of_regions])
     words = ["uncertainty=true", "overlays=true", "probabilities=true"]
     predict(["run=x", f"input={volumes / 'images' / 'v3.nii.gz'}", f"output={tmp_path / 'out'}", *words])
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
@@ -334,7 +334,7 @@ def test_each_region_has_a_file_inside_the_folder(of_regions, volumes, tmp_path,
 
 
 def test_a_stack_is_one_volume_to_a_network_of_volumes(of_regions, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("segexp.commands.predict.open_models", lambda run: [of_regions])
+    monkeypatch.setattr("segexp.commands.predict.open_models", lambda *_: [of_regions])
     stack = stack_of(tmp_path, images)
     predict(["run=x", f"input={stack}", f"output={tmp_path / 'out'}"])
     volume = segment(of_regions, tifffile.imread(stack)[None]).labels

@@ -8,7 +8,7 @@ from segexp.config import compose, config_dir, plain
 from tests.models.page import page_row, row
 
 SIZES = {"unet_2015": [252, 252], "unet_3d": [64, 64, 64]}
-MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - {"unet_pretrained"})
+MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - {"unet_pretrained", "custom"})
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -14,7 +14,7 @@ from segexp.models import UNet, UNetPlusPlus
 from segexp.models.upsampling import UPSAMPLING
 
 PRETRAINED = "unet_pretrained"  # test_pretrained.py
-MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - {PRETRAINED})
+MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - {PRETRAINED, "custom"})
 SIZES = {2: [33, 21], 3: [9, 13, 17]}  # none divides by two
 TINY = {"base_channels": 2, "max_channels": 8, "fc_channels": 3, "in_channels": 2, "num_classes": 3}
 

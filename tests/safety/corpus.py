@@ -17,6 +17,7 @@ from segexp.models import UNet
 DESCRIPTION: dict[str, Any] = {
     "network": "UNet",
     "model": UNet(base_channels=2, depth=1).config,
+    "signature": None,
     "activation": "softmax",
     "class_names": ["background", "object"],
     "label_values": [0, 255],

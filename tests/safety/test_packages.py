@@ -61,7 +61,7 @@ def test_the_package_starts_as_a_good_one(package):
         ({"_target_": "os.system"}, "_target_"),
         ({"verified": {"_target_": "os.system"}}, "_target_"),
         ({"description___target_": "os.system"}, "_target_"),
-        ({"description__network": "os.system"}, "network='os.system' is not one of"),
+        ({"description__network": "os.system"}, "its network is of 'os.system', which is no class"),
         ({"description__model": {"base_channels": 1024, "depth": 4}}, "asks for a tensor"),
         ({"description": None}, "description=None must be"),
         ({"surprise": 1}, "'surprise' is no key"),

@@ -1,15 +1,13 @@
-"""Opening trained networks: tensors and plain values only, networks built from our own list by exact name.
+"""Opening trained networks: tensors and plain values only, networks built by name, see `segexp.checkpoints.networks`.
 
-Nothing of a file is run, and no memory is taken for a network before its parameters agree with the tensors that the
-file holds.
+Nothing of a file is run, and no memory is taken for a network of ours before its parameters agree with the tensors that
+the file holds.
 """
 
 import hashlib
-import inspect
 import json
 import logging
 import re
-import typing
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,28 +18,16 @@ from torch import Tensor, nn
 
 from segexp.checkpoints.archive import require_checkpoint
 from segexp.checkpoints.description import ModelDescription
+from segexp.checkpoints.networks import Given, Trust, build_foreign, build_ours
 from segexp.checkpoints.own import require_own
 from segexp.checkpoints.package import SUFFIXES, read_package, read_tensors
-from segexp.checkpoints.rules import Rule, one_of, require_rules, require_small, shown
-from segexp.data.description import Plain
-from segexp.errors import require_choice
-from segexp.models import FCN8s, Network, PretrainedUNet, UNet, UNetPlusPlus
+from segexp.checkpoints.rules import require_small, shown
+from segexp.importable import make_importable
+from segexp.models import Network
 from segexp.runs.folder import RunFolder
+from segexp.runs.ownership import config_dirs_of_run, require_config_dirs
 from segexp.runs.postprocess import kept_steps
 
-NETWORKS: dict[str, type[Network]] = {
-    network.__name__: network for network in (FCN8s, PretrainedUNet, UNet, UNetPlusPlus)
-}
-RULES = {  # of arguments, their defaults included, so that nothing is fetched from elsewhere
-    "PretrainedUNet": {
-        "weights": Rule("null: a file brings its own", one_of(None).holds),
-        "encoder": Rule(
-            "a name of letters, digits, '_', '-' and '.'", lambda value: bool(re.fullmatch(r"[\w.-]+", value))
-        ),
-    }
-}
-MOST = {"depth": 10, "deep_supervision": 10, "base_channels": 1024, "num_classes": 1000}
-MOST_OTHERWISE = 65_536
 _log = logging.getLogger(__name__)
 PREFIX = "network."  # of the network's tensors in a checkpoint
 
@@ -81,16 +67,24 @@ class Model:
         return hashed.hexdigest()
 
 
-def open_model(path: Path) -> Model:
+def open_model(path: Path, network: Given | None = None, trust: Trust = False) -> Model:
     """Rebuild a trained network, with weight averaging the averaged one, without running anything that the file holds.
+
+    A network of another package, or of one's own, is built if the user has trained it, gives it, or trusts its class.
 
     Args:
         path: Path to a run folder (its checkpoints/best.ckpt, with the post-processing that it keeps), checkpoint, or
             exported .safetensors with its .json beside it.
+        network: Module that takes the weights, or its class, or a function that takes the arguments of the class; None
+            = as the file names it.
+        trust: Classes outside of segexp that the file may name, by their dotted paths, or True for any: they are
+            imported and called.
 
     Raises:
         FileNotFoundError: There is no such file.
-        ValueError: The file is broken, foreign, or does not agree with its description; names file and rule.
+        ImportError: The class of the network cannot be imported.
+        ValueError: The file is broken, foreign, names a class that nobody vouches for, or does not agree with its
+            description; names file and rule.
     """
     if path.suffix == SUFFIXES["safetensors"]:
         file = path
@@ -107,9 +101,9 @@ def open_model(path: Path) -> Model:
         if run:
             steps = {"postprocess": kept_steps(run, checkpoint.get("epoch")) or None}
             description = ModelDescription.from_plain(description.to_plain() | steps, str(run.postprocess_path))
-    network = _build(description, state, file)
-    network.load_state_dict(state)
-    return Model(network.eval(), description)
+    built = _build(description, state, file, network, trust)
+    built.load_state_dict(state)
+    return Model(built.eval(), description)
 
 
 def load_checkpoint(path: Path, folder: Path | None = None, mapped: bool = False) -> Checkpoint:
@@ -197,36 +191,37 @@ def _network_state(checkpoint: Checkpoint, path: Path) -> dict[str, Tensor]:
     return state
 
 
-def _build(description: ModelDescription, state: Mapping[str, Tensor], path: Path) -> Network:
+def _build(
+    description: ModelDescription, state: Mapping[str, Tensor], path: Path, given: Given | None, trust: Trust
+) -> Network:
     """Build the network of a description once it, its arguments and its tensors were found to be those of the file."""
-    name: str = description.network
-    arguments: Any = description.model
-    try:
-        require_choice("network", name, NETWORKS)
-        _require_arguments(name, arguments)
-        with torch.device("meta"):  # shapes without memory
-            planned = NETWORKS[name](**arguments)
-    except (ValueError, TypeError, KeyError, RuntimeError) as error:
-        raise ValueError(f"{path}: {error}") from error
-    _require_same_tensors(planned.state_dict(), state, path)
-    _require_fitting(description, planned, path)
+    ours = given is None and "." not in description.network
     with torch.random.fork_rng(devices=[]):  # the caller's random numbers stay as they were
-        return NETWORKS[name](**arguments)
+        try:
+            if ours:
+                with torch.device("meta"):  # shapes without memory
+                    planned = build_ours(description.network, description.model)
+            else:
+                planned = _build_foreign(description, path, given, trust)
+        except (ValueError, TypeError, KeyError, RuntimeError) as error:
+            raise ValueError(f"{path}: {error}") from error
+        _require_same_tensors(planned.state_dict(), state, path)
+        if not ours:
+            return planned
+        _require_fitting(description, planned, path)
+        return build_ours(description.network, description.model)
 
 
-def _require_arguments(name: str, arguments: Mapping[str, Plain]) -> None:
-    """Refuse arguments that the network does not have, of another type, or of a size that no one needs."""
-    network: Any = NETWORKS[name]
-    hints = typing.get_type_hints(network.__init__)
-    defaults = {key: parameter.default for key, parameter in inspect.signature(network).parameters.items()}
-    for key, value in arguments.items():
-        require_choice("argument", key, defaults)
-        kinds = typing.get_args(hints[key]) or (hints[key],)
-        if type(value) not in kinds and not (type(value) is int and float in kinds):
-            raise ValueError(f"{key}={shown(value)} must be of type {' or '.join(kind.__name__ for kind in kinds)}")
-        if type(value) is int and value > MOST.get(key, MOST_OTHERWISE):
-            raise ValueError(f"{key}={value} must be {MOST.get(key, MOST_OTHERWISE)} at most")
-    require_rules(defaults | dict(arguments), RULES.get(name, {}), "model")
+def _build_foreign(description: ModelDescription, path: Path, given: Given | None, trust: Trust) -> Network:
+    """Build a network that is none of ours, with the modules that the user's own run found."""
+    run = RunFolder.holding(path)
+    folders = config_dirs_of_run(run.record()) if run else []
+    make_importable(folders)
+    try:
+        return build_foreign(description, given, trust)
+    except ImportError:
+        require_config_dirs(folders)
+        raise
 
 
 def _require_same_tensors(planned: Mapping[str, Tensor], stored: Mapping[str, Tensor], path: Path) -> None:

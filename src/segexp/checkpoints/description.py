@@ -15,12 +15,13 @@ from segexp.checkpoints.rules import (
     number,
     one_of,
     require_fields,
+    require_small,
     several,
     shown,
     text,
     whole,
 )
-from segexp.data.description import DataDescription, Plain
+from segexp.data.description import DataDescription
 from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.intensity.rules import rule_from
 from segexp.postprocessing.postprocess import STEPS, PostProcess, Steps
@@ -30,8 +31,9 @@ SIDE = whole(1, 65_536)
 SCALAR = either(one_of(True, False, None), number(-1e30, 1e30), text())
 PLAIN = either(SCALAR, several(SCALAR, 0, 1000))
 DESCRIPTION = {
-    "network": text(100),
-    "model": named(PLAIN, 100),
+    "network": text(200),
+    "model": Rule("a mapping", lambda value: type(value) is dict),
+    "signature": maybe(text(64)),
     "activation": one_of("softmax", "sigmoid"),
     "class_names": several(text(), 1, 1000),
     "label_values": several(number(-(2**32), 2**32), 1, 1000),
@@ -52,7 +54,8 @@ DESCRIPTION = {
     "postprocess": maybe(named(named(either(PLAIN, named(PLAIN, 1000)), 20), len(STEPS))),
     "segexp_version": text(50),
 }
-LATER = {"channels_by_suffix": False, "reference": None}  # keys that files of earlier versions lack
+ARGUMENTS = named(PLAIN, 100)  # of a network of ours
+LATER = {"channels_by_suffix": False, "reference": None, "signature": None}  # keys that files of earlier versions lack
 PER_CHANNEL = several(number(-1e30, 1e30), 1, 4096)
 PER_AXIS = several(number(1e-9, 1e9), 2, 3)
 REFERENCE = {
@@ -95,8 +98,10 @@ class ModelDescription(DataDescription):
     """A trained network in plain values: all that predicting with it needs beside its weights.
 
     Attributes:
-        network: Name of its class.
-        model: Arguments of its class.
+        network: Name of its class; of a class that is none of segexp's its dotted path.
+        model: Arguments of its class; of one that is none of segexp's nested ones, too, with ``_target_`` for others
+            that are to be built.
+        signature: Signature of the two by the user who trained it, see `segexp.runs.ownership`; None = not signed.
         activation: Function from logits to probabilities, "softmax" or "sigmoid".
         inference: How whole images are tiled.
         chosen: What was chosen on validation cases, such as a threshold.
@@ -105,7 +110,8 @@ class ModelDescription(DataDescription):
     """
 
     network: str
-    model: dict[str, Plain]
+    model: dict[str, Any]
+    signature: str | None
     activation: str
     inference: Tiling
     chosen: dict[str, float]
@@ -125,7 +131,10 @@ class ModelDescription(DataDescription):
         """
         if isinstance(plain, dict):
             plain = LATER | plain
-        require_fields(plain, DESCRIPTION, where)
+        _require_model(plain, where)
+        # What is to be built is checked on its own: nowhere else may a file name a class.
+        told = isinstance(plain, dict) and "model" in plain
+        require_fields(plain | {"model": {}} if told else plain, DESCRIPTION, where)
         require_fields(plain["inference"], INFERENCE, f"{where}: inference")
         if plain["reference"] is not None:
             _require_reference(plain["reference"], plain["channels"], f"{where}: reference")
@@ -159,6 +168,31 @@ class ModelDescription(DataDescription):
                 raise ValueError(f"{where}: regions: {name!r} has class {max(classes)}, but there are {count} classes")
         if self.regions == {}:
             raise ValueError(f"{where}: regions={{}} must be none or name some")
+
+
+def _require_model(plain: Any, where: str) -> None:
+    """Refuse arguments of a network that are no plain values, or, of a network of ours, more than names of such."""
+    if not isinstance(plain, dict) or "model" not in plain:
+        return  # which the check of all keys tells
+    model, foreign = plain["model"], "." in str(plain.get("network", ""))
+    require_small(model, f"{where}: model", targets=foreign)
+    rule = PLAIN_TREE if foreign else ARGUMENTS
+    if not rule.holds(model):
+        raise ValueError(f"{where}: model={shown(model)} must be {rule.words}")
+
+
+def _is_plain_tree(value: Any) -> bool:
+    """Whether a value, which is small, consists of names, plain values, and lists and mappings of such."""
+    if type(value) is dict:
+        return all(text().holds(key) and _is_plain_tree(item) for key, item in value.items())
+    if type(value) is list:
+        return all(map(_is_plain_tree, value))
+    return SCALAR.holds(value) or value == "" or text(1000).holds(value)
+
+
+PLAIN_TREE = Rule(
+    "names with plain values, lists and mappings of such", lambda value: type(value) is dict and _is_plain_tree(value)
+)
 
 
 def _require_reference(plain: Any, channels: int, where: str) -> None:

@@ -18,9 +18,12 @@ import segexp
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.package import SUFFIXES, Facts, Package, Verification, json_beside, read_package, write_package
 from segexp.errors import require_choice
+from segexp.models import own_module
+from segexp.models.sizes import EvenSizes, pad_end
 from segexp.writing import hidden_folder, replacing, settle
 
 TOLERANCE = 1e-4  # of the largest logit, or of 1 where all are smaller; float32 sums in another order differ by less
+LARGEST_STEP = 64  # pixels between two sizes of a graph
 Logits = Callable[[Tensor], Tensor]
 
 
@@ -48,36 +51,36 @@ def export(
     if path.suffix != SUFFIXES[form]:
         raise ValueError(f"output={path} must end in {SUFFIXES[form]} for format={form}")
     path.parent.mkdir(parents=True, exist_ok=True)
-    sizes = model.network.even_sizes
+    graph, sizes = (None, None) if form == "safetensors" else _graph(model)
     package = Package(
         **vars(facts),
         format=form,
         parameters=sum(parameter.numel() for parameter in model.network.parameters()),
         description=model.description,
-        sizes=None if form == "safetensors" else {**vars(sizes), "plus": sizes.least % sizes.multiple_of},
+        sizes=None if sizes is None else {**vars(sizes), "plus": sizes.plus},
         verified=None,
         segexp_version=segexp.__version__,
     )
     with hidden_folder(path.parent) as folder:
         folder.mkdir(exist_ok=True)
         draft = folder / path.name
-        WRITERS[form](model, draft)
+        WRITERS[form](model, graph, draft)
         write_package(draft, package)  # the comparison reads it, as whoever opens the file will
         if verify:
-            package = replace(package, verified=_verify(model, draft, form, patches))
+            package = replace(package, verified=_verify(model, draft, form, patches, sizes or model.network.even_sizes))
             write_package(draft, package)
         settle(draft, path)
         settle(json_beside(draft), json_beside(path))
     return package.verified
 
 
-def _write_safetensors(model: Model, path: Path) -> None:
+def _write_safetensors(model: Model, _: Any, path: Path) -> None:
     tensors = model.network.state_dict()
     with replacing(path) as part:  # with the mode that umask gives, which save_file does not heed
         save_file({name: tensor.cpu().contiguous() for name, tensor in tensors.items()}, part)
 
 
-def _write_onnx(model: Model, path: Path) -> None:
+def _write_onnx(_: Model, graph: Any, path: Path) -> None:
     """Write one ONNX file, weights included."""
     for name in ("onnx", "onnxscript", "onnxruntime"):
         try:
@@ -88,37 +91,67 @@ def _write_onnx(model: Model, path: Path) -> None:
                 "or take format=safetensors or torch_export"
             ) from error
     with _quiet():
-        program = torch.onnx.export(
-            _graph(model), dynamo=True, input_names=["image"], output_names=["logits"], verbose=False
-        )
+        program = torch.onnx.export(graph, dynamo=True, input_names=["image"], output_names=["logits"], verbose=False)
     assert program is not None
     program.save(path, external_data=False)
 
 
-WRITERS: dict[str, Callable[[Model, Path], None]] = {
+WRITERS: dict[str, Callable[[Model, Any, Path], None]] = {
     "safetensors": _write_safetensors,
     "onnx": _write_onnx,
-    "torch_export": lambda model, path: torch.export.save(_graph(model), path),
+    "torch_export": lambda _, graph, path: torch.export.save(graph, path),
 }
 
 
-def _graph(model: Model) -> ExportedProgram:
-    """Trace the network for any batch and any of its even sizes.
+def _graph(model: Model) -> tuple[ExportedProgram, EvenSizes]:
+    """Trace the network for any batch and any of its even sizes; return these, too.
 
-    At other sizes the network pads, crops or rounds, which a graph has no branches for.
+    At other sizes the network pads, crops or rounds, which a graph has no branches for. A network of others may do so
+    at sizes that it takes: then sizes farther apart are tried.
+
+    Raises:
+        ValueError: The network cannot be traced; says why.
     """
-    sizes, spatial_dims = model.network.even_sizes, model.description.spatial_dims
-    step = sizes.multiple_of
+    faults = []
+    for sizes in _candidates(model):
+        try:
+            return _traced(model, sizes), sizes
+        except Exception as error:  # whatever the tracer or a network may raise
+            faults.append(error)
+    why = " ".join(str(faults[0]).split())[:400]
+    raise ValueError(
+        f"{type(own_module(model.network)).__name__} cannot be traced: {type(faults[0]).__name__}: {why}; "
+        "format=safetensors needs no tracing"
+    ) from faults[0]
+
+
+def _candidates(model: Model) -> Iterator[EvenSizes]:
+    """Sizes for which a graph may be traced: those that the network tells; of an adapted one every 2nd, 4th … too."""
+    even = model.network.even_sizes
+    yield even
+    if own_module(model.network) is not model.network:
+        step = even.multiple_of
+        while 0 < step < LARGEST_STEP:
+            step *= 2
+            yield EvenSizes(EvenSizes(even.plus, step).at_least(even.least), step)
+    if even.multiple_of:  # at least the one of the training
+        side = even.at_least(max(model.description.patch_size))
+        yield EvenSizes(side, 0)
+
+
+def _traced(model: Model, sizes: EvenSizes) -> ExportedProgram:
+    spatial_dims, step = model.description.spatial_dims, sizes.multiple_of
     axes: dict[int, Any] = {0: Dim("batch", min=1)}
-    for axis in range(spatial_dims):
-        steps = step * Dim(f"steps_{axis}", min=sizes.least // step)
-        plus = sizes.least % step
-        axes[2 + axis] = steps + plus if plus else steps
+    for axis in range(spatial_dims if step else 0):
+        steps = (
+            step * Dim(f"steps_{axis}", min=sizes.least // step) if step > 1 else Dim(f"side_{axis}", min=sizes.least)
+        )
+        axes[2 + axis] = steps + sizes.plus if sizes.plus else steps
     # Unequal sides, so that the trace takes no two of them for one.
     sides = [sizes.least + step * (axis + 1) for axis in range(spatial_dims)]
     example = torch.zeros(2, model.description.in_channels, *sides)
     with _quiet():
-        graph = torch.export.export(model.network, (example,), dynamic_shapes={"image": axes})
+        graph = torch.export.export(own_module(model.network), (example,), dynamic_shapes=(axes,))
     for node in graph.graph.nodes:
         node.meta.pop("stack_trace", None)  # it names folders of this machine
     return graph
@@ -157,14 +190,15 @@ READERS: dict[str, Callable[[Path], tuple[Logits, str]]] = {
 }
 
 
-def _verify(model: Model, path: Path, form: str, patches: Sequence[Tensor]) -> Verification:
+def _verify(model: Model, path: Path, form: str, patches: Sequence[Tensor], sizes: EvenSizes) -> Verification:
     """Compare a file with the network on real patches and on noise; refuses one that does not agree."""
     read_package(path)
     exported, reader = READERS[form](path)
-    noise = noise_images(model)
+    noise = noise_images(model, sizes)
     largest = 0.0
+    real = [pad_end(patch[None], [sizes.at_least(side) for side in patch.shape[1:]]) for patch in patches]
     with torch.inference_mode():
-        for image in [*(patch[None] for patch in patches), *noise]:
+        for image in [*real, *noise]:
             expected = model.network(image)
             scale = max(1.0, float(expected.abs().max()))
             difference = deviation(expected, exported(image)) / scale
@@ -190,9 +224,9 @@ def deviation(one: Tensor, two: Tensor) -> float:
     return float((one - two).abs().max())
 
 
-def noise_images(model: Model) -> list[Tensor]:
+def noise_images(model: Model, sizes: EvenSizes | None = None) -> list[Tensor]:
     """Noise (B, C, *S) of three sizes: the training patch (or the next size that a graph takes) and two others."""
-    sizes, channels = model.network.even_sizes, model.description.in_channels
+    sizes, channels = sizes or model.network.even_sizes, model.description.in_channels
     patch = [sizes.at_least(side) for side in model.description.patch_size]
     other = [side + sizes.multiple_of * (axis + 1) for axis, side in enumerate(patch)]
     smallest = [sizes.least] * len(patch)

@@ -94,7 +94,7 @@ class Package(Facts):
         parameters: Number of parameters.
         description: What predicting needs.
         sizes: Image sizes that the graph takes: ``plus`` more than a multiple of ``multiple_of``, from ``least`` on;
-            None = any.
+            None = any; with a ``multiple_of`` of 0 this one alone.
         verified: How the weights were compared with the network; None = not at all.
         segexp_version: Version that wrote the package.
     """

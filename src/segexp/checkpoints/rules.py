@@ -109,8 +109,8 @@ def require_rules(plain: Mapping[str, Any], rules: Mapping[str, Rule], where: st
             raise ValueError(f"{where}: {key}={shown(plain[key])} must be {rule.words}")
 
 
-def require_small(value: Any, where: str) -> None:
-    """Refuse a value of too many parts or levels, before anything goes through it, and any key ``_target_``.
+def require_small(value: Any, where: str, targets: bool = False) -> None:
+    """Refuse a value of too many parts or levels, before anything goes through it, and, unless allowed, ``_target_``.
 
     Raises:
         ValueError: Names file and limit.
@@ -122,7 +122,7 @@ def require_small(value: Any, where: str) -> None:
         if count > MOST_VALUES or level > MOST_LEVELS:
             raise ValueError(f"{where}: more than {MOST_VALUES} values or {MOST_LEVELS} levels: no description of ours")
         if isinstance(item, Mapping):
-            if "_target_" in item:
+            if "_target_" in item and not targets:
                 target = shown(item["_target_"])
                 raise ValueError(f"{where}: _target_={target}: a file may not name what is to be called")
             waiting += [(part, level + 1) for part in item.values()][: MOST_VALUES + 1]

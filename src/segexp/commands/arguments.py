@@ -56,6 +56,7 @@ def help_text(defaults: Mapping[str, Any], comments: Mapping[str, str], command:
     for key, value in defaults.items():
         shown = value if isinstance(value, str) else json.dumps(value)
         texts[key] = f"{key}={'<must be given>' if value == REQUIRED else shown}"
+    texts |= {key: key for key in comments if key not in defaults}
     width = max(map(len, texts.values()), default=0)
     lines = [f"  {text:{width}}  {comments.get(key, '')}".rstrip() for key, text in texts.items()]
     return "\n".join([f"usage: segexp {command} [key=value ...]".replace("  ", " "), "", *lines])

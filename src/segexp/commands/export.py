@@ -30,7 +30,7 @@ from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.ownership import is_own
 from segexp.sweeps.jobs import quoted
-from segexp.trust import Foreign, compose_checked
+from segexp.trust import OPTIONS, Foreign, Vouched, compose_checked
 
 DEFAULTS = {"run": REQUIRED, "format": "safetensors", "output": "", "verify": True}
 COMMENTS = {
@@ -38,6 +38,7 @@ COMMENTS = {
     "format": ", ".join(SUFFIXES),
     "output": "file to write; its JSON file comes beside it; default: model.<suffix> in the run folder",
     "verify": "compare the file with the network before it is left: true, false",
+    **OPTIONS,
 }
 PATCHES = 4  # real ones, from as many cases
 MOST_BYTES = 2 << 30  # of the files of a case that is read for a patch
@@ -51,14 +52,15 @@ def export(words: list[str]) -> None:
         ImportError: A package that the format needs is not there.
         ValueError: An argument is wrong, the run is broken or foreign, or the file does not agree with the network.
     """
+    vouched, words = Vouched.of(words)
     arguments = parse(words, DEFAULTS, COMMENTS, "export")
     source = Path(arguments["run"])
     form = arguments["format"]
-    model = open_model(source)
+    model = open_model(source, trust=vouched.networks())
     run = RunFolder.holding(source)
     default = (run.path if run else source.parent) / f"model{SUFFIXES.get(form, '')}"
     path = Path(arguments["output"] or default)
-    patches, why_none = _real_patches(model, run) if arguments["verify"] else ([], "")
+    patches, why_none = _real_patches(model, run, vouched) if arguments["verify"] else ([], "")
     verified = write(model, path, form, _facts(source, run, model), patches, arguments["verify"])
     print(f"wrote {short_path(path)} and {json_beside(path).name}")
     if verified is None:
@@ -73,10 +75,12 @@ def export(words: list[str]) -> None:
         print(f"no real patches: {why_none}")
     if model.description.postprocess:
         print(f"with it goes the post-processing that the run keeps: {in_words(model.description.postprocess)}")
-    if form != "safetensors":
-        sizes = model.network.even_sizes
-        first_sizes = ", ".join(str(sizes.least + index * sizes.multiple_of) for index in range(3))
-        print(f"image sizes: {first_sizes}, … px per axis; others must be tiled or padded to one of these")
+    sizes = read_package(path).sizes
+    if sizes:
+        count = 3 if sizes["multiple_of"] else 1
+        first_sizes = ", ".join(str(sizes["least"] + index * sizes["multiple_of"]) for index in range(count))
+        more = ", …" if sizes["multiple_of"] else ""
+        print(f"image sizes: {first_sizes}{more} px per axis; others must be tiled or padded to one of these")
 
 
 def _facts(source: Path, run: RunFolder | None, model: Model) -> Facts:
@@ -113,35 +117,35 @@ def _scores(run: RunFolder, model: Model) -> Scores:
 # Real patches
 
 
-def _real_patches(model: Model, run: RunFolder | None) -> tuple[list[Tensor], str]:
+def _real_patches(model: Model, run: RunFolder | None, vouched: Vouched) -> tuple[list[Tensor], str]:
     """Patches (C, *T) from the middle of the run's first cases, where they lie on this machine, else why not."""
     if run is None:
         return [], "there is no run folder that names its data"
     try:
-        return [_patch(model, case) for case in itertools.islice(_cases(run), PATCHES)], ""
+        return [_patch(model, case) for case in itertools.islice(_cases(run, vouched), PATCHES)], ""
     except (ValueError, OSError, KeyError, TypeError, HydraException, OmegaConfBaseException) as error:
         cause = error.__cause__ if isinstance(error, HydraException) and error.__cause__ else error
         return [], f"the data of the run cannot be read here ({str(cause).splitlines()[0]})"
 
 
-def _cases(run: RunFolder) -> Iterator[Case]:
+def _cases(run: RunFolder, vouched: Vouched) -> Iterator[Case]:
     """Read cases of the data set that a run names; nothing is downloaded."""
-    source = build_data(_config(run)).source
+    source = build_data(_config(run, vouched)).source
     for entry in source.entries():
         if sum(file.stat().st_size for file in entry.files) > MOST_BYTES:
             raise ValueError(f"case {entry.name} has files of more than {MOST_BYTES} bytes")
         yield source.read(entry.name)
 
 
-def _config(run: RunFolder) -> Config:
+def _config(run: RunFolder, vouched: Vouched) -> Config:
     """Compose the configuration of the data: of our own run as it was trained; else see `segexp.trust`.
 
     Of a stranger's record only the option's name and texts such as paths count, and those as far as a run may name
     them.
     """
     record = run.record()
-    if is_own(record["overrides"], record.get("signature")):
-        return compose_again(open_trained(run.path), [], run.path)
+    if is_own(record) or vouched.everything:
+        return compose_again(open_trained(run.path), vouched.words(), run.path)
     option = record["choices"]["data"]
     if option not in [path.stem for path in (config_dir() / "data").glob("*.yaml")]:
         raise ValueError(f"data={option!r} is none of our data sets")

@@ -18,6 +18,7 @@ from segexp.prediction.outputs import Outputs, outputs_of, require_free, require
 from segexp.prediction.record import PredictionRecord, input_digest
 from segexp.runs.files import Json
 from segexp.terminal import Console
+from segexp.trust import OPTIONS, Vouched
 from segexp.writing import hidden_folder, remove_folder, settle
 
 SETTINGS = {field.name: field.default for field in fields(Settings)}
@@ -50,6 +51,7 @@ COMMENTS = {
     "postprocess": "apply the steps that the run keeps (segexp evaluate tune=true); true, false",
     "channels_by_suffix": "NAME_0000.*, NAME_0001.* … are the channels of one case; true, false; null = as in training",
     "spacing": "size of a pixel per axis, of flat images and stacks, in the unit of the training: [0.5, 0.5]",
+    **OPTIONS,
 }
 SHOWN = 5  # names of inputs of which the same is said
 
@@ -63,10 +65,11 @@ def predict(words: list[str]) -> None:
             record of the output folder cannot be read.
         SystemExit: With status 1, some inputs could not be predicted.
     """
+    vouched, words = Vouched.of(words)
     arguments = parse(words, DEFAULTS, COMMENTS, "predict")
     require_choice("channels_by_suffix", arguments["channels_by_suffix"], (None, True, False))
     settings = Settings(**{key: arguments[key] for key in SETTINGS})
-    models = open_models(arguments["run"])
+    models = open_models(arguments["run"], vouched.networks())
     digests = [model.digest() for model in models]
     segmenter = Segmenter(models, settings)
     del models  # the segmenter has copies

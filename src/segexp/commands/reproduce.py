@@ -65,7 +65,7 @@ def _require_own_vocabulary(run: Run) -> None:
     """Refuse a run that names configuration files, classes or paths other than the user's."""
     remedy = "look at it, and give --trust if it is yours"
     words = run.record["overrides"]
-    foreign = Foreign(words, run.folder, run.files.record_path, remedy, is_own(words, run.record.get("signature")))
+    foreign = Foreign(words, run.folder, run.files.record_path, remedy, is_own(run.record))
     for option in _search_path(run.record.get("command", [])):
         foreign.refuse(option, "a folder of configuration that is not segexp's")
     try:

@@ -14,10 +14,11 @@ from pytorch_lightning.utilities import rank_zero_only
 from segexp.build import build_data, build_task, build_trainer, describe, settle_monitor_mode
 from segexp.checkpoints.checkpoint import load_newest
 from segexp.checkpoints.own import require_own
-from segexp.config import as_written, chosen_options, how_to_go_on, plain, unwrapped
+from segexp.config import as_written, chosen_options, how_to_go_on, own_config_dirs, plain, unwrapped
 from segexp.data import DataModule
 from segexp.evaluation.outcome import TrainingRun, keeps_best, results_of_run, score, write_outcome
 from segexp.evaluation.report import print_folder, print_scores
+from segexp.models import own_module
 from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
 from segexp.runs.folder import Account, RunFolder
@@ -163,7 +164,7 @@ def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
     """Measure size and cost of the network and print them."""
     batch = random_patches(data, data.sampling.batch_size // trainer.world_size)
     footprint = measure_footprint(task, trainer, batch)
-    print_footprint(footprint, type(task.network).__name__)
+    print_footprint(footprint, type(own_module(task.network)).__name__)
     return {
         "parameters": footprint.parameters,
         "multiply_adds": footprint.multiply_adds,
@@ -204,8 +205,10 @@ def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[C
         with last_words(end):
             check()
             folder.write_arguments(config, overrides)
-            signature = sign(record.content["overrides"])
-            record.write({"signature": signature, "choices": chosen_options(), "config": config, "changed": changed})
+            folders = own_config_dirs()
+            signature = sign(record.content["overrides"], folders)
+            record.write({"config_dirs": folders, "signature": signature})
+            record.write({"choices": chosen_options(), "config": config, "changed": changed})
             yield record.write
     except BaseException as error:
         reason = cause(error)

@@ -7,6 +7,7 @@ from statistics import median_low
 from torch import Tensor, nn
 
 from segexp.checkpoints.checkpoint import open_model
+from segexp.checkpoints.networks import Trust
 from segexp.evaluation.trained import Trained
 from segexp.inference import Ensemble, Predictor
 from segexp.inference.probabilities import Network
@@ -28,8 +29,13 @@ class EnsemblePredictor:
         return self.predictor(Ensemble([*networks, *(other.to(image.device) for other in self.others)]), image)
 
 
-def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained]) -> Predictor:
+def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained], trust: Trust = False) -> Predictor:
     """Let a predictor of the first run's network average those of all runs; of one run it stays as it is.
+
+    Args:
+        predictor: Predictor of one network.
+        runs: Runs.
+        trust: Classes of networks outside of segexp that may be built, see ``open_model``.
 
     Raises:
         ValueError: The runs differ in classes, in what the network sees, or in how intensities are made ready.
@@ -43,7 +49,7 @@ def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained]) -> Predict
                 f"run {number} has intensity={description.intensity} and run 1 has {first}: cases "
                 "are made ready once for all, so score each run on its own; segexp predict can average them"
             )
-    others = [open_model(run.folder).network for run in runs[1:]]
+    others = [open_model(run.folder, trust=trust).network for run in runs[1:]]
     return EnsemblePredictor(predictor, others) if others else predictor
 
 

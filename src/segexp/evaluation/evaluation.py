@@ -19,6 +19,7 @@ from segexp.metrics import DecisionRule, SplitResult
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.record import SplitName
 from segexp.terminal import Console
+from segexp.trust import Vouched
 
 
 class Evaluation:
@@ -37,7 +38,8 @@ class Evaluation:
         self.run = self.runs[0]
         self.config = self.config_in(self.run.folder)
         self.data, self.task = build_again(self.config, self.run)
-        self.task.scorer = ensemble_predictor(self.task.scorer, self.runs)
+        vouched, _ = Vouched.of(self.arguments)
+        self.task.scorer = ensemble_predictor(self.task.scorer, self.runs, vouched.networks())
         self.chosen = shared_choices(self.runs)
 
     def open(self, split: str) -> SplitName:

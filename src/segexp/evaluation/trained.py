@@ -12,19 +12,19 @@ from typing import cast
 from segexp.build import build_data, build_task
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.checkpoints.description import ModelDescription
+from segexp.checkpoints.networks import name_and_arguments, targets_in
 from segexp.checkpoints.own import require_own
-from segexp.config import split_config_dirs
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import did_you_mean
 from segexp.runs.configuration import Config, Node
 from segexp.runs.folder import RunFolder
-from segexp.runs.ownership import is_own
+from segexp.runs.ownership import config_dirs_of_run, is_own, require_config_dirs
 from segexp.runs.record import Record
 from segexp.runs.results import Results
 from segexp.sweeps.jobs import key_of
 from segexp.training.task import Task
-from segexp.trust import Foreign, compose_checked
+from segexp.trust import Foreign, Vouched, compose_checked
 
 LEFT_OUT = ("hydra", "paths", "name", "resume", "callbacks", "logger", "sweep", "data.cache")  # of the run's overrides
 GEOMETRY = ("data.geometry.context", "data.geometry.slice_axis", "data.geometry.spatial_dims")
@@ -75,12 +75,16 @@ def open_trained(folder: Path) -> Trained:
 
 
 def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Config:
-    """Compose the run's configuration with further overrides and ``--config-dir``, and a folder in place of the run's.
+    """Compose the run's configuration with further overrides, and a folder in place of the run's.
+
+    Its own folders of configuration are found again, unless ``--config-dir`` gives others; ``--trust`` takes all words
+    of the run for the user's own.
 
     Raises:
+        FileNotFoundError: A folder of configuration is gone.
         ValueError: An argument is no override or belongs to the network, or the run names a class that is not ours.
     """
-    _, overrides = split_config_dirs(arguments)
+    vouched, overrides = Vouched.of(arguments)
     for override in overrides:
         if "=" not in override and not override.startswith("~"):
             raise ValueError(f"{override} is no key=value: --help lists what can be given")
@@ -92,9 +96,11 @@ def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Confi
     if changes_data(overrides):
         stored += _facts(run.description)
     remedy = "if the run is yours, give it as an argument, too; if not, leave the run alone"
-    own = is_own(run.record["overrides"], run.record.get("signature"))
+    own = is_own(run.record) or vouched.everything
     foreign = Foreign(stored, run.folder, run.files.record_path, remedy, own)
-    config = compose_checked(foreign, arguments, folder)
+    folders = vouched.folders or config_dirs_of_run(run.record)
+    require_config_dirs(folders)
+    config = compose_checked(foreign, [*(f"--config-dir={one}" for one in folders), *overrides], folder)
     recorded = run.record.get("config", {}).get("trainer", {}).get("precision")
     if recorded and not any(key_of(override) == "trainer.precision" for override in overrides):
         config["trainer"]["precision"] = recorded  # another machine would choose another one
@@ -130,8 +136,9 @@ def build_again(config: Config, run: Trained) -> tuple[DataModule, Task]:
         "geometry": config["data"]["geometry"] | {"spacing": description.spacing},
         "sampling": config["data"]["sampling"] | {"foreground_fraction": 0.0},
     }
-    trained_as = {key: value for key, value in description.model.items() if key in config["model"]}
-    model = cast(Node, {**config["model"], **trained_as})
+    # What the file says may set arguments, but name nothing that would be built.
+    told = {key: value for key, value in description.model.items() if not targets_in(value)}
+    model = cast(Node, {key: told.get(key, value) for key, value in config["model"].items()})
     config = config | {"data": data_node, "model": model, "augment": None, "weight_map": None}
     data = build_data(config)
     data.intensity = rule_from(description.intensity)
@@ -145,8 +152,9 @@ def build_again(config: Config, run: Trained) -> tuple[DataModule, Task]:
                 f"or say data.{key}=... where only the names differ"
             )
     task = build_task(config)
-    if type(task.network).__name__ != description.network:
-        raise ValueError(f"model gives {type(task.network).__name__}, but the run trained {description.network}")
+    name, _ = name_and_arguments(task.network, model)
+    if name != description.network:
+        raise ValueError(f"model gives {name}, but the run trained {description.network}")
     load_weights(task.network, run.checkpoint)
     return data, task
 

@@ -1,12 +1,13 @@
 """What a network costs, counted and not measured: parameters and multiply-adds."""
 
 from collections.abc import Sequence
-from itertools import chain
 from typing import NamedTuple
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
+
+from segexp.models.probe import run_once, twin
 
 
 class Cost(NamedTuple):
@@ -25,19 +26,19 @@ class Cost(NamedTuple):
 def cost(network: nn.Module, image_size: Sequence[int]) -> Cost:
     """Count for an image of ``image_size`` (C, *S); computes nothing and takes no memory, whatever the size.
 
+    A network that makes tensors of its own in between is run instead.
+
     Raises:
         ValueError: The network refuses this size.
     """
-    named = chain(network.named_parameters(), network.named_buffers())
-    shapes = {name: tensor.detach().to("meta") for name, tensor in named}
-    image = torch.empty(1, *image_size, device="meta")
-    counter = FlopCounterMode(display=False)
-    training = network.training
-    network.eval()  # a batch of one has no statistics
-    try:
-        with torch.no_grad(), torch.compiler.set_stance("force_eager"), counter:
-            torch.func.functional_call(network, shapes, (image,))
-    finally:
-        network.train(training)
+    for device in ("meta", "cpu"):
+        counter = FlopCounterMode(display=False)
+        with torch.compiler.set_stance("force_eager"), counter:
+            try:
+                run_once(twin(network, device), image_size)
+                break
+            except Exception:  # whatever a network may raise of tensors without numbers
+                if device == "cpu":
+                    raise
     parameters = sum(one.numel() for one in network.parameters() if one.requires_grad)
     return Cost(parameters, counter.get_total_flops() // 2)

@@ -13,15 +13,20 @@ class EvenSizes:
 
     Attributes:
         least: Number of pixels of the smallest one.
-        multiple_of: Step to the next one.
+        multiple_of: Step to the next one; 0 = there is no other one.
     """
 
     least: int
     multiple_of: int
 
+    @property
+    def plus(self) -> int:
+        """Number of pixels that they are more than a multiple."""
+        return self.least % self.multiple_of if self.multiple_of else 0
+
     def at_least(self, size: int) -> int:
         """Smallest such size that is not below ``size``."""
-        steps = max(0, -(-(size - self.least) // self.multiple_of))
+        steps = max(0, -(-(size - self.least) // self.multiple_of)) if self.multiple_of else 0
         return self.least + steps * self.multiple_of
 
 

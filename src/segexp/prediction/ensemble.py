@@ -11,6 +11,7 @@ from torch import Tensor
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.description import ModelDescription
+from segexp.checkpoints.networks import Trust
 from segexp.data.intensity.rules import IntensityRule, rule_from
 from segexp.errors import require_choice
 from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference, views
@@ -58,17 +59,18 @@ class Settings:
     strict: bool = False
 
 
-def open_models(run: str) -> list[Model]:
+def open_models(run: str, trust: Trust = False) -> list[Model]:
     """Open trained models.
 
     Args:
         run: Run folder, checkpoint or exported .safetensors; several with commas.
+        trust: Classes outside of segexp that may be built, see ``open_model``.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A file is broken or foreign.
     """
-    return [open_model(path) for path in paths_of(run)]
+    return [open_model(path, trust=trust) for path in paths_of(run)]
 
 
 def paths_of(run: str) -> list[Path]:

@@ -20,6 +20,7 @@ class CallbackNode(Node, total=False):
 class LabelsNode(Node):
     """Classes of the masks; ``regions`` are null or overlapping targets in place of the classes."""
 
+    num_classes: int
     regions: dict[str, list[int]] | None
 
 
@@ -41,6 +42,7 @@ class SamplingNode(Node):
 class DataNode(Node):
     """The data module: the groups that other rooms read."""
 
+    channels: int
     source: Node
     labels: LabelsNode
     geometry: GeometryNode

@@ -64,7 +64,8 @@ class Record(Environment, total=False):
     why: str
     command: list[str]
     overrides: list[str]
-    signature: str | None
+    config_dirs: list[str]  # absolute folders of configuration beside segexp's
+    signature: str | None  # of the overrides and folders
     seed: int
     start: str
     end: str | None

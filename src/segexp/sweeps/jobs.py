@@ -123,8 +123,8 @@ def _short(value: str) -> str:
     return f"{float(value):.4g}" if re.fullmatch(r"-?\d+\.\d{5,}(e-?\d+)?", value) else value
 
 
-def quoted(folder: Path) -> str:
-    """Write a folder as the value of an override.
+def quoted(folder: Path | str) -> str:
+    """Write a folder, or its address, as the value of an override.
 
     Raises:
         ValueError: Its path holds an interpolation, which would be resolved, such as a variable of the environment.
