@@ -18,7 +18,7 @@ GROUPS = [  # keys of data, each with its group
     [
         (
             "model=unett",
-            "model=unett: no such option (did you mean 'unet'?); there are: fcn8s, fcn8s_tiny, unet, unet_2015",
+            "model=unett: no such option (did you mean 'unet'?); there are: custom, fcn8s, fcn8s_tiny, unet, unet_2015",
         ),
         ("modle=unet", "modle: no such key (did you mean 'model'?)"),
         ("model.dpeth=3", "model.dpeth: no such key (did you mean 'model.depth'?)"),

@@ -54,7 +54,5 @@ class Select(nn.Module):
         there = list(outputs) if hasattr(outputs, "keys") else range(len(outputs))
         if key not in there:
             name = type(self.network).__name__
-            raise ValueError(
-                f"output={key!r}: {name} gives no such output, it gives {list(there)}: choose one of these"
-            )
+            raise ValueError(f"output={key!r}: {name} gives no such output: choose one of {list(there)}")
         return outputs[key]  # type: ignore[no-any-return]
