@@ -42,6 +42,39 @@ def test_processes_inside_a_sweep_of_hydras_own_launcher_are_refused(answer):
     assert "each process would start the whole sweep again" in said
 
 
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data=synthetic", "-m", "seed=1,2", "--config-dir", "mine", "model=own"],
+        ["data=synthetic", "seed=1,2", "--config-dir=mine", "model=own", "--multirun"],
+        ["-cd", "mine", "model=own", "-m", "seed=1,2"],
+    ],
+)
+def test_options_stand_anywhere_among_the_overrides(answer, tmp_path, words):
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "own.yaml").write_text("defaults: [unet_tiny, _self_]\nbase_channels: 4\n")
+    assert "sweep.seeds=-1" in sentence(answer, *words, "sweep.seeds=[-1]")  # refused once all jobs have been composed
+
+
+@pytest.mark.parametrize("words", [["data", "--cfg", "job"], ["-c", "job", "data"], ["seed=3", "--cfg=job"]])
+def test_options_of_a_benchmark_stand_anywhere(answer, words):
+    status, printed, said = answer("benchmark", *words)
+    assert status == 0, said
+    assert "subject: data" in printed
+
+
+def test_options_of_the_commands_with_arguments_of_their_own_stand_anywhere(answer):
+    for words in (["runs", "a", "--sort", "age", "b"], ["compare", "a", "--classes", "b"]):
+        status, _, said = answer(*words)
+        assert status == 1, said
+        assert "unrecognized" not in said
+
+
+def test_an_unknown_option_is_guessed(answer):
+    said = sentence(answer, "seed=1", "--config-dri=mine", "model=own")
+    assert said == "segexp train: --config-dri: no such option (did you mean '--config-dir'?); --hydra-help lists them"
+
+
 INTERRUPTED_IMPORT = """
 import importlib, signal, types
 from segexp import cli

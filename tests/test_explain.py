@@ -50,9 +50,46 @@ def test_a_wrong_word_gets_a_sentence(answer, word, words):
     assert words in sentence(answer, "trainer=cpu", word)
 
 
-def test_a_key_of_another_option_is_told_as_such(answer):
-    said = sentence(answer, "-m", "sweep.dry_run=true", "model=unet_tiny,fcn8s_tiny", "model.depth=2")
-    assert "model.depth: no such key in the chosen option of model, others have it" in said
+def test_a_key_that_only_some_of_the_swept_options_have_names_the_job(answer):
+    said = sentence(answer, "-m", "sweep.dry_run=true", "scheduler=cosine,plateau", "scheduler.warmup=0.1")
+    assert said == (
+        "segexp train: job scheduler=plateau scheduler.warmup=0.1: scheduler.warmup: no such key in scheduler=plateau, "
+        "but in constant, cosine, poly: choose among those, or leave the key out; no job was started"
+    )
+
+
+@pytest.mark.parametrize(
+    ("words", "target"),
+    [
+        (["trainer.overfit_batches=1"], "pytorch_lightning.Trainer"),
+        (["trainer.fast_dev_run=true"], "pytorch_lightning.Trainer"),
+        (["optimizer.betas=[0.9,0.99]"], "torch.optim.AdamW"),
+        (["callbacks.best.save_weights_only=true"], "pytorch_lightning.callbacks.ModelCheckpoint"),
+    ],
+)
+def test_an_argument_of_a_class_that_the_configuration_does_not_list_is_offered_with_a_plus(answer, words, target):
+    said = sentence(answer, "trainer=cpu", *words)
+    assert said.endswith(f"not listed in the configuration, but {target} takes it: write +{words[-1]}")
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("trainer.profler=simple", "(did you mean '+trainer.profiler'?)"),
+        ("optimizer.learning_rate=1", "no such key; optimizer has lr, weight_decay, fused"),
+        ("+trainer.foo=1", "trainer.foo: no such key; trainer has default_root_dir, accelerator"),
+        ("+trainer.max_epochs=3", "+trainer.max_epochs: the key is there already: leave out the +"),
+        ("~trainer.max_epoch", "trainer.max_epoch: no such key (did you mean 'trainer.max_epochs'?)"),
+        ("callbacks.best.foo=1", "no such key; callbacks.best has enabled, dirpath"),
+        ("foo=1", "foo: no such key"),
+        ("+loss.parts.ce.kind=1", "no such key; loss.parts.ce has class_weights"),
+        ("scheduler.patience=1", "no such key in scheduler=cosine, but in plateau"),
+    ],
+)
+def test_no_key_is_suggested_that_has_nothing_to_do_with_the_word(answer, word, words):
+    said = sentence(answer, "trainer=cpu", word)
+    assert words in said
+    assert said.count("did you mean") == words.count("did you mean")
 
 
 def test_a_key_of_a_file_that_has_another_place_is_answered_too(answer, tmp_path):

@@ -6,9 +6,8 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +30,7 @@ from segexp.config import (
     require_read,
     search_path,
     split_config_dirs,
+    split_options,
     unwrapped,
 )
 from segexp.errors import did_you_mean
@@ -81,9 +81,6 @@ def main(command: str | None = None) -> None:
         wanted = command in ("--help", "-h", "help")
         print(_usage() if wanted else f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}\n{_usage()}")
         sys.exit(0 if wanted else 2)
-    # `benchmark data` stands for `benchmark subject=data`; options such as --config-dir stay in front.
-    if command in FIRST_ARGUMENT and arguments and re.fullmatch(r"\w+", arguments[0]):
-        arguments = [*arguments[1:], f"{FIRST_ARGUMENT[command]}={arguments[0]}"]
     make_importable(split_config_dirs(arguments)[0])
     with plain_output():
         _run_or_explain(command, arguments)
@@ -170,7 +167,11 @@ def _run(command: str, arguments: list[str]) -> None:
         return
     original = sys.argv
     replaying = command == "replay"
-    words = _resumed(_of_run(arguments) if replaying else arguments, replaying)
+    options, given = split_options(arguments)
+    # `benchmark data` stands for `benchmark subject=data`.
+    if command in FIRST_ARGUMENT and given and re.fullmatch(r"\w+", given[0]):
+        given = [*given[1:], f"{FIRST_ARGUMENT[command]}={given[0]}"]
+    words = [*options, *_resumed(_of_run(given) if replaying else given, options, replaying)]
     overrides = [readable(word) for word in words]
     # Hydra itself would accept unknown settings of its own silently.
     known = set(HydraConf.__dataclass_fields__)
@@ -223,7 +224,7 @@ def _of_run(arguments: list[str]) -> list[str]:
     return [re.sub(r"^run=", "resume=", argument) for argument in arguments]
 
 
-def _resumed(arguments: list[str], replaying: bool = False) -> list[str]:
+def _resumed(arguments: list[str], options: Sequence[str] = (), replaying: bool = False) -> list[str]:
     """With ``resume=<run folder>``, put the overrides of that run before the new ones, in the same folder."""
     values = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     resume = unquoted(values[-1]) if values else ""
@@ -251,11 +252,10 @@ def _resumed(arguments: list[str], replaying: bool = False) -> list[str]:
     stored = [word for word in stored if MASK not in word or key_of(word) not in given]
     remedy = "if it is yours, give it on the command line too; if not, do not resume this run"
     if stored and not own:
-        compose_checked(Foreign(stored, folder.path, folder.overrides_path, remedy), arguments, folder.path)
-    # Options such as --config-dir mine stay in front; of the overrides, the last one counts.
-    options = list(takewhile(lambda argument: argument.startswith("-") or "=" not in argument, arguments))
-    if not split_config_dirs(arguments)[0]:
+        foreign = Foreign(stored, folder.path, folder.overrides_path, remedy)
+        compose_checked(foreign, [*options, *arguments], folder.path)
+    if not split_config_dirs(options)[0]:
         folders = config_dirs_of_run(record)
         require_config_dirs(folders)
         stored = [*search_path(folders), *stored]
-    return [*options, *stored, f"hydra.run.dir={quoted(folder.path)}", *arguments[len(options) :]]
+    return [*stored, f"hydra.run.dir={quoted(folder.path)}", *arguments]  # the last one of a key counts

@@ -10,13 +10,14 @@ from typing import Any, cast
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
+from hydra._internal.utils import get_args_parser
 from hydra.core.config_store import ConfigStore
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
-from segexp.errors import short_path
+from segexp.errors import did_you_mean, short_path
 from segexp.importable import make_importable
 from segexp.merging import install_rules
 from segexp.runs.configuration import Config
@@ -238,3 +239,25 @@ def split_config_dirs(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
         else:
             others.append(argument)
     return folders, others
+
+
+def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split a command line into Hydra's options with their values, such as ``--config-dir mine``, and the overrides.
+
+    Raises:
+        ValueError: An option is not known.
+    """
+    parser = get_args_parser()
+    found, unknown = parser.parse_known_intermixed_args(list(arguments))
+    known = [flag for action in parser._actions for flag in action.option_strings]
+    wrong = [word for word in unknown if word.startswith("-")]
+    if wrong:
+        option = wrong[0].partition("=")[0]
+        raise ValueError(f"{option}: no such option{did_you_mean(option, known)}; --hydra-help lists them")
+    overrides = [*found.overrides, *unknown]
+    if found.shell_completion:
+        raise ValueError("completion is set up with: segexp completion bash (or zsh, fish)")
+    options = list(reversed(arguments))
+    for word in overrides:
+        options.remove(word)
+    return options[::-1], overrides

@@ -1,8 +1,12 @@
 """Sentences for what the user can fix: a mistyped option, a wrong value, a folder that cannot be written to."""
 
+import importlib
+import inspect
 import re
 import traceback
 from collections.abc import Iterator
+from contextlib import suppress
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +14,12 @@ from hydra.errors import ConfigCompositionException, HydraException, MissingConf
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from segexp.config import compose, config_dir, search_path, split_config_dirs, unwrapped
+from segexp.config import chosen_options, compose, config_dir, search_path, split_config_dirs, unwrapped
 from segexp.errors import did_you_mean
+from segexp.merging import job_of
+from segexp.sweeps.jobs import job_overrides
+
+ANYTHING = "**"  # among the arguments of a class: any name
 
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:
@@ -22,10 +30,10 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         options = ", ".join(sorted(error.options))
         return f"{group}={option}: no such option{did_you_mean(option, error.options)}; there are: {options}"
     if isinstance(error, ConfigCompositionException):
-        quoted = re.search(r"Could not override '([^']+)'", str(error))
-        if quoted:
-            key = quoted[1].partition("@")[0]
-            return f"{key}: no such key{_nearest(key, _known_keys(arguments))}"
+        job = job_of(error)
+        sentence = _misplaced(str(error), [*_own_folders(arguments), *job] if job else arguments)
+        if sentence:
+            return f"job {' '.join(job_overrides(job))}: {sentence}; no job was started" if job else sentence
     cause = unwrapped(error)
     if isinstance(cause, TypeError):
         return _unknown_argument(str(error), arguments)
@@ -40,6 +48,18 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     return str(cause) if ours or isinstance(cause, HydraException) else None
 
 
+def _misplaced(message: str, arguments: list[str]) -> str | None:
+    """One sentence for a key that cannot be overridden, added or deleted; None for any other message of Hydra."""
+    there = re.search(r"An item is already at '([^']+)'", message)
+    if there:
+        return f"+{there[1]}: the key is there already: leave out the +"
+    found = re.search(r"Could not (?:override|delete from config\.) '([^']+)'", message)
+    if not found:
+        return None
+    key = found[1].partition("@")[0]
+    return f"{key}: {_no_such_key(key, arguments)}"
+
+
 def _unknown_argument(message: str, arguments: list[str]) -> str | None:
     """One sentence for a key of a configuration file that its class does not take; None for any other TypeError."""
     unknown = re.search(r"target '[\w.]+\.(\w+)':\s+TypeError\(.* unexpected keyword argument '(\w+)'", message)
@@ -49,31 +69,98 @@ def _unknown_argument(message: str, arguments: list[str]) -> str | None:
     targets = {key.removesuffix("._target_"): str(value) for key, value in known.items() if key.endswith("._target_")}
     nodes = [node for node, target in targets.items() if target.rpartition(".")[2] == unknown[1]]
     key = ".".join([*nodes[:1], unknown[2]])
-    return f"{key}: no such key{_nearest(key, known)}"
+    return f"{key}: {_no_such_key(key, arguments)}"
 
 
-def _nearest(key: str, known: dict[str, object]) -> str:
-    """Name the keys of the group that end alike (data.sampling.batch_size for data.batch_size), else the nearest."""
-    start = key.partition(".")[0] + "."
-    end = "." + key.rpartition(".")[2]
-    alike = [name for name in known if name.startswith(start) and name.endswith(end) and name != key]
-    own = [name for name in alike if not str(known[name]).startswith("${")]  # not a copy of another key
-    if own:
-        return f" (did you mean {' or '.join(map(repr, own))}?)"
-    if key in known:
-        return f" in the chosen option of {start[:-1]}, others have it"
-    return did_you_mean(key, known)
+def _no_such_key(key: str, arguments: list[str]) -> str:
+    """Say what to write in place of a key: the same with +, one of the group that ends alike, or the nearest."""
+    known = _known_keys(arguments)
+    group, _, rest = key.partition(".")
+    if not rest:
+        return f"no such key{did_you_mean(key, (name for name in known if name != key))}"
+    node, last = _parent(key, known)
+    target = str(known.get(f"{node}._target_", ""))
+    taken = _parameters(target)
+    given = [word for word in arguments if word.partition("=")[0] == key]
+    added = f"+{given[-1] if given else f'{key}=<value>'}"
+    if last in taken:
+        return f"not listed in the configuration, but {target} takes it: write {added}"
+    # A key such as data.sampling.batch_size for data.batch_size, which is no copy of another one.
+    inside = [name for name in known if name.startswith(f"{group}.") and not f"{key}.".startswith(f"{name}.")]
+    alike = [name for name in inside if name.endswith(f".{last}") and not str(known[name]).startswith("${")]
+    if alike:
+        return f"no such key (did you mean {' or '.join(map(repr, alike))}?)"
+    others = _options_with(key, arguments)
+    if others:
+        which = f"{group}={_chosen(group, arguments)}"
+        return f"no such key in {which}, but in {', '.join(others)}: choose among those, or leave the key out"
+    ends = {name.rpartition(".")[2]: name for name in reversed(inside)}
+    near = get_close_matches(last, [*ends, *taken], n=1)
+    if near:
+        return f"no such key (did you mean {ends.get(near[0], f'+{node}.{near[0]}')!r}?)"
+    if ANYTHING in taken:
+        return f"not listed in the configuration; {added} hands it to {target} all the same"
+    own = [name.removeprefix(f"{node}.") for name in inside if name.startswith(f"{node}.")]
+    listed = ", ".join(name for name in own if "." not in name and not name.startswith("_"))
+    return f"no such key; {node} has {listed}" if listed else "no such key"
 
 
-def _known_keys(arguments: list[str]) -> dict[str, object]:
-    """All keys of the chosen groups, with their values, and the groups themselves."""
-    places, others = split_config_dirs(arguments)
-    folders = [Path(place).absolute() for place in places]
-    groups = [path.name for folder in (config_dir(), *folders) for path in folder.glob("*") if path.is_dir()]
-    chosen = [argument for argument in others if argument.partition("=")[0] in groups]
+def _parent(key: str, known: dict[str, object]) -> tuple[str, str]:
+    """Split a key into the innermost node that is there, and the rest."""
+    node, _, last = key.rpartition(".")
+    while node and node not in known:
+        node, _, outer = node.rpartition(".")
+        last = f"{outer}.{last}"
+    return node, last
+
+
+def _parameters(target: str) -> list[str]:
+    """Names of the arguments of a class or function; none where it cannot be imported."""
+    module, _, name = target.rpartition(".")
+    with suppress(Exception):  # whatever a foreign module raises: the sentence does without
+        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters.values()
+        return [ANYTHING if item.kind is item.VAR_KEYWORD else item.name for item in parameters]
+    return []
+
+
+def _options_with(key: str, arguments: list[str]) -> list[str]:
+    """Other options of the key's group that have it."""
+    group, _, rest = key.partition(".")
+    name = re.compile(rf"^\s*{re.escape(rest.rpartition('.')[2])}:", re.MULTILINE)
+    folders = [folder / group for folder in _folders(arguments)]
+    files = [path for folder in folders for path in sorted(folder.glob("*.yaml"))]
+    if not any(name.search(path.read_text(encoding="utf-8")) for path in files):
+        return []
+    others = [word for word in arguments if word.partition("=")[0] != group]
+    return [path.stem for path in files if key in _known_keys([*others, f"{group}={path.stem}"], strict=True)]
+
+
+def _chosen(group: str, arguments: list[str]) -> str:
+    _known_keys(arguments)
+    return str(chosen_options().get(group))
+
+
+def _folders(arguments: list[str]) -> list[Path]:
+    return [config_dir(), *(Path(place).absolute() for place in split_config_dirs(arguments)[0])]
+
+
+def _own_folders(arguments: list[str]) -> list[str]:
+    return [word for place in split_config_dirs(arguments)[0] for word in ("--config-dir", place)]
+
+
+def _known_keys(arguments: list[str], strict: bool = False) -> dict[str, object]:
+    """All keys of the chosen groups, with their values, and the groups themselves.
+
+    Where the choice cannot be composed, those of the default options, or with ``strict`` none.
+    """
+    folders = _folders(arguments)
+    groups = [path.name for folder in folders for path in folder.glob("*") if path.is_dir()]
+    chosen = [word for word in split_config_dirs(arguments)[1] if word.partition("=")[0] in groups]
     try:
-        cfg = compose([*search_path(folders), *chosen])
+        cfg = compose([*search_path(folders[1:]), *chosen])
     except HydraException:
+        if strict:
+            return {}
         cfg = compose([])
     return dict.fromkeys(groups) | dict(_keys(OmegaConf.to_container(cfg), ""))
 

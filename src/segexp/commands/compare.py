@@ -18,7 +18,7 @@ def compare(arguments: list[str]) -> None:
         FileNotFoundError: A folder or pattern leads to no run.
         ValueError: The condition, a metric or the baseline is unknown.
     """
-    given = parser().parse_args(arguments)
+    given = parser().parse_intermixed_args(arguments)
     runs = chosen_runs(given)
     content = compared(runs, given.metric, given.baseline) | {"command": shlex.join(["segexp", "compare", *arguments])}
     if given.format == "json":

@@ -28,7 +28,7 @@ def report(arguments: list[str]) -> None:
     parser = argparse.ArgumentParser(prog="segexp report", description=(report.__doc__ or "").splitlines()[0])
     parser.add_argument("paths", nargs="+", help="experiments/<name> with a README.md, or a Markdown file")
     parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if something would change")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     stale = [line for word in given.paths for line in _fill(_page(word), given.check)]
     if given.check and stale:
         print("\n".join(stale), file=sys.stderr)
@@ -74,7 +74,7 @@ def _options(words: list[str]) -> argparse.Namespace:
     parser, said = compare_parser(), io.StringIO()
     try:
         with redirect_stderr(said):
-            given = parser.parse_args(words)
+            given = parser.parse_intermixed_args(words)
     except SystemExit as stop:
         raise ValueError(said.getvalue().strip().rpartition("error: ")[2] or "a marker gives no help") from stop
     for name in ELSEWHERE:

@@ -43,7 +43,7 @@ def reproduce(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, help="folder of the new run; default: <run>-again")
     parser.add_argument("--check", action="store_true", help="compare with the present, run nothing")
     parser.add_argument("--trust", action="store_true", help="follow _target_s and search paths that the run names")
-    given = parser.parse_args(arguments)
+    given = parser.parse_intermixed_args(arguments)
     quiet()
     try:
         run = _one(given.run)

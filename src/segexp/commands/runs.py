@@ -53,7 +53,7 @@ def runs(arguments: list[str]) -> None:
         ValueError: The condition cannot be read, or there is nobody to ask before removing.
     """
     cleaning = arguments[:1] == ["clean"]
-    given = _parser(cleaning).parse_args(arguments[cleaning:])
+    given = _parser(cleaning).parse_intermixed_args(arguments[cleaning:])
     rows = _rows(given)
     if cleaning:
         _clean(rows, given)
