@@ -4,7 +4,7 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 import segexp
-from segexp.build import build_data, build_task, build_trainer, describe, monitor_mode
+from segexp.build import build_data, build_metrics, build_task, build_trainer, describe, monitor_mode
 from segexp.checkpoints.description import ModelDescription
 from segexp.config import compose, plain
 from segexp.inference import SlicePredictor
@@ -86,12 +86,12 @@ def test_a_description_is_one_that_a_checkpoint_accepts():
 
 
 def test_metrics_say_which_way_of_the_monitor_is_better():
-    nodes = config("metrics=[overlap,surface]")["metrics"]
-    assert monitor_mode("val/dice", nodes) == "max"
-    assert monitor_mode("val/hd95_px", nodes) == "min"
-    assert monitor_mode("val/loss", nodes) == "min"
+    metrics = build_metrics(config("metrics=[overlap,surface]")).values()
+    assert monitor_mode("val/dice", metrics) == "max"
+    assert monitor_mode("val/hd95_px", metrics) == "min"
+    assert monitor_mode("val/loss", metrics) == "min"
     with pytest.raises(ValueError, match=r"monitor=val/dicee is no score of the metrics \(did you mean 'val/dice'\?\)"):
-        monitor_mode("val/dicee", nodes)
+        monitor_mode("val/dicee", metrics)
 
 
 def test_what_watches_the_monitored_score_gets_its_direction():

@@ -1,7 +1,7 @@
 """From configuration to objects: the only place that instantiates."""
 
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -17,7 +17,8 @@ from segexp.data.description import DataDescription
 from segexp.errors import did_you_mean, require_choice
 from segexp.inference import SlicePredictor
 from segexp.losses.adapter import adapted as adapted_loss
-from segexp.metrics import find_info
+from segexp.metrics import CaseMetric, find_info
+from segexp.metrics.adapter import adapted as adapted_metric
 from segexp.models import Network, adapted
 from segexp.runs.configuration import Config, Node
 from segexp.runs.ownership import sign_network
@@ -50,7 +51,7 @@ def build_task(config: Config) -> Task:
     performance.apply(network, dims)
     predictor, scorer = _predictors(config)
     loss = _loss(config)
-    metrics = {name: _make(node) for name, node in config["metrics"].items()}
+    metrics = build_metrics(config)
     regions = config["data"]["labels"]["regions"] is not None
     remedy = "loss=bce or loss=dice_bce" if regions else "loss=dice_ce"
     _require_target("loss", loss, loss.target_kinds, regions, remedy)
@@ -76,7 +77,7 @@ def build_task(config: Config) -> Task:
 def settle_monitor_mode(config: Config) -> None:
     """Fill in whether a higher monitored score is better, where the configuration leaves that to the metric."""
     if config["monitor_mode"] is None:
-        config["monitor_mode"] = monitor_mode(config["monitor"], config["metrics"])
+        config["monitor_mode"] = monitor_mode(config["monitor"], build_metrics(config).values())
     # Interpolations are resolved by now: what took over the open mode gets it, too.
     nodes: list[Any] = [config["scheduler"], *config["callbacks"].values()]
     for node in nodes:
@@ -84,7 +85,27 @@ def settle_monitor_mode(config: Config) -> None:
             node["mode"] = config["monitor_mode"]
 
 
-def monitor_mode(monitor: str, nodes: Mapping[str, Node]) -> Literal["max", "min"]:
+def build_metrics(config: Config) -> dict[str, CaseMetric]:
+    """Build the metrics by name, of whatever library.
+
+    Raises:
+        ValueError: One does not go with the data, see ``segexp.metrics.adapter``, or two give a score of one name.
+    """
+    labels: Any = config["data"]["labels"]
+    axes = config["data"]["geometry"]["spatial_dims"]
+    metrics: dict[str, CaseMetric] = {}
+    known: dict[str, str] = {}
+    for name, node in config["metrics"].items():
+        metrics[name] = adapted_metric(_make(node), name, labels["class_names"], labels["regions"], axes)
+        for score in metrics[name].info:
+            if score in known or is_loss(score):
+                other = f"metrics.{known[score]}" if score in known else "the loss"
+                raise ValueError(f"metrics.{name} and {other} both give a score {score!r}: choose another name")
+            known[score] = name
+    return metrics
+
+
+def monitor_mode(monitor: str, metrics: Collection[CaseMetric]) -> Literal["max", "min"]:
     """Whether a higher ("max") or a lower monitored score, such as ``val/dice``, is better, as its metric says.
 
     Raises:
@@ -93,7 +114,6 @@ def monitor_mode(monitor: str, nodes: Mapping[str, Node]) -> Literal["max", "min
     name = monitor.partition("/")[2]
     if is_loss(name):
         return "min"
-    metrics = [_make(node) for node in nodes.values()]
     info = find_info(name, metrics)
     if info is None:
         near = did_you_mean(monitor, [f"val/{score}" for metric in metrics for score in metric.info])

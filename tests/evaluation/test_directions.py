@@ -12,7 +12,7 @@ from segexp.build import monitor_mode
 from segexp.commands.compare import compare
 from segexp.commands.evaluate import evaluate
 from segexp.commands.runs import runs
-from segexp.metrics import CaseMetric, CaseScores, MetricResult
+from segexp.metrics import CalibrationScores, CaseMetric, CaseScores, MetricResult, OverlapScores, SurfaceScores
 from tests.conftest import table, trained
 
 
@@ -94,11 +94,7 @@ def test_the_worst_case_has_most_wrong_pixels(pair, tmp_path):
 
 
 def test_the_direction_of_what_is_monitored_is_that_of_its_metric():
-    nodes = {
-        "calibration": {"_target_": "segexp.metrics.CalibrationScores", "class_names": ["background", "vessel"]},
-        "overlap": {"_target_": "segexp.metrics.OverlapScores", "class_names": ["background", "vessel"]},
-        "surface": {"_target_": "segexp.metrics.SurfaceScores", "class_names": ["background", "vessel"]},
-    }
+    metrics = [kind(["background", "vessel"]) for kind in (CalibrationScores, OverlapScores, SurfaceScores)]
     wanted = {
         "dice": "max",
         "dice_vessel": "max",
@@ -106,10 +102,10 @@ def test_the_direction_of_what_is_monitored_is_that_of_its_metric():
         "hd95_mm_vessel": "min",
         "volume_difference": "min",
     }
-    assert {name: monitor_mode(f"val/{name}", nodes) for name in wanted} == wanted
-    assert monitor_mode("val/loss", {}) == monitor_mode("train/loss_dice", {}) == "min"
+    assert {name: monitor_mode(f"val/{name}", metrics) for name in wanted} == wanted
+    assert monitor_mode("val/loss", []) == monitor_mode("train/loss_dice", []) == "min"
     with pytest.raises(ValueError, match=r"monitor=val/dyce is no score of the metrics .did you mean 'val/dice'"):
-        monitor_mode("val/dyce", nodes)
+        monitor_mode("val/dyce", metrics)
 
 
 def test_a_score_without_a_description_is_refused():

@@ -134,4 +134,4 @@ def test_unlabeled_pixels_and_a_loss_that_counts_them_are_told_before_training(t
         data.prepare_data()
         data.setup()
         with pytest.raises(ValueError, match=NOT_LABELED) if refused else nullcontext():
-            require_labels(task.loss, data)
+            require_labels(task, data)

@@ -54,9 +54,10 @@ class OptunaSweeper(Sweeper):
 
     def sweep(self, arguments: list[str]) -> None:
         """Run the study to its end."""
-        from segexp.build import monitor_mode
+        from segexp.build import build_metrics, monitor_mode
         from segexp.sweeps.search import search
 
         if self.config.monitor_mode is None:
-            self.config.monitor_mode = monitor_mode(self.config.monitor, self.config.metrics)
+            metrics = build_metrics(self.config).values()
+            self.config.monitor_mode = monitor_mode(self.config.monitor, metrics)
         search(self.config, self.launcher, arguments, self.validate_batch_is_legal, **self.settings)

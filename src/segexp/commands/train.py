@@ -135,7 +135,7 @@ def _set_up(
     require_batches(data.sampling, trainer.world_size)
     data.prepare_data()
     data.setup()
-    require_labels(task.loss, data)
+    require_labels(task, data)
     # With the data read, the network can be described for its checkpoints.
     task.description = describe(config, task.network, data.description())
     if trainer.is_global_zero:

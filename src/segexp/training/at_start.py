@@ -5,15 +5,17 @@ from typing import Any
 import numpy as np
 import pytorch_lightning as pl
 from pytorch_lightning.strategies.launchers import _MultiProcessingLauncher
-from torch import nn
 
 from segexp.data import DataModule, Sampling
 from segexp.data.case import IGNORED
 from segexp.data.patches import PatchSampler
 from segexp.data.prepared import target_of
 from segexp.errors import did_you_mean, require_at_least, require_between
-from segexp.losses.foreign_loss import UNKNOWN_PIXELS, ForeignLoss, name_of
+from segexp.losses.foreign_loss import UNKNOWN_PIXELS as COUNTS_ALL
+from segexp.losses.foreign_loss import ForeignLoss
+from segexp.losses.foreign_loss import name_of as loss_name
 from segexp.metrics import find_info
+from segexp.metrics.foreign_metric import UNKNOWN_PIXELS, ForeignMetric
 from segexp.runs.configuration import Config
 from segexp.training.task import Task
 
@@ -56,16 +58,21 @@ def require_batches(sampling: Sampling, processes: int) -> None:
     PatchSampler(sampling.patches_per_epoch, sampling.batch_size, 0, processes)
 
 
-def require_labels(loss: nn.Module, data: DataModule) -> None:
-    """Refuse pixels without a label where a part of the loss cannot leave them out.
+def require_labels(task: Task, data: DataModule) -> None:
+    """Refuse pixels without a label where a part of the loss, or a metric, of others cannot leave them out.
 
     Raises:
         ValueError: Names the first such case, and what else can be done.
     """
-    blind = [part for part in loss.modules() if isinstance(part, ForeignLoss) and not part.leaves_out]
-    for prepared in [*data.cases("train"), *data.cases("val")] if blind else ():
-        if np.any(target_of(prepared.case) == IGNORED):
-            raise ValueError(f"case {prepared.case.name}: loss {name_of(blind[0].loss)} {UNKNOWN_PIXELS}")
+    losses = [part for part in task.loss.modules() if isinstance(part, ForeignLoss) and not part.leaves_out]
+    metrics = [metric for metric in task.metrics if isinstance(metric, ForeignMetric) and not metric.leaves_out]
+    splits = [("train", losses, []), ("val", losses, metrics), ("test", [], metrics)]
+    for split, blind_losses, blind_metrics in splits:
+        for prepared in data.cases(split) if blind_losses or blind_metrics else ():
+            if np.any(target_of(prepared.case) == IGNORED):
+                who = f"loss {loss_name(blind_losses[0].loss)} {COUNTS_ALL}" if blind_losses else ""
+                who = who or f"metric {blind_metrics[0].name} {UNKNOWN_PIXELS}"
+                raise ValueError(f"case {prepared.case.name}: {who}")
 
 
 def require_whole_network(config: Config, trainer: pl.Trainer) -> None:
