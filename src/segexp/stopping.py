@@ -83,31 +83,38 @@ _process = _Process()
 
 
 @contextmanager
-def heeded(name: str = "segexp") -> Iterator[None]:
+def heeded(name: str = "segexp", process_ends: bool = True) -> Iterator[None]:
     """Heed signals inside; in the main thread alone, as Python allows no other.
 
     Args:
         name: Name of the process, before what it tells.
+        process_ends: Whether a signal means the end of the process; else it lives on, whatever time it takes, and
+            signals are nobody's business here afterwards.
     """
     if threading.current_thread() is not threading.main_thread():
         yield
         return
     _process.forget(name)
+    if not process_ends:
+        without_deadline()
     # Who started the process with nohup wants it to outlive the terminal.
     numbers = [number for number in SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN]
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     earlier = {number: signal.signal(number, _process.on_signal) for number in numbers}
     wakeup = signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    threading.Thread(target=_process.watch, args=(reader, os.getppid()), daemon=True).start()
+    thread = threading.Thread(target=_process.watch, args=(reader, os.getppid()), daemon=True)
+    thread.start()
     try:
         yield
     finally:
-        if not _process.number:  # else the thread watches over the rest of the process, too
+        if not (process_ends and _process.number):  # else the thread watches over the rest of the process, too
             signal.set_wakeup_fd(wakeup)
             for number, handler in earlier.items():
                 signal.signal(number, handler)
             os.close(writer)
+            thread.join()
+            _process.forget(name)
 
 
 def _leave_to_parent() -> None:

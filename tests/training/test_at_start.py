@@ -14,8 +14,8 @@ from segexp.training.at_start import (
     require_batches,
     require_labels,
     require_monitors,
+    require_scorable,
     require_settings,
-    require_whole_network,
 )
 from tests.conftest import HERE, SMALL, TINY, trained, write_pairs
 
@@ -56,7 +56,7 @@ def test_a_setting_that_cannot_end_well_is_refused_before_anything_is_written(wo
 def test_a_strategy_that_leaves_nothing_to_score_is_refused(strategy, rule):
     settings = config(f"trainer.strategy={strategy}", "trainer.devices=2")
     with pytest.raises(ValueError, match=f"trainer.strategy={strategy} {rule}.*: take trainer=ddp"):
-        require_whole_network(settings, build_trainer(settings))
+        require_scorable(settings, build_trainer(settings))
 
 
 def test_a_strategy_that_divides_the_network_is_refused():
@@ -64,13 +64,13 @@ def test_a_strategy_that_divides_the_network_is_refused():
     trainer = build_trainer(settings)
     trainer.strategy.__class__ = ModelParallelStrategy  # which a machine without GPUs does not build
     with pytest.raises(ValueError, match="trainer.strategy=auto divides the network among processes"):
-        require_whole_network(settings, trainer)
+        require_scorable(settings, trainer)
 
 
 def test_one_process_and_ddp_are_taken():
     for words in ([], ["trainer=ddp_cpu"]):
         settings = config(*words)
-        require_whole_network(settings, build_trainer(settings))
+        require_scorable(settings, build_trainer(settings))
 
 
 @pytest.mark.parametrize("batches", ["true", "3"])

@@ -36,8 +36,8 @@ from segexp.training.at_start import (
     require_batches,
     require_labels,
     require_monitors,
+    require_scorable,
     require_settings,
-    require_whole_network,
 )
 from segexp.training.best import load_best
 from segexp.training.divergence import DivergenceError
@@ -51,8 +51,12 @@ from segexp.training.task import Task
 from segexp.training.warnings import quiet
 
 
-def train(cfg: DictConfig) -> float:
+def train(cfg: DictConfig, further_processes: bool = True) -> float:
     """Train as configured.
+
+    Args:
+        cfg: Composed configuration.
+        further_processes: Whether Lightning may start further processes, which it does with the command line.
 
     Returns:
         Monitored metric of the best epoch on the validation cases, for sweeps.
@@ -67,10 +71,10 @@ def train(cfg: DictConfig) -> float:
     _refuse_processes_in_sweep(config)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with claimed(folder.path) if _is_first_process() else following(folder, _rank()):
-        return _train(config, folder)
+        return _train(config, folder, further_processes)
 
 
-def _train(config: Config, folder: RunFolder) -> float:
+def _train(config: Config, folder: RunFolder, further_processes: bool) -> float:
     """Train in a folder that nobody else works in."""
     earlier: Record = folder.record() if config["resume"] else {}
     # A resumed run is compared with the command before anything of it is written.
@@ -83,6 +87,7 @@ def _train(config: Config, folder: RunFolder) -> float:
         changed = earlier.get("changed", {})
     with _recorded(config, folder, changed) as record, memory_told(config):
         run = _set_up(config, folder, record, earlier, changed)
+        require_scorable(config, run.trainer, further_processes)
         meter = ResourceMeter()
         with watched(run.trainer, folder):
             try:
@@ -131,7 +136,6 @@ def _set_up(
     if path and resumed:
         require_own(resumed, path, run_id)
     trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed)])
-    require_whole_network(config, trainer)
     require_batches(data.sampling, trainer.world_size)
     data.prepare_data()
     data.setup()

@@ -75,8 +75,13 @@ def require_labels(task: Task, data: DataModule) -> None:
                 raise ValueError(f"case {prepared.case.name}: {who}")
 
 
-def require_whole_network(config: Config, trainer: pl.Trainer) -> None:
+def require_scorable(config: Config, trainer: pl.Trainer, further_processes: bool = True) -> None:
     """Refuse a strategy after whose training the network is not whole in this process, which scores it.
+
+    Args:
+        config: Configuration of the run.
+        trainer: Its trainer.
+        further_processes: Whether processes may be started that repeat the command line.
 
     Raises:
         ValueError: Names the strategy and what to take instead.
@@ -85,6 +90,8 @@ def require_whole_network(config: Config, trainer: pl.Trainer) -> None:
     remedy = "take trainer=ddp, or trainer=ddp_cpu where there is no GPU"
     if isinstance(trainer.strategy.launcher, _MultiProcessingLauncher):
         raise ValueError(f"{name} trains in processes that end with it, and leaves nothing to score: {remedy}")
+    if trainer.strategy.launcher is not None and not further_processes:
+        raise ValueError(f"{name} starts processes with the command line: take segexp train, or trainer.devices=1")
     if trainer.strategy.restore_checkpoint_after_setup:  # as Lightning's strategies say that divide a network
         raise ValueError(f"{name} divides the network among processes, which cannot score it: {remedy}")
 
