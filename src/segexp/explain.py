@@ -12,7 +12,7 @@ from typing import Any
 
 from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
 from omegaconf import OmegaConf
-from omegaconf.errors import OmegaConfBaseException
+from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from segexp.config import chosen_options, compose, config_dir, search_path, split_config_dirs, unwrapped
 from segexp.errors import did_you_mean
@@ -37,6 +37,8 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     cause = unwrapped(error)
     if isinstance(cause, TypeError):
         return _unknown_argument(str(error), arguments)
+    if isinstance(cause, MissingMandatoryValue) and cause.full_key:
+        return f"{cause.full_key} must be given: write {cause.full_key}=<value>"
     if isinstance(cause, OmegaConfBaseException):  # the lines after the first are about its nodes
         return re.sub(r"^\w+ raised while resolving interpolation: ", "", str(cause).splitlines()[0])
     if isinstance(cause, OSError) and traceback.extract_tb(cause.__traceback__)[-1].name == "mkdir":

@@ -124,15 +124,20 @@ def test_own_configuration_files_are_found_again(project, capsys):
     (project / "mine" / "model" / "small.yaml").write_text("defaults: [unet_tiny]\ndropout: 0.5\n")
 
     def edit(record: dict) -> None:
-        record["command"][2:2] = ["--config-dir", "mine"]
+        record["config_dirs"] = [str(project / "mine")]
         record["overrides"].insert(0, "model=small")
         record["config"]["model"]["dropout"] = 0.5
 
     change(project / "outputs" / "first" / "run.json", edit)
     assert status("outputs/first", "--check") == 2
     assert "give --trust if it is yours" in capsys.readouterr().err
-    assert status("outputs/first", "--check", "--trust") == 0
-    assert "nothing differs" in capsys.readouterr().out
+    for own in ("--trust", "--config-dir=mine"):
+        assert status("outputs/first", "--check", own) == 0
+        assert "nothing differs" in capsys.readouterr().out
+    (project / "mine").rename(project / "moved")
+    assert status("outputs/first", "--check", "--trust") == 2
+    assert "mine, where there is no folder now" in capsys.readouterr().err
+    assert status("outputs/first", "--check", "--config-dir=moved") == 0
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,10 @@ def _graph(model: Model) -> tuple[ExportedProgram, EvenSizes]:
     faults = []
     for sizes in _candidates(model):
         try:
-            return _traced(model, sizes), sizes
+            graph = _traced(model, sizes)
+            if own_module(model.network) is not model.network:
+                _try(graph, model, sizes)
+            return graph, sizes
         except Exception as error:  # whatever the tracer or a network may raise
             faults.append(error)
     why = " ".join(str(faults[0]).split())[:400]
@@ -123,6 +126,20 @@ def _graph(model: Model) -> tuple[ExportedProgram, EvenSizes]:
         f"{type(own_module(model.network)).__name__} cannot be traced: {type(faults[0]).__name__}: {why}; "
         "format=safetensors needs no tracing"
     ) from faults[0]
+
+
+def _try(graph: ExportedProgram, model: Model, sizes: EvenSizes) -> None:
+    """Run a graph at several sizes; at some it may hold what was true of the traced one alone.
+
+    Raises:
+        ValueError: It gives something else than the network.
+    """
+    run = graph.module()
+    with torch.inference_mode():
+        for image in noise_images(model, sizes):
+            expected = model.network(image)
+            if not deviation(expected, run(image)) <= TOLERANCE * max(1.0, float(expected.abs().max())):
+                raise ValueError(f"the graph differs from the network on an image of {list(image.shape)}")
 
 
 def _candidates(model: Model) -> Iterator[EvenSizes]:

@@ -15,13 +15,15 @@ from omegaconf.errors import OmegaConfBaseException
 
 from segexp.build import build_data, settle_monitor_mode
 from segexp.comparison.reproduction import changed_names, print_facts, print_metrics, verdict
-from segexp.config import split_config_dirs
+from segexp.config import search_path, split_config_dirs
 from segexp.data.sources import require_files
 from segexp.errors import short_path
 from segexp.explain import explain
+from segexp.importable import make_importable
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
-from segexp.runs.ownership import is_own
+from segexp.runs.ownership import is_own, require_config_dirs
+from segexp.runs.record import Record
 from segexp.runs.recorder import present_facts
 from segexp.runs.runs import Run, find_runs
 from segexp.runs.sameness import Fact, compare_values, config_facts, data_facts, record_facts
@@ -43,12 +45,14 @@ def reproduce(arguments: list[str]) -> None:
     parser.add_argument("--output", type=Path, help="folder of the new run; default: <run>-again")
     parser.add_argument("--check", action="store_true", help="compare with the present, run nothing")
     parser.add_argument("--trust", action="store_true", help="follow _target_s and search paths that the run names")
+    parser.add_argument(
+        "--config-dir", action="append", type=Path, help="folder of the run's own configuration files now"
+    )
     given = parser.parse_intermixed_args(arguments)
     quiet()
     try:
         run = _one(given.run)
-        if not given.trust:
-            _require_own_vocabulary(run)
+        _settle_config_dirs(run, given.config_dir or (), given.trust)
         own = run.folder.resolve()
         output = (given.output or own.with_name(f"{own.name}-again")).absolute()
         if given.check:
@@ -61,15 +65,22 @@ def reproduce(arguments: list[str]) -> None:
     sys.exit(status)
 
 
-def _require_own_vocabulary(run: Run) -> None:
-    """Refuse a run that names configuration files, classes or paths other than the user's."""
+def _settle_config_dirs(run: Run, given: Sequence[Path], trust: bool) -> None:
+    """Find the run's folders of configuration; refuse a run that names such, or classes or paths, of a stranger's."""
     remedy = "look at it, and give --trust if it is yours"
     words = run.record["overrides"]
-    foreign = Foreign(words, run.folder, run.files.record_path, remedy, is_own(run.record))
-    for option in _search_path(run.record.get("command", [])):
+    foreign = Foreign(words, run.folder, run.files.record_path, remedy, is_own(run.record) or trust)
+    if given:
+        run.record["config_dirs"] = [str(folder.absolute()) for folder in given]
+    folders = [Path(folder) for folder in run.record.get("config_dirs", ())]
+    for option in [] if foreign.own or given else _search_path(run.record):
         foreign.refuse(option, "a folder of configuration that is not segexp's")
+    require_config_dirs(folders)
+    make_importable(folders)
+    if trust:
+        return
     try:
-        compose_checked(foreign, [], run.folder)
+        compose_checked(foreign, [f"--config-dir={folder}" for folder in folders], run.folder)
     except (HydraException, OmegaConfBaseException) as error:
         raise _misfit(run, f"segexp train: {explain(error, words)}") from error
 
@@ -139,12 +150,14 @@ def _resolved(run: Run, folder: Path) -> Config:
 
 
 def _start(run: Run) -> list[str]:
-    return [sys.executable, "-m", "segexp", "train", *_search_path(run.record.get("command", []))]
+    return [sys.executable, "-m", "segexp", "train", *_search_path(run.record)]
 
 
-def _search_path(command: Sequence[str]) -> list[str]:
-    """Arguments of a command line that lead to further configuration files."""
-    folders, others = split_config_dirs(command)
+def _search_path(record: Record) -> list[str]:
+    """Arguments that lead to the further configuration files of a run; a run of an earlier version has its command."""
+    if "config_dirs" in record:
+        return search_path(record["config_dirs"])
+    folders, others = split_config_dirs(record.get("command", []))
     options = [argument for folder in folders for argument in ("--config-dir", folder)]
     return options + [word for word in others if word.startswith(("hydra.searchpath=", "+hydra.searchpath="))]
 
