@@ -133,6 +133,27 @@ def test_in_another_thread_and_only_one_at_a_time(tmp_path):
     assert [run.folder for run in runs] == [tmp_path / "run"]
 
 
+NETWORK = """
+from torch import nn
+
+class Thin(nn.Sequential):
+    def __init__(self, inputs=1, outputs=2):
+        super().__init__(nn.Conv2d(inputs, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, outputs, 1))
+"""
+
+
+def test_a_network_beside_a_folder_of_ones_own_trains_predicts_and_is_resumed(tmp_path):
+    (tmp_path / "conf" / "model").mkdir(parents=True)
+    (tmp_path / "conf" / "model" / "thin.yaml").write_text(
+        "_target_: thin_of_test_api.Thin\ninputs: ${data.channels}\noutputs: ${data.labels.num_classes}\n"
+    )
+    (tmp_path / "thin_of_test_api.py").write_text(NETWORK)
+    words = [*(word for word in WORDS if not word.startswith("model.")), "model=thin"]
+    run = segexp.train(words, config_dir=tmp_path / "conf", run_dir=tmp_path / "run")
+    assert run.predict(np.zeros((1, 40, 48), np.float32)).labels.shape == (40, 48)
+    assert len(segexp.train([f"resume={run.folder}", "trainer.max_epochs=2"]).curves) == 2
+
+
 INTERRUPTED = """
 import signal, time
 import segexp

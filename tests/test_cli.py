@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from segexp import __version__
-from segexp.cli import RANKS, _resumed
+from segexp.cli import RANKS, resumed
 from tests.conftest import ROOT, SMALL, python, sentence, write_pairs
 
 
@@ -133,7 +133,7 @@ def test_a_further_process_of_a_resumed_training_leaves_out_what_the_first_one_h
     (tmp_path / "overrides.yaml").write_text("[data=synthetic, trainer.max_epochs=2]")
     (tmp_path / "run.json").write_text('{"status": "running"}')
     monkeypatch.setenv("LOCAL_RANK", rank)
-    words = _resumed([f"resume={tmp_path}", "trainer.max_epochs=2"])
+    words = resumed([f"resume={tmp_path}", "trainer.max_epochs=2"])
     assert words.count("trainer.max_epochs=2") == times
     assert f"resume={tmp_path}" in words
 

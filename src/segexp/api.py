@@ -18,11 +18,21 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from segexp import stopping
-from segexp.cli import _resumed
+from segexp.cli import resumed
 from segexp.config import config_dir as own_config_dir
-from segexp.config import own_options, readable, register_resolvers, search_path, split_config_dirs, unwrapped
+from segexp.config import (
+    own_config_dirs,
+    own_options,
+    readable,
+    register_resolvers,
+    require_read,
+    search_path,
+    split_config_dirs,
+    unwrapped,
+)
 from segexp.errors import some
 from segexp.explain import explain
+from segexp.importable import make_importable
 from segexp.runs.files import Rows
 from segexp.runs.record import Record
 from segexp.runs.results import Results
@@ -176,8 +186,9 @@ def _trained(given: Sequence[str]) -> Path:
 
     stopping.check()
     try:
-        folders, words = split_config_dirs(_resumed(list(given)))
-        return _composed([*search_path([Path(folder) for folder in folders]), *map(readable, words)], run)
+        folders, words = split_config_dirs(given)
+        options = [f"--config-dir={folder}" for folder in folders]
+        return _composed([*search_path(folders), *map(readable, resumed(words, options))], run)
     except Exception as error:
         cause = stopping.cause(error)
         if isinstance(cause, stopping.Stopped):
@@ -198,6 +209,8 @@ def _composed(words: list[str], run: Callable[..., Any]) -> Path:
     def job(cfg: DictConfig) -> None:
         folders.append(Path(HydraConfig.get().runtime.output_dir))
         try:
+            make_importable(own_config_dirs())
+            require_read()
             run(cfg, further_processes=False)
         except Exception as error:  # past Hydra, which would print a line of its own about it
             failures.append(error)

@@ -171,7 +171,7 @@ def _run(command: str, arguments: list[str]) -> None:
     # `benchmark data` stands for `benchmark subject=data`.
     if command in FIRST_ARGUMENT and given and re.fullmatch(r"\w+", given[0]):
         given = [*given[1:], f"{FIRST_ARGUMENT[command]}={given[0]}"]
-    words = [*options, *_resumed(_of_run(given) if replaying else given, options, replaying)]
+    words = [*options, *resumed(_of_run(given) if replaying else given, options, replaying)]
     overrides = [readable(word) for word in words]
     # Hydra itself would accept unknown settings of its own silently.
     known = set(HydraConf.__dataclass_fields__)
@@ -224,7 +224,7 @@ def _of_run(arguments: list[str]) -> list[str]:
     return [re.sub(r"^run=", "resume=", argument) for argument in arguments]
 
 
-def _resumed(arguments: list[str], options: Sequence[str] = (), replaying: bool = False) -> list[str]:
+def resumed(arguments: list[str], options: Sequence[str] = (), replaying: bool = False) -> list[str]:
     """With ``resume=<run folder>``, put the overrides of that run before the new ones, in the same folder."""
     values = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
     resume = unquoted(values[-1]) if values else ""

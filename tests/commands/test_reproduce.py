@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from segexp.cli import _resumed
+from segexp.cli import resumed
 from segexp.commands.reproduce import reproduce
 from segexp.runs.recorder import present_facts
 from tests.conftest import TINY, python, write_pairs
@@ -163,7 +163,7 @@ def test_what_a_run_brings_along_is_not_run(project, capsys, hostile):
         assert re.search("holds|must be str", capsys.readouterr().err)
     change(folder / "run.json", lambda record: record.update(status="interrupted"))
     with pytest.raises(ValueError, match="holds|cannot be read|must be str"):
-        _resumed(["resume=outputs/first"])
+        resumed(["resume=outputs/first"])
     assert not (project / "ran").exists()
 
 
@@ -171,7 +171,7 @@ def test_code_that_is_given_again_may_be_resumed(project):
     folder = project / "outputs" / "first"
     change(folder / "run.json", lambda record: record.update(status="interrupted"))
     (folder / "overrides.yaml").write_text(json.dumps(["model._target_=mine.Net", "seed=1"]))
-    words = _resumed(["resume=outputs/first", "model._target_=mine.Net"])
+    words = resumed(["resume=outputs/first", "model._target_=mine.Net"])
     assert words.count("model._target_=mine.Net") == 2
 
 

@@ -5,7 +5,7 @@ import sys
 import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-from segexp.cli import _resumed
+from segexp.cli import resumed
 from segexp.sweeps.jobs import (
     Job,
     digest,
@@ -97,7 +97,7 @@ def test_a_job_goes_on_from_its_checkpoint(tmp_path):
     assert job.words()[:-1] == start
     assert job.words()[-1].startswith("resume='/")
     (job.folder / "run.json").write_text('{"status": "interrupted"}')
-    assert f"hydra.run.dir={quoted(job.folder)}" in _resumed(job.words()[4:])
+    assert f"hydra.run.dir={quoted(job.folder)}" in resumed(job.words()[4:])
 
 
 def test_the_module_can_be_run():
