@@ -14,6 +14,7 @@ from segexp.checkpoints.export import Facts, deviation, export
 from segexp.checkpoints.package import SUFFIXES
 from segexp.config import compose, config_dir
 from segexp.models import UNet
+from segexp.models.sizes import along_axes
 from tests.conftest import modes
 from tests.safety.corpus import model_description
 
@@ -23,7 +24,11 @@ OPTIONS = sorted(
     path.stem for path in (config_dir() / "model").glob("*.yaml") if path.stem not in ("unet_pretrained", "custom")
 )
 TINY = {"base_channels": 2, "max_channels": None, "depth": 1, "fc_channels": 4}
-DEEPER = {"unet_plus_plus": {"depth": 2}, "unet_deep_supervision": {"depth": 2, "deep_supervision": 1}}
+DEEPER = {
+    "unet_plus_plus": {"depth": 2},
+    "unet_deep_supervision": {"depth": 2, "deep_supervision": 1},
+    "unet_anisotropic": {"depth": 3},
+}
 
 
 QUICK = ("unet",)  # the graphs of the other networks take a minute
@@ -35,7 +40,7 @@ def but_slow(options: Iterable[str]) -> list:
 
 def make(option: str, **changes) -> Model:
     """A variant of conf/model, tiny, its norms fitted to other values than they start with."""
-    three = option == "unet_3d"
+    three = option in ("unet_3d", "unet_anisotropic")
     node = OmegaConf.to_container(
         compose(
             [f"model={option}", *["data.geometry.spatial_dims=3", "data.sampling.patch_size=[8,8,8]"] * three]
@@ -54,10 +59,13 @@ def make(option: str, **changes) -> Model:
     return Model(network.eval(), model_description(**facts))
 
 
+def even_sizes(model: Model) -> tuple:
+    return along_axes(model.network.even_sizes, model.description.spatial_dims)
+
+
 def other_image(model: Model) -> torch.Tensor:
     """An image of a size and batch that no comparison of the export has seen."""
-    sizes = model.network.even_sizes
-    sides = [sizes.at_least(n) for n in (41, 29, 23)][: model.description.spatial_dims]
+    sides = [sizes.at_least(n) for sizes, n in zip(even_sizes(model), (41, 29, 23), strict=False)]
     return 2 + torch.randn(3, model.description.in_channels, *sides)
 
 
@@ -73,7 +81,7 @@ def test_every_network_comes_back_from_safetensors(tmp_path, option):
 @pytest.mark.parametrize("option", but_slow(option for option in OPTIONS if not option.endswith("_tiny")))
 def test_every_network_is_the_same_in_onnxruntime(tmp_path, option):
     model = make(option)
-    sides = [model.network.even_sizes.at_least(16)] * model.description.spatial_dims
+    sides = [sizes.at_least(16) for sizes in even_sizes(model)]
     patch = torch.rand(model.description.in_channels, *sides)
     found = export(model, tmp_path / "a.onnx", "onnx", Facts([None]), [patch])
     assert (found["real_patches"], found["noise_images"]) == (1, 3)
@@ -89,7 +97,7 @@ def test_every_network_is_the_same_in_onnxruntime(tmp_path, option):
         assert (logits.argmax(1) == wanted.argmax(1)).mean() > 0.999
 
 
-@pytest.mark.parametrize("option", but_slow(["unet", "unet_2015", "unet_3d", "fcn8s"]))
+@pytest.mark.parametrize("option", but_slow(["unet", "unet_2015", "unet_3d", "unet_anisotropic", "fcn8s"]))
 def test_networks_are_the_same_in_torch_export(tmp_path, option):
     model = make(option)
     found = export(model, tmp_path / "a.pt2", "torch_export", Facts([None]), [])
@@ -100,7 +108,8 @@ def test_networks_are_the_same_in_torch_export(tmp_path, option):
             again(image[..., :-1])
     assert found["with"] == f"torch {torch.__version__}"
     assert tells_no_folder(tmp_path / "a.pt2")
-    assert json.loads((tmp_path / "a.pt2.json").read_text())["sizes"]["least"] == model.network.even_sizes.least
+    told = json.loads((tmp_path / "a.pt2.json").read_text())["sizes"]["least"]
+    assert along_axes(told, model.description.spatial_dims) == tuple(sizes.least for sizes in even_sizes(model))
 
 
 def tells_no_folder(path: Path) -> bool:
@@ -146,6 +155,23 @@ def test_the_json_file_gives_the_sizes_of_a_graph(tmp_path):
     network = UNet(base_channels=2, depth=4, padding="valid", alignment="crop", norm="none").eval()
     export(Model(network, model_description()), tmp_path / "a.pt2", "torch_export", Facts([None]), [], verify=False)
     assert json.loads((tmp_path / "a.pt2.json").read_text())["sizes"] == {"least": 188, "multiple_of": 16, "plus": 12}
+
+
+def test_the_json_file_gives_the_sizes_of_each_axis_where_they_differ(tmp_path):
+    levels = {"kernels": [[1, 3], 3, 3], "strides": [[1, 2], 2], "channels": [2, 3, 4]}
+    network = UNet(depth=2, padding="valid", alignment="crop", norm="none", **levels).eval()
+    model = Model(network, model_description(model=network.config))
+    export(model, tmp_path / "a.pt2", "torch_export", Facts([None]), [])
+    package = json.loads((tmp_path / "a.pt2.json").read_text())
+    assert package["sizes"] == {"least": [18, 44], "multiple_of": [2, 4], "plus": [0, 0]}
+    export(model, tmp_path / "a.safetensors", "safetensors", Facts([None]), [])
+    again = open_model(tmp_path / "a.safetensors").network
+    assert again.config == network.config
+    image = torch.randn(1, 1, 22, 48)
+    with torch.no_grad():
+        assert torch.equal(again(image), network(image))
+        assert network(image).shape[2:] == (6, 8)
+        torch.testing.assert_close(torch.export.load(tmp_path / "a.pt2").module()(image), network(image))
 
 
 @pytest.mark.parametrize(("form", "suffix"), [("safetensors", "safetensors"), ("torch_export", "pt2")])

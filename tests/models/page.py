@@ -19,5 +19,6 @@ def row(model: str, network: nn.Module, size: list[int]) -> str:
     """The row as it must be, but for its last column, which is free text."""
     parameters, multiply_adds = cost(network, (1, *size))
     image = "×".join(str(n) for n in size)
-    field = network.receptive_field() or "unknown"
+    told = network.receptive_field() or "unknown"
+    field = "×".join(map(str, told)) if isinstance(told, tuple) else told
     return f"| `{model}` | {parameters / 1e6:.2f} | {image} | {multiply_adds / 1e9:.1f} | {field}"

@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 
 from segexp.models import DoubleConv, Down, ResidualDoubleConv, Up
-from tests.models.weights import copy_convolutions, copy_values
+from tests.models.weights import copy_convolutions, copy_values, copy_weights
 
 
 @pytest.mark.parametrize("dims", [2, 3])
@@ -73,6 +73,27 @@ def test_up_joins_all_skips_then_the_map_from_below(more, alignment):
     else:
         expected = torch.cat([*(skip[..., :6, :6] for skip in skips), raised], 1)
     assert torch.equal(seen[0], expected)
+
+
+def test_thick_slices_equal_blocks_of_monai_with_equal_weights():
+    """Those of its DynUNet, which nnU-Net's plans for anisotropic volumes are made for."""
+    from monai.networks.blocks.dynunet_block import UnetBasicBlock, UnetUpBlock
+
+    torch.manual_seed(0)
+    norm = {"kernel_size": (1, 3, 3), "stride": 1, "norm_name": ("instance", {"affine": True})}
+    options = {"spatial_dims": 3, "norm": "instance", "activation": "leaky_relu", "kernel": (1, 3, 3)}
+    mine, other = DoubleConv(3, 4, **options), UnetBasicBlock(3, 3, 4, **norm)
+    copy_weights(mine, other)
+    image = torch.randn(2, 3, 5, 8, 6)
+    torch.testing.assert_close(mine(image), other(image), atol=1e-5, rtol=1e-5)
+    up = Up(4, 2, 2, stride=(1, 2, 2), **options)
+    theirs = UnetUpBlock(3, 4, 2, **norm, upsample_kernel_size=(1, 2, 2), trans_bias=True)
+    copy_values(up.upsample, theirs.transp_conv)
+    copy_weights(up.conv, theirs.conv_block)
+    first = up.conv[0].weight.data
+    theirs.conv_block.conv1.conv.weight.data.copy_(torch.cat([first[:, 2:], first[:, :2]], 1))  # it puts skips last
+    below, skip = torch.randn(2, 4, 5, 4, 3), torch.randn(2, 2, 5, 8, 6)
+    torch.testing.assert_close(up(below, skip), theirs(below, skip), atol=1e-5, rtol=1e-5)
 
 
 @pytest.mark.parametrize("dims", [2, 3])

@@ -7,7 +7,7 @@ from hydra.utils import instantiate
 from segexp.config import compose, config_dir, plain
 from tests.models.page import page_row, row
 
-SIZES = {"unet_2015": [252, 252], "unet_3d": [64, 64, 64]}
+SIZES = {"unet_2015": [252, 252], "unet_3d": [64, 64, 64], "unet_anisotropic": [32, 64, 64]}
 MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - {"unet_pretrained", "custom"})
 
 

@@ -25,7 +25,7 @@ def make_positive(network: nn.Module) -> nn.Module:
         for name, child in module.named_children():
             if isinstance(child, nn.MaxPool2d | nn.MaxPool3d):
                 average = nn.AvgPool2d if isinstance(child, nn.MaxPool2d) else nn.AvgPool3d
-                setattr(module, name, average(2, ceil_mode=child.ceil_mode))
+                setattr(module, name, average(child.kernel_size, ceil_mode=child.ceil_mode))
     for parameter in network.parameters():
         parameter.data.fill_(1 / max(parameter[0].numel(), 1))
     return network.double().eval()
@@ -75,6 +75,18 @@ def valid_size(network: UNet, least: int) -> int:
 def test_receptive_field_in_three_dimensions(upsampling):
     network = UNet(spatial_dims=3, base_channels=1, depth=2, norm="none", upsampling=upsampling)
     assert measured(network, [128, 8, 8], 4) == network.receptive_field()
+
+
+@pytest.mark.parametrize("upsampling", ["transposed", "linear"])
+@pytest.mark.parametrize("network", [UNet, UNetPlusPlus])
+@pytest.mark.parametrize("axis", [0, 1])
+def test_receptive_field_of_each_axis_is_the_measured_one(network, upsampling, axis):
+    """Each axis in its turn is the long one."""
+    order = [axis, 1 - axis]
+    kernels = [[[1, 3][i] for i in order], 3, [[3, 5][i] for i in order]]
+    strides = [[[1, 2][i] for i in order], 2]
+    unequal = network(base_channels=1, depth=2, norm="none", upsampling=upsampling, kernels=kernels, strides=strides)
+    assert measured(unequal, [160, 32], 4) == unequal.receptive_field()[0]
 
 
 def test_receptive_field_of_fcn8s_is_the_measured_one():

@@ -14,7 +14,9 @@ from segexp.models import UNet, UNetPlusPlus
 from segexp.models.upsampling import UPSAMPLING
 
 PRETRAINED = "unet_pretrained"  # test_pretrained.py
-MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - {PRETRAINED, "custom"})
+# The levels of unet_anisotropic are for one depth and three dimensions, see test_levels.py.
+OTHERS = {PRETRAINED, "custom", "unet_anisotropic"}
+MODELS = sorted({path.stem for path in (config_dir() / "model").glob("*.yaml")} - OTHERS)
 SIZES = {2: [33, 21], 3: [9, 13, 17]}  # none divides by two
 TINY = {"base_channels": 2, "max_channels": 8, "fc_channels": 3, "in_channels": 2, "num_classes": 3}
 

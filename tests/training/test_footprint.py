@@ -104,6 +104,8 @@ def test_a_warning_says_when_the_network_sees_farther_than_a_patch():
     far = replace(FOUND, receptive_field=49)
     assert "receptive field of 49 px exceeds the patch of 64 × 48 px" in (far.warning() or "")
     assert replace(FOUND, receptive_field=None).warning() is None
+    assert replace(FOUND, receptive_field=(64, 48)).warning() is None
+    assert "receptive field of 64 × 49 px exceeds" in (replace(FOUND, receptive_field=(64, 49)).warning() or "")
 
 
 def test_the_table_is_printed_with_units(capsys):

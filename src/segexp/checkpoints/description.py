@@ -54,7 +54,8 @@ DESCRIPTION = {
     "postprocess": maybe(named(named(either(PLAIN, named(PLAIN, 1000)), 20), len(STEPS))),
     "segexp_version": text(50),
 }
-ARGUMENTS = named(PLAIN, 100)  # of a network of ours
+NUMBERS = several(either(number(0, 1e9), several(number(0, 1e9), 1, 3)), 1, 16)  # per level, or per level and axis
+ARGUMENTS = named(either(PLAIN, NUMBERS), 100)  # of a network of ours
 LATER = {"channels_by_suffix": False, "reference": None, "signature": None}  # keys that files of earlier versions lack
 PER_CHANNEL = several(number(-1e30, 1e30), 1, 4096)
 PER_AXIS = several(number(1e-9, 1e9), 2, 3)

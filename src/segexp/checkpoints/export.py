@@ -19,12 +19,13 @@ from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.package import SUFFIXES, Facts, Package, Verification, json_beside, read_package, write_package
 from segexp.errors import require_choice
 from segexp.models import own_module
-from segexp.models.sizes import EvenSizes, pad_end
+from segexp.models.sizes import EvenSizes, along_axes, pad_end
 from segexp.writing import hidden_folder, replacing, settle
 
 TOLERANCE = 1e-4  # of the largest logit, or of 1 where all are smaller; float32 sums in another order differ by less
 LARGEST_STEP = 64  # pixels between two sizes of a graph
 Logits = Callable[[Tensor], Tensor]
+Sizes = tuple[EvenSizes, ...]  # per axis
 
 
 def export(
@@ -57,7 +58,7 @@ def export(
         format=form,
         parameters=sum(parameter.numel() for parameter in model.network.parameters()),
         description=model.description,
-        sizes=None if sizes is None else {**vars(sizes), "plus": sizes.plus},
+        sizes=None if sizes is None else in_plain_values(sizes),
         verified=None,
         segexp_version=segexp.__version__,
     )
@@ -67,7 +68,7 @@ def export(
         WRITERS[form](model, graph, draft)
         write_package(draft, package)  # the comparison reads it, as whoever opens the file will
         if verify:
-            package = replace(package, verified=_verify(model, draft, form, patches, sizes or model.network.even_sizes))
+            package = replace(package, verified=_verify(model, draft, form, patches, sizes or next(_candidates(model))))
             write_package(draft, package)
         settle(draft, path)
         settle(json_beside(draft), json_beside(path))
@@ -103,7 +104,14 @@ WRITERS: dict[str, Callable[[Model, Any, Path], None]] = {
 }
 
 
-def _graph(model: Model) -> tuple[ExportedProgram, EvenSizes]:
+def in_plain_values(sizes: Sizes) -> dict[str, int | list[int]]:
+    """Sizes in plain values, each one number for all axes, or where these differ one per axis."""
+    by_name = {name: [getattr(one, name) for one in sizes] for name in ("least", "multiple_of", "plus")}
+    alike = all(one == sizes[0] for one in sizes)
+    return {name: values[0] if alike else values for name, values in by_name.items()}
+
+
+def _graph(model: Model) -> tuple[ExportedProgram, Sizes]:
     """Trace the network for any batch and any of its even sizes; return these, too.
 
     At other sizes the network pads, crops or rounds, which a graph has no branches for. A network of others may do so
@@ -128,7 +136,7 @@ def _graph(model: Model) -> tuple[ExportedProgram, EvenSizes]:
     ) from faults[0]
 
 
-def _try(graph: ExportedProgram, model: Model, sizes: EvenSizes) -> None:
+def _try(graph: ExportedProgram, model: Model, sizes: Sizes) -> None:
     """Run a graph at several sizes; at some it may hold what was true of the traced one alone.
 
     Raises:
@@ -142,30 +150,36 @@ def _try(graph: ExportedProgram, model: Model, sizes: EvenSizes) -> None:
                 raise ValueError(f"the graph differs from the network on an image of {list(image.shape)}")
 
 
-def _candidates(model: Model) -> Iterator[EvenSizes]:
+def _candidates(model: Model) -> Iterator[Sizes]:
     """Sizes for which a graph may be traced: those that the network tells; of an adapted one every 2nd, 4th … too."""
-    even = model.network.even_sizes
-    yield even
+    told = along_axes(model.network.even_sizes, model.description.spatial_dims)
+    yield told
     if own_module(model.network) is not model.network:
-        step = even.multiple_of
-        while 0 < step < LARGEST_STEP:
-            step *= 2
-            yield EvenSizes(EvenSizes(even.plus, step).at_least(even.least), step)
-    if even.multiple_of:  # at least the one of the training
-        side = even.at_least(max(model.description.patch_size))
-        yield EvenSizes(side, 0)
+        factor = 2
+        while 0 < factor * max(even.multiple_of for even in told) < 2 * LARGEST_STEP:
+            yield tuple(_every(factor, even) for even in told)
+            factor *= 2
+    if any(even.multiple_of for even in told):  # at least the one of the training
+        longest = max(model.description.patch_size)
+        yield tuple(EvenSizes(even.at_least(longest), 0) for even in told)
 
 
-def _traced(model: Model, sizes: EvenSizes) -> ExportedProgram:
-    spatial_dims, step = model.description.spatial_dims, sizes.multiple_of
+def _every(factor: int, even: EvenSizes) -> EvenSizes:
+    """Keep every so many of the sizes."""
+    step = factor * even.multiple_of
+    return EvenSizes(EvenSizes(even.plus, step).at_least(even.least), step)
+
+
+def _traced(model: Model, sizes: Sizes) -> ExportedProgram:
     axes: dict[int, Any] = {0: Dim("batch", min=1)}
-    for axis in range(spatial_dims if step else 0):
-        steps = (
-            step * Dim(f"steps_{axis}", min=sizes.least // step) if step > 1 else Dim(f"side_{axis}", min=sizes.least)
-        )
-        axes[2 + axis] = steps + sizes.plus if sizes.plus else steps
+    for axis, even in enumerate(sizes):
+        step = even.multiple_of
+        if step:
+            many = step > 1
+            steps = step * Dim(f"steps_{axis}", min=even.least // step) if many else Dim(f"side_{axis}", min=even.least)
+            axes[2 + axis] = steps + even.plus if even.plus else steps
     # Unequal sides, so that the trace takes no two of them for one.
-    sides = [sizes.least + step * (axis + 1) for axis in range(spatial_dims)]
+    sides = [even.least + even.multiple_of * (axis + 1) for axis, even in enumerate(sizes)]
     example = torch.zeros(2, model.description.in_channels, *sides)
     with _quiet():
         graph = torch.export.export(own_module(model.network), (example,), dynamic_shapes=(axes,))
@@ -207,13 +221,16 @@ READERS: dict[str, Callable[[Path], tuple[Logits, str]]] = {
 }
 
 
-def _verify(model: Model, path: Path, form: str, patches: Sequence[Tensor], sizes: EvenSizes) -> Verification:
+def _verify(model: Model, path: Path, form: str, patches: Sequence[Tensor], sizes: Sizes) -> Verification:
     """Compare a file with the network on real patches and on noise; refuses one that does not agree."""
     read_package(path)
     exported, reader = READERS[form](path)
     noise = noise_images(model, sizes)
     largest = 0.0
-    real = [pad_end(patch[None], [sizes.at_least(side) for side in patch.shape[1:]]) for patch in patches]
+    real = []
+    for patch in patches:
+        sides = [even.at_least(side) for even, side in zip(sizes, patch.shape[1:], strict=True)]
+        real.append(pad_end(patch[None], sides))
     with torch.inference_mode():
         for image in [*real, *noise]:
             expected = model.network(image)
@@ -241,12 +258,12 @@ def deviation(one: Tensor, two: Tensor) -> float:
     return float((one - two).abs().max())
 
 
-def noise_images(model: Model, sizes: EvenSizes | None = None) -> list[Tensor]:
+def noise_images(model: Model, sizes: Sizes) -> list[Tensor]:
     """Noise (B, C, *S) of three sizes: the training patch (or the next size that a graph takes) and two others."""
-    sizes, channels = sizes or model.network.even_sizes, model.description.in_channels
-    patch = [sizes.at_least(side) for side in model.description.patch_size]
-    other = [side + sizes.multiple_of * (axis + 1) for axis, side in enumerate(patch)]
-    smallest = [sizes.least] * len(patch)
+    channels = model.description.in_channels
+    patch = [even.at_least(side) for even, side in zip(sizes, model.description.patch_size, strict=True)]
+    other = [side + even.multiple_of * (axis + 1) for axis, (even, side) in enumerate(zip(sizes, patch, strict=True))]
+    smallest = [even.least for even in sizes]
     generator = torch.Generator().manual_seed(0)
     shapes = ((1, channels, *patch), (1, channels, *other), (2, channels, *smallest))
     return [torch.randn(shape, generator=generator) for shape in shapes]

@@ -4,7 +4,7 @@ import importlib
 import inspect
 import re
 import typing
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -68,12 +68,22 @@ def _require_arguments(name: str, arguments: Mapping[str, Any]) -> None:
     defaults = {key: parameter.default for key, parameter in inspect.signature(network).parameters.items()}
     for key, value in arguments.items():
         require_choice("argument", key, defaults)
-        kinds = typing.get_args(hints[key]) or (hints[key],)
-        if type(value) not in kinds and not (type(value) is int and float in kinds):
+        kinds = [typing.get_origin(kind) or kind for kind in typing.get_args(hints[key]) or (hints[key],)]
+        kind = Sequence if type(value) is list else type(value)
+        if kind not in kinds and not (kind is int and float in kinds):
             raise ValueError(f"{key}={shown(value)} must be of type {' or '.join(kind.__name__ for kind in kinds)}")
-        if type(value) is int and value > MOST.get(key, MOST_OTHERWISE):
-            raise ValueError(f"{key}={value} must be {MOST.get(key, MOST_OTHERWISE)} at most")
+        if any(number > MOST.get(key, MOST_OTHERWISE) for number in _integers(value)):
+            raise ValueError(f"{key}={shown(value)} must be {MOST.get(key, MOST_OTHERWISE)} at most")
     require_rules(defaults | dict(arguments), RULES.get(name, {}), "model")
+
+
+def _integers(value: Any) -> Iterator[int]:
+    """Go through an integer, or those in nested lists."""
+    if isinstance(value, list):
+        for part in value:
+            yield from _integers(part)
+    elif type(value) is int:
+        yield value
 
 
 def build_foreign(description: ModelDescription, given: Given | None, trust: Trust) -> Network:

@@ -16,7 +16,19 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from segexp.checkpoints.description import ModelDescription
-from segexp.checkpoints.rules import Rule, maybe, named, number, one_of, require_fields, several, shown, text, whole
+from segexp.checkpoints.rules import (
+    Rule,
+    either,
+    maybe,
+    named,
+    number,
+    one_of,
+    require_fields,
+    several,
+    shown,
+    text,
+    whole,
+)
 from segexp.crc import crc_of_plain
 from segexp.data.cache.hashes import hash_file
 from segexp.runs.files import read_json, require_plain_file
@@ -36,7 +48,7 @@ PACKAGE = {
     "weights_sha256": SHA256,
     "parameters": whole(0, 2**50),
     "description": MAPPING,
-    "sizes": maybe(named(whole(0, 2**31), 3)),
+    "sizes": maybe(named(either(whole(0, 2**31), several(whole(0, 2**31), 2, 3)), 3)),
     "colors": several(maybe(several(whole(0, 255), 3, 3)), 1, 1000),
     "scores": maybe(MAPPING),
     "data_fingerprint": maybe(SHA256),
@@ -94,7 +106,7 @@ class Package(Facts):
         parameters: Number of parameters.
         description: What predicting needs.
         sizes: Image sizes that the graph takes: ``plus`` more than a multiple of ``multiple_of``, from ``least`` on;
-            None = any; with a ``multiple_of`` of 0 this one alone.
+            None = any; with a ``multiple_of`` of 0 this one alone. Lists where axes differ.
         verified: How the weights were compared with the network; None = not at all.
         segexp_version: Version that wrote the package.
     """
@@ -102,7 +114,7 @@ class Package(Facts):
     format: str
     parameters: int
     description: ModelDescription
-    sizes: dict[str, int] | None
+    sizes: dict[str, int | list[int]] | None
     verified: Verification | None
     segexp_version: str
 

@@ -24,6 +24,7 @@ from segexp.data.patches import crop
 from segexp.errors import short_path
 from segexp.evaluation.trained import compose_again, open_trained
 from segexp.inference.slices import with_neighbors
+from segexp.models.sizes import along_axes
 from segexp.pictures.figures import COLORS
 from segexp.postprocessing.postprocess import in_words
 from segexp.runs.configuration import Config
@@ -77,10 +78,14 @@ def export(words: list[str]) -> None:
         print(f"with it goes the post-processing that the run keeps: {in_words(model.description.postprocess)}")
     sizes = read_package(path).sizes
     if sizes:
-        count = 3 if sizes["multiple_of"] else 1
-        first_sizes = ", ".join(str(sizes["least"] + index * sizes["multiple_of"]) for index in range(count))
-        more = ", …" if sizes["multiple_of"] else ""
-        print(f"image sizes: {first_sizes}{more} px per axis; others must be tiled or padded to one of these")
+        least, step = (along_axes(sizes[name], 1) for name in ("least", "multiple_of"))
+        of_axes = "; ".join(map(_first_sizes, least, step))
+        print(f"image sizes: {of_axes} px per axis; others must be tiled or padded to one of these")
+
+
+def _first_sizes(least: int, step: int) -> str:
+    """Name the first sizes of an axis."""
+    return ", ".join(str(least + index * step) for index in range(3)) + ", …" if step else str(least)
 
 
 def _facts(source: Path, run: RunFolder | None, model: Model) -> Facts:
@@ -173,6 +178,7 @@ def _patch(model: Model, case: Case) -> Tensor:
         image = with_neighbors(image, torch.tensor([image.shape[1] // 2]), description.context)[0]
     if image.ndim != description.spatial_dims + 1 or len(image) != description.in_channels:
         raise ValueError(f"case {case.name} has shape {tuple(case.image.shape)}, which the network does not take")
-    size = [model.network.even_sizes.at_least(side) for side in description.patch_size]
+    sizes = along_axes(model.network.even_sizes, description.spatial_dims)
+    size = [even.at_least(side) for even, side in zip(sizes, description.patch_size, strict=True)]
     begin = [(have - want) // 2 for have, want in zip(image.shape[1:], size, strict=True)]
     return torch.from_numpy(np.ascontiguousarray(crop(image.numpy(), begin, size)))

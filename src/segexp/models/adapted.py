@@ -32,6 +32,9 @@ class Adapted(Network):
         network: The module.
     """
 
+    margin: int
+    even_sizes: EvenSizes
+
     def __init__(self, network: nn.Module, sizes: TakenSizes, patch_size: Sequence[int] | None = None) -> None:
         super().__init__()
         self.network = network

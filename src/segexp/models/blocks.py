@@ -1,7 +1,7 @@
 """The parts of a U-Net (Ronneberger et al. 2015): DoubleConv, Down, Up, OutConv, in two and three dimensions."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TypedDict, Unpack
 
 import torch
@@ -35,20 +35,32 @@ class BlockOptions(TypedDict, total=False):
     activation: str
     padding: str
     squeeze_excitation: int
+    kernel: int | Sequence[int]
+
+
+def per_axis(value: int | Sequence[int], spatial_dims: int) -> tuple[int, ...]:
+    """One number per axis of one for all axes, or of as many."""
+    return tuple(value) if isinstance(value, Sequence) else (value,) * spatial_dims
 
 
 def conv_norm(
-    in_channels: int, out_channels: int, width: int, spatial_dims: int, norm: str, padding: str = "same"
+    in_channels: int,
+    out_channels: int,
+    kernel: int | Sequence[int],
+    spatial_dims: int,
+    norm: str,
+    padding: str = "same",
 ) -> list[nn.Module]:
     """Build a convolution and its norm; the convolution carries a bias only where ``norm`` is "none"."""
     make_norm = NORMS[norm]
-    pad = width // 2 if padding == "same" else 0
-    convolution = CONVOLUTIONS[spatial_dims](in_channels, out_channels, width, padding=pad, bias=make_norm is None)
+    sizes = per_axis(kernel, spatial_dims)
+    pad = tuple(size // 2 if padding == "same" else 0 for size in sizes)
+    convolution = CONVOLUTIONS[spatial_dims](in_channels, out_channels, sizes, padding=pad, bias=make_norm is None)
     return [convolution] if make_norm is None else [convolution, make_norm(out_channels, spatial_dims)]
 
 
 class DoubleConv(nn.Sequential):
-    """Twice: 3-wide convolution, norm, activation.
+    """Twice: convolution, norm, activation.
 
     Args:
         in_channels: Number of channels in.
@@ -57,8 +69,9 @@ class DoubleConv(nn.Sequential):
         spatial_dims: 2 or 3.
         norm: Key of ``NORMS``; convolutions carry a bias only where it is "none".
         activation: Key of ``ACTIVATIONS``.
-        padding: "same" keeps the size, "valid" takes 4 off each axis.
+        padding: "same" keeps the size, "valid" takes 2 (kernel - 1) off each axis.
         squeeze_excitation: Reduction ratio of a squeeze-and-excitation at the end; 0 = none.
+        kernel: Odd size of the convolutions, one for all axes or one per axis.
     """
 
     def __init__(
@@ -72,12 +85,13 @@ class DoubleConv(nn.Sequential):
         activation: str = "relu",
         padding: str = "same",
         squeeze_excitation: int = 0,
+        kernel: int | Sequence[int] = 3,
     ) -> None:
         mid_channels = mid_channels or out_channels
         layers = [
-            *conv_norm(in_channels, mid_channels, 3, spatial_dims, norm, padding),
+            *conv_norm(in_channels, mid_channels, kernel, spatial_dims, norm, padding),
             ACTIVATIONS[activation](),
-            *conv_norm(mid_channels, out_channels, 3, spatial_dims, norm, padding),
+            *conv_norm(mid_channels, out_channels, kernel, spatial_dims, norm, padding),
             ACTIVATIONS[activation](),
         ]
         if squeeze_excitation:
@@ -112,7 +126,7 @@ class ResidualDoubleConv(nn.Module):
             self.shortcut.extend(conv_norm(in_channels, out_channels, 1, spatial_dims, norm))
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, C, *S) to (B, C', *S), or 4 pixels less an axis with "valid" padding."""
+        """Map (B, C, *S) to (B, C', *S), or 2 (kernel - 1) pixels less an axis with "valid" padding."""
         y: Tensor = self.body(x)
         shortcut = self.shortcut(center_crop_or_pad(x, y.shape[2:]))
         result: Tensor = self.activation(y + shortcut)
@@ -123,11 +137,12 @@ BLOCKS: dict[str, type[DoubleConv | ResidualDoubleConv]] = {"plain": DoubleConv,
 
 
 class Down(nn.Sequential):
-    """Max pooling by two, then a block.
+    """Max pooling, then a block.
 
     Args:
         in_channels: Number of channels from above.
         out_channels: Number of channels out.
+        stride: Size and stride of the pooling, one for all axes or one per axis.
         ceil: Whether odd sizes are rounded up instead of down.
         block: Key of ``BLOCKS``.
         options: Arguments of the block.
@@ -138,21 +153,24 @@ class Down(nn.Sequential):
         in_channels: int,
         out_channels: int,
         *,
+        stride: int | Sequence[int] = 2,
         ceil: bool = False,
         block: str = "plain",
         **options: Unpack[BlockOptions],
     ) -> None:
-        pool = POOLS[options.get("spatial_dims", 2)]
-        super().__init__(pool(2, ceil_mode=ceil), BLOCKS[block](in_channels, out_channels, **options))
+        dims = options.get("spatial_dims", 2)
+        pool = POOLS[dims](per_axis(stride, dims), ceil_mode=ceil)
+        super().__init__(pool, BLOCKS[block](in_channels, out_channels, **options))
 
 
 class Up(nn.Module):
-    """Up-sample by two, join the skip connections, then a block.
+    """Up-sample, join the skip connections, then a block.
 
     Args:
         in_channels: Number of channels from below.
         skip_channels: Number of channels of the skip connection; learned up-sampling maps to as many.
         out_channels: Number of channels out.
+        stride: Factor of the up-sampling, one for all axes or one per axis.
         more_skip_channels: Number of channels of further skip connections, all together (U-Net++).
         upsampling: One of ``UPSAMPLING``.
         alignment: "pad" pads the up-sampled map to the skip's size, "crop" crops the larger of the two.
@@ -172,6 +190,7 @@ class Up(nn.Module):
         skip_channels: int,
         out_channels: int,
         *,
+        stride: int | Sequence[int] = 2,
         more_skip_channels: int = 0,
         upsampling: str = "transposed",
         alignment: str = "pad",
@@ -185,7 +204,7 @@ class Up(nn.Module):
         learned = upsampling in LEARNED_UPSAMPLING
         upsampled_channels = skip_channels if learned else in_channels
         all_skip_channels = skip_channels + more_skip_channels
-        self.upsample = make_upsampling(upsampling, in_channels, skip_channels, dims)
+        self.upsample = make_upsampling(upsampling, in_channels, skip_channels, per_axis(stride, dims))
         self.gate = AttentionGate(all_skip_channels, upsampled_channels, dims) if attention else None
         mid_channels = out_channels if learned else (skip_channels + in_channels) // 2
         self.conv = BLOCKS[block](all_skip_channels + upsampled_channels, out_channels, mid_channels, **options)
@@ -193,7 +212,7 @@ class Up(nn.Module):
         self.concatenated = (skip_channels, upsampled_channels) if splits else None
 
     def forward(self, x: Tensor, *skips: Tensor) -> Tensor:
-        """Join x (B, C, *S) from below with skips (B, C', *about 2S)."""
+        """Join x (B, C, *S) from below with skips (B, C', *about S times the stride)."""
         result: Tensor = self.conv(self.join(x, *skips))
         return result
 

@@ -101,14 +101,15 @@ class FCN8s(Network):
 
 def linear_upsampling(channels: int, spatial_dims: int) -> nn.Module:
     """Build a learned up-sampling by two, a 4-wide transposed convolution, that starts as linear interpolation."""
-    layer = TRANSPOSED[spatial_dims](channels, channels, 4, stride=2, padding=1, bias=False)
+    layer: nn.Module = TRANSPOSED[spatial_dims](channels, channels, 4, stride=2, padding=1, bias=False)
     kernel = line = torch.tensor([0.25, 0.75, 0.75, 0.25])
     for _ in range(spatial_dims - 1):
         kernel = kernel[..., None] * line
     with torch.no_grad():
-        layer.weight.zero_()
+        weight = layer.get_parameter("weight")
+        weight.zero_()
         for channel in range(channels):
-            layer.weight[channel, channel] = kernel
+            weight[channel, channel] = kernel
     return layer
 
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from segexp.errors import require_at_least, require_choice
 from segexp.models.network import Network
-from segexp.models.sizes import crop_end, even_sizes, pad_end
+from segexp.models.sizes import EvenSizes, crop_end, pad_end
 
 DECODERS = ("Unet", "UnetPlusPlus", "MAnet", "Linknet", "FPN", "DeepLabV3Plus")
 
@@ -36,6 +36,8 @@ class PretrainedUNet(Network):
         ValueError: An argument is out of its range.
     """
 
+    even_sizes: EvenSizes
+
     def __init__(
         self,
         in_channels: int = 1,
@@ -51,7 +53,7 @@ class PretrainedUNet(Network):
         _check(**self.config)
         self.config["weights"] = None
         super().__init__()
-        self.even_sizes = even_sizes(depth, "same")
+        self.even_sizes = EvenSizes(2 ** (depth + 1), 2**depth)
         device = torch.get_default_device()
         # SMP reads numbers of tensors while it builds some encoders, which tensors without memory do not have.
         with torch.random.fork_rng(devices=[], enabled=device.type == "meta"), torch.device("cpu"):

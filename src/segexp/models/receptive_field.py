@@ -1,6 +1,6 @@
 """Receptive fields by interval arithmetic: which input pixels can reach an output pixel, along one axis."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 
@@ -35,7 +35,12 @@ class Reach:
         return self._gather(self.step * factor, period, lambda q: range(factor * q, factor * (q + 1)))
 
     def upsample(self, factor: int = 2, linear: bool = False) -> "Reach":
-        """Follow an up-sampling by an even ``factor``; a linear one takes the two nearest positions, others one."""
+        """Follow an up-sampling by an even ``factor``; a linear one takes the two nearest positions, others one.
+
+        By 1 nothing changes.
+        """
+        if factor == 1:
+            return self
 
         def sources(q: int) -> range:
             first = (2 * q + 1 - factor) // (2 * factor) if linear else q // factor
@@ -64,12 +69,18 @@ class Reach:
         return Reach(step, tuple(ends))
 
 
-def unet_receptive_field(depth: int, linear: bool) -> int:
-    """Width in pixels of what a logit of a U-Net depends on, with double convolutions and maybe linear up-sampling."""
-    skips = [Reach().convolve(3).convolve(3)]
-    for _ in range(depth):
-        skips.append(skips[-1].pool().convolve(3).convolve(3))
+def unet_receptive_field(kernels: Sequence[int], strides: Sequence[int], linear: bool) -> int:
+    """Width in pixels of what a logit of a U-Net depends on along an axis.
+
+    Args:
+        kernels: Size of the double convolutions of each level, the finest first.
+        strides: Factor of the pooling and up-sampling between each two of them.
+        linear: Whether the up-sampling is linear.
+    """
+    skips = [Reach().convolve(kernels[0]).convolve(kernels[0])]
+    for kernel, stride in zip(kernels[1:], strides, strict=True):
+        skips.append(skips[-1].pool(stride).convolve(kernel).convolve(kernel))
     reach = skips.pop()
-    while skips:
-        reach = reach.upsample(linear=linear).join(skips.pop()).convolve(3).convolve(3)
+    for kernel, stride in zip(reversed(kernels[:-1]), reversed(strides), strict=True):
+        reach = reach.upsample(stride, linear=linear).join(skips.pop()).convolve(kernel).convolve(kernel)
     return reach.width

@@ -1,10 +1,14 @@
 """Sizes of maps: fitting one to another, padding an image and cropping its logits, unpadded convolutions."""
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch.nn.functional as F
 from torch import Tensor
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -72,35 +76,61 @@ def crop_end(x: Tensor, size: Sequence[int]) -> Tensor:
     return x
 
 
-def valid_margin(depth: int) -> int:
-    """Pixels that the logits of a U-Net with unpadded convolutions lack on each side of each axis."""
-    # 2 at the deepest level; each level above doubles what is lacking, and its own four convolutions take 4.
-    return (6 << depth) - 4
+def valid_margin(kernels: Sequence[int], strides: Sequence[int]) -> int:
+    """Pixels that the logits of a U-Net with unpadded convolutions lack on each side of an axis.
 
-
-def valid_output_size(size: Sequence[int], depth: int) -> tuple[int, ...]:
-    """Size of a U-Net's logits under unpadded convolutions, per spatial axis.
-
-    Raises:
-        ValueError: A pooling would meet an odd size; names the nearest sizes that can be halved.
+    Args:
+        kernels: Size of the double convolutions of each level, the finest first.
+        strides: Factor of the pooling between each two of them.
     """
-    even = even_sizes(depth, "valid")
-    for length in size:
-        larger = even.at_least(length)
-        if larger != length:
-            smaller = larger - even.multiple_of
-            fits = f"{smaller} or {larger}" if smaller >= even.least else str(larger)
-            raise ValueError(
-                f"size {tuple(size)}: with padding=valid and depth={depth} an axis of {length} pixels cannot be "
-                f"halved evenly at every level; take {fits}, or model.padding=same"
-            )
-    return tuple(length - 2 * valid_margin(depth) for length in size)
+    *above, deepest = kernels
+    margin = deepest - 1
+    for kernel, stride in zip(reversed(above), reversed(strides), strict=True):
+        margin = stride * margin + 2 * (kernel - 1)  # two convolutions on the way down, two on the way up
+    return margin
 
 
-def even_sizes(depth: int, padding: str) -> EvenSizes:
-    """Sizes that the poolings of a U-Net halve evenly, if padded with two pixels or more in the deepest level."""
-    step = 2**depth
+def even_sizes(kernels: Sequence[int], strides: Sequence[int], padding: str) -> EvenSizes:
+    """Sizes that the poolings of a U-Net divide evenly, with two pixels or more in the deepest level.
+
+    Arguments as in ``valid_margin``; ``padding`` is "same" or "valid".
+    """
+    step = math.prod(strides)
     if padding == "same":
         return EvenSizes(2 * step, step)
-    # Unpadded, each level loses 4 px before it is halved: sizes are 4 less than a multiple, and leave a pixel or more.
-    return EvenSizes(EvenSizes(step - 4, step).at_least(2 * valid_margin(depth) + 1), step)
+    lost = 2 * (kernels[-1] - 1)  # what an image has more than its deepest map, times the step
+    for kernel, stride in zip(reversed(kernels[:-1]), reversed(strides), strict=True):
+        lost = stride * lost + 2 * (kernel - 1)
+    enough = max(lost + 2 * step, 2 * valid_margin(kernels, strides) + 1)  # logits of a pixel or more
+    return EvenSizes(EvenSizes(lost % step, step).at_least(enough), step)
+
+
+def require_even(size: Sequence[int], even: Sequence[EvenSizes]) -> None:
+    """Refuse an image that a U-Net with unpadded convolutions cannot pool evenly.
+
+    Args:
+        size: Pixels per spatial axis.
+        even: Sizes that fit, per axis.
+
+    Raises:
+        ValueError: Names the nearest sizes that fit.
+    """
+    for length, fitting in zip(size, even, strict=True):
+        larger = fitting.at_least(length)
+        if larger != length:
+            smaller = larger - fitting.multiple_of
+            fits = f"{smaller} or {larger}" if smaller >= fitting.least else str(larger)
+            raise ValueError(
+                f"size {tuple(size)}: with padding=valid an axis of {length} pixels cannot be halved evenly at every "
+                f"level; take {fits}, or model.padding=same"
+            )
+
+
+def along_axes(value: T | Sequence[T], axes: int) -> tuple[T, ...]:
+    """What a network tells of its sizes, one value for all axes or one per axis, per axis."""
+    return tuple(value) if isinstance(value, Sequence) else (value,) * axes
+
+
+def shared(values: Sequence[T]) -> T | tuple[T, ...]:
+    """One value where all axes have the same, else one per axis."""
+    return values[0] if all(value == values[0] for value in values) else tuple(values)

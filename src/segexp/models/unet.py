@@ -4,17 +4,17 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterable, Sequence
 from functools import partial
 from itertools import pairwise
-from typing import cast
+from typing import Any
 
 from torch import Tensor, nn
 
 from segexp.errors import require_at_least, require_between, require_choice
 from segexp.models.blocks import ACTIVATIONS, BLOCKS, NORMS, BlockOptions, Down, OutConv, Up, draw_he_weights
+from segexp.models.levels import Levels, PerLevel, as_lists, channels_per_level, require_channels
 from segexp.models.network import Network
-from segexp.models.receptive_field import unet_receptive_field
 from segexp.models.recompute import run_checkpointed
-from segexp.models.sizes import ALIGNMENTS, crop_end, even_sizes, pad_end, valid_margin, valid_output_size
-from segexp.models.upsampling import LEARNED_UPSAMPLING, UPSAMPLING
+from segexp.models.sizes import ALIGNMENTS, along_axes, crop_end, pad_end, require_even
+from segexp.models.upsampling import UPSAMPLING
 
 INITS: dict[str, Callable[[nn.Module], None]] = {"torch": lambda _: None, "he": draw_he_weights}
 
@@ -46,6 +46,11 @@ class UNet(Network):
             With "same" padding odd sizes are pooled down for "pad" and up for "crop"; "valid" needs "crop".
         init: "torch" leaves the weights as PyTorch draws them, "he" draws them from N(0, 2 / fan-in) (He et al.
             2015), as the paper does.
+        channels: Number of channels of each level, depth + 1 of them, the finest first; None = as ``base_channels`` and
+            ``max_channels`` say.
+        kernels: Odd size of the convolutions: one number, or one per level, depth + 1 of them; that of a level is a
+            number or one per axis, such as [[1, 3, 3], 3, 3] of volumes with thick slices.
+        strides: Factor of each down-sampling, 1 or 2: one number, or ``depth`` of them; each a number or one per axis.
         checkpointing: Whether to keep only the maps between levels for the backward pass and compute the others once
             more: less memory, more time, the same gradients.
 
@@ -82,20 +87,29 @@ class UNet(Network):
         alignment: str = "pad",
         init: str = "torch",
         checkpointing: bool = False,
+        channels: Sequence[int] | None = None,
+        kernels: PerLevel = 3,
+        strides: PerLevel = 2,
     ) -> None:
-        self.config = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        given = {name: value for name, value in locals().items() if name not in ("self", "__class__")}
+        self.config = {name: as_lists(value) for name, value in given.items()}
         _check(**self.config)
         super().__init__()
         self.depth = depth
-        self.margin = valid_margin(depth) if padding == "valid" else 0
-        self.even_sizes = even_sizes(depth, padding)
-        self.ceil = alignment == "crop" and padding == "same"
+        self.levels = Levels.of(kernels, strides, padding, depth, spatial_dims)
+        self.margin = self.levels.margin
+        self.even_sizes = self.levels.even_sizes
+        self.padded = padding == "same"
+        self.ceil = alignment == "crop" and self.padded
         self.heads = 1 + deep_supervision
-        options = cast("BlockOptions", {key: self.config[key] for key in BlockOptions.__annotations__})
-        encoded, decoded = _channels_per_level(base_channels, max_channels, depth, upsampling)
-        self.stem = BLOCKS[block](in_channels, encoded[0], **options)
-        down = partial(Down, ceil=self.ceil, block=block, **options)
-        self.downs = nn.ModuleList(down(above, below) for above, below in pairwise(encoded))
+        options: Any = {key: given[key] for key in BlockOptions.__annotations__ if key in given}
+        encoded, decoded = channels_per_level(channels, base_channels, max_channels, depth, upsampling)
+        self.stem = BLOCKS[block](in_channels, encoded[0], kernel=self.levels.kernels[0], **options)
+        down: Callable[..., Down] = partial(Down, ceil=self.ceil, block=block, **options)
+        steps = zip(pairwise(encoded), self.levels.strides, self.levels.kernels[1:], strict=True)
+        self.downs = nn.ModuleList(
+            down(above, below, stride=stride, kernel=kernel) for (above, below), stride, kernel in steps
+        )
         self.dropout = (nn.Dropout2d if spatial_dims == 2 else nn.Dropout3d)(dropout)
         up = partial(Up, upsampling=upsampling, alignment=alignment, attention=attention, block=block, **options)
         self.ups = self.expanding_path(encoded, decoded, up)
@@ -105,8 +119,14 @@ class UNet(Network):
 
     def expanding_path(self, encoded: list[int], decoded: list[int], make_up: Callable[..., Up]) -> nn.ModuleList:
         """Build the steps upwards, the deepest first, for maps of so many channels per level."""
-        levels = reversed(range(self.depth))
-        return nn.ModuleList(make_up(decoded[level + 1], encoded[level], decoded[level]) for level in levels)
+        return nn.ModuleList(
+            make_up(decoded[level + 1], encoded[level], decoded[level], **self.sizes_of_step(level))
+            for level in reversed(range(self.depth))
+        )
+
+    def sizes_of_step(self, level: int) -> dict[str, tuple[int, ...]]:
+        """Stride and kernel of a step up to a level."""
+        return {"stride": self.levels.strides[level], "kernel": self.levels.kernels[level]}
 
     @property
     def head_levels(self) -> list[int]:
@@ -118,7 +138,7 @@ class UNet(Network):
 
         Returns:
             (B, num_classes, *S), or (B, num_classes, *output_size(S)) if "valid". With ``every_head`` a list: these
-            logits, then those of the further heads, (B, num_classes, *about S / 2**k).
+            logits, then those of the further heads, (B, num_classes, *about S / 2**k) where all strides are 2.
         """
         *skips, x = self.encode(image)
         decoded: deque[Tensor] = deque(maxlen=self.heads)  # the finest, which heads stand on; others are released
@@ -152,16 +172,17 @@ class UNet(Network):
 
     def pad(self, image: Tensor) -> Tensor:
         """Repeat the edge of a tiny image so that the deepest level has two pixels a side; refuse impossible sizes."""
-        if self.margin:
-            self.output_size(image.shape[2:])
-            return image
-        return pad_end(image, [2 ** (self.depth + 1)] * (image.ndim - 2))
+        if self.padded:
+            return pad_end(image, [2 * scale for scale in self.levels.scales[-1]])
+        self.output_size(image.shape[2:])
+        return image
 
     def crop(self, logits: Tensor, size: Sequence[int], level: int) -> Tensor:
         """Undo ``pad`` on logits of a decoder level."""
-        if self.margin:
+        if not self.padded:
             return logits
-        return crop_end(logits, [-(-n >> level) if self.ceil else max(n >> level, 1) for n in size])
+        pairs = zip(size, self.levels.scales[level], strict=True)
+        return crop_end(logits, [-(-n // scale) if self.ceil else max(n // scale, 1) for n, scale in pairs])
 
     def output_size(self, size: Sequence[int]) -> tuple[int, ...]:
         """Size of the logits for an image of ``size``, per spatial axis.
@@ -169,27 +190,18 @@ class UNet(Network):
         Raises:
             ValueError: "valid" padding cannot pool this size evenly; names the nearest sizes that it can.
         """
-        return valid_output_size(size, self.depth) if self.margin else tuple(size)
+        if self.padded:
+            return tuple(size)
+        require_even(size, along_axes(self.even_sizes, len(size)))
+        return tuple(n - 2 * margin for n, margin in zip(size, along_axes(self.margin, len(size)), strict=True))
 
-    def receptive_field(self) -> int:
-        """Width in pixels, along an axis, of the widest part of the image that a pixel of the logits depends on.
+    def receptive_field(self) -> int | tuple[int, ...]:
+        """Width in pixels of the widest part of the image that a pixel of the logits depends on; one, or one per axis.
 
         Counts convolutions, poolings, up-samplings and all skip connections. Squeeze-and-excitation, instance norm,
         group norm and, in training, batch norm take means over the whole map and are left out.
         """
-        return unet_receptive_field(self.depth, linear=self.config["upsampling"] == "linear")
-
-
-def _channels_per_level(
-    base_channels: int, max_channels: int | None, depth: int, upsampling: str
-) -> tuple[list[int], list[int]]:
-    """Channels of the contracting and of the expanding path, the finest level first; they share the deepest one."""
-    limit = max_channels or base_channels * 2**depth
-    widths = [min(base_channels * 2**level, limit) for level in range(depth + 1)]
-    if upsampling in LEARNED_UPSAMPLING:
-        return widths, widths
-    halves = [max(width // 2, 1) for width in widths]
-    return [*widths[:-1], halves[-1]], [widths[0], *halves[1:]]
+        return self.levels.receptive_field(linear=self.config["upsampling"] == "linear")
 
 
 CHOICES: dict[str, Collection[object]] = {
@@ -212,6 +224,8 @@ def _check(base_channels: int, depth: int, deep_supervision: int, **given: objec
         require_at_least(name, count, 1, integer=True)
     if given["max_channels"] is not None:
         require_at_least("max_channels", given["max_channels"], base_channels, integer=True)
+    if given["channels"] is not None:
+        require_channels(given["channels"], depth)
     require_at_least("squeeze_excitation", given["squeeze_excitation"], 0, integer=True)
     for name, allowed in CHOICES.items():
         require_choice(name, given[name], allowed)

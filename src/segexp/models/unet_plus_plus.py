@@ -30,7 +30,8 @@ class UNetPlusPlus(UNet):
         for depth, level in self.steps:
             below = encoded if level == depth - 1 else decoded
             earlier = (depth - 1 - level) * decoded[level]
-            ups.append(make_up(below[level + 1], encoded[level], decoded[level], more_skip_channels=earlier))
+            widths = (below[level + 1], encoded[level], decoded[level])
+            ups.append(make_up(*widths, more_skip_channels=earlier, **self.sizes_of_step(level)))
         return ups
 
     @property

@@ -1,5 +1,6 @@
 """What run.json holds: what ran, where, on what, and how it ended."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any, Literal, TypedDict
 
 from segexp.runs.configuration import Config, Recorded
@@ -80,6 +81,6 @@ class Record(Environment, total=False):
     parameters: int
     multiply_adds: int
     step_memory_mib: float
-    receptive_field: int | None
+    receptive_field: int | Sequence[int] | None
     evaluation: EvaluationFacts
     headline: Headline

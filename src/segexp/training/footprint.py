@@ -15,6 +15,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from segexp.models.cost import cost
+from segexp.models.sizes import along_axes
 from segexp.terminal import Console
 from segexp.training.batches import Batch
 from segexp.training.task import Task
@@ -31,19 +32,21 @@ class Footprint:
     parameters: int  # trainable ones
     multiply_adds: int  # of convolutions and matrix products, for one patch, forward only
     step_memory_mib: float
-    receptive_field: int | None  # pixels along an axis that a logit depends on; None = the network does not tell
+    receptive_field: int | tuple[int, ...] | None  # px that a logit depends on, of all axes or each; None = untold
     patch: tuple[int, ...]  # pixels per axis
     batch: int  # patches of the step on this process
 
     def warning(self) -> str | None:
         """Warning where the network could see farther than a patch reaches; else None."""
-        least = min(self.patch)
-        if self.receptive_field is None or self.receptive_field <= least:
+        if self.receptive_field is None:
+            return None
+        fields = along_axes(self.receptive_field, len(self.patch))
+        if all(field <= side for field, side in zip(fields, self.patch, strict=True)):
             return None
         return (
-            f"the receptive field of {self.receptive_field} px exceeds the patch of {_times(self.patch)} px: what lies "
-            "farther off is padding in training; a larger data.sampling.patch_size lets the network use it, a smaller "
-            "model.depth saves it"
+            f"the receptive field of {_times(self.receptive_field)} px exceeds the patch of {_times(self.patch)} px: "
+            "what lies farther off is padding in training; a larger data.sampling.patch_size lets the network use it, "
+            "a smaller model.depth saves it"
         )
 
 
@@ -133,7 +136,7 @@ def print_footprint(footprint: Footprint, network: str) -> None:
     table.add_row("multiply-adds", f"{_short(footprint.multiply_adds)} for {patch}")
     table.add_row("memory of a step", f"{footprint.step_memory_mib:,.4g} MiB for {footprint.batch} patches")
     if footprint.receptive_field is not None:
-        table.add_row("receptive field", f"{footprint.receptive_field} px; {patch}")
+        table.add_row("receptive field", f"{_times(footprint.receptive_field)} px; {patch}")
     console = Console()
     console.print(table)
     if warning := footprint.warning():
@@ -148,5 +151,5 @@ def _short(count: int) -> str:
     return str(count)
 
 
-def _times(sizes: tuple[int, ...]) -> str:
-    return " × ".join(map(str, sizes))
+def _times(sizes: int | tuple[int, ...]) -> str:
+    return " × ".join(map(str, along_axes(sizes, 1)))
