@@ -23,7 +23,7 @@ from segexp.models.sizes import EvenSizes, along_axes, pad_end
 from segexp.writing import hidden_folder, replacing, settle
 
 TOLERANCE = 1e-4  # of the largest logit, or of 1 where all are smaller; float32 sums in another order differ by less
-LARGEST_STEP = 64  # pixels between two sizes of a graph
+WIDER_STEPS = (32, 64)  # pixels between two sizes of a graph; each takes a trace
 Logits = Callable[[Tensor], Tensor]
 Sizes = tuple[EvenSizes, ...]  # per axis
 
@@ -151,15 +151,15 @@ def _try(graph: ExportedProgram, model: Model, sizes: Sizes) -> None:
 
 
 def _candidates(model: Model) -> Iterator[Sizes]:
-    """Sizes for which a graph may be traced: those that the network tells; of an adapted one every 2nd, 4th … too."""
+    """Sizes for which a graph may be traced: those that the network tells; of an adapted one wider steps, too."""
     told = along_axes(model.network.even_sizes, model.description.spatial_dims)
     yield told
+    widest = max(even.multiple_of for even in told)
     if own_module(model.network) is not model.network:
-        factor = 2
-        while 0 < factor * max(even.multiple_of for even in told) < 2 * LARGEST_STEP:
-            yield tuple(_every(factor, even) for even in told)
-            factor *= 2
-    if any(even.multiple_of for even in told):  # at least the one of the training
+        for step in WIDER_STEPS:
+            if 0 < widest < step:
+                yield tuple(_every(step // widest, even) for even in told)
+    if widest:  # at least the one of the training
         longest = max(model.description.patch_size)
         yield tuple(EvenSizes(even.at_least(longest), 0) for even in told)
 

@@ -121,7 +121,9 @@ class Package(Facts):
     @classmethod
     def from_plain(cls, plain: Any, where: str) -> Self:
         """Check what a JSON file says, key by key; arguments and errors as ``ModelDescription.from_plain``."""
-        require_fields(plain, PACKAGE, where)
+        described = isinstance(plain, dict) and isinstance(plain.get("description"), dict)
+        # The description is checked on its own: in it alone a file may name a class.
+        require_fields(plain | {"description": {}} if described else plain, PACKAGE, where)
         for key, rules in (("scores", SCORES), ("verified", VERIFIED)):
             if plain[key] is not None:
                 require_fields(plain[key], rules, f"{where}: {key}")

@@ -98,7 +98,7 @@ def compose_again(run: Trained, arguments: Sequence[str], folder: Path) -> Confi
     remedy = "if the run is yours, give it as an argument, too; if not, leave the run alone"
     own = is_own(run.record) or vouched.everything
     foreign = Foreign(stored, run.folder, run.files.record_path, remedy, own)
-    folders = vouched.folders or config_dirs_of_run(run.record)
+    folders = vouched.folders or config_dirs_of_run(run.record, vouched.everything)
     require_config_dirs(folders)
     config = compose_checked(foreign, [*(f"--config-dir={one}" for one in folders), *overrides], folder)
     recorded = run.record.get("config", {}).get("trainer", {}).get("precision")

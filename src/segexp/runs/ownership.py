@@ -41,9 +41,9 @@ def is_own_network(name: str, arguments: Any, signature: str | None) -> bool:
     return _is_signed(_of_network(name, arguments), signature)
 
 
-def config_dirs_of_run(record: Record) -> list[Path]:
-    """Folders of configuration that a run was started with, if it is the user's own; of a stranger's none."""
-    return [Path(folder) for folder in record.get("config_dirs", ())] if is_own(record) else []
+def config_dirs_of_run(record: Record, trusted: bool = False) -> list[Path]:
+    """Folders of configuration that a run was started with, if it is the user's own, or trusted; else none."""
+    return [Path(folder) for folder in record.get("config_dirs", ())] if trusted or is_own(record) else []
 
 
 def require_config_dirs(folders: Sequence[Path]) -> None:
