@@ -12,7 +12,14 @@ from mkdocs.structure.pages import Page
 ROOT = Path(__file__).parents[1]
 CONF = ROOT / "conf"
 PACKAGE = ROOT / "src" / "segexp"
-ELSEWHERE = ("CHANGELOG.md", "CONTRIBUTING.md", "benchmarks/README.md", "experiments/*/*.*", "conf/experiment/*.yaml")
+ELSEWHERE = (
+    "CHANGELOG.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
+    "experiments/*/*.*",
+    "examples/*/README.md",
+    "conf/experiment/*.yaml",
+)
 
 
 def on_files(files: Files, config: MkDocsConfig) -> Files:
@@ -33,7 +40,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Adapt links between docs/ and the rest of the repository, where docs/ is a folder, to the site."""
     uri = page.file.src_uri
-    if uri.startswith(("benchmarks/", "experiments/")):
+    if uri.startswith(("benchmarks/", "experiments/", "examples/")):
         return re.sub(r"\]\(((?:\.\./)+)docs/", r"](\1", markdown)
     return markdown.replace("](docs/", "](").replace("](../", "](")
 

@@ -2,6 +2,7 @@
 
 import csv
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -120,3 +121,19 @@ def sentence(answer: Callable[..., tuple[int, str, str]], *words: str) -> str:
     assert status == 1, error
     assert "Traceback" not in error
     return error.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory) -> Path:
+    """Of a copy of the checkout in which the user has settings of the machine."""
+    folder, checkout = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("checkout")
+    for name in ("src", "conf"):
+        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "local"))
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, checkout)
+    (checkout / "conf" / "local").mkdir()
+    (checkout / "conf" / "local" / "default.yaml").write_text("# @package _global_\nseed: 7\n")
+    words = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(checkout)]
+    built = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert built.returncode == 0, built.stderr + built.stdout
+    return next(folder.glob("*.whl"))

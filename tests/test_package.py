@@ -1,7 +1,6 @@
 """The wheel, installed in an empty folder, trains."""
 
 import os
-import shutil
 import subprocess
 import sys
 import tomllib
@@ -9,7 +8,6 @@ import venv
 import zipfile
 from pathlib import Path
 
-import pytest
 import yaml
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
@@ -17,22 +15,6 @@ from packaging.utils import canonicalize_name
 from segexp import __version__
 
 ROOT = Path(__file__).parents[1]
-
-
-@pytest.fixture(scope="module")
-def wheel(tmp_path_factory) -> Path:
-    """Of a copy of the checkout in which the user has settings of the machine."""
-    folder, checkout = tmp_path_factory.mktemp("dist"), tmp_path_factory.mktemp("checkout")
-    for name in ("src", "conf"):
-        shutil.copytree(ROOT / name, checkout / name, ignore=shutil.ignore_patterns("__pycache__", "local"))
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
-        shutil.copy(ROOT / name, checkout)
-    (checkout / "conf" / "local").mkdir()
-    (checkout / "conf" / "local" / "default.yaml").write_text("# @package _global_\nseed: 7\n")
-    words = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(checkout)]
-    built = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert built.returncode == 0, built.stderr + built.stdout
-    return next(folder.glob("*.whl"))
 
 
 def test_wheel_holds_configuration_and_pinned_hashes(wheel):

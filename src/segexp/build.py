@@ -236,7 +236,7 @@ def _explain_arguments(node: Node, error: Exception) -> None:
         raise ValueError(
             f"model: {target} {' and '.join(faults)}; it takes {', '.join(one.name for one in by_name)}. Begin with "
             f"model=custom model._target_={target}, which brings no keys of other networks, and add its own with "
-            "+model.<key>=<value>, or write a file (docs/extend.md)"
+            "+model.<key>=<value>, or write a file (docs/extending.md)"
         ) from error
 
 

@@ -2,8 +2,8 @@
 
 A block is marked by a comment on the line above it: ``<!-- too long: why -->``, ``<!-- needs: what -->``, or
 ``<!-- tiny -->`` for a training that ``make test-slow`` runs with the overrides of a tiny one. Marked blocks are
-checked: overrides compose, keys and options exist. All others are run, in a folder with runs, images, masks and the
-files that the pages show, ``<!-- file: path -->``.
+checked: overrides compose, keys and options exist. All others are run, in a folder with the example project, runs,
+images, masks and the files that the pages show, ``<!-- file: path -->``; what they show of the example stands in it.
 """
 
 import argparse
@@ -27,11 +27,19 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 
 from segexp.cli import COMMANDS, WITHOUT_CONFIGURATION, main
 from segexp.commands.arguments import parse
-from segexp.config import compose
+from segexp.config import compose, split_config_dirs
 from tests.conftest import HERE, ROOT, SMALL, TINY, trained, write_pairs
 
-PATTERNS = ("README.md", "CONTRIBUTING.md", "benchmarks/README.md", "docs/*.md", "experiments/*/README.md")
+PATTERNS = (
+    "README.md",
+    "CONTRIBUTING.md",
+    "benchmarks/README.md",
+    "docs/*.md",
+    "experiments/*/README.md",
+    "examples/*/README.md",
+)
 PAGES = [path for pattern in PATTERNS for path in sorted(ROOT.glob(pattern))]
+EXAMPLE = ROOT / "examples" / "my_project"
 GENERATED = re.compile(r"<!-- (benchmarks\.\w+|coverage|segexp: .*?|table: .*?) -->\n.*?<!-- (end of|/).*? -->", re.S)
 BLOCK = re.compile(r"(?:<!-- (?P<mark>[^>]*?) -->\n)?^```(?P<language>\w*)\n(?P<text>.*?)^```$", re.S | re.M)
 MARK = re.compile(r"(too long|needs|file): \S.*|tiny")
@@ -109,8 +117,9 @@ def check_overrides(command: str, words: list[str]) -> None:
         words = [*words[1:], f"subject={words[0]}"]
     overrides = [word for word in words if "=" in word and not word.startswith("resume=")]
     overrides = [single(override) for override in OverridesParser.create().parse_overrides(overrides)]
-    if "--config-dir" not in words:  # the files of the pages are only there where a training is run
-        compose(overrides, command, run_dir="unused")
+    folders = [EXAMPLE / folder for folder in split_config_dirs(words)[0]]
+    if all(folder.is_dir() for folder in folders):  # other files of the pages are only there where a training is run
+        compose(overrides, command, run_dir="unused", config_dir=folders)
 
 
 class ParsedError(Exception):
@@ -118,7 +127,7 @@ class ParsedError(Exception):
 
 
 def parse_and_stop(parser: argparse.ArgumentParser, words: list[str]) -> None:
-    _, unknown = parser.parse_known_args(words)
+    _, unknown = parser.parse_known_intermixed_args(words)
     assert not unknown, f"unknown words {unknown}"
     raise ParsedError
 
@@ -134,7 +143,7 @@ def check_segexp(command: str, words: list[str]) -> None:
         parse(keys, module.DEFAULTS)
         check_overrides("train", [word for word in words if word not in keys])
     else:
-        with patch.object(argparse.ArgumentParser, "parse_args", parse_and_stop), pytest.raises(ParsedError):
+        with patch.object(argparse.ArgumentParser, "parse_intermixed_args", parse_and_stop), pytest.raises(ParsedError):
             getattr(module, command)(words)
 
 
@@ -172,8 +181,9 @@ def test_marked_commands_are_valid(block):
 
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory) -> Path:
-    """A folder as the pages speak of it: two runs, images with masks, configuration of one's own."""
+    """A folder as the pages speak of it: the example, two runs, images with masks, configuration of one's own."""
     folder = tmp_path_factory.mktemp("project")
+    shutil.copytree(EXAMPLE, folder, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__", "outputs"))
     for name, seed in (("cells", 0), ("cells-2", 1)):
         trained(folder / "outputs" / name, "trainer.max_epochs=1", f"seed={seed}", "logger=none")
     write_pairs(folder, 6)
@@ -184,6 +194,9 @@ def filled(tmp_path_factory) -> Path:
     for block in BLOCKS:
         if block.mark.startswith("file: "):
             path = folder / block.mark.removeprefix("file: ")
+            if path.is_file():
+                assert block.text in path.read_text(), f"{named(block)} differs from {path.relative_to(folder)}"
+                continue
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(block.text)
     return folder

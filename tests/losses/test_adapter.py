@@ -14,7 +14,7 @@ from tests.losses.examples import assert_same_value_and_gradient, draw
 
 
 class ThreeArguments(nn.Module):
-    """As docs/extend.md asks for, without a word on targets."""
+    """As docs/extending.md asks for, without a word on targets."""
 
     def forward(self, logits, target, weight=None):
         losses = F.cross_entropy(logits, target, ignore_index=255, reduction="none")

@@ -16,6 +16,7 @@ from segexp.metrics.partition import (
     thin_borders,
     variation_of_information,
 )
+from segexp.metrics.per_class import PerClassMetric
 from segexp.metrics.ranking import RankingScores
 from segexp.metrics.results import MetricResult, SplitResult, gather
 from segexp.metrics.summary import CaseScores, case_means, mean_of_defined, summarize, undefined
@@ -33,6 +34,7 @@ __all__ = [
     "OverlapScores",
     "Pairs",
     "PartitionScores",
+    "PerClassMetric",
     "RankingScores",
     "SplitResult",
     "SurfaceScores",

@@ -14,7 +14,7 @@ from segexp.models.sizes import EvenSizes, crop_end, pad_end
 from segexp.models.taken_sizes import TakenSizes, find_taken_sizes
 
 MOST_PIXELS = 1 << 21  # of an image that a network is tried with in earnest
-SELECT = "choose the logits with segexp.models.Select (docs/extend.md)"
+SELECT = "choose the logits with segexp.models.Select (docs/extending.md)"
 
 
 class Adapted(Network):
@@ -207,7 +207,7 @@ class _Trial:
             raise ValueError(
                 f"model: {self.name} gives {what} in training and logits of {tuple(expected.shape)} otherwise: it must "
                 "give the same in both; switch its deep supervision off, or return its outputs as a list in both and "
-                "name them to segexp.models.Select (docs/extend.md)"
+                "name them to segexp.models.Select (docs/extending.md)"
             )
 
     def lacking(self, sides: Sequence[int]) -> int | None:
@@ -241,7 +241,7 @@ class _Trial:
         return (
             f"model: {self.name} gives logits of {given} for an image of {sides}, they must be of its "
             "size, or less by the same margin whatever the size: up-sample them in its forward, or with "
-            "segexp.models.Select, output=null and resize=true (docs/extend.md)"
+            "segexp.models.Select, output=null and resize=true (docs/extending.md)"
         )
 
 

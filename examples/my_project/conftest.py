@@ -1,0 +1,1 @@
+"""Its place lets pytest find my_project."""
