@@ -8,7 +8,7 @@ export NO_ALBUMENTATIONS_UPDATE := 1
 unexport PYTHONDONTWRITEBYTECODE # tests that are compiled once begin sooner
 
 .DEFAULT_GOAL := help
-.PHONY: help setup train test test-slow lint format docs bench clean
+.PHONY: help setup train test test-slow lint format docs bench notebook clean
 
 help: ## show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
@@ -51,6 +51,9 @@ bench: $(READY) ## measure speed as ratios, side by side on this machine
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.inference
+
+notebook: $(READY) ## run docs/notebook.ipynb and store what it shows
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.docs.notebook
 
 clean: ## remove the virtual environment and caches (never outputs/)
 	rm -rf $(VENV) .pytest_cache .mypy_cache .ruff_cache dist site

@@ -1,6 +1,7 @@
 """Pages of the site that stand elsewhere in the repository, or follow from it: notebooks, configuration, API."""
 
 import ast
+import json
 import re
 from pathlib import Path
 from typing import Any
@@ -28,6 +29,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for path in sorted(ROOT.glob(pattern)):
             files.append(File.generated(config, str(path.relative_to(ROOT)), abs_src_path=str(path)))
     pages = {"configuration_reference.md": _configuration_page()}
+    pages["notebook.md"] = _notebook_page(json.loads((ROOT / "docs" / "notebook.ipynb").read_text()))
     for room in sorted(path.parent for path in PACKAGE.glob("*/__init__.py")):
         about = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
         pages[f"api/{room.name}.md"] = _api_page(f"segexp.{room.name}", about, sorted(room.rglob("*.py")))
@@ -50,6 +52,23 @@ def _api_page(name: str, about: str, paths: list[Path]) -> str:
         path.relative_to(PACKAGE.parent).with_suffix("").parts for path in paths if not path.name.startswith("__")
     ]
     return "\n\n".join([f"# {name}", about, *(f"::: {'.'.join(module)}" for module in modules)])
+
+
+def _notebook_page(notebook: dict[str, Any]) -> str:
+    """Write a notebook as Markdown: code, and below it what was printed and shown."""
+    parts = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", []):
+            data = output.get("data", {"text/plain": output.get("text", "")})
+            if "image/png" in data:
+                parts.append(f"![plot](data:image/png;base64,{''.join(data['image/png']).strip()})")
+            else:
+                text = re.sub(r"\x1b\[[\d;]*m", "", "".join(data["text/plain"]))  # without colors
+                parts.append(f"```text\n{text.rstrip()}\n```")
+    title, *others = parts
+    return "\n\n".join([title, "The notebook itself: [notebook.ipynb](notebook.ipynb).", *others])
 
 
 def _configuration_page() -> str:

@@ -36,7 +36,7 @@ def test_a_run_tells_its_folder_results_record_cases_and_curves(run):
     mean = cases[cases["split"] == "test"]["dice"].mean()
     assert mean == pytest.approx(run.results["test"]["dice"])
     assert run.curves["epoch"].tolist() == [0]
-    assert repr(run) == f"TrainedRun({str(run.folder)!r}, done, test/dice={run.results['headline']['value']})"
+    assert repr(run) == f"TrainedRun({str(run.folder)!r}, done, test/dice={run.metrics['dice']:.4f})"
 
 
 def test_without_pandas_the_rows_are_mappings_with_numbers(run, monkeypatch):

@@ -93,7 +93,9 @@ class TrainedRun:
 
     def __repr__(self) -> str:
         headline = self.results.get("headline")
-        score = f", {headline['split']}/{headline['metric']}={headline['value']}" if headline else ""
+        score = ""
+        if headline and headline["value"] is not None:
+            score = f", {headline['split']}/{headline['metric']}={headline['value']:.4f}"
         return f"TrainedRun({str(self.folder)!r}, {self.run.status}{score})"
 
 

@@ -1,0 +1,49 @@
+"""Executes docs/notebook.ipynb in a kernel; ``python -m tests.docs.notebook`` (``make notebook``) stores what it shows.
+
+Kernel and plots have an environment of their own, made for the occasion from the pinned set: where matplotlib is
+installed, torchmetrics imports it at every start.
+"""
+
+import subprocess
+import sys
+import sysconfig
+import tempfile
+import venv
+from pathlib import Path
+
+from tests.conftest import ROOT
+
+PATH = ROOT / "docs" / "notebook.ipynb"
+NEEDED = ("nbclient", "ipykernel", "matplotlib")
+EXECUTE = """
+import sys
+import nbformat
+from nbclient import NotebookClient
+
+source, target, folder = sys.argv[1:]
+notebook = nbformat.read(source, as_version=4)
+NotebookClient(notebook, timeout=1000, record_timing=False, resources={"metadata": {"path": folder}}).execute()
+notebook.metadata["language_info"] = {"name": "python"}  # not the version of this Python
+nbformat.write(notebook, target)
+"""
+
+
+def environment(folder: Path) -> Path:
+    """Make an environment that has the packages of this one and what a kernel needs; return its Python."""
+    venv.create(folder, with_pip=False, symlinks=True)
+    (packages,) = folder.glob("lib/*/site-packages")
+    (packages / "parent.pth").write_text(f"{sysconfig.get_path('purelib')}\n{ROOT / 'src'}\n")
+    python = folder / "bin" / "python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "-c", ROOT / "constraints.txt"]
+    subprocess.run([*pip, *NEEDED], check=True)
+    return python
+
+
+def execute(python: Path, target: Path, folder: Path) -> None:
+    """Run all cells in a folder and write the notebook with what they show; what a cell raises is told."""
+    subprocess.run([python, "-c", EXECUTE, PATH, target, folder], check=True)
+
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as place:
+        execute(environment(Path(place) / "venv"), PATH, Path(place))
