@@ -26,6 +26,7 @@ NEEDS = {
     "dice_bce": [REGIONS],
     "custom": ["loss._target_=torch.nn.CrossEntropyLoss"],
     "model=custom": ["model._target_=torch.nn.Identity"],
+    "torch_dataset": ["data.source.dataset={_target_: torch.utils.data.TensorDataset}"],
     "folder": ["data.source.images=a", "data.source.masks=b"],
     "manifest": ["data.source.csv=a.csv"],
 }

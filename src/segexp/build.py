@@ -96,7 +96,9 @@ def build_metrics(config: Config) -> dict[str, CaseMetric]:
     metrics: dict[str, CaseMetric] = {}
     known: dict[str, str] = {}
     for name, node in config["metrics"].items():
-        metrics[name] = adapted_metric(_make(node), name, labels["class_names"], labels["regions"], axes)
+        metrics[name] = adapted_metric(
+            _make_class(f"metrics.{name}", node), name, labels["class_names"], labels["regions"], axes
+        )
         for score in metrics[name].info:
             if score in known or is_loss(score):
                 other = f"metrics.{known[score]}" if score in known else "the loss"
@@ -189,13 +191,13 @@ def _loss(config: Config) -> Any:
     channels = labels["num_classes"] if regions is None else len(regions)
     axes, weighted = config["data"]["geometry"]["spatial_dims"], config["weight_map"] is not None
 
-    def fitting(node: Any) -> Any:
-        return adapted_loss(_make(node), channels, axes, regions is not None, weighted)
+    def fitting(loss: Any) -> Any:
+        return adapted_loss(loss, channels, axes, regions is not None, weighted)
 
-    node: dict[str, Any] = dict(config["loss"])
-    if node.get("parts"):
-        node["parts"] = {name: fitting(part) for name, part in node["parts"].items()}
-    return fitting(node)
+    node: Any = dict(config["loss"])
+    if "parts" in node and "terms" in node:  # a sum of losses, some of which may be of others
+        node["parts"] = {name: fitting(_make(part)) for name, part in node["parts"].items()}
+    return fitting(_make_class("loss", node))
 
 
 def _network(config: Config) -> Network:
@@ -205,39 +207,42 @@ def _network(config: Config) -> Network:
         ValueError: It does not take what the data give, or does not give what they need; see ``adapted``.
     """
     geometry, labels = config["data"]["geometry"], config["data"]["labels"]
-    node = config["model"]
-    try:
-        network = _make(node)
-    except InstantiationException as error:
-        _explain_arguments(node, error)
-        raise
+    network = _make_class("model", config["model"])
     in_channels = config["data"]["channels"] * (2 * geometry["context"] + 1)
     outputs = labels["num_classes"] if labels["regions"] is None else len(labels["regions"])
     return adapted(network, in_channels, outputs, config["data"]["sampling"]["patch_size"])
 
 
-def _explain_arguments(node: Node, error: Exception) -> None:
-    """Tell which keys of the node the class of a network does not take, and which ones it needs.
+def _make_class(key: str, node: Node) -> Any:
+    """Build what may be of any class; tell which keys of the node it does not take, and which ones it needs.
 
     Raises:
         ValueError: There are some.
     """
-    if not isinstance(error.__cause__, TypeError):
-        return
-    target = node["_target_"]
-    takes = inspect.signature(get_object(target)).parameters.values()
+    try:
+        return _make(node)
+    except InstantiationException as error:
+        faults = _wrong_arguments(node) if isinstance(error.__cause__, TypeError) else ""
+        if not faults:
+            raise
+        target, group = node["_target_"], key.partition(".")[0]
+        custom = (
+            f"Begin with {key}=custom {key}._target_={target}, which brings no keys of other classes, and add its own "
+            f"with +{key}.<key>=<value>, or write a file (docs/extending.md)"
+        )
+        raise ValueError(f"{key}: {target} {faults}. {custom if group == key else ''}".rstrip()) from error
+
+
+def _wrong_arguments(node: Node) -> str:
+    """Say which keys of a node its class does not take, and which ones it needs; empty where all is well."""
+    takes = inspect.signature(get_object(node["_target_"])).parameters.values()
     by_name = [one for one in takes if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
     given = [key for key in node if not key.startswith("_")]
     any_key = any(one.kind == one.VAR_KEYWORD for one in takes)
     wrong = [] if any_key else [key for key in given if key not in [one.name for one in by_name]]
     lacking = [one.name for one in by_name if one.default is one.empty and one.name not in given]
     faults = [f"{what} {', '.join(keys)}" for what, keys in (("takes no", wrong), ("needs", lacking)) if keys]
-    if faults:
-        raise ValueError(
-            f"model: {target} {' and '.join(faults)}; it takes {', '.join(one.name for one in by_name)}. Begin with "
-            f"model=custom model._target_={target}, which brings no keys of other networks, and add its own with "
-            "+model.<key>=<value>, or write a file (docs/extending.md)"
-        ) from error
+    return f"{' and '.join(faults)}; it takes {', '.join(one.name for one in by_name)}" if faults else ""
 
 
 def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:

@@ -12,7 +12,7 @@ from torch.utils.data import DataLoader
 
 from segexp.data.audit import Audit, audit
 from segexp.data.augmentation.augment import Augment
-from segexp.data.cache import CaseCache, settings_of
+from segexp.data.cache import CaseCache, content_digest, settings_of
 from segexp.data.case import Case, Entry, slices_first, unlabeled_outside
 from segexp.data.declared import Geometry, Labels, Sampling, require_as_declared
 from segexp.data.description import DataDescription
@@ -80,6 +80,7 @@ class DataModule(pl.LightningDataModule):
         self.seed = seed
         self._prepared: dict[str, Prepared] = {}
         self._fingerprint = ""
+        self._digests: dict[str, str] = {}  # of the cases that were read
         self._reference: Reference | None = None  # known once the cases are read
 
     def prepare_data(self) -> None:
@@ -117,15 +118,11 @@ class DataModule(pl.LightningDataModule):
     def audit(self) -> tuple[Audit, dict[str, Case]]:
         """Read every case, from the cache where possible; tell what is wrong, and give the cases that can be used."""
         self._entries = without_excluded(self.source.entries(), self.split_settings)
-        settings = settings_of(self.source)
         cases: dict[str, Case] = {}
-        digests = []
+        digests: dict[str, str] = {}
 
         def read(entry: Entry) -> Case:
-            cases[entry.name], digest = self.cache.case(
-                entry, settings, lambda: unlabeled_outside(self.source.read(entry.name))
-            )
-            digests.append(f"{entry.name} {digest}")
+            cases[entry.name], digests[entry.name] = self._read(entry)
             return cases[entry.name]
 
         def check(case: Case) -> None:
@@ -138,8 +135,18 @@ class DataModule(pl.LightningDataModule):
         if self.geometry.spatial_dims == 2:
             handled.append("anisotropy")  # slices are taken one by one
         report = audit(self._entries, read, check, split, self.labels.class_names, handled, left_out(self.source))
-        self._fingerprint = hashlib.sha256("\n".join(sorted(digests)).encode()).hexdigest()
+        self._digests = digests
+        lines = sorted(f"{name} {digest}" for name, digest in digests.items())
+        self._fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()
         return report, cases
+
+    def _read(self, entry: Entry) -> tuple[Case, str]:
+        """Read a case, from the cache where it can; return its digest, too."""
+        settings = settings_of(self.source)
+        if getattr(self.source, "content_in_files", True):
+            return self.cache.case(entry, settings, lambda: unlabeled_outside(self.source.read(entry.name)))
+        case = unlabeled_outside(self.source.read(entry.name))
+        return self.cache.case(entry, settings | {"content": content_digest(case)}, lambda: case)
 
     def _resampled(self, entry: Entry, original: Case) -> Case:
         """Bring a case to the network's spacing, from the cache where it can."""
@@ -147,6 +154,8 @@ class DataModule(pl.LightningDataModule):
         if spacing is None or has_spacing(original, spacing):
             return original
         settings = settings_of(self.source) | {"spacing": spacing}
+        if not getattr(self.source, "content_in_files", True):
+            settings["content"] = self._digests[entry.name]
         return self.cache.case(entry, settings, lambda: resample(original, spacing))[0]
 
     def cases(self, split: str) -> list[Prepared]:

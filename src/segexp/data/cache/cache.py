@@ -151,6 +151,11 @@ def settings_of(source: object) -> dict[str, Any]:
     }
 
 
+def content_digest(case: Case) -> str:
+    """SHA-256 of the data of a case, as ``CaseCache.case`` returns it."""
+    return _digest(_arrays(case))
+
+
 def _arrays(case: Case) -> dict[str, np.ndarray]:
     others = {f"others/{name}": array for name, array in case.others.items()}
     arrays = {"image": case.image, "target": case.target, "valid": case.valid, **others}

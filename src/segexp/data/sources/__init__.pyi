@@ -13,3 +13,4 @@ from .source import left_out as left_out
 from .source import require_files as require_files
 from .stare import Stare as Stare
 from .synthetic import Synthetic as Synthetic
+from .torch_dataset import TorchDataset as TorchDataset

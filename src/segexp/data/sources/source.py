@@ -15,7 +15,8 @@ class Source(Protocol):
     masks hold other values than the numbers of the classes tells them in a property or attribute of its class,
     ``mask_values``: value -> class. One that finds a field of view in each image tells how in ``field_of_view``
     likewise: a key of ``FIELDS_OF_VIEW``. One that finds its cases in folders tells what else lies there in a method
-    ``left_out``, as the function ``left_out`` returns it.
+    ``left_out``, as the function ``left_out`` returns it. One that reads more than the files of its entries tell has
+    ``content_in_files = False``: its cases are read at every start.
     """
 
     def prepare(self) -> None:
