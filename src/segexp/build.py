@@ -10,7 +10,7 @@ from hydra.utils import get_object, instantiate
 from pytorch_lightning.callbacks import Checkpoint
 
 import segexp
-from segexp.checkpoints.description import ModelDescription
+from segexp.checkpoints.description import ModelDescription, require_arguments
 from segexp.checkpoints.networks import name_and_arguments
 from segexp.data import DataModule
 from segexp.data.description import DataDescription
@@ -167,6 +167,7 @@ def describe(config: Config, network: Any, data: DataDescription) -> ModelDescri
     predictor = config["inference"]["predictor"]
     tiling: Any = {key: value for key, value in predictor.items() if key not in ("_target_", "activation")}
     name, arguments = name_and_arguments(network, config["model"])
+    require_arguments(name, arguments, "the configuration")
     return ModelDescription(
         **vars(data),
         network=name,

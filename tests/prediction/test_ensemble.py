@@ -5,7 +5,9 @@ import pytest
 import torch
 from torch import nn
 
+from segexp.checkpoints import Model
 from segexp.inference import Ensemble, TiledPredictor
+from segexp.models import adapted, own_module
 from segexp.prediction import Settings
 from segexp.prediction.ensemble import averaged, device_of, paths_of, predictor_of, require_same
 from tests.prediction.models import ZSCORE, make_model
@@ -42,6 +44,37 @@ def test_each_network_sees_tiles_under_its_own_intensity_rule():
         each = [model.network(tiles[:, [place]]).softmax(1) for model, place in zip(models, (0, 1, 0), strict=True)]
     np.testing.assert_allclose(mean, np.mean(each, axis=0), atol=1e-5)
     np.testing.assert_allclose(std, np.std(each, axis=0), atol=1e-5)
+
+
+class Looking(nn.Module):
+    """Uses a layer in a way of its own, which a copy made for prediction does not know."""
+
+    def __init__(self, use):
+        super().__init__()
+        self.layers = nn.Sequential(nn.Conv2d(1, 4, 3, padding=1), nn.BatchNorm2d(4), nn.Conv2d(4, 2, 1))
+        self.use = use
+
+    def forward(self, image):
+        return self.use(self.layers, image)
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        lambda layers, image: layers(image),
+        lambda layers, image: layers[2](layers[0](image)),  # the norm is left out, and would be in the convolution
+        lambda layers, image: layers(image) * layers[0].kernel_size[0],  # which the fast convolution does not have
+    ],
+)
+def test_a_network_of_others_predicts_what_it_gives_whatever_it_does_with_its_layers(use):
+    network = adapted(Looking(use), 1, 2, (16, 16))
+    with torch.no_grad():
+        own_module(network).layers[1].running_var.fill_(0.1)
+    model = Model(network.eval(), model_description())
+    fast, _ = averaged([model], Settings(), CPU)
+    image = torch.randn(2, 1, 16, 16)
+    with torch.no_grad():
+        np.testing.assert_allclose(fast(image), network(image), atol=1e-4)
 
 
 @pytest.mark.parametrize(("tta", "views"), [("flips", 4), ("turns", 8)])

@@ -132,7 +132,8 @@ class ModelDescription(DataDescription):
         """
         if isinstance(plain, dict):
             plain = LATER | plain
-        _require_model(plain, where)
+        if isinstance(plain, dict) and "model" in plain:
+            require_arguments(str(plain.get("network")), plain["model"], where)
         # What is to be built is checked on its own: nowhere else may a file name a class.
         told = isinstance(plain, dict) and "model" in plain
         require_fields(plain | {"model": {}} if told else plain, DESCRIPTION, where)
@@ -171,11 +172,13 @@ class ModelDescription(DataDescription):
             raise ValueError(f"{where}: regions={{}} must be none or name some")
 
 
-def _require_model(plain: Any, where: str) -> None:
-    """Refuse arguments of a network that are no plain values, or, of a network of ours, more than names of such."""
-    if not isinstance(plain, dict) or "model" not in plain:
-        return  # which the check of all keys tells
-    model, foreign = plain["model"], "." in str(plain.get("network", ""))
+def require_arguments(network: str, model: Any, where: str) -> None:
+    """Refuse arguments of a network that are no plain values; of a network of ours also lists and mappings of lists.
+
+    Raises:
+        ValueError: Names file and rule.
+    """
+    foreign = "." in network
     require_small(model, f"{where}: model", targets=foreign)
     rule = PLAIN_TREE if foreign else ARGUMENTS
     if not rule.holds(model):

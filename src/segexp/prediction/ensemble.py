@@ -1,5 +1,6 @@
 """Trained models made ready to predict together: opened, compared, set up."""
 
+import copy
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.description import ModelDescription
@@ -16,8 +17,11 @@ from segexp.data.intensity.rules import IntensityRule, rule_from
 from segexp.errors import require_choice
 from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference, views
 from segexp.inference.probabilities import Network
+from segexp.models import own_module
+from segexp.models.sizes import along_axes
 
 TTA = {"none": views(False, False), "flips": views(True, False), "turns": views(True, True)}
+SAME_LOGITS = 1e-3  # largest difference, as a fraction of the largest logit
 SAME = (
     *("class_names", "label_values", "regions", "activation"),
     *("channels", "spatial_dims", "context", "slice_axis", "field_of_view"),
@@ -88,7 +92,7 @@ def averaged(
         each rule in turn.
     """
     descriptions = [model.description for model in models]
-    networks: list[Network] = [optimized_for_inference(model.network, device) for model in models]
+    networks: list[Network] = [_fast(model, device) for model in models]
     intensities = []
     for description in descriptions:
         if description.intensity not in intensities:
@@ -102,6 +106,28 @@ def averaged(
     if len(networks) * len(tta) == 1:
         return networks[0], rules
     return Ensemble(networks, tta, std=settings.uncertainty), rules
+
+
+def _fast(model: Model, device: torch.device) -> nn.Module:
+    """Copy a network for a device, as one for prediction alone; one of others as it is where that changes its logits.
+
+    Layers of ours are known to be used as they stand; those of others may be looked into by their networks.
+    """
+    network = model.network
+    if own_module(network) is network:
+        return optimized_for_inference(network, device)
+    plain = copy.deepcopy(network).to(device)
+    sizes = along_axes(network.even_sizes, model.description.spatial_dims)
+    size = (1, model.description.in_channels, *(even.least for even in sizes))
+    noise = torch.randn(size, generator=torch.Generator().manual_seed(0))
+    try:
+        fast = optimized_for_inference(network, device)
+        with torch.inference_mode():
+            expected, found = plain(noise.to(device)), fast(noise.to(device))
+        scale = expected.abs().max().clamp_min(1.0)
+        return fast if ((found - expected).abs().max() <= SAME_LOGITS * scale).item() else plain
+    except Exception:  # whatever a network may raise of layers that it does not know
+        return plain
 
 
 class ChannelsOf:
