@@ -1,3 +1,4 @@
+import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
 from hydra.core.config_store import ConfigStore
@@ -77,3 +78,11 @@ def test_options_of_ours_stand_before_those_of_installed_plugins_and_only_inside
     finally:
         del store.repo["hydra"]["launcher"]["ray.yaml"], store.repo["hydra"]["sweeper"]["sampler"]
     assert not recwarn.list
+
+
+@pytest.mark.parametrize(
+    ("folder", "name"), [("sweep_cells_lr/lr-0.1__ab12", "lr-0.1__ab12"), ("sweep_cells_lr/3", "sweep_cells_lr/3")]
+)
+@pytest.mark.parametrize(("logger", "key"), [("mlflow", "run_name"), ("wandb", "name")])
+def test_loggers_of_many_runs_name_each_after_its_folder(folder, name, logger, key):
+    assert plain(compose([f"logger={logger}"], run_dir=folder))["logger"][key] == name

@@ -5,13 +5,11 @@ installed, torchmetrics imports it at every start.
 """
 
 import subprocess
-import sys
-import sysconfig
 import tempfile
-import venv
 from pathlib import Path
 
 from tests.conftest import ROOT
+from tests.environment import environment
 
 PATH = ROOT / "docs" / "notebook.ipynb"
 NEEDED = ("nbclient", "ipykernel", "matplotlib")
@@ -28,17 +26,6 @@ nbformat.write(notebook, target)
 """
 
 
-def environment(folder: Path) -> Path:
-    """Make an environment that has the packages of this one and what a kernel needs; return its Python."""
-    venv.create(folder, with_pip=False, symlinks=True)
-    (packages,) = folder.glob("lib/*/site-packages")
-    (packages / "parent.pth").write_text(f"{sysconfig.get_path('purelib')}\n{ROOT / 'src'}\n")
-    python = folder / "bin" / "python"
-    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", "-c", ROOT / "constraints.txt"]
-    subprocess.run([*pip, *NEEDED], check=True)
-    return python
-
-
 def execute(python: Path, target: Path, folder: Path) -> None:
     """Run all cells in a folder and write the notebook with what they show; what a cell raises is told."""
     subprocess.run([python, "-c", EXECUTE, PATH, target, folder], check=True)
@@ -46,4 +33,4 @@ def execute(python: Path, target: Path, folder: Path) -> None:
 
 if __name__ == "__main__":
     with tempfile.TemporaryDirectory() as place:
-        execute(environment(Path(place) / "venv"), PATH, Path(place))
+        execute(environment(Path(place) / "venv", *NEEDED), PATH, Path(place))

@@ -7,7 +7,8 @@ import subprocess
 import pytest
 
 from segexp.config import compose
-from tests.docs.notebook import PATH, environment, execute
+from tests.docs.notebook import NEEDED, PATH, execute
+from tests.environment import environment
 
 CELLS = [cell for cell in json.loads(PATH.read_text())["cells"] if cell["cell_type"] == "code"]
 
@@ -36,7 +37,7 @@ def test_the_words_of_its_trainings_compose():
 @pytest.mark.slow
 def test_it_runs_in_a_kernel(tmp_path):
     try:
-        python = environment(tmp_path / "venv")
+        python = environment(tmp_path / "venv", *NEEDED)
     except subprocess.CalledProcessError:
         pytest.skip("the packages of a kernel cannot be installed here")
     execute(python, tmp_path / "run.ipynb", tmp_path)

@@ -98,12 +98,13 @@ class TensorBoard(TensorBoardLogger):
             remove(path)
 
 
-def mlflow(folder: str, experiment_name: str, run_dir: str, tracking_uri: str | None = None) -> Any:
+def mlflow(folder: str, experiment_name: str, run_name: str, run_dir: str, tracking_uri: str | None = None) -> Any:
     """Build Lightning's logger of MLflow; one process at a time creates its database, so that a sweep can start.
 
     Args:
         folder: Folder of the database and the pictures.
         experiment_name: Name of the experiment in MLflow.
+        run_name: Name of the run there.
         run_dir: Run folder, noted as a tag.
         tracking_uri: Address of a server, such as http://host:port; None = mlflow.db in the folder.
     """
@@ -115,6 +116,7 @@ def mlflow(folder: str, experiment_name: str, run_dir: str, tracking_uri: str | 
     with FileLock(place / ".mlflow.lock"):
         logger = MLFlowLogger(
             experiment_name=experiment_name,
+            run_name=run_name,
             tracking_uri=tracking_uri or f"sqlite:///{place}/mlflow.db",
             artifact_location=None if tracking_uri else f"{place}/mlartifacts",
             tags={"run_dir": run_dir},
