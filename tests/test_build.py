@@ -120,6 +120,14 @@ def test_a_mistyped_key_of_a_function_is_named_with_its_remedy():
         build_task(config("+scheduler.wramup=1"))
 
 
+def test_a_function_that_is_the_loss_itself_is_told_from_one_that_makes_it():
+    words = ["loss=custom", "loss._target_=torch.nn.functional.cross_entropy"]
+    sentence = r"loss: torch\.nn\.functional\.cross_entropy needs input, target; it takes .*\+loss\._partial_=true$"
+    with pytest.raises(ValueError, match=sentence):
+        build_task(config(*words))
+    assert build_task(config(*words, "+loss._partial_=true")).loss is not None
+
+
 @pytest.mark.parametrize("values", [{0: 0, 255: 1}, {0: 0, 1: 1}, {0: 0, 128: 1, 255: 2}], ids=str)
 def test_values_of_masks_replace_the_default(values, tmp_path):
     for kind in ("images", "masks"):

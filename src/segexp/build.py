@@ -227,11 +227,15 @@ def _make_class(key: str, node: Node) -> Any:
         if not faults:
             raise
         target, group = node["_target_"], key.partition(".")[0]
-        custom = (
-            f"Begin with {key}=custom {key}._target_={target}, which brings no keys of other classes, and add its own "
-            f"with +{key}.<key>=<value>, or write a file (docs/extending.md)"
-        )
-        raise ValueError(f"{key}: {target} {faults}. {custom if group == key else ''}".rstrip()) from error
+        remedy = ""
+        if group != "model" and not inspect.isclass(get_object(target)):
+            remedy = f" If this function is not to be called now, but is what you mean: +{key}._partial_=true"
+        elif group == key:
+            remedy = (
+                f" Begin with {key}=custom {key}._target_={target}, which brings no keys of other classes, and add its "
+                f"own with +{key}.<key>=<value>, or write a file (docs/extending.md)"
+            )
+        raise ValueError(f"{key}: {target} {faults}.{remedy}") from error
 
 
 def _wrong_arguments(node: Node) -> str:

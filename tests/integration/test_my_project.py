@@ -87,7 +87,13 @@ def test_the_example_from_a_training_to_masks(project):
     assert "the same figures as at the end of the training" in segexp(project, "evaluate", f"run={trained}")
 
     networks = ["three_lines", "unet_tiny", *["monai_unet"] * (find_spec("monai") is not None)]
-    sweep = ["name=sweep", "sweep.name=networks", f"model={','.join(networks)}", "trainer.max_epochs=1"]
+    sweep = [
+        "data=disc_pairs",
+        "name=sweep",
+        "sweep.name=networks",
+        f"model={','.join(networks)}",
+        "trainer.max_epochs=1",
+    ]
     segexp(project, "train", "-m", *words, *sweep)
     jobs = table(project / "outputs" / "networks" / "summary.csv")
     assert [row["runs"] for row in jobs] == ["1 of 1"] * len(networks)

@@ -1,6 +1,7 @@
-"""Bright discs on noise: a source lists its cases, and reads one at a time."""
+"""Bright discs on noise: as any Dataset of torch, and as a source in segexp's contract."""
 
 import numpy as np
+from torch.utils.data import Dataset
 
 from segexp.data import Case, Entry
 
@@ -13,6 +14,20 @@ def draw(seed: int, size: int) -> tuple[np.ndarray, np.ndarray]:
     mask = np.hypot(rows - center[0], columns - center[1]) < size / 5
     image = rng.normal(100, 20, mask.shape) + 80 * mask
     return image.clip(0, 255).astype(np.uint8), mask.astype(np.uint8)
+
+
+class DiscPairs(Dataset):
+    """Pairs of image and mask."""
+
+    def __init__(self, count: int = 20, size: int = 48) -> None:
+        self.count = count
+        self.size = size
+
+    def __len__(self) -> int:
+        return self.count
+
+    def __getitem__(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        return draw(index, self.size)
 
 
 class Discs:

@@ -7,7 +7,7 @@ import torch
 from torch.nn.functional import one_hot
 
 import segexp
-from my_project.data import Discs
+from my_project.data import DiscPairs, Discs
 from my_project.losses import squared_error
 from my_project.metrics import AreaDifference
 from my_project.networks import ThreeLines
@@ -34,8 +34,10 @@ def test_metric_counts_pixels():
     assert metric.compute().rows[0].scores == {"area_difference": 8}
 
 
-def test_source_reads_what_it_lists():
+def test_source_reads_what_it_lists_and_draws_as_the_dataset():
     source = Discs(count=4)
+    assert len(source.entries()) == len(DiscPairs(count=4))
+    assert (source.read("disc_3").target == DiscPairs()[3][1]).all()
     for entry in source.entries():
         case = source.read(entry.name)
         assert case.image.shape[1:] == case.target.shape
