@@ -12,7 +12,7 @@ import torch
 from monai.inferers import sliding_window_inference
 from torch import Tensor, nn
 
-from segexp.inference import FlipTurnPredictor, TiledPredictor
+from segexp.inference import FlipTurnPredictor, SlicePredictor, TiledPredictor
 from segexp.inference.probabilities import ACTIVATIONS
 
 CONVOLUTIONS = {1: nn.Conv1d, 2: nn.Conv2d, 3: nn.Conv3d}
@@ -353,3 +353,23 @@ def test_refuses_an_output_that_fits_no_tile(network: Callable, sentence: str) -
 def test_refuses_images_that_do_not_fit(shape: tuple, tile: list | None, sentence: str) -> None:
     with pytest.raises(ValueError, match=sentence):
         predict_tiled(keep, torch.zeros(shape), tile)
+
+
+@pytest.mark.parametrize(
+    ("image", "sentence"),
+    [
+        (np.zeros((1, 1, 8, 8), np.float32), "image is a numpy.ndarray but must be a tensor"),
+        (torch.zeros(1, 1, 8, 8, dtype=torch.uint8), "image of torch.uint8 must be floating point"),
+        (torch.zeros(8, 8), r"image of shape \(8, 8\) must be \(B, C, \*S\)"),
+        (torch.zeros(1, 1, 0, 8), "at least 1 px along each axis"),
+    ],
+)
+def test_what_is_no_image_is_refused(image, sentence):
+    for predictor in (TiledPredictor(4), FlipTurnPredictor(TiledPredictor(4)), SlicePredictor(TiledPredictor(4))):
+        with pytest.raises(ValueError, match=sentence):
+            predictor(torch.nn.Identity(), image)
+
+
+def test_a_network_that_gives_no_tensor_is_told_what_to_do():
+    with pytest.raises(ValueError, match="the network returns a dict, not logits .* segexp.models.Select"):
+        TiledPredictor(4)(lambda tiles: {"out": tiles}, torch.zeros(1, 1, 8, 8))

@@ -43,12 +43,32 @@ def margins_of(network: object, axes: int) -> tuple[int, ...]:
     return tuple(margin) if isinstance(margin, Sequence) else (margin,) * axes
 
 
+def require_image(image: Tensor) -> None:
+    """Refuse what is no batch of images (B, C, *S) in floating point.
+
+    Raises:
+        ValueError: It is something else, or has no pixel.
+    """
+    if not isinstance(image, Tensor):
+        kind = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
+        raise ValueError(f"image is a {kind} but must be a tensor (B, C, *S): torch.as_tensor(image)")
+    if not image.is_floating_point():
+        raise ValueError(f"image of {image.dtype} must be floating point, scaled as for training: image.float()")
+    if image.ndim < 3 or 0 in image.shape:
+        raise ValueError(f"image of shape {tuple(image.shape)} must be (B, C, *S) with at least 1 px along each axis")
+
+
 def require_output(logits: Tensor, tiles: Tensor, margins: Sequence[int]) -> None:
     """Refuse an output for tiles (N, C, *T) that is not (N, K, *T'), with T' as the margins of the network make it.
 
     Raises:
         ValueError: The output has another shape.
     """
+    if not isinstance(logits, Tensor):
+        raise ValueError(
+            f"the network returns a {type(logits).__name__}, not logits (N, K, *S): take them out with "
+            "segexp.models.Select"
+        )
     size = [side - 2 * margin for side, margin in zip(tiles.shape[2:], margins, strict=True)]
     if logits.ndim != tiles.ndim or len(logits) != len(tiles) or list(logits.shape[2:]) != size:
         raise ValueError(
@@ -73,6 +93,8 @@ def entropy(probs: Tensor, activation: str = "softmax") -> Tensor:
         ValueError: The activation is another, or there is one class only.
     """
     require_choice("activation", activation, ACTIVATIONS)
+    if not isinstance(probs, Tensor):
+        raise ValueError(f"probs is a {type(probs).__name__} but must be a tensor (K, *S): torch.as_tensor(probs)")
     probs = probs.clamp(0, 1)  # means may be off by a rounding
     fraction: Tensor
     if activation == "sigmoid":

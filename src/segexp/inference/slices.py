@@ -8,7 +8,7 @@ from torch.nn.functional import interpolate
 
 from segexp.errors import require_at_least
 from segexp.inference.ensemble import Ensemble, Predictor
-from segexp.inference.probabilities import Network
+from segexp.inference.probabilities import Network, require_image
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -37,6 +37,9 @@ class SlicePredictor:
 
     def __call__(self, network: Network | Ensemble, image: Tensor) -> Tensor:
         """Return probabilities (B, K, *S) of an image (B, C, *S), S of two or three axes."""
+        require_image(image)
+        if image.ndim not in (4, 5):
+            raise ValueError(f"image of shape {tuple(image.shape)} must be (B, C, H, W), or (B, C, D, H, W) of volumes")
         if image.ndim == 4:
             return self.predictor(network, image)
         batches = torch.arange(image.shape[2], device=image.device).split(self.batch_size)

@@ -105,6 +105,8 @@ def _by_slices(image: np.ndarray, spatial_dims: int, context: int) -> bool:
     """Whether a network predicts image (C, *S) slice by slice; refuse what does not go together."""
     require_choice("spatial_dims", spatial_dims, [2, 3])
     require_at_least("context", context, 0, integer=True)
+    if not isinstance(image, np.ndarray) or image.dtype.kind not in "biuf":
+        raise ValueError(f"image is a {type(image).__name__} but must be an array of numbers, such as image.numpy()")
     slices = spatial_dims == 2 and image.ndim == 4
     if image.ndim != spatial_dims + 1 and not slices:
         wanted = "(C, H, W), or (C, D, H, W) slice by slice" if spatial_dims == 2 else "(C, D, H, W)"

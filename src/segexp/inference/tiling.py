@@ -13,7 +13,14 @@ from segexp.errors import require_at_least, require_between, require_choice
 from segexp.inference.blending import WINDOWS, Blend
 from segexp.inference.ensemble import Ensemble
 from segexp.inference.layout import Border, Layout, Place, Ranges
-from segexp.inference.probabilities import ACTIVATIONS, CPU_MEMORY_FORMATS, Network, margins_of, require_output
+from segexp.inference.probabilities import (
+    ACTIVATIONS,
+    CPU_MEMORY_FORMATS,
+    Network,
+    margins_of,
+    require_image,
+    require_output,
+)
 
 Read = Callable[[int, Ranges], Tensor]  # sample and px per axis to these px (C, *t)
 Progress = Callable[[int, int], object]  # called with the number of tiles done and that of all tiles
@@ -81,11 +88,8 @@ class TiledPredictor:
         Raises:
             ValueError: The image has no pixels, the tile other axes, or the output of the network another size.
         """
+        require_image(image)
         sizes = image.shape[2:]
-        if not sizes or 0 in image.shape:
-            raise ValueError(
-                f"image of shape {tuple(image.shape)} must be (B, C, *S) with at least 1 px along each axis"
-            )
         layout = self.layout(sizes, network)
         blend = Blend(layout, self.blending, image.device)
 

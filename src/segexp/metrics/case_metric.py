@@ -3,15 +3,20 @@
 from abc import abstractmethod
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import count
 
 import torch
 from torch import Tensor
 from torchmetrics import Metric
 from torchmetrics.utilities import dim_zero_cat
 
+from segexp.errors import require_at_least
+from segexp.metrics.checks import require_case, require_spacing
 from segexp.metrics.info import MetricInfo, Source
 from segexp.metrics.labels import DecisionRule
 from segexp.metrics.results import MetricResult
+
+_NUMBERS = count()  # of all metrics of this process
 
 
 class CaseMetric(Metric):
@@ -57,6 +62,10 @@ class CaseMetric(Metric):
         self._measured_dtype = measured_dtype
         self.add_state("case_index", default=[], dist_reduce_fx="cat")
         self.add_state("measured", default=[], dist_reduce_fx="cat")
+        # A collection of torchmetrics takes metrics for the same whose states are equal on a first batch, whatever
+        # their settings: a state of its own tells each from the others.
+        self.add_state(f"number_{next(_NUMBERS)}", default=[], dist_reduce_fx=None)
+        require_at_least("ignore_index", ignore_index, -100, integer=True)
         self._start_empty()
 
     @property
@@ -96,21 +105,10 @@ class CaseMetric(Metric):
             spacing: (B, axes) size of a pixel per spatial axis; None = 1, distances in pixels.
 
         Raises:
-            ValueError: The shapes do not belong together.
+            ValueError: The shapes do not belong together, or values are no probabilities, labels or sizes.
         """
-        expected = probs.shape if self.multilabel else (probs.shape[0], *probs.shape[2:])
-        if probs.ndim < 3 or target.shape != expected or case_index.shape != expected[:1]:
-            raise ValueError(
-                f"probs {tuple(probs.shape)}, target {tuple(target.shape)} and case_index {tuple(case_index.shape)} "
-                f"do not belong together: they must be (B, C, *S), (B, {'C, ' * self.multilabel}*S) and (B,)"
-            )
-        axes = (probs.shape[0], probs.ndim - 2)
-        sizes = torch.ones(axes, dtype=torch.float64) if spacing is None else spacing.double()
-        if sizes.shape != axes:
-            raise ValueError(
-                f"spacing {tuple(sizes.shape)} does not belong to probs {tuple(probs.shape)}: it must be {axes}, one "
-                "size of a pixel per case and spatial axis"
-            )
+        require_case(probs, target, case_index, spacing, self.multilabel)
+        sizes = require_spacing(spacing, probs)
         measured = self.measure(probs.detach(), target.long(), sizes)
         self.case_index.append(case_index.long().to(self.device))
         self.measured.append(measured.to(self.device))

@@ -51,7 +51,12 @@ def certain_probs(labels: Tensor, num_classes: int | None) -> Tensor:
 
     Returns:
         (K, *S) float.
+
+    Raises:
+        ValueError: ``labels`` is no tensor.
     """
+    if not isinstance(labels, Tensor):
+        raise ValueError(f"labels is a {type(labels).__name__} but must be a tensor (*S): torch.as_tensor(labels)")
     if num_classes is None:
         return (labels == 1).float()
     return one_hot(torch.where(labels < num_classes, labels, 0).long(), num_classes).movedim(-1, 0).float()

@@ -12,8 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from segexp.errors import require_at_least, require_choice
+from segexp.errors import require_at_least, require_choice, require_each
 from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.checks import require_planes
 from segexp.metrics.info import MetricInfo
 from segexp.metrics.results import MetricResult
 from segexp.metrics.summary import CaseScores
@@ -74,8 +75,7 @@ class PartitionScores(CaseMetric):
     ) -> None:
         require_choice("voi", voi, (False, True))
         require_at_least("boundary_class", boundary_class, 0, integer=True)
-        if not thresholds or min(thresholds) < 0 or max(thresholds) > 1:
-            raise ValueError(f"thresholds={list(thresholds)} must be one or more probabilities in [0, 1]")
+        require_each("thresholds", thresholds, 0, 1, "they are probabilities")
         super().__init__((len(thresholds), 6), torch.float64, ignore_index)
         self.boundary_class = boundary_class
         self.thresholds = tuple(thresholds)
@@ -172,6 +172,7 @@ def partition_scores(interior: np.ndarray, truth_regions: np.ndarray) -> RegionS
     Returns:
         All in [0, 1]; nan where the truth has no region, 0 where the proposal has none.
     """
+    require_planes(interior=interior, truth_regions=truth_regions)
     return RegionScores(*_thinned_and_compared(interior, truth_regions)[:4])
 
 
@@ -187,7 +188,10 @@ def thin_borders(interior: np.ndarray) -> np.ndarray:
     from skimage.measure import label
     from skimage.segmentation import watershed
 
-    columns_first = interior.T  # the scan order of the challenge's scorer; it settles where dams run in thick borders
+    require_planes(interior=interior)
+    columns_first = interior.astype(
+        bool, copy=False
+    ).T  # the scan order of the challenge's scorer; it settles where dams run in thick borders
     seeds = label(columns_first, connectivity=1)
     regions: np.ndarray = watershed(~columns_first, seeds, connectivity=1, watershed_line=True)
     return regions.T
@@ -208,6 +212,7 @@ def compare_regions(regions: np.ndarray, truth_regions: np.ndarray) -> RegionSco
     Returns:
         V_rand, V_info and the Rand split and merge scores.
     """
+    _require_regions(regions, truth_regions)
     return RegionScores(*_compared(regions, truth_regions)[:4])
 
 
@@ -216,7 +221,14 @@ def variation_of_information(regions: np.ndarray, truth_regions: np.ndarray) -> 
 
     Source: Meilă 2007 (Comparing clusterings); split and merge as in the CREMI challenge.
     """
+    _require_regions(regions, truth_regions)
     return VariationOfInformation(*_compared(regions, truth_regions)[4:])
+
+
+def _require_regions(regions: np.ndarray, truth_regions: np.ndarray) -> None:
+    require_planes(regions=regions, truth_regions=truth_regions)
+    if not truth_regions.any():
+        raise ValueError("truth_regions is 0 everywhere: there is nothing to compare, and partition_scores gives nan")
 
 
 def _thinned_and_compared(interior: np.ndarray, truth_regions: np.ndarray) -> list[float]:

@@ -35,8 +35,10 @@ class PerClassMetric(CaseMetric):
         measured_dtype: torch.dtype,
         ignore_index: int = 255,
     ) -> None:
+        _require_names("class_names", class_names)
         require_at_least("number of class_names", len(class_names), 2, integer=True)
         if regions is not None:
+            _require_names("regions", regions)
             require_at_least("number of regions", len(regions), 1, integer=True)
         parts = tuple(class_names[1:] if regions is None else regions)
         super().__init__((len(parts), *measured_shape), measured_dtype, ignore_index)
@@ -130,3 +132,11 @@ class PerClassMetric(CaseMetric):
                 f"target holds class {most} but there are {known} classes {list(self.class_names)}: name it in "
                 f"class_names, or mark such pixels with ignore_index={self.ignore_index}"
             )
+
+
+def _require_names(key: str, names: object) -> None:
+    """Refuse what is no list of different names."""
+    if isinstance(names, str) or not isinstance(names, Collection):
+        raise ValueError(f"{key}={names!r} must be a list of names, one of each class or region")
+    if len(set(names)) < len(names):
+        raise ValueError(f"{key}={list(names)} must be different names, one of each class or region")
