@@ -55,6 +55,14 @@ def test_values_that_do_not_go_together_are_told(changes, message):
         ModelDescription.from_plain(description(**changes), "a.ckpt")
 
 
+def test_files_of_earlier_versions_are_tiled_as_they_were():
+    plain = description()
+    for key in ("sigma", "padding_mode"):
+        del plain["inference"][key]
+    read = ModelDescription.from_plain(plain, "a.ckpt")
+    assert TiledPredictor(**read.inference) == TiledPredictor([16, 16])
+
+
 def test_files_of_earlier_versions_join_no_channels_and_know_no_training_cases():
     plain = description()
     for key in ("channels_by_suffix", "reference"):

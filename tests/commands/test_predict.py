@@ -571,7 +571,7 @@ def test_what_does_not_go_with_the_network_is_told(flat, change, array, message)
         ("tta=flip", "did you mean 'flips'"),
         ("device=tpu7", "device=tpu7 cannot be used here"),
         ("tile=half", r"tile='half' is not one of \['whole'\]"),
-        ("overlap=1", "overlap=1 must be a number of at least 0 and below 1"),
+        ("overlap=1.5", "overlap=1.5 must be a number of at least 0 and below 1"),
         ("batch_size=0", "batch_size=0 must be an integer of at least 1"),
     ],
 )

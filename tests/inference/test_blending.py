@@ -36,6 +36,11 @@ def test_the_gaussian_window_is_that_of_scipy_with_a_floor(sides: tuple) -> None
     assert gaussian_window(sides).min() == pytest.approx(1e-3)  # the corners lie 4 sigma away
 
 
+def test_a_sigma_per_axis_is_that_of_scipy() -> None:
+    expected = np.outer(gaussian(20, 5), gaussian(12, 6))
+    np.testing.assert_allclose(gaussian_window((20, 12), [0.25, 0.5]), np.maximum(expected, 1e-3), rtol=1e-5)
+
+
 def test_where_two_tiles_overlap_their_values_are_averaged() -> None:
     layout = plan((6,), (4,), 0.5, 0)
     blend = Blend(layout, "constant", CPU)

@@ -55,6 +55,7 @@ SETTINGS = [
     {"tile": 8, "border": 21, "overlap": 0.5},
     {"tile": 128},
     {"tile": None, "border": 5},
+    {"tile": 8, "border": 21, "overlap": 3, "sigma": 0.4, "padding_mode": "constant"},
 ]
 
 

@@ -86,6 +86,59 @@ def test_equals_monai(blending: str, shape: tuple, tile: int | tuple, overlap: f
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("ours", "theirs"),
+    [
+        ({"overlap": [0.5, 0.25]}, {"overlap": [0.5, 0.25]}),
+        ({"overlap": 4}, {"overlap": 0.25}),  # px
+        ({"overlap": [8, 0.25]}, {"overlap": [0.5, 0.25]}),
+        ({"sigma": 0.25}, {"sigma_scale": 0.25}),
+        ({"sigma": [0.05, 0.3]}, {"sigma_scale": [0.05, 0.3]}),
+        ({"padding_mode": "constant", "tile": [16, 48]}, {"padding_mode": "constant", "roi_size": (16, 48)}),
+        ({"padding_mode": "replicate", "tile": [48, 48]}, {"padding_mode": "replicate", "roi_size": (48, 48)}),
+    ],
+)
+def test_settings_equal_those_of_monai(ours: dict, theirs: dict) -> None:
+    network, image = conv_network(2, "same"), draw(2, 2, 33, 29)
+    settings = {"roi_size": (16, 16), "overlap": 0.25, "mode": "gaussian", **theirs}
+    with torch.inference_mode():
+        expected = sliding_window_inference(
+            image, sw_batch_size=4, predictor=nn.Sequential(network, nn.Softmax(1)), **settings
+        )
+    found = predict_tiled(network, image, **{"tile": 16, "border": 0, **ours})
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("mode", ["constant", "replicate", "reflect"])
+@pytest.mark.parametrize("border", [0, 3, 20])
+def test_beyond_the_image_lies_what_torch_pads(mode: str, border: int) -> None:
+    recorder, image = Recorder(), draw(1, 1, 21, 24) + 5
+    predict_tiled(recorder, image, 1000, activation="keep", border=border, padding_mode=mode)
+    (tile,) = recorder.inputs
+    before = [(1000 - side) // 2 for side in (21, 24)]
+    reach = min(border + 5, 20)
+    window = tile[..., before[0] - reach : before[0] + 21 + reach, before[1] - reach : before[1] + 24 + reach]
+    assert torch.equal(window, nn.functional.pad(image, [reach] * 4, mode=mode))
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"overlap": 16}, "overlap=16 px must be less than the side of the tile, 16 px"),
+        ({"overlap": 1.0}, "overlap=1.0 must be a number of at least 0 and below 1: it is a fraction of the tile"),
+        ({"overlap": -1}, "overlap=-1 must be"),
+        ({"overlap": True}, "overlap=True must be"),
+        ({"overlap": [0.5]}, r"overlap=\[0.5\] must have one number per spatial axis of the image: 2"),
+        ({"sigma": [0.1, 0.1, 0.1]}, "must have one number per spatial axis"),
+        ({"sigma": 0}, "sigma=0 must be a number of at least 0.001"),
+        ({"padding_mode": "mirror"}, "padding_mode='mirror' is not one of"),
+    ],
+)
+def test_refuses_settings_out_of_range(settings: dict, words: str) -> None:
+    with pytest.raises(ValueError, match=words):
+        predict_tiled(conv_network(2, "same"), draw(1, 2, 20, 20), **{"tile": 16, **settings})
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("shape", "tile"), [((1, 2, 768, 768), 256), ((1, 2, 96, 96, 96), 48)])
 def test_takes_no_longer_than_monai(shape: tuple, tile: int) -> None:
@@ -314,7 +367,7 @@ def test_refuses_an_unknown_activation() -> None:
         ({"tile": 0}, "tile=0 must be an integer of at least 1"),
         ({"tile": [8, -1]}, "tile=-1 must be"),
         ({"tile": 2.5}, r"tile=2\.5 must be an integer"),
-        ({"tile": 8, "overlap": 1}, "overlap=1 must be a number of at least 0 and below 1: it is a fraction"),
+        ({"tile": 8, "overlap": 1.0}, "overlap=1.0 must be a number of at least 0 and below 1: it is a fraction"),
         ({"tile": 8, "overlap": -0.1}, r"overlap=-0\.1 must be a number of at least 0"),
         ({"border": -1}, "border=-1 must be an integer of at least 0"),
         ({"border": "Auto"}, r"border='Auto' is not one of \['auto'\] \(did you mean 'auto'\?\)"),

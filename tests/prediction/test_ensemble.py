@@ -86,8 +86,10 @@ def test_one_network_of_several_views_is_an_ensemble(tta, views):
 def test_tiles_are_those_of_the_training_unless_the_settings_say_otherwise():
     description = model_description()
     assert predictor_of(description, Settings()) == TiledPredictor([16, 16], 0.25, "auto", "gaussian", 4, "softmax")
-    settings = Settings(tile=32, overlap=0.5, border=3, blending="constant", batch_size=1)
-    assert predictor_of(description, settings) == TiledPredictor(32, 0.5, 3, "constant", 1, "softmax")
+    settings = Settings(
+        tile=32, overlap=0.5, border=3, blending="constant", batch_size=1, sigma=0.2, padding_mode="constant"
+    )
+    assert predictor_of(description, settings) == TiledPredictor(32, 0.5, 3, "constant", 1, "softmax", 0.2, "constant")
     assert predictor_of(description, Settings(tile="whole")).tile is None
     assert predictor_of(description, Settings(overlap=0.0)).overlap == 0
     with pytest.raises(ValueError, match=r"tile='half' is not one of \['whole'\]"):

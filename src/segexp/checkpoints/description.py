@@ -50,7 +50,7 @@ DESCRIPTION = {
     "channels_by_suffix": one_of(True, False),
     "reference": maybe(Rule("a mapping", lambda value: type(value) is dict)),
     "chosen": named(number(-1e30, 1e30)),
-    "inference": named(PLAIN, 5),
+    "inference": named(PLAIN, 7),
     "postprocess": maybe(named(named(either(PLAIN, named(PLAIN, 1000)), 20), len(STEPS))),
     "segexp_version": text(50),
 }
@@ -75,23 +75,32 @@ REFERENCE = {
     "orientations": several(text(3), 0, 48),
     "tilt": number(0, 90),
 }
+OVERLAP = Rule(
+    "a fraction from 0 to below 1, or a whole number of px",
+    lambda value: (type(value) in (int, float) and 0 <= value < 1) or (type(value) is int and 1 <= value <= 65_536),
+)
 INFERENCE = {
     "tile": maybe(either(SIDE, several(SIDE, 2, 3))),
-    "overlap": Rule("a fraction from 0 to below 1", lambda value: type(value) in (int, float) and 0 <= value < 1),
+    "overlap": either(OVERLAP, several(OVERLAP, 2, 3)),
     "border": either(one_of("auto"), whole(0, 65_536)),
     "blending": one_of("gaussian", "constant"),
     "batch_size": whole(1, 4096),
+    "sigma": either(number(1e-3, 1e3), several(number(1e-3, 1e3), 2, 3)),
+    "padding_mode": one_of("reflect", "replicate", "constant"),
 }
+LATER_INFERENCE = {"sigma": 0.125, "padding_mode": "reflect"}  # keys that files of earlier versions lack
 
 
 class Tiling(TypedDict):
     """Arguments of ``TiledPredictor`` that a network was validated with."""
 
     tile: int | list[int] | None
-    overlap: float
+    overlap: float | list[float]
     border: int | str
     blending: str
     batch_size: int
+    sigma: float | list[float]
+    padding_mode: str
 
 
 @dataclass(frozen=True)
@@ -132,6 +141,8 @@ class ModelDescription(DataDescription):
         """
         if isinstance(plain, dict):
             plain = LATER | plain
+            if isinstance(plain.get("inference"), dict):
+                plain = plain | {"inference": LATER_INFERENCE | plain["inference"]}
         if isinstance(plain, dict) and "model" in plain:
             require_arguments(str(plain.get("network")), plain["model"], where)
         # What is to be built is checked on its own: nowhere else may a file name a class.

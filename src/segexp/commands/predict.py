@@ -43,9 +43,11 @@ COMMENTS = {
     "strict": "refuse inputs that are far from what the training saw, instead of a warning; true, false",
     "device": "auto (a GPU where there is one), cpu, cuda, cuda:1, mps",
     "tile": "px, one side for all axes or [..]; whole = the image in one go; null = as in training",
-    "overlap": "fraction of a tile in common with the next one, from 0 to below 1; null = as in training",
-    "border": "mirrored px beyond the image, or auto; null = as in training",
+    "overlap": "fraction of a tile in common with the next one, or whole px, one or [..]; null = as in training",
+    "border": "px added beyond the image, or auto; null = as in training",
     "blending": "of overlapping tiles: gaussian, constant; null = as in training",
+    "sigma": "of gaussian blending, fraction of the tile, one or [..]; null = as in training",
+    "padding_mode": "beyond the image: reflect, replicate, constant (0); null = as in training",
     "batch_size": "tiles at a time; null = as in training",
     "accumulate": "where tiles are added up: device; cpu where overlaps are too large for a GPU",
     "postprocess": "apply the steps that the run keeps (segexp evaluate tune=true); true, false",
@@ -105,7 +107,9 @@ def predict(words: list[str]) -> None:
 def _how(digests: Sequence[str], segmenter: Segmenter, spacing: Json) -> dict[str, Json]:
     """What changes masks beside the input, in plain values; how many tiles go at a time, and where, does not."""
     predictor, settings = segmenter.predictor, segmenter.settings
-    tiling = {key: getattr(predictor, key) for key in ("tile", "overlap", "border", "blending")}
+    tiling = {
+        key: getattr(predictor, key) for key in ("tile", "overlap", "border", "blending", "sigma", "padding_mode")
+    }
     return {
         "models": list(digests),
         "tta": settings.tta,

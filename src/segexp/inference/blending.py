@@ -10,16 +10,22 @@ from segexp.inference.layout import Layout, Ranges, Span
 MakeTensor = Callable[[tuple[int, ...]], Tensor]
 
 
-def gaussian_window(sides: Sequence[int]) -> Tensor:
-    """Gaussian window, sigma = side / 8, with a floor that keeps corners above 0."""
+def gaussian_window(sides: Sequence[int], sigma: float | Sequence[float] = 0.125) -> Tensor:
+    """Gaussian window, ``sigma`` a fraction of each side, with a floor that keeps corners above 0."""
     window = torch.ones(())
-    for side in sides:
+    fractions = sigma if isinstance(sigma, Sequence) else [sigma] * len(sides)
+    for side, fraction in zip(sides, fractions, strict=True):
         distance = torch.arange(side) - (side - 1) / 2
-        window = window.unsqueeze(-1) * torch.exp(-(distance**2) / (2 * (side / 8) ** 2))
+        window = window.unsqueeze(-1) * torch.exp(-(distance**2) / (2 * (side * fraction) ** 2))
     return window.clamp_min(1e-3)
 
 
-WINDOWS: dict[str, Callable[[Sequence[int]], Tensor]] = {"constant": torch.ones, "gaussian": gaussian_window}
+def constant_window(sides: Sequence[int], sigma: object = None) -> Tensor:  # noqa: ARG001
+    """Window of ones."""
+    return torch.ones(tuple(sides))
+
+
+WINDOWS: dict[str, Callable[..., Tensor]] = {"constant": constant_window, "gaussian": gaussian_window}
 
 
 class Blend:
@@ -35,12 +41,20 @@ class Blend:
         device: Device where tiles are added up.
         make: Function that makes float32 tensors of a shape, on that device, for what is left along an axis; None =
             torch.empty.
+        sigma: Of the Gaussian window, see ``gaussian_window``.
     """
 
-    def __init__(self, layout: Layout, blending: str, device: torch.device, make: MakeTensor | None = None) -> None:
+    def __init__(
+        self,
+        layout: Layout,
+        blending: str,
+        device: torch.device,
+        make: MakeTensor | None = None,
+        sigma: float | Sequence[float] = 0.125,
+    ) -> None:
         self.layout = layout
         single = all(len(axis) == 1 for axis in layout.axes)
-        self.window = WINDOWS["constant" if single else blending](layout.output).to(device)
+        self.window = WINDOWS["constant" if single else blending](layout.output, sigma).to(device)
         self.make = make or self.window.new_empty
         self._left: dict[int, Tensor] = {}
 

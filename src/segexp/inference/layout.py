@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 
 Border = int | Literal["auto"]
+Overlap = int | float
+Source = tuple[slice, Tensor | None, Tensor | None]  # ``source``, ``mirrored`` and ``blank`` of a ``Span``
 Sides = Sequence[int | None]  # of a tile, per axis; None = as large as the image needs
 Ranges = tuple[slice, ...]  # px per axis
 
@@ -21,11 +23,12 @@ class Span:
     Attributes:
         source: Pixels to read for the tile's input.
         mirrored: Positions among them that the input consists of, where it reaches beyond the image (which is mirrored,
-            the px at the edge not repeated); None = the pixels as they are.
+            the px at the edge not repeated, or whose edge is repeated); None = the pixels as they are.
         px: Pixels that the output covers.
         inside: Where in the output these are.
         earlier: Where the px end that earlier tiles cover.
         later: Where the px begin that later tiles cover.
+        blank: Positions of the input that are 0 in place of what is mirrored; None = none.
     """
 
     source: slice
@@ -34,6 +37,7 @@ class Span:
     inside: slice
     earlier: int
     later: int
+    blank: Tensor | None = None
 
 
 Place = tuple[int, tuple[Span, ...]]  # sample, and the tile along each axis
@@ -55,25 +59,34 @@ class Layout:
 
     @classmethod
     def plan(
-        cls, sizes: Sequence[int], sides: Sides, overlap: float, border: Border, margins: Sequence[int]
+        cls,
+        sizes: Sequence[int],
+        sides: Sides,
+        overlap: Overlap | Sequence[Overlap],
+        border: Border,
+        margins: Sequence[int],
+        padding_mode: str = "reflect",
     ) -> "Layout":
         """Plan the tiles for a network.
 
         Args:
             sizes: Size of the image per axis.
             sides: Sides of a tile's input.
-            overlap: Fraction of a tile in common with the next one; without a margin.
+            overlap: What a tile has in common with the next one, without a margin: a fraction of it below 1, or a whole
+                number of px from 1 on; one for all axes or one per axis.
             border: Mirrored border in px, "auto" is half the overlap where a tile does not span the image, else 0;
                 without a margin.
             margins: Pixels per axis that the network's output lacks on each side. With a margin tiles lie a whole
                 output apart, and the image is mirrored by the margin.
+            padding_mode: What lies beyond the image, a key of ``PADDING``.
 
         Raises:
-            ValueError: A tile is not larger than its margins.
+            ValueError: A tile is not larger than its margins, or than the overlap.
         """
         output, axes = [], []
-        for size, side, margin in zip(sizes, sides, margins, strict=True):
-            beyond = int(overlap * side / 2) if side is not None and side < size else 0
+        overlaps = overlap if isinstance(overlap, Sequence) else [overlap] * len(sizes)
+        for size, side, margin, shared in zip(sizes, sides, margins, overlaps, strict=True):
+            beyond = int(_px_of(shared, side) / 2) if side is not None and side < size else 0
             if border != "auto":
                 beyond = border
             if any(margins):
@@ -84,9 +97,9 @@ class Layout:
                     f"tile={tile} must be larger than twice the margin of the network, which loses {margin} px on each "
                     f"side: give a tile of more than {2 * margin} px"
                 )
-            step = tile - 2 * margin if any(margins) else max(int(tile * (1 - overlap)), 1)
+            step = tile - 2 * margin if any(margins) else _step(tile, shared, side)
             output.append(tile - 2 * margin)
-            axes.append(_spans(size, tile, margin, beyond, step))
+            axes.append(_spans(size, tile, margin, beyond, step, padding_mode))
         return cls(tuple(sizes), tuple(output), tuple(axes))
 
     def places(self, samples: int) -> Iterator[Place]:
@@ -110,10 +123,33 @@ class Layout:
         for dim, span in enumerate(spans, start=1):
             if span.mirrored is not None:
                 tile = tile.index_select(dim, span.mirrored.to(tile.device))
+            if span.blank is not None:
+                tile = tile.index_fill(dim, span.blank.to(tile.device), 0)
         return tile
 
 
-def _spans(size: int, tile: int, margin: int, border: int, step: int) -> tuple[Span, ...]:
+def _px_of(overlap: Overlap, side: int) -> float:
+    """Px that a tile has in common with the next one."""
+    return overlap if in_px(overlap) else overlap * side
+
+
+def in_px(overlap: Overlap) -> bool:
+    """Whether an overlap is a number of px, not a fraction."""
+    return type(overlap) is int and overlap >= 1
+
+
+def _step(tile: int, overlap: Overlap, side: int | None) -> int:
+    """Px from one tile to the next."""
+    if not in_px(overlap):
+        return max(int(tile * (1 - overlap)), 1)
+    if side is not None and overlap >= side:
+        raise ValueError(
+            f"overlap={overlap} px must be less than the side of the tile, {side} px, or a fraction below 1"
+        )
+    return max(int(tile - overlap), 1)
+
+
+def _spans(size: int, tile: int, margin: int, border: int, step: int, padding_mode: str) -> tuple[Span, ...]:
     """Lay tiles ``step`` px apart over ``size`` px and a border on each side, the last one shifted inward."""
     output = tile - 2 * margin
     # The canvas is what the outputs of all tiles cover; the image is in its middle.
@@ -129,19 +165,44 @@ def _spans(size: int, tile: int, margin: int, border: int, step: int) -> tuple[S
     spans = []
     # Each tile knows what its neighbors cover, so that overlaps can be added up tile by tile.
     for index, (start, px) in enumerate(zip(starts, covered, strict=True)):
-        source, mirrored = _source(start - margin, tile, size)
+        source, mirrored, blank = PADDING[padding_mode](start - margin, tile, size)
         inside = slice(px.start - start, px.stop - start)
         earlier = covered[index - 1].stop if index else 0
         later = covered[index + 1].start if index + 1 < count else size
-        spans.append(Span(source, mirrored, px, inside, earlier, later))
+        spans.append(Span(source, mirrored, px, inside, earlier, later, blank))
     return tuple(spans)
 
 
-def _source(first: int, tile: int, size: int) -> tuple[slice, Tensor | None]:
+def _reflected(first: int, tile: int, size: int) -> Source:
     """Find the px of an image that an input of ``tile`` px from ``first`` on consists of, see ``Span``."""
     if first >= 0 and first + tile <= size:
-        return slice(first, first + tile), None
+        return slice(first, first + tile), None, None
     last = size - 1
     mirrored = last - (torch.arange(first, first + tile) % max(2 * last, 1) - last).abs()
     low = int(mirrored.min())
-    return slice(low, int(mirrored.max()) + 1), mirrored - low
+    return slice(low, int(mirrored.max()) + 1), mirrored - low, None
+
+
+def _replicated(first: int, tile: int, size: int) -> Source:
+    """As ``_reflected``, with the px at the edge repeated."""
+    if first >= 0 and first + tile <= size:
+        return slice(first, first + tile), None, None
+    repeated = torch.arange(first, first + tile).clamp(0, size - 1)
+    low = int(repeated.min())
+    return slice(low, int(repeated.max()) + 1), repeated - low, None
+
+
+def _constant(first: int, tile: int, size: int) -> Source:
+    """As ``_reflected``, with 0 beyond the image."""
+    source, repeated, _ = _replicated(first, tile, size)
+    if repeated is None:
+        return source, None, None
+    positions = torch.arange(first, first + tile)
+    return source, repeated, ((positions < 0) | (positions >= size)).nonzero().flatten()
+
+
+PADDING: dict[str, Callable[[int, int, int], Source]] = {
+    "reflect": _reflected,
+    "replicate": _replicated,
+    "constant": _constant,
+}

@@ -79,7 +79,7 @@ def predict_blocks(
     samples = image.shape[1] if slices else 1
     layout = settings.layout(image.shape[2:] if slices else image.shape[1:], network)
     make = (lambda shape: torch.from_numpy(room(shape))) if room and blended_on.type == "cpu" else None
-    blend = Blend(layout, settings.blending, blended_on, make)
+    blend = Blend(layout, settings.blending, blended_on, make, settings.sigma)
 
     def read(sample: int, px: Ranges) -> Tensor:
         # Of a slice also its neighbors, the first and last slice repeated.

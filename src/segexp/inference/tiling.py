@@ -12,7 +12,7 @@ from torch import Tensor
 from segexp.errors import require_at_least, require_between, require_choice
 from segexp.inference.blending import WINDOWS, Blend
 from segexp.inference.ensemble import Ensemble
-from segexp.inference.layout import Border, Layout, Place, Ranges
+from segexp.inference.layout import PADDING, Border, Layout, Overlap, Place, Ranges, in_px
 from segexp.inference.probabilities import (
     ACTIVATIONS,
     CPU_MEMORY_FORMATS,
@@ -41,11 +41,15 @@ class TiledPredictor:
 
     Args:
         tile: Side of a tile in px, one for all axes or one per axis; None takes the whole image in one go.
-        overlap: Fraction of a tile, in [0, 1), that it has in common with the next one.
+        overlap: What a tile has in common with the next one: a fraction of it in [0, 1), or a whole number of px from 1
+            on; one for all axes or one per axis.
         border: Mirrored border in px; "auto" is half the overlap along axes that take more than one tile, else 0.
-        blending: "gaussian" (sigma = tile / 8, nowhere below 1e-3 of its height) or "constant".
+        blending: "gaussian" (nowhere below 1e-3 of its height) or "constant".
         batch_size: Number of tiles per call of the network, at least 1.
         activation: "softmax" of classes, or "sigmoid" of overlapping regions.
+        sigma: Of the Gaussian window, as a fraction of the tile, at least 0.001; one for all axes or one per axis.
+        padding_mode: What lies beyond the image: "reflect" mirrors it, "replicate" repeats its edge, "constant" is 0 in
+            the intensities that the network sees.
 
     Raises:
         ValueError: A setting is outside its range.
@@ -54,17 +58,25 @@ class TiledPredictor:
     """
 
     tile: int | Sequence[int] | None = None
-    overlap: float = 0.25
+    overlap: Overlap | Sequence[Overlap] = 0.25
     border: Border = "auto"
     blending: str = "gaussian"
     batch_size: int = 4
     activation: str = "softmax"
+    sigma: float | Sequence[float] = 0.125
+    padding_mode: str = "reflect"
 
     def __post_init__(self) -> None:
         if self.tile is not None:
             for side in self.tile if isinstance(self.tile, Sequence) else [self.tile]:
                 require_at_least("tile", side, 1, integer=True)
-        require_between("overlap", self.overlap, 0, 1, "it is a fraction of the tile", open_at="high")
+        for overlap in self.overlap if isinstance(self.overlap, Sequence) else [self.overlap]:
+            if not in_px(overlap):
+                rule = "it is a fraction of the tile, or a whole number of px"
+                require_between("overlap", overlap, 0, 1, rule, open_at="high")
+        for sigma in self.sigma if isinstance(self.sigma, Sequence) else [self.sigma]:
+            require_between("sigma", sigma, 1e-3, 1e3, "it is a fraction of the tile")
+        require_choice("padding_mode", self.padding_mode, PADDING)
         if isinstance(self.border, str):
             require_choice("border", self.border, ["auto"])
         else:
@@ -91,7 +103,7 @@ class TiledPredictor:
         require_image(image)
         sizes = image.shape[2:]
         layout = self.layout(sizes, network)
-        blend = Blend(layout, self.blending, image.device)
+        blend = Blend(layout, self.blending, image.device, sigma=self.sigma)
 
         def read(sample: int, px: Ranges) -> Tensor:
             return image[sample][(slice(None), *px)]
@@ -108,13 +120,16 @@ class TiledPredictor:
         """Lay the tiles for a network over images of a size.
 
         Raises:
-            ValueError: The tile has another number of sides, or is not larger than the network's margins.
+            ValueError: A setting has another number of axes, or the tile is not larger than the network's margins or
+                the overlap.
         """
         axes = len(sizes)
+        for name, what in {"tile": "side", "overlap": "number", "sigma": "number"}.items():
+            value = getattr(self, name)
+            if isinstance(value, Sequence) and len(value) != axes:
+                raise ValueError(f"{name}={list(value)} must have one {what} per spatial axis of the image: {axes}")
         sides = self.tile if isinstance(self.tile, Sequence) else [self.tile] * axes
-        if len(sides) != axes:
-            raise ValueError(f"tile={list(sides)} must have one side per spatial axis of the image: {axes}")
-        return Layout.plan(sizes, sides, self.overlap, self.border, margins_of(network, axes))
+        return Layout.plan(sizes, sides, self.overlap, self.border, margins_of(network, axes), self.padding_mode)
 
     def tiles(
         self,

@@ -37,9 +37,12 @@ class Settings:
             turns).
         device: Name of the device: "auto", "cpu", "cuda", "cuda:1", "mps" …
         tile: Side of a tile in px, one for all axes or one per axis; "whole" takes the image in one go.
-        overlap: Fraction of a tile, in [0, 1), that it has in common with the next one.
-        border: Mirrored border in px, or "auto".
+        overlap: What a tile has in common with the next one: a fraction of it in [0, 1), or a whole number of px; one
+            for all axes or one per axis.
+        border: Border in px, or "auto".
         blending: "gaussian" or "constant".
+        sigma: Of the Gaussian window, as a fraction of the tile; one for all axes or one per axis.
+        padding_mode: What lies beyond the image: "reflect", "replicate" or "constant".
         batch_size: Number of tiles per call of the network.
         accumulate: Where tiles are added up: "device" or "cpu".
         postprocess: Whether to apply the steps that the models keep, where all keep the same.
@@ -52,9 +55,11 @@ class Settings:
     tta: str = "none"
     device: str = "auto"
     tile: int | Sequence[int] | str | None = None
-    overlap: float | None = None
+    overlap: float | Sequence[float] | None = None
     border: int | str | None = None
     blending: str | None = None
+    sigma: float | Sequence[float] | None = None
+    padding_mode: str | None = None
     batch_size: int | None = None
     accumulate: str = "device"
     postprocess: bool = True
