@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -5,7 +7,16 @@ from hydra.core.config_store import ConfigStore
 from hydra.errors import InstantiationException
 from omegaconf import DictConfig, ListConfig, OmegaConf
 
-from segexp.config import as_written, compose, config_dir, own_options, plain, split_config_dirs, unwrapped
+from segexp.config import (
+    as_written,
+    compose,
+    config_dir,
+    own_config_dirs,
+    own_options,
+    plain,
+    split_config_dirs,
+    unwrapped,
+)
 
 
 def containers(node):
@@ -86,3 +97,29 @@ def test_options_of_ours_stand_before_those_of_installed_plugins_and_only_inside
 @pytest.mark.parametrize(("logger", "key"), [("mlflow", "run_name"), ("wandb", "name")])
 def test_loggers_of_many_runs_name_each_after_its_folder(folder, name, logger, key):
     assert plain(compose([f"logger={logger}"], run_dir=folder))["logger"][key] == name
+
+
+def test_a_folder_of_ones_own_is_composed_with_remembered_and_made_importable(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    folder = tmp_path / "it's mine, ü"
+    (folder / "model").mkdir(parents=True)
+    (folder / "model" / "own.yaml").write_text("defaults: [unet_tiny]\ndepth: 2\n")
+    assert compose(["model=own", "name=test"], run_dir="unused", config_dir=folder).model.depth == 2
+    assert own_config_dirs() == [str(folder)]
+    assert sys.path[-2:] == [str(tmp_path), str(folder)]
+    compose(["name=test"], run_dir="unused")
+    assert own_config_dirs() == []
+    with pytest.raises(FileNotFoundError, match="gone: there is no such folder"):
+        compose(config_dir=tmp_path / "gone")
+
+
+def test_a_chosen_file_that_ours_hides_is_refused_unless_it_is_the_same(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", list(sys.path))
+    (tmp_path / "model").mkdir()
+    own = tmp_path / "model" / "unet.yaml"
+    own.write_text("_target_: mine.Net\n")
+    assert compose(["name=test"], run_dir="unused", config_dir=tmp_path).model.depth == 4  # it is not chosen
+    with pytest.raises(ValueError, match=r"unet\.yaml is hidden by segexp's own option model=unet, which comes first"):
+        compose(["model=unet", "name=test"], run_dir="unused", config_dir=tmp_path)
+    own.write_bytes((config_dir() / "model" / "unet.yaml").read_bytes())
+    assert compose(["model=unet", "name=test"], run_dir="unused", config_dir=tmp_path).model.base_channels == 64

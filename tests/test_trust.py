@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from hydra.errors import HydraException
 
-from segexp.trust import Foreign, compose_checked
+from segexp.trust import Foreign, Vouched, compose_checked
 
 HOSTILE = [
     # What would be built of other classes, or of ours at places where they do not belong.
@@ -156,3 +156,21 @@ def test_signed_words_are_composed_as_they_are(run):
     assert compose_checked(Foreign(words, run, run, "leave it", own=True), [], run)["name"] == 0
     with pytest.raises(ValueError, match="an interpolation"):
         compose_checked(Foreign(words, run, run, "leave it"), [], run)
+
+
+def test_a_folder_of_configuration_vouches_for_the_networks_that_it_names(tmp_path, monkeypatch):
+    monkeypatch.setattr("sys.path", [])
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "loss").mkdir()
+    (tmp_path / "mine" / "model" / "own.yaml").write_text("_target_: own.Net\nparts: [{_target_: own.Part}]\n")
+    (tmp_path / "mine" / "loss" / "own.yaml").write_text("_target_: own.Loss\n")
+    vouched, others = Vouched.of(["run=x", "--config-dir", str(tmp_path / "mine"), "tta=flips"])
+    assert vouched.networks() == {"own.Net", "own.Part"}
+    assert others == ["run=x", "tta=flips"]
+    assert Vouched.of(vouched.words()) == (vouched, [])
+    assert Vouched.of([])[0].networks() == set()
+    trusting, _ = Vouched.of(["--trust"])
+    assert trusting.networks() is True
+    assert Vouched.of(trusting.words())[0] == trusting
+    with pytest.raises(FileNotFoundError, match="--config-dir .*gone: there is no such folder"):
+        Vouched.of([f"--config-dir={tmp_path / 'gone'}"])
