@@ -9,7 +9,9 @@ import torch
 
 from segexp.build import build_data
 from segexp.checkpoints.checkpoint import open_model
-from tests.conftest import table, trained
+from segexp.commands.train import train
+from segexp.config import compose
+from tests.conftest import HERE, TINY, table, trained
 
 
 def run(folder, *words):
@@ -97,3 +99,50 @@ def test_millimetres_are_refused_where_the_files_tell_none(tmp_path):
         ValueError, match=r"tells no size of a pixel in mm, but data.geometry.distance_unit=mm: set it to px"
     ):
         run(tmp_path, "data.geometry.distance_unit=mm")
+
+
+def test_loss_metric_data_and_callback_of_others_in_one_training(tmp_path, monkeypatch):
+    (tmp_path / "own_parts.py").write_text(OWN_PARTS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    words = [
+        "data=torch_dataset",
+        "data.source.dataset={_target_: own_parts.Squares}",
+        "loss=custom",
+        "loss._target_=torch.nn.CrossEntropyLoss",
+        "+loss.label_smoothing=0.1",
+        "+metrics.jaccard={_target_: torchmetrics.JaccardIndex, task: multiclass, num_classes: 2, average: none}",
+        "monitor=val/jaccard",
+        "+callbacks.own={_target_: own_parts.Counting}",
+    ]
+    train(compose([*TINY, *HERE, *words, "trainer.max_epochs=2", "logger=none"], run_dir=tmp_path / "run"))
+    results = json.loads((tmp_path / "run" / "results.json").read_text())
+    assert results["headline"]["metric"] == "jaccard"
+    assert results["headline"]["higher_is_better"]
+    assert results["test"]["jaccard"] == pytest.approx(results["test"]["iou"], abs=1e-6)
+    assert all("jaccard" in row for row in table(tmp_path / "run" / "cases.csv"))
+    assert [row["epochs_begun"] for row in table(tmp_path / "run" / "metrics.csv")] == ["1.0", "2.0"]
+
+
+OWN_PARTS = """
+import numpy as np
+import pytorch_lightning as pl
+import torch
+from torch.utils.data import Dataset
+
+
+class Squares(Dataset):
+    def __len__(self):
+        return 8
+
+    def __getitem__(self, index):
+        rng = np.random.default_rng(index)
+        mask = np.zeros((48, 48), np.uint8)
+        row, column = rng.integers(4, 24, 2)
+        mask[row : row + 18, column : column + 18] = 1
+        return torch.from_numpy(rng.normal(0, 1, mask.shape) + 2 * mask).float()[None], torch.from_numpy(mask)
+
+
+class Counting(pl.Callback):
+    def on_train_epoch_end(self, trainer, pl_module):
+        self.log("epochs_begun", trainer.current_epoch + 1.0)
+"""
