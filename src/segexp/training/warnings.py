@@ -12,4 +12,5 @@ def quiet() -> None:
     logging.getLogger("pytorch_lightning.utilities.rank_zero").setLevel(logging.WARNING)
     warnings.filterwarnings("ignore", message=".*LeafSpec.*is deprecated")
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
+    warnings.filterwarnings("ignore", message='install "ipywidgets"')  # of rich: a notebook then has no progress bar
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as after a resume
