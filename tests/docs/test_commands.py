@@ -239,6 +239,9 @@ def test_trainings_run(block, project, monkeypatch):
             own_model = any(word.startswith("model=") for word in words)
             tiny = [word for word in (TINY if own_data else SMALL) if not own_model or not word.startswith("model.")]
             words = [*words, *tiny, *HERE[1:], "trainer.max_epochs=2"]
+            for word in words:  # a run starts in a folder of its own
+                if word.startswith("hydra.run.dir="):
+                    shutil.rmtree(word.partition("=")[2], ignore_errors=True)
         run(words, monkeypatch)
 
 
