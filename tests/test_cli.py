@@ -26,7 +26,7 @@ def test_version_and_help(answer):
 
 
 def test_unknown_command_is_guessed(answer):
-    status, text, _ = answer("trian")
+    status, _, text = answer("trian")
     assert status == 2
     assert "did you mean 'train'?" in text
 

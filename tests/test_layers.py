@@ -20,14 +20,14 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"checkpoints", "comparison"},
     {"pictures", "sweeps"},
     {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
-    {"merging", "terminal"},
-    {"crc", "errors", "foreign", "importable", "stopping", "writing"},
+    {"making", "merging", "terminal"},
+    {"crc", "errors", "foreign", "signatures", "importable", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")
 ONLY_IN = {
-    "hydra": ("api", "cli", "config", "build", "commands", "explain", "merging", "sweeps", "trust"),
-    "omegaconf": ("api", "cli", "config", "build", "commands", "explain", "merging", "sweeps", "trust"),
+    "hydra": ("api", "cli", "config", "build", "commands", "explain", "making", "merging", "sweeps", "trust"),
+    "omegaconf": ("api", "cli", "config", "build", "commands", "explain", "making", "merging", "sweeps", "trust"),
     "albumentations": ("data",),
     "monai": (),
 }

@@ -213,3 +213,20 @@ def test_a_key_that_no_swept_option_has_is_refused(answer):
     assert "sweep.dryrun" in sentence(answer, *SWEPT, "sweep.dryrun=true")
     with pytest.raises(ConfigCompositionException):
         compose(["loss=dice", "loss.smoth=2"])
+
+
+# null in place of an option
+
+
+def test_null_is_the_option_none_where_there_is_one_and_no_recipe_where_none_is_chosen_by_default():
+    cfg = compose(["logger=null", "augment=null", "experiment=isbi_cpu", "experiment=null"])
+    assert not cfg.get("logger")
+    assert list(cfg.augment.transforms) == []
+    assert cfg.name != "isbi_cpu"
+
+
+@pytest.mark.parametrize("word", ["loss=null", "model=null", "data/intensity=null", "loss=dice,null"])
+def test_null_where_an_option_must_be_chosen_names_the_options(answer, word):
+    said = sentence(answer, *(["-m"] if "," in word else []), word)
+    group = word.partition("=")[0]
+    assert f"{group}=null: one must be chosen; there are: " in said

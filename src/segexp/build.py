@@ -1,12 +1,9 @@
 """From configuration to objects: the only place that instantiates."""
 
-import inspect
 from collections.abc import Collection, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
-from hydra.errors import InstantiationException
-from hydra.utils import get_object, instantiate
 from pytorch_lightning.callbacks import Checkpoint
 
 import segexp
@@ -17,11 +14,13 @@ from segexp.data.description import DataDescription
 from segexp.errors import did_you_mean, require_choice
 from segexp.inference import SlicePredictor
 from segexp.losses.adapter import adapted as adapted_loss
+from segexp.making import called, make, make_class, make_function
 from segexp.metrics import CaseMetric, find_info
 from segexp.metrics.adapter import adapted as adapted_metric
 from segexp.models import Network, adapted
-from segexp.runs.configuration import Config, Node
+from segexp.runs.configuration import Config
 from segexp.runs.ownership import sign_network
+from segexp.signatures import require_types
 from segexp.training.divergence import Divergence
 from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.saving import CheckpointFiles
@@ -32,13 +31,8 @@ PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
 
 def build_data(config: Config) -> DataModule:
     """Build the data module of a resolved, plain configuration."""
-    return instantiate(
-        config["data"],
-        augment=_make(config["augment"]),
-        weight_map=_make(config["weight_map"]),
-        seed=config["seed"],
-        _convert_="all",
-    )
+    objects = {key: make(key, config[key]) for key in ("augment", "weight_map")}
+    return make("data", config["data"], seed=config["seed"], **objects)
 
 
 def build_task(config: Config) -> Task:
@@ -46,7 +40,7 @@ def build_task(config: Config) -> Task:
     settle_monitor_mode(config)  # a schedule may watch the monitored score
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     network = _network(config)
-    performance = _make(config["performance"])
+    performance = make("performance", config["performance"])
     dims = config["data"]["geometry"]["spatial_dims"]
     performance.apply(network, dims)
     predictor, scorer = _predictors(config)
@@ -59,15 +53,19 @@ def build_task(config: Config) -> Task:
         takes = ("regions",) if metric.multilabel else ("classes",)
         _require_target(f"metrics.{name}", metric, takes, regions, "metrics=overlap")
     score = config["monitor"].partition("/")[2]
+    # Both are built once, for what they refuse to be told now.
+    optimizer, scheduler = (make_function(key, config[key]) for key in ("optimizer", "scheduler"))
+    tried = called("optimizer", config["optimizer"], optimizer, network.parameters())
+    called("scheduler", config["scheduler"], scheduler, tried, 1000)
     return Task(
         network=network,
         loss=loss,
         metrics=list(metrics.values()),
-        optimizer=_make_function("optimizer", config["optimizer"]),
-        scheduler=_make_function("scheduler", config["scheduler"]),
+        optimizer=optimizer,
+        scheduler=scheduler,
         predictor=predictor,
         scorer=scorer,
-        deep_supervision=_make(config["deep_supervision"]),
+        deep_supervision=make("deep_supervision", config["deep_supervision"]),
         memory_format=performance.memory_format(dims),
         seed=config["seed"],
         monitored_loss=score if is_loss(score) else None,
@@ -97,7 +95,7 @@ def build_metrics(config: Config) -> dict[str, CaseMetric]:
     known: dict[str, str] = {}
     for name, node in config["metrics"].items():
         metrics[name] = adapted_metric(
-            _make_class(f"metrics.{name}", node), name, labels["class_names"], labels["regions"], axes
+            make_class(f"metrics.{name}", node), name, labels["class_names"], labels["regions"], axes
         )
         for score in metrics[name].info:
             if score in known or is_loss(score):
@@ -143,23 +141,46 @@ def build_trainer(config: Config, purge_step: int | None = None, more: Sequence[
         ValueError: ``trainer.precision`` is not known.
     """
     settle_monitor_mode(config)
-    require_choice("trainer.precision", config["trainer"]["precision"], PRECISIONS)
+    _require_precision(config)
     callbacks = list(more)
-    for node in config["callbacks"].values():
+    for name, node in config["callbacks"].items():
         settings = dict(node)
         if settings.pop("enabled", True):
-            callbacks.append(_make(settings))
+            callbacks.append(make(f"callbacks.{name}", settings))
     logger = config.get("logger") or None
     if logger and "purge_step" in logger:  # TensorBoard's alone
         logger = logger | {"purge_step": purge_step}
     callbacks += [Divergence(config.get("on_divergence", "stop")), StopAtSignal()]
-    plugins = [*map(_make, config["trainer"].get("plugins") or ()), CheckpointFiles()]
+    plugins = [*_plugins(config), CheckpointFiles()]
     # Lightning would add a checkpoint of its own where there is none, and with None a logger.
     saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
     settled = config["trainer"] | {"enable_checkpointing": saves}
-    trainer = instantiate(settled, callbacks=callbacks, logger=_make(logger) or False, plugins=plugins, _convert_="all")
+    objects = {"callbacks": callbacks, "logger": make("logger", logger) or False, "plugins": plugins}
+    trainer = make("trainer", settled, **objects)
     leave_signals(trainer)
     return trainer
+
+
+def require_trainer(config: Config) -> None:
+    """Refuse settings of the trainer that it, or this machine, does not take; nothing is written.
+
+    Raises:
+        ValueError: Names settings, reason and remedy.
+    """
+    require_types("trainer", config["trainer"])
+    _require_precision(config)
+    try:
+        make("trainer", config["trainer"], logger=False, plugins=_plugins(config))
+    except ValueError as error:
+        raise ValueError(f"{error}; trainer=auto and trainer=cpu go with this machine") from error
+
+
+def _require_precision(config: Config) -> None:
+    require_choice("trainer.precision", config["trainer"]["precision"], PRECISIONS)
+
+
+def _plugins(config: Config) -> list[Any]:
+    return [make("trainer.plugins", node) for node in config["trainer"].get("plugins") or ()]
 
 
 def describe(config: Config, network: Any, data: DataDescription) -> ModelDescription:
@@ -197,8 +218,8 @@ def _loss(config: Config) -> Any:
 
     node: Any = dict(config["loss"])
     if "parts" in node and "terms" in node:  # a sum of losses, some of which may be of others
-        node["parts"] = {name: fitting(_make(part)) for name, part in node["parts"].items()}
-    return fitting(_make_class("loss", node))
+        node["parts"] = {name: fitting(make(f"loss.parts.{name}", part)) for name, part in node["parts"].items()}
+    return fitting(make_class("loss", node))
 
 
 def _network(config: Config) -> Network:
@@ -208,46 +229,10 @@ def _network(config: Config) -> Network:
         ValueError: It does not take what the data give, or does not give what they need; see ``adapted``.
     """
     geometry, labels = config["data"]["geometry"], config["data"]["labels"]
-    network = _make_class("model", config["model"])
+    network = make_class("model", config["model"])
     in_channels = config["data"]["channels"] * (2 * geometry["context"] + 1)
     outputs = labels["num_classes"] if labels["regions"] is None else len(labels["regions"])
     return adapted(network, in_channels, outputs, config["data"]["sampling"]["patch_size"])
-
-
-def _make_class(key: str, node: Node) -> Any:
-    """Build what may be of any class; tell which keys of the node it does not take, and which ones it needs.
-
-    Raises:
-        ValueError: There are some.
-    """
-    try:
-        return _make(node)
-    except InstantiationException as error:
-        faults = _wrong_arguments(node) if isinstance(error.__cause__, TypeError) else ""
-        if not faults:
-            raise
-        target, group = node["_target_"], key.partition(".")[0]
-        remedy = ""
-        if group != "model" and not inspect.isclass(get_object(target)):
-            remedy = f" If this function is not to be called now, but is what you mean: +{key}._partial_=true"
-        elif group == key:
-            remedy = (
-                f" Begin with {key}=custom {key}._target_={target}, which brings no keys of other classes, and add its "
-                f"own with +{key}.<key>=<value>, or write a file (docs/extending.md)"
-            )
-        raise ValueError(f"{key}: {target} {faults}.{remedy}") from error
-
-
-def _wrong_arguments(node: Node) -> str:
-    """Say which keys of a node its class does not take, and which ones it needs; empty where all is well."""
-    takes = inspect.signature(get_object(node["_target_"])).parameters.values()
-    by_name = [one for one in takes if one.kind not in (one.VAR_POSITIONAL, one.VAR_KEYWORD)]
-    given = [key for key in node if not key.startswith("_")]
-    any_key = any(one.kind == one.VAR_KEYWORD for one in takes)
-    wrong = [] if any_key else [key for key in given if key not in [one.name for one in by_name]]
-    lacking = [one.name for one in by_name if one.default is one.empty and one.name not in given]
-    faults = [f"{what} {', '.join(keys)}" for what, keys in (("takes no", wrong), ("needs", lacking)) if keys]
-    return f"{' and '.join(faults)}; it takes {', '.join(one.name for one in by_name)}" if faults else ""
 
 
 def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:
@@ -264,33 +249,10 @@ def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, re
 
 def _predictors(config: Config) -> tuple[Any, Any]:
     """Build the predictor for validation during training and the one for the final metrics."""
-    predictor = _make(config["inference"]["predictor"])
-    averaging = _make(config["inference"]["averaging"])
+    predictor = make("inference.predictor", config["inference"]["predictor"])
+    averaging = make("inference.averaging", config["inference"]["averaging"])
     scorer = averaging(predictor) if averaging else predictor
     if config["data"]["geometry"]["spatial_dims"] == 2:
         context = config["data"]["geometry"]["context"]
         return SlicePredictor(predictor, context), SlicePredictor(scorer, context)
     return predictor, scorer
-
-
-def _make_function(group: str, node: Node) -> Any:
-    """Build a function that is called later.
-
-    Raises:
-        ValueError: A key is none of its arguments, such as one that a recipe has set for another option of the group.
-    """
-    function = _make(node)
-    try:
-        inspect.signature(function.func).bind_partial(**function.keywords)
-    except TypeError as error:
-        takes = inspect.signature(function.func).parameters
-        wrong = [key for key in function.keywords if key not in takes]
-        raise ValueError(
-            f"{group}: {function.func.__name__} takes no {', '.join(wrong)}: "
-            f"leave it out with {' '.join(f'~{group}.{key}' for key in wrong)}"
-        ) from error
-    return function
-
-
-def _make(node: Any) -> Any:
-    return None if node is None else instantiate(node, _convert_="all")

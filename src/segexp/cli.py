@@ -56,12 +56,25 @@ COMMANDS = {
     "reproduce": "show what has changed since a run, run it again, compare the metrics",
     "report": "write the tables of an experiment's README from its runs",
     "benchmark": "measure speed: `benchmark data` for patches per second of every augmentation",
+    "completion": "print the script that completes commands, options and keys in bash, zsh or fish",
 }
 # These take arguments and options of their own instead of overrides.
-WITHOUT_CONFIGURATION = ("compare", "runs", "reproduce", "report", "predict", "evaluate", "export")
+WITHOUT_CONFIGURATION = ("compare", "runs", "reproduce", "report", "predict", "evaluate", "export", "completion")
 # Rank of a process among all of a training, of the starters that tell it; the first variable that is set counts.
 RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 OF_SEVERAL_PROCESSES = ("train", "evaluate", "replay")
+OPTIONS = """Hydra's options, anywhere among the overrides (https://hydra.cc):
+
+  --multirun, -m      run every combination of the values that overrides list, such as seed=1,2,3
+  --config-dir, -cd   further folder of configuration files
+  --cfg, -c           print the configuration and run nothing: job, hydra, all
+  --package, -p       with --cfg, the part to print, such as model
+  --resolve           with --cfg, resolve interpolations
+  --info, -i          print what Hydra knows: all, config, defaults, defaults-tree, plugins, searchpath
+  --help, -h          list the configuration groups
+
+How a sweep runs: hydra/launcher=local, slurm, ray; hydra/sweeper=basic, optuna; hydra.run.dir= and hydra.sweep.dir=
+name the folder. Words complete in the shell after: eval "$(segexp completion bash)" (or zsh; fish | source)."""
 FIRST_ARGUMENT = {"benchmark": "subject"}  # command: the key that its first argument sets when it has no "="
 
 
@@ -79,7 +92,8 @@ def main(command: str | None = None) -> None:
         return
     if command not in COMMANDS:
         wanted = command in ("--help", "-h", "help")
-        print(_usage() if wanted else f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}\n{_usage()}")
+        wrong = f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}\n"
+        print(_usage() if wanted else wrong + _usage(), file=sys.stdout if wanted else sys.stderr)
         sys.exit(0 if wanted else 2)
     make_importable(split_config_dirs(arguments)[0])
     with plain_output():
@@ -168,6 +182,9 @@ def _run(command: str, arguments: list[str]) -> None:
     original = sys.argv
     replaying = command == "replay"
     options, given = split_options(arguments)
+    if "--hydra-help" in options:
+        print(OPTIONS)
+        return
     # `benchmark data` stands for `benchmark subject=data`.
     if command in FIRST_ARGUMENT and given and re.fullmatch(r"\w+", given[0]):
         given = [*given[1:], f"{FIRST_ARGUMENT[command]}={given[0]}"]

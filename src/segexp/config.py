@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterator, Sequence, Sized
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_type_hints
 
 from hydra import compose as hydra_compose
 from hydra import initialize_config_dir
@@ -23,6 +23,7 @@ from segexp.merging import install_rules
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.unused import unused_folder
+from segexp.signatures import require_hints
 
 install_rules()
 
@@ -132,6 +133,10 @@ def plain(cfg: DictConfig) -> Config:
     """Resolve every interpolation and turn the configuration of a run into plain containers."""
     content: Any = OmegaConf.to_container(cfg, resolve=True, throw_on_missing=True)
     content.pop("sweep", None)  # for the driver of a sweep, not for its runs
+    hints = get_type_hints(Config)
+    for key in ("name", "resume"):  # text that may look like a number
+        hints.pop(key)
+    require_hints("", content, hints)
     return cast(Config, content)
 
 

@@ -1,11 +1,8 @@
 """Sentences for what the user can fix: a mistyped option, a wrong value, a folder that cannot be written to."""
 
-import importlib
-import inspect
 import re
 import traceback
 from collections.abc import Iterator
-from contextlib import suppress
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
@@ -16,10 +13,10 @@ from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
 from segexp.config import chosen_options, compose, config_dir, search_path, split_config_dirs, unwrapped
 from segexp.errors import did_you_mean
+from segexp.making import raised_here
 from segexp.merging import job_of
+from segexp.signatures import ANYTHING, parameters
 from segexp.sweeps.jobs import job_overrides
-
-ANYTHING = "**"  # among the arguments of a class: any name
 
 
 def explain(error: BaseException, arguments: list[str]) -> str | None:
@@ -46,7 +43,7 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
             f"the folder {cause.filename} cannot be made ({cause.strerror}): give one that can be written to, with "
             "hydra.run.dir= or paths.output_dir="
         )
-    ours = isinstance(cause, ValueError | OSError | ImportError) and _raised_here(cause)
+    ours = isinstance(cause, ValueError | OSError | ImportError) and raised_here(cause)
     return str(cause) if ours or isinstance(cause, HydraException) else None
 
 
@@ -82,7 +79,7 @@ def _no_such_key(key: str, arguments: list[str]) -> str:
         return f"no such key{did_you_mean(key, (name for name in known if name != key))}"
     node, last = _parent(key, known)
     target = str(known.get(f"{node}._target_", ""))
-    taken = _parameters(target)
+    taken = parameters(target)
     given = [word for word in arguments if word.partition("=")[0] == key]
     added = f"+{given[-1] if given else f'{key}=<value>'}"
     if last in taken:
@@ -114,15 +111,6 @@ def _parent(key: str, known: dict[str, object]) -> tuple[str, str]:
         node, _, outer = node.rpartition(".")
         last = f"{outer}.{last}"
     return node, last
-
-
-def _parameters(target: str) -> list[str]:
-    """Names of the arguments of a class or function; none where it cannot be imported."""
-    module, _, name = target.rpartition(".")
-    with suppress(Exception):  # whatever a foreign module raises: the sentence does without
-        parameters = inspect.signature(getattr(importlib.import_module(module), name)).parameters.values()
-        return [ANYTHING if item.kind is item.VAR_KEYWORD else item.name for item in parameters]
-    return []
 
 
 def _options_with(key: str, arguments: list[str]) -> list[str]:
@@ -171,11 +159,3 @@ def _keys(node: Any, prefix: str) -> Iterator[tuple[str, object]]:
     for key, value in node.items() if isinstance(node, dict) else ():
         yield f"{prefix}{key}", value
         yield from _keys(value, f"{prefix}{key}.")
-
-
-def _raised_here(error: BaseException) -> bool:
-    """Whether the innermost frame of the traceback is segexp's own code."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_globals.get("__name__", "").startswith("segexp")

@@ -17,7 +17,7 @@ from hydra._internal.defaults_list import create_defaults_list
 from hydra.core.default_element import ResultDefault
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import ConfigCompositionException
+from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig, Node, OmegaConf
 from omegaconf.errors import OmegaConfBaseException, ValidationError
@@ -148,6 +148,31 @@ def _tell(line: str) -> None:
 # In the loader
 
 
+def without_null_options(words: Sequence[Override], repo: Any, primary: str) -> list[str]:
+    """Write ``logger=null`` as ``logger=none``; of a group that is empty by default leave it out.
+
+    Raises:
+        HydraException: An option must be chosen.
+    """
+    empty = [
+        word for word in words if word.value() is None and not word.is_delete() and repo.group_exists(word.key_or_group)
+    ]
+    lines = {id(word): str(word.input_line) for word in words}
+    for word in empty:
+        group, key = word.key_or_group, word.get_key_element()
+        options = repo.get_group_options(group)
+        if "none" in options:
+            lines[id(word)] = f"{key}=none"
+            continue
+        chosen = create_defaults_list(repo, primary, [], prepend_hydra=True, skip_missing=True).defaults
+        if any(str(item.config_path).startswith(f"{group}/") for item in chosen):
+            raise HydraException(f"{word.input_line}: one must be chosen; there are: {', '.join(options)}")
+        for earlier in words[: words.index(word) + 1]:
+            if earlier.get_key_element() == key:
+                lines.pop(id(earlier), None)
+    return list(lines.values())
+
+
 def compose_files(loader: ConfigLoaderImpl, defaults: list[ResultDefault], repo: Any) -> DictConfig:
     """Merge configuration files in their order."""
     merged = OmegaConf.create()
@@ -185,6 +210,7 @@ def load(
 ) -> Any:
     """Compose a configuration; that of a sweep over options need not fit keys which its jobs, composed later, have."""
     words, repo = loader._parse_overrides_and_create_caching_repo(config_name, overrides)
+    overrides = without_null_options(words, repo, str(config_name))
     swept = any(word.is_sweep_override() and repo.group_exists(word.key_or_group) for word in words)
     tokens = options_vary.set(run_mode == RunMode.MULTIRUN and swept), left_out.set(set())
     try:

@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from segexp.build import build_data, build_task, build_trainer, describe, settle_monitor_mode
+from segexp.build import build_data, build_task, build_trainer, describe, require_trainer, settle_monitor_mode
 from segexp.checkpoints.checkpoint import load_newest
 from segexp.checkpoints.own import require_own
 from segexp.config import as_written, chosen_options, how_to_go_on, own_config_dirs, plain, unwrapped
@@ -69,12 +69,16 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
     settle_monitor_mode(config)  # the configuration is recorded before anything is built of it
     require_settings(config)
     _refuse_processes_in_sweep(config)
+    # Whatever a class refuses is told before there is a folder.
+    with memory_told(config):
+        require_trainer(config)
+        parts = build_data(config), build_task(config)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with claimed(folder.path) if _is_first_process() else following(folder, _rank()):
-        return _train(config, folder, further_processes)
+        return _train(config, folder, parts, further_processes)
 
 
-def _train(config: Config, folder: RunFolder, further_processes: bool) -> float:
+def _train(config: Config, folder: RunFolder, parts: tuple[DataModule, Task], further_processes: bool) -> float:
     """Train in a folder that nobody else works in."""
     earlier: Record = folder.record() if config["resume"] else {}
     # A resumed run is compared with the command before anything of it is written.
@@ -86,7 +90,7 @@ def _train(config: Config, folder: RunFolder, further_processes: bool) -> float:
     else:
         changed = earlier.get("changed", {})
     with _recorded(config, folder, changed) as record, memory_told(config):
-        run = _set_up(config, folder, record, earlier, changed)
+        run = _set_up(config, folder, parts, record, earlier, changed)
         require_scorable(config, run.trainer, further_processes)
         meter = ResourceMeter()
         with watched(run.trainer, folder):
@@ -113,19 +117,24 @@ def _train(config: Config, folder: RunFolder, further_processes: bool) -> float:
 
 
 def _set_up(
-    config: Config, folder: RunFolder, record: Callable[[Record], None], earlier: Record, changed: Changes
+    config: Config,
+    folder: RunFolder,
+    parts: tuple[DataModule, Task],
+    record: Callable[[Record], None],
+    earlier: Record,
+    changed: Changes,
 ) -> TrainingRun:
-    """Build data, task and trainer, read the data, and record what is known before the first step.
+    """Build the trainer, read the data, and record what is known before the first step.
 
     Args:
         config: Configuration of the run.
         folder: Its folder.
+        parts: Data and task, as built.
         record: Function that adds facts to its run.json.
         earlier: Content of run.json before it was resumed; empty of a new run.
         changed: Settings that differ from those before.
     """
-    data = build_data(config)
-    task = build_task(config)
+    data, task = parts
     # A network with unpadded convolutions refuses a patch before anything is read.
     output_size = getattr(task.network, "output_size", None)
     if output_size is not None:

@@ -1,0 +1,52 @@
+"""What a class of any library refuses is told with key, value and reason."""
+
+import pytest
+import torch
+from hydra.errors import InstantiationException
+
+from segexp.making import called, make, make_function
+
+
+def refuse(size: int) -> None:
+    raise RuntimeError(f"size {size} is\n too small for it")
+
+
+def test_a_refusal_names_the_settings_that_it_is_about():
+    node = {"_target_": "torch.nn.Conv2d", "in_channels": 3, "out_channels": 4, "kernel_size": 3, "groups": 2}
+    with pytest.raises(ValueError, match=r"^torch.nn.Conv2d refuses model.in_channels=3, .*: in_channels must be"):
+        make("model", node)
+
+
+def test_a_refusal_of_a_function_of_ones_own():
+    with pytest.raises(ValueError, match=r"refuses x\.size=-3: size -3 is too small for it$"):
+        make("x", {"_target_": f"{__name__}.refuse", "size": -3})
+
+
+def test_names_that_are_no_arguments_are_left_to_the_explanation():
+    with pytest.raises(InstantiationException):
+        make("model", {"_target_": "torch.nn.Conv2d", "channels": 3})
+
+
+@pytest.mark.parametrize("node", [3, "text", {"a": 1}, [1]])
+def test_what_names_no_class(node):
+    with pytest.raises(ValueError, match=r"^model=.* names no class: choose an option with model=<option>"):
+        make("model", node)
+
+
+def test_null_is_nothing():
+    assert make("weight_map", None) is None
+
+
+ADAM = {"_target_": "torch.optim.AdamW", "_partial_": True}
+
+
+@pytest.mark.parametrize("value", [float("inf"), float("nan")])
+def test_settings_of_functions_are_finite(value):
+    with pytest.raises(ValueError, match=r"^optimizer\.lr=(inf|nan) must be finite"):
+        make_function("optimizer", ADAM | {"lr": value})
+
+
+def test_what_a_function_refuses_when_it_is_called():
+    node = ADAM | {"lr": -1.0, "weight_decay": 0.5}
+    with pytest.raises(ValueError, match=r"^torch.optim.AdamW refuses optimizer.lr=-1.0: Invalid learning rate: -1.0$"):
+        called("optimizer", node, make_function("optimizer", node), [torch.zeros(1, requires_grad=True)])
