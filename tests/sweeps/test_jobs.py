@@ -81,6 +81,12 @@ def test_seeds_given_twice_are_refused():
         with_replicates((), seeds=None, folds=[-1])
 
 
+@pytest.mark.parametrize("folds", [2, 0, "0,1", True, {0: 1}], ids=str)
+def test_folds_that_are_no_list_are_refused(folds):
+    with pytest.raises(ValueError, match=r"sweep\.folds=.* must be a list of integers, such as \[0,1,2\], or null"):
+        with_replicates((), seeds=None, folds=folds)
+
+
 def test_a_widened_sweep_keeps_its_name():
     assert sweep_name("isbi", ["loss=ce", "seed=1,2"]) == sweep_name("isbi", ["loss=ce", "seed=1,2,3"])
     assert sweep_name("isbi", ["loss=ce", "seed=1,2"]) != sweep_name("isbi", ["loss=dice", "seed=1,2"])

@@ -93,10 +93,12 @@ def with_replicates(
         Per job (overrides, replicate). A seed or fold among the words themselves is a replicate, too.
 
     Raises:
-        ValueError: A seed or fold is not an integer, or stands both among the words and in ``seeds`` or ``folds``.
+        ValueError: Seeds or folds are no list of integers, or are given among the words, too.
     """
     axes = dict(zip(REPLICATES, (seeds, folds), strict=True))
     for key, values in axes.items():
+        if values is not None and (isinstance(values, str) or not isinstance(values, Sequence)):
+            raise ValueError(f"{REPLICATES[key]}={values} must be a list of integers, such as [0,1,2], or null")
         for value in values or ():
             require_at_least(REPLICATES[key], value, 0, integer=True)
         if values and any(word.startswith(f"{key}=") for word in words):
