@@ -5,6 +5,7 @@ import torch
 from hydra.errors import InstantiationException
 
 from segexp.making import called, make, make_function
+from tests.conftest import sentence
 
 
 def refuse(size: int) -> None:
@@ -50,3 +51,28 @@ def test_what_a_function_refuses_when_it_is_called():
     node = ADAM | {"lr": -1.0, "weight_decay": 0.5}
     with pytest.raises(ValueError, match=r"^torch.optim.AdamW refuses optimizer.lr=-1.0: Invalid learning rate: -1.0$"):
         called("optimizer", node, make_function("optimizer", node), [torch.zeros(1, requires_grad=True)])
+
+
+@pytest.mark.parametrize(
+    ("word", "rule"),
+    [
+        ("optimizer.lr=-1", "torch.optim.AdamW refuses optimizer.lr=-1: Invalid learning rate: -1"),
+        ("optimizer.lr=inf", "optimizer.lr=inf must be finite"),
+        ("optimizer.lr=fast", "optimizer.lr='fast' must be a number"),
+        ("data.sampling.patch_size=256", "data.sampling.patch_size=256 must be a list […], each an integer"),
+        ("data.patch_size=256", "data.patch_size: no such key (did you mean 'data.sampling.patch_size'?)"),
+        ("data.labels=null", "node `data.labels` is not a container"),
+        ("trainer.devices=0", "trainer.devices=0"),
+        ("trainer.check_val_every_n_epoch=text", "trainer.check_val_every_n_epoch='text' must be an integer or null"),
+        ("loss.parts=3", "loss.parts=3 must be a mapping"),
+        ("callbacks.best.monitor=3", "monitor=3 is logged by nothing"),
+        ("monitor=3", "monitor=3 must be text"),
+        ("seed=-1", "seed=-1 must be an integer of at least 0"),
+        ("allow_changes=3", "allow_changes=3 must be a list […], each text"),
+        ("augment.transforms=3", "augment.transforms=3 must be a list"),
+        ("model.depth=[1,2]", "model.depth=[1, 2] must be an integer"),
+    ],
+)
+def test_wrong_settings_are_told_before_anything_is_written(answer, tmp_path, word, rule):
+    assert rule in sentence(answer, "trainer=cpu", word)
+    assert not [path for path in tmp_path.rglob("*") if path.is_file()]

@@ -9,6 +9,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segexp import merging
 from segexp.config import compose, config_dir, search_path
+from segexp.signatures import ANYTHING, parameters
 from tests.conftest import sentence
 
 CONF = config_dir()
@@ -196,6 +197,22 @@ def test_a_class_and_further_parts_of_a_recipe(tmp_path, capsys):
 def test_a_mistyped_key_of_a_recipe_is_no_key_of_another_option(tmp_path):
     """It stays, for the class to refuse it."""
     assert compose(recipe(tmp_path, "mine", {"scheduler": {"wramup": 0.1}})).scheduler.wramup == 0.1
+
+
+RECIPES = sorted((CONF / "experiment").glob("*.yaml"))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_a_recipe_goes_with_every_option_of_every_group_that_it_touches(path):
+    """No class is given a key that it does not take."""
+    for group in [key for key in OmegaConf.load(path) if (CONF / str(key)).is_dir()]:
+        for option in [file.stem for file in sorted((CONF / group).glob("*.yaml")) if file.stem != "custom"]:
+            cfg = compose([f"experiment={path.stem}", f"{group}={option}"])
+            for place, _, node in mappings(cfg):
+                names = parameters(str(node._get_node("_target_"))) if "_target_" in node else []
+                keys = {str(key) for key in node if not str(key).startswith("_")} - {"enabled"}
+                assert not names or ANYTHING in names or keys <= set(names), f"{group}={option}: {place}"
 
 
 # Sweeps over options

@@ -20,7 +20,6 @@ from segexp.metrics.adapter import adapted as adapted_metric
 from segexp.models import Network, adapted
 from segexp.runs.configuration import Config
 from segexp.runs.ownership import sign_network
-from segexp.signatures import require_types
 from segexp.training.divergence import Divergence
 from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.saving import CheckpointFiles
@@ -167,7 +166,6 @@ def require_trainer(config: Config) -> None:
     Raises:
         ValueError: Names settings, reason and remedy.
     """
-    require_types("trainer", config["trainer"])
     _require_precision(config)
     try:
         make("trainer", config["trainer"], logger=False, plugins=_plugins(config))
@@ -217,7 +215,7 @@ def _loss(config: Config) -> Any:
         return adapted_loss(loss, channels, axes, regions is not None, weighted)
 
     node: Any = dict(config["loss"])
-    if "parts" in node and "terms" in node:  # a sum of losses, some of which may be of others
+    if isinstance(node.get("parts"), dict) and "terms" in node:  # a sum of losses, some of which may be of others
         node["parts"] = {name: fitting(make(f"loss.parts.{name}", part)) for name, part in node["parts"].items()}
     return fitting(make_class("loss", node))
 

@@ -32,7 +32,7 @@ def config(*words: str) -> dict:
     [
         ("seed=-1", "seed=-1 must be an integer of at least 0 and at most 4294967295"),
         ("seed=4294967296", "seed=4294967296 must be an integer"),
-        ("seed=null", "seed=None must be an integer"),
+        ("seed=null", "seed=null must be an integer"),
         ("trainer.max_epochs=0", "trainer.max_epochs=0 must be an integer of at least 1"),
         ("trainer.max_epochs=-1", "trainer.max_epochs=-1 must be an integer of at least 1"),
         ("trainer.accumulate_grad_batches=0", "trainer.accumulate_grad_batches=0 must be"),

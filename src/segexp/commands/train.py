@@ -73,6 +73,7 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
     with memory_told(config):
         require_trainer(config)
         parts = build_data(config), build_task(config)
+        require_monitors(config, parts[1])
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with claimed(folder.path) if _is_first_process() else following(folder, _rank()):
         return _train(config, folder, parts, further_processes)
@@ -139,7 +140,6 @@ def _set_up(
     output_size = getattr(task.network, "output_size", None)
     if output_size is not None:
         output_size(config["data"]["sampling"]["patch_size"])
-    require_monitors(config, task)
     run_id = folder.record().get("id", "")
     path, resumed = load_newest(folder) if config["resume"] else (None, None)
     if path and resumed:

@@ -17,6 +17,7 @@ from segexp.losses.foreign_loss import name_of as loss_name
 from segexp.metrics import find_info
 from segexp.metrics.foreign_metric import UNKNOWN_PIXELS, ForeignMetric
 from segexp.runs.configuration import Config
+from segexp.signatures import require_types
 from segexp.training.task import Task
 
 MOST_SEED = 2**32 - 1  # that NumPy takes
@@ -31,6 +32,7 @@ def require_settings(config: Config) -> None:
         ValueError: Names setting, value, rule and remedy.
     """
     trainer: dict[str, Any] = dict(config["trainer"])
+    require_types("trainer", trainer)
     require_between("seed", config["seed"], 0, MOST_SEED, integer=True)
     for key in ("max_epochs", "accumulate_grad_batches"):
         require_at_least(f"trainer.{key}", trainer[key], 1, integer=True)
@@ -109,7 +111,7 @@ def require_monitors(config: Config, task: Task) -> None:
     logged = [f"val/{name}" for metric in task.metrics for name in metric.info]
     logged += [f"{split}/{name}" for split in ("val", "train") for name in losses]
     watching: list[Any] = [config, config["scheduler"], *nodes]
-    for monitor in [node["monitor"] for node in watching if "monitor" in node]:
+    for monitor in [str(node["monitor"]) for node in watching if node.get("monitor") is not None]:
         split, _, name = monitor.partition("/")
         if monitor not in logged and not (split == "val" and find_info(name, task.metrics)):
             raise ValueError(
