@@ -6,6 +6,7 @@ from typing import Any, Literal, Protocol
 
 import pytest
 
+from segexp import signatures
 from segexp.signatures import ANYTHING, located, parameters, require_types
 
 
@@ -82,10 +83,26 @@ def test_what_the_annotations_take(values):
     ],
     ids=str,
 )
-def test_what_they_do_not_take_is_named_with_key_value_and_rule(values, rule):
+def test_what_they_do_not_take_is_named_with_key_value_and_rule(monkeypatch, values, rule):
+    monkeypatch.setattr(signatures, "OURS", __name__)
     with pytest.raises(ValueError, match="^mine") as told:
         require_types("mine", node(**values))
     assert rule in str(told.value)
+
+
+@pytest.mark.parametrize(
+    ("values", "taken"),
+    [
+        ({"count": [1, 2], "number": None, "sizes": 3, "word": 4, "shape": "a"}, True),  # annotations may be too narrow
+        ({"count": "a"}, False),
+    ],
+)
+def test_of_other_libraries_text_in_place_of_a_number_is_refused_alone(values, taken):
+    if taken:
+        require_types("mine", node(**values))
+        return
+    with pytest.raises(ValueError, match=r"^mine\.count='a' must be an integer$"):
+        require_types("mine", node(**values))
 
 
 def test_nodes_within_nodes_and_lists_are_looked_at():

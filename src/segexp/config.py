@@ -136,6 +136,7 @@ def plain(cfg: DictConfig) -> Config:
     hints = get_type_hints(Config)
     for key in ("name", "resume"):  # text that may look like a number
         hints.pop(key)
+    hints["paths"] = dict[str, str | None]  # where no run is started there is no folder of it
     require_hints("", content, hints)
     return cast(Config, content)
 

@@ -13,6 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Union
 
+OURS = "segexp."  # start of the names of classes that keep to their annotations
 ANYTHING = "**"  # among the names of arguments: any further name
 PLAIN = {  # annotation: values that it takes, in words
     bool: "true or false",
@@ -43,6 +44,9 @@ def parameters(target: str) -> list[str]:
 def require_types(place: str, node: Any) -> None:
     """Refuse values of a node, and of the nodes in it, that have another type than their class says.
 
+    Nothing holds classes of others to their annotations, which are often narrower than what they take: there only text
+    in place of a number is refused.
+
     Args:
         place: Key of the node, for messages.
         node: Plain content of a configuration, ``_target_`` included.
@@ -56,7 +60,10 @@ def require_types(place: str, node: Any) -> None:
     if not isinstance(node, Mapping):
         return
     if "_target_" in node:
-        require_hints(place, node, dict(_hints(str(node["_target_"]))))
+        target = str(node["_target_"])
+        ours = target.startswith(OURS)
+        hints = {key: hint for key, hint in _hints(target) if ours or _is_no_number(node.get(key), hint)}
+        require_hints(place, node, hints)
     for key, value in node.items():
         require_types(f"{place}.{key}", value)
 
@@ -82,6 +89,10 @@ def _hints(target: str) -> Iterator[tuple[str, Any]]:
                 given = parameter.default
                 known = given is parameter.empty or _fits(given, hints[name])
                 yield name, hints[name] if known else Union[hints[name], type(given)]  # noqa: UP007 - of values
+
+
+def _is_no_number(value: Any, hint: Any) -> bool:
+    return isinstance(value, str) and any(option in (bool, int, float) for option in _options(hint))
 
 
 def _options(hint: Any) -> list[Any]:

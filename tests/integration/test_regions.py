@@ -117,13 +117,13 @@ def test_choices_train(tmp_path, overrides):
             "metrics.partition PartitionScores is for classes.*metrics=overlap",
         ),
         (["data.labels.regions={}", "loss=bce"], r"data.labels.regions=\{\} must give"),
-        (["data.labels.regions=5", "loss=bce"], "data.labels.regions=5 must give"),
+        (["data.labels.regions=5", "loss=bce"], "data.labels.regions=5 must be a mapping"),
         (["data.labels.regions={tissue: [7]}", "loss=bce"], "there is no class 7"),
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_is_read(overrides, sentence):
-    config = plain(small(*overrides))
     with pytest.raises((ValueError, InstantiationException), match=sentence):
+        config = plain(small(*overrides))
         build_data(config), build_task(config)
 
 
