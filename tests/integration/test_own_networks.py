@@ -76,7 +76,10 @@ def trained(project: Path, name: str, *words: str) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("name", ["three", "both", "basic", pytest.param("smp", marks=needs_smp)])
+BASIC = pytest.param("basic", marks=pytest.mark.slow)
+
+
+@pytest.mark.parametrize("name", ["three", "both", BASIC, pytest.param("smp", marks=needs_smp)])
 def test_a_network_of_any_class_is_trained_scored_used_and_exported(project, segexp, name):
     run = trained(project, name, "trainer.max_epochs=1")
     record = json.loads((run / "run.json").read_text())

@@ -122,9 +122,12 @@ def test_choices_train(tmp_path, overrides):
     ],
 )
 def test_what_does_not_go_together_is_refused_before_anything_is_read(overrides, sentence):
-    with pytest.raises((ValueError, InstantiationException), match=sentence):
+    def build() -> None:
         config = plain(small(*overrides))
         build_data(config), build_task(config)
+
+    with pytest.raises((ValueError, InstantiationException), match=sentence):
+        build()
 
 
 def test_outputs_and_activation_follow_the_regions():

@@ -37,6 +37,7 @@ def test_several_processes_in_a_sweep_share_one_folder_and_one_setting(tmp_path)
         assert len(cases) == len(set(cases)) == 6  # each once, though two processes scored
 
 
+@pytest.mark.slow
 def test_seeds_are_gathered_and_failures_told(tmp_path):
     words = ["-m", "sweep=seeds", "sweep.seeds=[1,2]", "optimizer=sgd", "optimizer.lr=0.001,1e30", *QUICK]
     done = sweep(tmp_path, *words)

@@ -9,6 +9,7 @@ from benchmarks.faults.hostile import VARIABLE, hostile
 from tests.conftest import HERE, SMALL, trained
 
 
+@pytest.mark.slow
 def test_nothing_of_a_strangers_files_is_run_shown_or_leaked(monkeypatch):
     monkeypatch.setenv(VARIABLE, "")  # given back afterwards
     monkeypatch.setenv("XDG_STATE_HOME", "")

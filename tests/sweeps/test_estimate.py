@@ -68,6 +68,7 @@ def test_a_job_that_cannot_run_takes_no_time():
     assert Estimate(error="no such key").seconds == 0
 
 
+@pytest.mark.slow
 def test_a_dry_run_runs_no_job(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     swept = ["seed=1,2", "sweep.name=dry", "sweep.dry_run=true", "hydra.launcher.jobs_at_once=2"]

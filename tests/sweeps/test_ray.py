@@ -73,6 +73,7 @@ def test_names_the_extra_that_is_missing(monkeypatch):
         RayEngine()
 
 
+@pytest.mark.slow
 def test_jobs_end_as_they_should_and_stop_when_asked(tmp_path):
     out, err = (run := driver("-c", ENGINE, str(tmp_path))).communicate(timeout=200)
     assert run.returncode == 0, err
