@@ -175,19 +175,16 @@ def _function(command: str) -> Callable[..., Any]:
     return getattr(module, command)
 
 
-def _run(command: str, arguments: list[str]) -> None:
-    if command in WITHOUT_CONFIGURATION:
-        _function(command)(arguments)
-        return
-    original = sys.argv
-    replaying = command == "replay"
-    options, given = split_options(arguments)
-    if "--hydra-help" in options:
-        print(OPTIONS)
-        return
+def _overrides(command: str, options: list[str], given: list[str]) -> list[str]:
+    """Arguments of a command as Hydra takes them, its options in front.
+
+    Raises:
+        ValueError: Hydra has no such setting, or there is no such run.
+    """
     # `benchmark data` stands for `benchmark subject=data`.
     if command in FIRST_ARGUMENT and given and re.fullmatch(r"\w+", given[0]):
         given = [*given[1:], f"{FIRST_ARGUMENT[command]}={given[0]}"]
+    replaying = command == "replay"
     words = [*options, *resumed(_of_run(given) if replaying else given, options, replaying)]
     overrides = [readable(word) for word in words]
     # Hydra itself would accept unknown settings of its own silently.
@@ -196,9 +193,24 @@ def _run(command: str, arguments: list[str]) -> None:
         key = re.match(r"\+*hydra\.(\w+)", override)
         if key and key[1] not in known:
             raise ValueError(f"{override!r}: hydra has no setting {key[1]!r}{did_you_mean(key[1], known)}")
+    return overrides
+
+
+def _run(command: str, arguments: list[str]) -> None:
+    if command in WITHOUT_CONFIGURATION:
+        _function(command)(arguments)
+        return
+    options, given = split_options(arguments)
+    if "--hydra-help" in options:
+        print(OPTIONS)
+        return
+    overrides = _overrides(command, options, given)
+    original = sys.argv
     register_resolvers()
 
-    @hydra.main(config_path=str(config_dir()), config_name="train" if replaying else command, version_base="1.3")
+    @hydra.main(
+        config_path=str(config_dir()), config_name="train" if command == "replay" else command, version_base="1.3"
+    )
     def job(cfg: DictConfig) -> Any:
         sys.argv = original  # DDP starts its other processes from it
         make_importable(own_config_dirs())
