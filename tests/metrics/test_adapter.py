@@ -38,6 +38,15 @@ def test_one_number_of_all_classes_stands_beside_the_classes():
     assert scores(metric, drawn)["mine"] == pytest.approx(ours(drawn)["dice"], abs=1e-6)
 
 
+def test_one_number_of_monai_is_of_all_classes():
+    """It has an axis of the cases and one of the classes."""
+    drawn = cases()
+    metric = made(monai.metrics.GeneralizedDiceScore(include_background=False))
+    assert metric.parts == ("all",)
+    expected = ours(drawn, partial(OverlapScores, dice_averages=["generalized"]))["dice_generalized"]
+    assert scores(metric, drawn)["mine"] == pytest.approx(expected, abs=1e-6)
+
+
 def test_probabilities_are_given_where_they_are_asked_for():
     drawn = cases()
     ranking, error = ours(drawn, RankingScores), ours(drawn, CalibrationScores)

@@ -112,7 +112,9 @@ class Call:
         if not isinstance(value, Tensor | float | int):
             raise RefusedError(f"it returns a {type(value).__name__}, not one number or one per class")
         value = torch.as_tensor(value).detach().double()
-        return value.reshape(()) if value.numel() == 1 and value.ndim < 2 else value.squeeze(0)
+        if value.numel() == 1 and (value.ndim < 2 or probs.shape[1] > 2):  # of one foreground class (1, 1) is its own
+            return value.reshape(())
+        return value.squeeze(0)
 
     def _without_unknown(self, probs: Tensor, target: Tensor, counted: Tensor) -> Given:
         """Take out the pixels that do not count, or mark them."""

@@ -153,6 +153,8 @@ def _micro(counts: Sequence[Sequence[float]]) -> float:
 def _weighted(counts: Sequence[Sequence[float]]) -> float:
     sizes = [tp + fn for tp, _, fn, _ in counts]
     scores = [size * _ratios(of_class)["dice"] for size, of_class in zip(sizes, counts, strict=True) if size]
+    if not scores and any(fp for _, fp, _, _ in counts):
+        return 0.0  # all that is predicted is invented
     return _ratio(sum(scores), sum(sizes))
 
 
