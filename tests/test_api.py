@@ -189,3 +189,16 @@ def test_the_import_of_the_package_is_light(tmp_path):
     assert not modules & {"torch", "hydra", "omegaconf", "numpy", "pytorch_lightning"}
     with pytest.raises(AttributeError, match="module 'segexp' has no attribute 'trane'"):
         _ = segexp.trane
+
+
+@pytest.mark.parametrize(
+    ("word", "sentence"),
+    [
+        ("--config-dir", "--config-dir is no override: give folders of configuration as config_dir="),
+        ("-m", "-m is no override: .* a sweep"),
+        ("seed=1,2", "seed=1,2 has several values, but one call trains one run"),
+    ],
+)
+def test_options_and_sweeps_of_the_command_line_are_refused(word, sentence):
+    with pytest.raises(ValueError, match=sentence):
+        segexp.train([word, "trainer=cpu"])

@@ -21,7 +21,8 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"pictures", "sweeps"},
     {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
     {"making", "merging", "terminal"},
-    {"crc", "errors", "foreign", "signatures", "importable", "stopping", "writing"},
+    {"importable"},
+    {"crc", "errors", "foreign", "signatures", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")

@@ -76,3 +76,22 @@ def test_what_a_function_refuses_when_it_is_called():
 def test_wrong_settings_are_told_before_anything_is_written(answer, tmp_path, word, rule):
     assert rule in sentence(answer, "trainer=cpu", word)
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
+
+
+@pytest.mark.parametrize(
+    ("target", "sentence"),
+    [
+        ("nowhere.Net", r"^nowhere.Net cannot be imported: there is no module 'nowhere' .*, in the working directory"),
+        ("torch.nn.Conv2", r"^torch.nn.Conv2 is not there: .*__init__\.py has no 'Conv2' \(did you mean 'Conv2d'\?\)"),
+    ],
+)
+def test_of_what_is_not_there_is_told_where_it_was_looked_for(target, sentence):
+    with pytest.raises(ImportError, match=sentence):
+        make("model", {"_target_": target, "in_channels": 3})
+
+
+def test_a_list_for_a_tensor_is_answered_with_how_one_is_written():
+    with pytest.raises(
+        ValueError, match=r"as a tensor: \+loss\.weight=\{_target_: torch\.tensor, data: \[1\.0, 5\.0\]\}$"
+    ):
+        make("loss", {"_target_": "torch.nn.CrossEntropyLoss", "weight": [1, 5]})

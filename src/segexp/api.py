@@ -14,6 +14,8 @@ from typing import Any
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -106,7 +108,7 @@ def train(overrides: Sequence[str] = (), *, config_dir: Folders = (), run_dir: s
     which ``resume=<run folder>`` goes on, and is then raised as ever.
 
     Args:
-        overrides: Overrides as on the command line, such as ["model=unet_tiny", "loss=ce,", "trainer.max_epochs=5"].
+        overrides: Overrides as on the command line, such as ["model=unet_tiny", "loss=ce", "trainer.max_epochs=5"].
         config_dir: Folder of one's own configuration files, or several, as ``--config-dir``.
         run_dir: Run folder, as ``hydra.run.dir=``; None = a new one under ``paths.output_dir``.
 
@@ -119,6 +121,8 @@ def train(overrides: Sequence[str] = (), *, config_dir: Folders = (), run_dir: s
     """
     if isinstance(overrides, str):
         raise ValueError(f"overrides={overrides!r} must be a list of words: [{overrides!r}]")
+    for word in overrides:
+        _require_one_run(word)
     folders = _folders(config_dir)
     place = [] if run_dir is None else [f"hydra.run.dir={quoted(Path(run_dir).absolute())}"]
     given = [f"--config-dir={folder}" for folder in folders] + [*overrides, *place]
@@ -159,6 +163,18 @@ def find_runs(*patterns: str | Path) -> list[TrainedRun]:
         FileNotFoundError: A pattern leads to no run.
     """
     return [TrainedRun(run) for run in find([str(pattern) for pattern in patterns])]
+
+
+def _require_one_run(word: str) -> None:
+    """Refuse options of the command line, and overrides of several values."""
+    if word.startswith("-"):
+        raise ValueError(
+            f"{word} is no override: give folders of configuration as config_dir=; a sweep (-m) is started on the "
+            "command line, or train is called for each of its values"
+        )
+    with suppress(HydraException):  # what cannot be parsed is told later, by its place
+        if OverridesParser.create().parse_override(readable(word)).is_sweep_override():
+            raise ValueError(f"{word} has several values, but one call trains one run: call train for each")
 
 
 def _folders(given: Folders) -> list[Path]:

@@ -82,6 +82,8 @@ def _no_such_key(key: str, arguments: list[str]) -> str:
     taken = parameters(target)
     given = [word for word in arguments if word.partition("=")[0] == key]
     added = f"+{given[-1] if given else f'{key}=<value>'}"
+    if known.get(node) in (None, "???") and node.count("."):
+        return f"{node} holds nothing yet: write {added}"
     if last in taken:
         return f"not listed in the configuration, but {target} takes it: write {added}"
     # A key such as data.sampling.batch_size for data.batch_size, which is no copy of another one.

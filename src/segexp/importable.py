@@ -1,8 +1,12 @@
 """Where modules of the user's own are found: the working directory, folders of configuration, and beside these."""
 
+import importlib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Any
+
+from segexp.errors import did_you_mean
 
 
 def make_importable(config_dirs: Iterable[Path | str] = ()) -> None:
@@ -18,3 +22,38 @@ def make_importable(config_dirs: Iterable[Path | str] = ()) -> None:
     for folder in map(str, folders):
         if folder not in sys.path:
             sys.path.append(folder)
+
+
+def targets_in(node: Any) -> list[str]:
+    """Names of what nested nodes would call."""
+    if isinstance(node, Mapping):
+        own = [str(node["_target_"])] if "_target_" in node else []
+        return own + [name for value in node.values() for name in targets_in(value)]
+    return [name for value in node for name in targets_in(value)] if isinstance(node, list | tuple) else []
+
+
+def found(name: str) -> Any:
+    """Import a class or function by its dotted path.
+
+    Raises:
+        ImportError: There is none; says where it was looked for.
+    """
+    parts = name.split(".")
+    for count in range(len(parts) - 1, 0, -1):
+        module = ".".join(parts[:count])
+        try:
+            place: Any = importlib.import_module(module)
+        except ModuleNotFoundError as error:
+            if error.name and module.startswith(error.name):
+                continue  # a class that holds the last parts
+            raise ImportError(f"{name} cannot be imported: {error}; install what it needs") from error
+        for part in parts[count:]:
+            if not hasattr(place, part):
+                file = getattr(place, "__file__", module)
+                raise ImportError(f"{name} is not there: {file} has no {part!r}{did_you_mean(part, dir(place))}")
+            place = getattr(place, part)
+        return place
+    raise ImportError(
+        f"{name} cannot be imported: there is no module {parts[0]!r} among the installed ones, in the working "
+        f"directory {Path.cwd()}, or in or beside a folder that --config-dir names"
+    )

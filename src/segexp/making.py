@@ -9,6 +9,7 @@ from typing import Any
 from hydra.errors import InstantiationException
 from hydra.utils import get_object, instantiate
 
+from segexp.importable import found, targets_in
 from segexp.signatures import require_types
 
 
@@ -29,6 +30,9 @@ def make(place: str, node: Any, **objects: Any) -> Any:
         return instantiate(node, **objects, _convert_="all")
     except InstantiationException as error:
         cause = error.__cause__
+        if isinstance(cause, ImportError):
+            for target in targets_in(node):
+                found(target)  # says where it was looked for
         about_names = isinstance(cause, TypeError) and "argument" in str(cause)  # see segexp.explain
         if cause is None or about_names or isinstance(cause, ImportError | OSError) or raised_here(cause):
             raise
@@ -91,7 +95,13 @@ def _refusal(place: str, node: Mapping[str, Any], error: BaseException) -> str:
     settings = {key: value for key, value in node.items() if not key.startswith("_")}
     named = [key for key, value in settings.items() if _mentions(why, key) or _mentions(why, str(value))]
     shown = ", ".join(f"{place}.{key}={settings[key]}" for key in named or settings)
-    return f"{node['_target_']} refuses {shown}: {why or type(error).__name__}"
+    lists = [key for key in named or settings if isinstance(settings[key], list)]
+    tensor = (
+        f"; as a tensor: +{place}.{lists[0]}={{_target_: torch.tensor, data: {settings[lists[0]]}}}" if lists else ""
+    )
+    tensor = re.sub(r"(?<=[\[ ])(\d+)(?=[,\]])", r"\1.0", tensor)  # of integers it would be one of integers
+    remedy = tensor if "Tensor" in why else ""
+    return f"{node['_target_']} refuses {shown}: {why or type(error).__name__}{remedy}"
 
 
 def _mentions(text: str, word: str) -> bool:

@@ -102,7 +102,7 @@ def test_tensors_are_compared_before_they_are_loaded(tmp_path):
 def test_what_cannot_be_imported_is_named(tmp_path):
     for name, message in (
         ("not_there.Net", "no module 'not_there' among the installed ones, in the working directory"),
-        (f"{__name__}.Other", "has no attribute 'Other'"),
+        (f"{__name__}.Other", "has no 'Other'"),
     ):
         path, _ = written(tmp_path, name, network=adapted(Net(), 1, 2, (16, 16)))
         with pytest.raises(ImportError, match=message):

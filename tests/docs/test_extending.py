@@ -49,7 +49,7 @@ TRIED = [
     ["loss=custom", f"loss._target_={HERE}.overlap"],
     [f"+metrics.x={{_target_: {HERE}.two_scores, _partial_: true}}"],
     ["metrics=calibration"],
-    ["model=custom", "model._target_=my_project.x"],
+    ["model=custom", f"model._target_={HERE}.Typo"],
 ]
 
 

@@ -1,12 +1,10 @@
 """Networks by name: our own list, from which a file may choose, and classes that the user must vouch for."""
 
-import importlib
 import inspect
 import re
 import typing
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from torch import nn
@@ -14,6 +12,7 @@ from torch import nn
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.rules import Rule, one_of, require_rules, shown
 from segexp.errors import require_choice
+from segexp.importable import found, targets_in
 from segexp.models import FCN8s, Network, PretrainedUNet, UNet, UNetPlusPlus, adapted
 from segexp.runs.ownership import is_own_network
 
@@ -118,14 +117,6 @@ def _require_vouched(names: Collection[str], trust: Trust, remedy: str) -> None:
         raise ValueError(f"its network is of {shown(unknown[0])}, which is no class of segexp: {remedy}")
 
 
-def targets_in(node: Any) -> list[str]:
-    """Names of what nested nodes would call."""
-    if isinstance(node, Mapping):
-        own = [str(node["_target_"])] if "_target_" in node else []
-        return own + [name for value in node.values() for name in targets_in(value)]
-    return [name for value in node for name in targets_in(value)] if isinstance(node, list | tuple) else []
-
-
 def _call(node: Any) -> Any:
     """Build what a node describes, as Hydra does."""
     if isinstance(node, list | tuple):
@@ -135,33 +126,6 @@ def _call(node: Any) -> Any:
     values = {key: _call(value) for key, value in node.items() if key not in SPECIAL}
     if "_target_" not in node:
         return values
-    function = _found(str(node["_target_"]))
+    function = found(str(node["_target_"]))
     arguments = _call(node.get("_args_", []))
     return partial(function, *arguments, **values) if node.get("_partial_") else function(*arguments, **values)
-
-
-def _found(name: str) -> Any:
-    """Import a class or function by its dotted path.
-
-    Raises:
-        ImportError: There is none; says where it was looked for.
-    """
-    parts = name.split(".")
-    for count in range(len(parts) - 1, 0, -1):
-        module = ".".join(parts[:count])
-        try:
-            found: Any = importlib.import_module(module)
-        except ModuleNotFoundError as error:
-            if error.name and module.startswith(error.name):
-                continue  # a class that holds the last parts
-            raise ImportError(f"{name} cannot be imported: {error}; install what it needs") from error
-        try:
-            for part in parts[count:]:
-                found = getattr(found, part)
-        except AttributeError as error:
-            raise ImportError(f"{name} is not there: {error}") from error
-        return found
-    raise ImportError(
-        f"{name} cannot be imported: there is no module {parts[0]!r} among the installed ones, in the working "
-        f"directory {Path.cwd()}, or beside a folder that --config-dir names"
-    )

@@ -12,11 +12,12 @@ from typing import cast
 from segexp.build import build_data, build_task
 from segexp.checkpoints.checkpoint import Checkpoint, load_checkpoint, load_weights
 from segexp.checkpoints.description import ModelDescription
-from segexp.checkpoints.networks import name_and_arguments, targets_in
+from segexp.checkpoints.networks import name_and_arguments
 from segexp.checkpoints.own import require_own
 from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import did_you_mean
+from segexp.importable import targets_in
 from segexp.runs.configuration import Config, Node
 from segexp.runs.folder import RunFolder
 from segexp.runs.ownership import config_dirs_of_run, is_own, require_config_dirs
