@@ -174,6 +174,7 @@ print(segexp.open_run("run").record["status"])
 """
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_the_training_with_a_checkpoint_and_is_raised_as_ever(tmp_path):
     words = [*WORDS, "data.sampling.patches_per_epoch=64"]
     script = INTERRUPTED.replace("WORDS", repr(words))

@@ -100,6 +100,7 @@ def test_a_key_of_a_file_that_has_another_place_is_answered_too(answer, tmp_path
     assert told.endswith("data.batch_size: no such key (did you mean 'data.sampling.batch_size'?)")
 
 
+@pytest.mark.slow
 def test_unknown_key_of_a_network_of_ones_own_is_guessed_among_its_keys(answer, tmp_path):
     node = {"_target_": "segexp.models.FCN", "in_channels": 1, "num_classes": 2, "widths_per_level": [8]}
     (tmp_path / "model").mkdir()

@@ -150,6 +150,7 @@ def test_deviation_by_hand():
     assert deviation(one, torch.tensor([0.0, 1.0, float("nan")])) == float("inf")
 
 
+@pytest.mark.slow
 def test_the_json_file_gives_the_sizes_of_a_graph(tmp_path):
     """Figure 1 of the paper: 572 = 188 + 24 · 16."""
     network = UNet(base_channels=2, depth=4, padding="valid", alignment="crop", norm="none").eval()
@@ -157,6 +158,7 @@ def test_the_json_file_gives_the_sizes_of_a_graph(tmp_path):
     assert json.loads((tmp_path / "a.pt2.json").read_text())["sizes"] == {"least": 188, "multiple_of": 16, "plus": 12}
 
 
+@pytest.mark.slow
 def test_the_json_file_gives_the_sizes_of_each_axis_where_they_differ(tmp_path):
     levels = {"kernels": [[1, 3], 3, 3], "strides": [[1, 2], 2], "channels": [2, 3, 4]}
     network = UNet(depth=2, padding="valid", alignment="crop", norm="none", **levels).eval()

@@ -27,6 +27,7 @@ def run(monkeypatch, tmp_path, *words: str) -> None:
     main()
 
 
+@pytest.mark.slow
 def test_every_preset_is_timed_or_says_why_not(monkeypatch, capsys, tmp_path):
     words = ["data.source.count=5", "data.source.size=[48,48]", "data.sampling.patch_size=[32,32]", "data.channels=2"]
     run(monkeypatch, tmp_path, "data", *words, "workers=[0]", "seconds=0.05")

@@ -22,6 +22,7 @@ def data_of(address: str) -> bytes:
     return base64.b64decode(address.partition(",")[2])
 
 
+@pytest.mark.slow
 def test_large_pictures_are_made_small_and_broken_ones_left_out(tmp_path):
     write_runs(tmp_path, Sweep(seeds=1, cases=6, pictures=6))
     for path in tmp_path.glob("*/figures/*.png"):  # as large as those of real data

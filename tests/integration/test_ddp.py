@@ -63,6 +63,7 @@ def test_only_the_first_process_writes(runs):
     assert len(list(runs[1].glob("events.out.tfevents.*.0"))) == 1
 
 
+@pytest.mark.slow
 def test_processes_without_a_case_of_their_own_change_no_score(tmp_path):
     """One validation and one test case on two processes."""
     few = ["data.split.val=3", "data.split.test=6"]

@@ -79,7 +79,9 @@ def trained(project: Path, name: str, *words: str) -> Path:
 BASIC = pytest.param("basic", marks=pytest.mark.slow)
 
 
-@pytest.mark.parametrize("name", ["three", "both", BASIC, pytest.param("smp", marks=needs_smp)])
+@pytest.mark.parametrize(
+    "name", ["three", pytest.param("both", marks=pytest.mark.slow), BASIC, pytest.param("smp", marks=needs_smp)]
+)
 def test_a_network_of_any_class_is_trained_scored_used_and_exported(project, segexp, name):
     run = trained(project, name, "trainer.max_epochs=1")
     record = json.loads((run / "run.json").read_text())

@@ -80,6 +80,7 @@ def test_failures_are_told_with_the_end_of_their_logs_and_the_others_are_kept(tm
     assert json.loads(kept.read_text())["val"] == {"dice": 0.5}
 
 
+@pytest.mark.slow
 def test_what_fail_fast_has_not_started_is_counted(tmp_path):
     batches = [["do=raise", "seconds=0"], ["seconds=2"], ["value=0.1"], ["value=0.2"]]
     with pytest.raises(ValueError, match=r"1 of 4 jobs failed; .*; 2 were not started \(sweep.fail_fast\)"):

@@ -45,6 +45,7 @@ def test_a_prediction_is_told_with_what_helps_there():
         _score()
 
 
+@pytest.mark.slow
 def test_a_run_with_too_little_memory_says_so(tmp_path):
     """A limit of the process in place of a small machine."""
     limited = (
