@@ -1,10 +1,11 @@
 """Messages of refused values name argument, value and rule."""
 
 from math import inf, nan
+from pathlib import Path
 
 import pytest
 
-from segexp.errors import require_at_least, require_between, require_choice
+from segexp.errors import first_line, name_of, require_at_least, require_between, require_choice, type_name
 
 
 def test_a_choice_that_is_not_there_names_the_nearest():
@@ -48,3 +49,23 @@ def test_the_reason_is_told():
     message = r"overlap=1 must be a number of at least 0 and below 1: it is a fraction of the tile"
     with pytest.raises(ValueError, match=message):
         require_between("overlap", 1, 0, 1, "it is a fraction of the tile", open_at="high")
+
+
+@pytest.mark.parametrize(
+    ("value", "full", "short"), [(1, "int", "int"), (Path("a"), "pathlib.PosixPath", "PosixPath"), (len, None, "len")]
+)
+def test_names_for_messages(value, full, short):
+    assert name_of(value) == short
+    assert full is None or type_name(value) == full
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (KeyError(), "KeyError:"),
+        (ValueError("  one\ntwo"), "ValueError: one"),
+        (ValueError("a" * 200), f"ValueError: {'a' * 160}"),
+    ],
+)
+def test_of_an_error_of_others_the_first_line_is_told(error, line):
+    assert first_line(error) == line

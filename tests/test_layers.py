@@ -21,8 +21,9 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"pictures", "sweeps"},
     {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
     {"making", "merging", "terminal"},
+    {"signatures"},
     {"importable"},
-    {"crc", "errors", "foreign", "signatures", "stopping", "writing"},
+    {"crc", "errors", "foreign", "ranks", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")

@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from segexp import stopping
-from segexp.cli import resumed
+from segexp.cli import remove_if_empty, resumed
 from segexp.config import config_dir as own_config_dir
 from segexp.config import (
     own_config_dirs,
@@ -240,8 +240,7 @@ def _composed(words: list[str], run: Callable[..., Any]) -> Path:
             raise ValueError("one call trains one run: leave sweep=… out, and call it for each seed and fold")
         hydra.run("train", job, words, with_log_configuration=False)
     for error in failures:
-        with suppress(OSError):  # something is in it
-            folders[0].rmdir()
+        remove_if_empty(folders[0])
         raise error
     return folders[0]
 

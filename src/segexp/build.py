@@ -206,9 +206,7 @@ def _loss(config: Config) -> Any:
     Raises:
         ValueError: It does not go with the data, see ``adapted``.
     """
-    labels: dict[str, Any] = dict(config["data"]["labels"])
-    regions = labels["regions"]
-    channels = labels["num_classes"] if regions is None else len(regions)
+    regions, channels = config["data"]["labels"]["regions"], _outputs(config)
     axes, weighted = config["data"]["geometry"]["spatial_dims"], config["weight_map"] is not None
 
     def fitting(loss: Any) -> Any:
@@ -226,11 +224,15 @@ def _network(config: Config) -> Network:
     Raises:
         ValueError: It does not take what the data give, or does not give what they need; see ``adapted``.
     """
-    geometry, labels = config["data"]["geometry"], config["data"]["labels"]
     network = make_class("model", config["model"])
-    in_channels = config["data"]["channels"] * (2 * geometry["context"] + 1)
-    outputs = labels["num_classes"] if labels["regions"] is None else len(labels["regions"])
-    return adapted(network, in_channels, outputs, config["data"]["sampling"]["patch_size"])
+    in_channels = config["data"]["channels"] * (2 * config["data"]["geometry"]["context"] + 1)
+    return adapted(network, in_channels, _outputs(config), config["data"]["sampling"]["patch_size"])
+
+
+def _outputs(config: Config) -> int:
+    """Number of logits per pixel: one per class, or per overlapping region."""
+    labels = config["data"]["labels"]
+    return labels["num_classes"] if labels["regions"] is None else len(labels["regions"])
 
 
 def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:

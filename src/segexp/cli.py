@@ -36,6 +36,7 @@ from segexp.config import (
 from segexp.errors import did_you_mean
 from segexp.explain import explain
 from segexp.importable import make_importable
+from segexp.ranks import follows
 from segexp.runs.folder import RunFolder
 from segexp.runs.ownership import config_dirs_of_run, is_own, require_config_dirs
 from segexp.runs.secrets import MASK
@@ -60,8 +61,6 @@ COMMANDS = {
 }
 # These take arguments and options of their own instead of overrides.
 WITHOUT_CONFIGURATION = ("compare", "runs", "reproduce", "report", "predict", "evaluate", "export", "completion")
-# Rank of a process among all of a training, of the starters that tell it; the first variable that is set counts.
-RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID", "JSM_NAMESPACE_RANK")
 OF_SEVERAL_PROCESSES = ("train", "evaluate", "replay")
 OPTIONS = """Hydra's options, anywhere among the overrides (https://hydra.cc):
 
@@ -128,15 +127,9 @@ def _run_or_explain(command: str, arguments: list[str]) -> None:
             os.environ.pop("HYDRA_FULL_ERROR", None)
 
 
-def _follows() -> bool:
-    """Whether this is another process of a training than the first one, by the variables that Lightning goes by."""
-    ranks = (os.environ.get(name) for name in RANKS)
-    return next(filter(None, ranks), "0") != "0"
-
-
 def _tell(command: str, sentence: str) -> None:
     """Print why the command ended; of several processes of one run the first one does so alone."""
-    if not (command in OF_SEVERAL_PROCESSES and _follows()):
+    if not (command in OF_SEVERAL_PROCESSES and follows()):
         print(f"segexp {command}: {sentence}", file=sys.stderr)
 
 
@@ -224,7 +217,7 @@ def _run(command: str, arguments: list[str]) -> None:
                 raise ValueError(sentence) from error  # which any launcher can hand back from another process
             raise _Failure(error) from None
         finally:
-            _remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
+            remove_if_empty(Path(HydraConfig.get().runtime.output_dir))
 
     JobReturn.return_value = JobReturn.return_value.getter(_outcome)  # type: ignore[attr-defined, method-assign]
     sys.argv = [original[0], *overrides]
@@ -239,7 +232,7 @@ def _run(command: str, arguments: list[str]) -> None:
     raise error
 
 
-def _remove_if_empty(folder: Path) -> None:
+def remove_if_empty(folder: Path) -> None:
     """Remove the folder that Hydra made for a run which was refused before it claimed it."""
     if folder != Path.cwd():
         with suppress(OSError):  # something is in it
@@ -275,7 +268,7 @@ def resumed(arguments: list[str], options: Sequence[str] = (), replaying: bool =
     stored = folder.overrides()
     record: Any = folder.record() | {"overrides": stored}
     own = is_own(record)
-    if _follows():  # the first process has noted its words already; to delete a key twice is an error
+    if follows():  # the first process has noted its words already; to delete a key twice is an error
         arguments = [argument for argument in arguments if readable(argument) not in stored]
     given = {key_of(argument) for argument in arguments}
     stored = [word for word in stored if MASK not in word or key_of(word) not in given]

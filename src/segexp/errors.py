@@ -105,6 +105,22 @@ def naming(path: Path, remedy: str = "check that it is complete") -> Iterator[No
         raise ValueError(f"{path} cannot be read ({reason}): {remedy}") from error
 
 
+def type_name(value: object) -> str:
+    """Full name of the type of a value, of Python's own types without their module."""
+    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
+
+
+def name_of(function: object) -> str:
+    """Name of a function or class, else of the class of an object."""
+    return str(getattr(function, "__name__", type(function).__name__))
+
+
+def first_line(error: BaseException, most: int = 160) -> str:
+    """Type and first line, cut after ``most`` characters, of an error that the code of others raised."""
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0][:most] if lines else ''}".rstrip()
+
+
 def some(items: Iterable[object], most: int = 10) -> str:
     """Name the first items and count the others, for messages."""
     words = [str(item) for item in items]

@@ -73,7 +73,7 @@ def _unknown_argument(message: str, arguments: list[str]) -> str | None:
 
 def _no_such_key(key: str, arguments: list[str]) -> str:
     """Say what to write in place of a key: the same with +, one of the group that ends alike, or the nearest."""
-    known = _known_keys(arguments)
+    known, chosen = _known_keys(arguments), chosen_options()
     group, _, rest = key.partition(".")
     if not rest:
         return f"no such key{did_you_mean(key, (name for name in known if name != key))}"
@@ -93,7 +93,7 @@ def _no_such_key(key: str, arguments: list[str]) -> str:
         return f"no such key (did you mean {' or '.join(map(repr, alike))}?)"
     others = _options_with(key, arguments)
     if others:
-        which = f"{group}={_chosen(group, arguments)}"
+        which = f"{group}={chosen.get(group)}"
         return f"no such key in {which}, but in {', '.join(others)}: choose among those, or leave the key out"
     ends = {name.rpartition(".")[2]: name for name in reversed(inside)}
     near = get_close_matches(last, [*ends, *taken], n=1)
@@ -125,11 +125,6 @@ def _options_with(key: str, arguments: list[str]) -> list[str]:
         return []
     others = [word for word in arguments if word.partition("=")[0] != group]
     return [path.stem for path in files if key in _known_keys([*others, f"{group}={path.stem}"], strict=True)]
-
-
-def _chosen(group: str, arguments: list[str]) -> str:
-    _known_keys(arguments)
-    return str(chosen_options().get(group))
 
 
 def _folders(arguments: list[str]) -> list[Path]:

@@ -5,7 +5,6 @@ replaces it. What a recipe sets for an option that is not chosen any more is lef
 composes: `install_rules` puts them into its loader.
 """
 
-import os
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -19,8 +18,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
 from hydra.errors import ConfigCompositionException, HydraException
 from hydra.types import RunMode
-from omegaconf import DictConfig, Node, OmegaConf
+from omegaconf import DictConfig, Node, OmegaConf, flag_override
 from omegaconf.errors import OmegaConfBaseException, ValidationError
+
+from segexp.ranks import follows
 
 FOR_DRIVER = ("hydra", "sweep")  # nodes of the driver of a sweep, which its jobs do not compose
 left_out: ContextVar[set[str]] = ContextVar("left_out")  # keys of recipes, of the configuration that is composed
@@ -28,6 +29,7 @@ options_vary: ContextVar[bool] = ContextVar("options_vary", default=False)  # wh
 told: set[str] = set()  # lines that this process has printed
 _load = ConfigLoaderImpl._load_configuration_impl
 _load_job = ConfigLoaderImpl.load_sweep_config
+_parse = ConfigLoaderImpl._parse_overrides_and_create_caching_repo
 _compose = ConfigLoaderImpl._compose_config_from_defaults_list
 _apply = ConfigLoaderImpl._apply_overrides_to_config
 
@@ -140,7 +142,7 @@ def _choice(defaults: Sequence[ResultDefault], group: str) -> str:
 
 def _tell(line: str) -> None:
     """Print a line once, of the processes of a training in the first one."""
-    if line not in told and os.environ.get("LOCAL_RANK", "0") == "0":
+    if line not in told and not follows():
         told.add(line)
         print(line, file=sys.stderr)
 
@@ -186,7 +188,8 @@ def compose_files(loader: ConfigLoaderImpl, defaults: list[ResultDefault], repo:
                 _tell(f"{default.config_path} sets {', '.join(dropped)}, which does not belong to {choice}: left out")
         clear_values(merged, added)
         try:
-            merged.merge_with(added)
+            with flag_override(merged, "no_deepcopy_set_nodes", True):  # nobody else has what was just read
+                merged.merge_with(added)
         except OmegaConfBaseException as error:
             raise ConfigCompositionException(f"In '{default.config_path}': {error}") from error
     return merged
@@ -205,14 +208,22 @@ def apply_overrides(overrides: list[Override], cfg: DictConfig) -> None:
                 raise
 
 
+def parse(loader: ConfigLoaderImpl, config_name: str | None, overrides: list[str]) -> tuple[list[Override], Any]:
+    """Parse overrides, those without an option as what they mean, and note whether options are swept."""
+    words, repo = _parse(loader, config_name, overrides)
+    lines = without_null_options(words, repo, str(config_name))
+    if lines != [word.input_line for word in words]:
+        words, repo = _parse(loader, config_name, lines)
+    swept = any(word.is_sweep_override() and repo.group_exists(word.key_or_group) for word in words)
+    options_vary.set(options_vary.get() and swept)
+    return words, repo
+
+
 def load(
     loader: ConfigLoaderImpl, config_name: str | None, overrides: list[str], run_mode: RunMode, **more: Any
 ) -> Any:
     """Compose a configuration; that of a sweep over options need not fit keys which its jobs, composed later, have."""
-    words, repo = loader._parse_overrides_and_create_caching_repo(config_name, overrides)
-    overrides = without_null_options(words, repo, str(config_name))
-    swept = any(word.is_sweep_override() and repo.group_exists(word.key_or_group) for word in words)
-    tokens = options_vary.set(run_mode == RunMode.MULTIRUN and swept), left_out.set(set())
+    tokens = options_vary.set(run_mode == RunMode.MULTIRUN), left_out.set(set())
     try:
         return _load(loader, config_name, overrides, run_mode, **more)
     finally:
@@ -241,6 +252,7 @@ def job_of(error: BaseException) -> list[str]:
 def install_rules() -> None:
     """Put the rules into Hydra's loader, for this process."""
     ConfigLoaderImpl._load_configuration_impl = load  # type: ignore[method-assign, assignment]
+    ConfigLoaderImpl._parse_overrides_and_create_caching_repo = parse  # type: ignore[method-assign, assignment]
     ConfigLoaderImpl.load_sweep_config = load_job  # type: ignore[method-assign, assignment]
     ConfigLoaderImpl._compose_config_from_defaults_list = compose_files  # type: ignore[method-assign, assignment]
     ConfigLoaderImpl._apply_overrides_to_config = staticmethod(apply_overrides)  # type: ignore[method-assign]

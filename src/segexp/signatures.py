@@ -4,7 +4,6 @@ Configuration files and the command line give plain values. Whether one fits is 
 class a node names, ours or another library's, before it is built: the class itself might fail later, or somewhere else.
 """
 
-import importlib
 import inspect
 import types
 import typing
@@ -12,6 +11,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal, Union
+
+from segexp.importable import found
 
 OURS = "segexp."  # start of the names of classes that keep to their annotations
 ANYTHING = "**"  # among the names of arguments: any further name
@@ -27,9 +28,8 @@ PLAIN = {  # annotation: values that it takes, in words
 
 def located(target: str) -> Any:
     """Import a class or function by its dotted path; None where that fails, for whoever builds it to say why."""
-    module, _, name = target.rpartition(".")
     with suppress(Exception):  # whatever a foreign module raises
-        return getattr(importlib.import_module(module), name)
+        return found(target)
     return None
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from segexp.errors import require_choice
+from segexp.errors import require_choice, type_name
 
 Network = Callable[[Tensor], Tensor]
 Activation = Callable[[Tensor], Tensor]
@@ -50,8 +50,7 @@ def require_image(image: Tensor) -> None:
         ValueError: It is something else, or has no pixel.
     """
     if not isinstance(image, Tensor):
-        kind = f"{type(image).__module__}.{type(image).__qualname__}".removeprefix("builtins.")
-        raise ValueError(f"image is a {kind} but must be a tensor (B, C, *S): torch.as_tensor(image)")
+        raise ValueError(f"image is a {type_name(image)} but must be a tensor (B, C, *S): torch.as_tensor(image)")
     if not image.is_floating_point():
         raise ValueError(f"image of {image.dtype} must be floating point, scaled as for training: image.float()")
     if image.ndim < 3 or 0 in image.shape:

@@ -8,8 +8,8 @@ from typing import Any
 
 from torch import nn
 
-from segexp.errors import some
-from segexp.losses.foreign_loss import FORMS, ForeignLoss, name_of, parameters_of
+from segexp.errors import name_of, some
+from segexp.losses.foreign_loss import FORMS, ForeignLoss, parameters_of
 from segexp.losses.trial import Trial
 
 HINTS = ("softmax", "sigmoid", "logit", "activation", "onehot", "one_hot")  # in names of settings that mend most

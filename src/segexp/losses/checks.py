@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from segexp.errors import require_at_least
+from segexp.errors import require_at_least, type_name
 
 CLASS_DIM = 1
 
@@ -56,8 +56,7 @@ def require_tensors(**named: object) -> None:
     first: tuple[str, Tensor] | None = None
     for name, value in named.items():
         if not isinstance(value, Tensor):
-            kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-            raise ValueError(f"{name} is a {kind} but must be a tensor: torch.as_tensor({name})")
+            raise ValueError(f"{name} is a {type_name(value)} but must be a tensor: torch.as_tensor({name})")
         first = first or (name, value)
         if value.device != first[1].device:
             place = f"{first[0]} on {first[1].device}"

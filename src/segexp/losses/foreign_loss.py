@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import one_hot
 
+from segexp.errors import name_of
 from segexp.losses.checks import CLASS_DIM, at_least_float32, require_shapes
 from segexp.losses.reduction import reduce_pixels
 
@@ -128,8 +129,3 @@ def parameters_of(loss: Any) -> dict[str, inspect.Parameter]:
         return dict(inspect.signature(loss.forward if isinstance(loss, nn.Module) else loss).parameters)
     except (TypeError, ValueError):
         return {}
-
-
-def name_of(loss: Any) -> str:
-    """Name of a loss for messages."""
-    return str(getattr(loss, "__name__", type(loss).__name__))

@@ -12,13 +12,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from segexp.errors import first_line
 from segexp.losses.checks import CLASS_DIM
 from segexp.losses.foreign_loss import IGNORED, NO_WEIGHT, ForeignLoss, one_channel_each
 
 SIZES = (12, 16, 24)  # of what it is tried on
 SURE = 30.0  # logit at which a softmax or a sigmoid is 1 to float32
 TORCHS_OWN = -100  # default of torch's ignore_index
-LETTERS = 160  # of an error of others that are told
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,7 @@ class Trial:
                         candidate.ignored, candidate.leaves_out = value, True
                         break
         except Exception as error:  # whatever the code of others raises
-            lines = str(error).strip().splitlines()
-            return Fault(f"{type(error).__name__}: {lines[0][:LETTERS] if lines else ''}".rstrip(), False)
+            return Fault(first_line(error), False)
         return None
 
     def _faults(self, loss: ForeignLoss) -> Iterator[str]:

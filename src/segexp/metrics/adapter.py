@@ -11,12 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from segexp.errors import first_line, name_of
 from segexp.metrics.case_metric import CaseMetric
-from segexp.metrics.foreign_metric import FORMS, TOGETHER, Call, ForeignMetric, RefusedError, name_of
+from segexp.metrics.foreign_metric import FORMS, TOGETHER, Call, ForeignMetric, RefusedError
 from segexp.metrics.labels import certain_probs
 
 SIZES = (12, 16, 20)  # of the case that it is tried on
-LETTERS = 160  # of an error of others that are told
 
 
 def adapted(
@@ -104,8 +104,7 @@ class _Trial:
         except Exception as error:  # whatever the code of others raises
             if isinstance(error, RefusedError):
                 raise
-            lines = str(error).strip().splitlines()
-            raise RefusedError(f"{type(error).__name__}: {lines[0][:LETTERS] if lines else ''}".rstrip()) from error
+            raise RefusedError(first_line(error)) from error
 
     def _first(self, value: Tensor) -> int:
         """Number of values to leave out before those of the foreground classes, or regions."""

@@ -7,6 +7,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from segexp.errors import type_name
+
 ROUNDING = 1e-3  # by which probabilities in half precision may leave [0, 1]
 
 
@@ -21,8 +23,7 @@ def require_case(probs: Tensor, target: Tensor, case_index: Tensor, spacing: Ten
         named["spacing"] = spacing
     for name, value in named.items():
         if not isinstance(value, Tensor):
-            kind = f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
-            raise ValueError(f"{name} is a {kind} but must be a tensor: torch.as_tensor({name})")
+            raise ValueError(f"{name} is a {type_name(value)} but must be a tensor: torch.as_tensor({name})")
     expected = probs.shape if multilabel else (probs.shape[0], *probs.shape[2:])
     if probs.ndim < 3 or target.shape != expected or case_index.shape != expected[:1]:
         raise ValueError(

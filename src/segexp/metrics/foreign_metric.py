@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
+from segexp.errors import name_of
 from segexp.metrics.case_metric import CaseMetric
 from segexp.metrics.info import MetricInfo, Source
 from segexp.metrics.results import MetricResult
@@ -191,8 +192,3 @@ class ForeignMetric(CaseMetric):
                 for label, value in zip(self.parts, values, strict=True)
             ]
         )
-
-
-def name_of(metric: Any) -> str:
-    """Name of a metric for messages."""
-    return str(getattr(metric, "__name__", type(metric).__name__))

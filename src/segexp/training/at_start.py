@@ -10,10 +10,9 @@ from segexp.data import DataModule, Sampling
 from segexp.data.case import IGNORED
 from segexp.data.patches import PatchSampler
 from segexp.data.prepared import target_of
-from segexp.errors import did_you_mean, require_at_least, require_between
+from segexp.errors import did_you_mean, name_of, require_at_least, require_between
 from segexp.losses.foreign_loss import UNKNOWN_PIXELS as COUNTS_ALL
 from segexp.losses.foreign_loss import ForeignLoss
-from segexp.losses.foreign_loss import name_of as loss_name
 from segexp.metrics import find_info
 from segexp.metrics.foreign_metric import UNKNOWN_PIXELS, ForeignMetric
 from segexp.runs.configuration import Config
@@ -72,7 +71,7 @@ def require_labels(task: Task, data: DataModule) -> None:
     for split, blind_losses, blind_metrics in splits:
         for prepared in data.cases(split) if blind_losses or blind_metrics else ():
             if np.any(target_of(prepared.case) == IGNORED):
-                who = f"loss {loss_name(blind_losses[0].loss)} {COUNTS_ALL}" if blind_losses else ""
+                who = f"loss {name_of(blind_losses[0].loss)} {COUNTS_ALL}" if blind_losses else ""
                 who = who or f"metric {blind_metrics[0].name} {UNKNOWN_PIXELS}"
                 raise ValueError(f"case {prepared.case.name}: {who}")
 

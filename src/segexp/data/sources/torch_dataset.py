@@ -11,7 +11,7 @@ from torch import Tensor
 from segexp.data.case import IGNORED, Case, Entry
 from segexp.data.files.mask_values import file_facts, whole_labels
 from segexp.data.sources.masks import NumberCode, Values
-from segexp.errors import require_choice, some
+from segexp.errors import require_choice, some, type_name
 
 AXES = ("CHW", "HWC", "CDHW", "DHWC")
 _NAME = "item_{:05d}"
@@ -50,9 +50,11 @@ class TorchDataset:
     ) -> None:
         require_choice("axes", axes, AXES)
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
-            raise ValueError(f"dataset {_named(dataset)} has no length or no items by number: give a map-style Dataset")
+            raise ValueError(
+                f"dataset {type_name(dataset)} has no length or no items by number: give a map-style Dataset"
+            )
         if not len(dataset):
-            raise ValueError(f"dataset {_named(dataset)} has no item")
+            raise ValueError(f"dataset {type_name(dataset)} has no item")
         if spacing is not None and (len(spacing) != len(axes) - 1 or not min(spacing) > 0):
             raise ValueError(f"spacing={list(spacing)} must be one size above 0 in mm per axis of {_spatial(axes)}")
         self._dataset = dataset
@@ -77,8 +79,8 @@ class TorchDataset:
         first, again = (self.read(_NAME.format(0)) for _ in range(2))
         if not (np.array_equal(first.image, again.image) and np.array_equal(first.target, again.target)):  # type: ignore[arg-type]
             raise ValueError(
-                f"dataset {_named(self._dataset)} gives item 0 differently each time: leave out its random transforms, "
-                "and choose an augmentation (augment=light)"
+                f"dataset {type_name(self._dataset)} gives item 0 differently each time: leave out its random "
+                "transforms, and choose an augmentation (augment=light)"
             )
 
     def entries(self) -> list[Entry]:
@@ -103,7 +105,7 @@ class TorchDataset:
             return item[self.image], item[self.mask]
         except Exception as error:  # whatever the code of others raises
             raise ValueError(
-                f"item {index} of dataset {_named(self._dataset)} has no image at {self.image!r} or no mask at "
+                f"item {index} of dataset {type_name(self._dataset)} has no image at {self.image!r} or no mask at "
                 f"{self.mask!r}, or cannot be read ({type(error).__name__}: {error}): set data.source.image and mask"
             ) from error
 
@@ -143,7 +145,9 @@ def _array(value: Any, name: str, what: str) -> np.ndarray:
         value = value.detach().cpu().numpy()
     array = np.asarray(value)
     if not isinstance(value, Image.Image | np.ndarray) or array.dtype.kind not in "biuf":
-        raise ValueError(f"{what} {name} is a {_named(value)}: it must be a PIL image, an array or a tensor of numbers")
+        raise ValueError(
+            f"{what} {name} is a {type_name(value)}: it must be a PIL image, an array or a tensor of numbers"
+        )
     return array.astype(np.uint8) if array.dtype.kind == "b" else array
 
 
@@ -159,7 +163,3 @@ def _as_classes(raw: np.ndarray, name: str) -> np.ndarray:
 
 def _spatial(axes: str) -> str:
     return axes.replace("C", "")
-
-
-def _named(value: object) -> str:
-    return f"{type(value).__module__}.{type(value).__qualname__}".removeprefix("builtins.")
