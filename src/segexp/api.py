@@ -105,7 +105,7 @@ def train(overrides: Sequence[str] = (), *, config_dir: Folders = (), run_dir: s
     """Train in this process, as ``segexp train`` does with the same words.
 
     Signals are heeded meanwhile in the main thread: Ctrl-C ends the training after its batch, with a checkpoint from
-    which ``resume=<run folder>`` goes on, and is then raised as ever.
+    which ``resume=<run folder>`` resumes, and is then raised as ever.
 
     Args:
         overrides: Overrides as on the command line, such as ["model=unet_tiny", "loss=ce", "trainer.max_epochs=5"].

@@ -36,7 +36,7 @@ class Trial:
         return type(self.network).__name__
 
     def on(self, device: str) -> None:
-        """Go on with a copy on a device."""
+        """Continue with a copy on a device."""
         self.device, self.known, self.twin = device, {}, twin(self.network, device)
 
     def run(self, sides: Sequence[int]) -> Any:
