@@ -20,16 +20,17 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"checkpoints", "comparison"},
     {"pictures", "sweeps"},
     {"data", "inference", "losses", "metrics", "models", "postprocessing", "runs"},
-    {"making", "merging", "terminal"},
+    {"making", "merging", "parsed", "terminal"},
     {"signatures"},
     {"importable"},
     {"crc", "errors", "foreign", "ranks", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")
+HYDRA = ("api", "cli", "config", "build", "commands", "explain", "making", "merging", "parsed", "sweeps", "trust")
 ONLY_IN = {
-    "hydra": ("api", "cli", "config", "build", "commands", "explain", "making", "merging", "sweeps", "trust"),
-    "omegaconf": ("api", "cli", "config", "build", "commands", "explain", "making", "merging", "sweeps", "trust"),
+    "hydra": HYDRA,
+    "omegaconf": HYDRA,
     "albumentations": ("data",),
     "monai": (),
 }

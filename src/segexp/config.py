@@ -20,12 +20,14 @@ from omegaconf import DictConfig, OmegaConf
 from segexp.errors import did_you_mean, short_path
 from segexp.importable import make_importable
 from segexp.merging import install_rules
+from segexp.parsed import install_cache
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.unused import unused_folder
 from segexp.signatures import require_hints
 
 install_rules()
+install_cache()
 
 
 def config_dir() -> Path:
