@@ -8,12 +8,14 @@ import pytorch_lightning as pl
 import torch
 from torch import nn
 from torch.nn import functional as F
+from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
 from segexp.losses import Compound, CrossEntropy, DeepSupervision, Dice
 from segexp.metrics import OverlapScores
 from segexp.training import Task
-from segexp.training.schedules import constant
+from segexp.training.progress import Progress
+from segexp.training.schedules import constant, cosine
 
 
 class TwoHeads(nn.Module):
@@ -46,7 +48,7 @@ def task(network=None, loss=None, **more):
         loss=loss or CrossEntropy(),
         metrics=[OverlapScores(["background", "object"])],
         optimizer=partial(torch.optim.SGD, lr=more.pop("lr", 0.1)),
-        scheduler=constant,
+        scheduler=more.pop("scheduler", constant),
         predictor=more.pop("predictor", softmax),
         **more,
     )
@@ -199,3 +201,30 @@ def test_a_monitored_loss_is_among_the_final_scores(tmp_path):
     found, missed = learner.results["val"], float((patches(1)["target"] == 0).float().mean())
     assert not found.info["loss"].higher_is_better
     assert found.scores["loss"] == pytest.approx(-math.log(1e-7) * missed, rel=1e-3)
+
+
+class Rates(pl.Callback):
+    """Notes the learning rate of every step; may change the number of steps before one of them."""
+
+    def __init__(self, change=None):
+        self.rates, self.change = [], change
+
+    def on_train_batch_start(self, trainer, pl_module, batch, batch_idx):
+        if self.change and self.change[0] == trainer.global_step:
+            pl_module.progress.change(*self.change)
+        self.rates.append(trainer.optimizers[0].param_groups[0]["lr"])
+
+
+@pytest.mark.parametrize("schedule", [cosine, lambda o, n: {"scheduler": OneCycleLR(o, 0.1, n), "interval": "step"}])
+def test_a_schedule_ends_where_it_was_to_end_also_after_more_or_fewer_steps(tmp_path, schedule):
+    def rates(steps, progress=None, change=None):
+        noted, learner = Rates(change), task(scheduler=schedule)
+        learner.progress = progress
+        trainer(tmp_path, callbacks=[noted]).fit(learner, DataLoader([patches()] * steps, batch_size=None))
+        return noted.rates
+
+    whole = rates(20)
+    assert rates(20, Progress(20, 20)) == whole
+    assert rates(12, Progress(20, 20), (4, 12)) == whole[:4] + whole[4::2]
+    longer = rates(36, Progress(20, 20), (4, 36))
+    assert longer == whole[:4] + [rate for rate in whole[4:] for _ in range(2)]

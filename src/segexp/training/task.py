@@ -16,6 +16,7 @@ from segexp.losses import DeepSupervision
 from segexp.metrics import CaseMetric, MetricInfo, SplitResult, gather
 from segexp.training.batches import Batch, CaseBatch, counted
 from segexp.training.loss_terms import loss_of_heads, losses_of_probs
+from segexp.training.progress import Progress
 from segexp.training.schedules import Schedule, step_watching
 
 LOSS = MetricInfo(
@@ -45,6 +46,7 @@ class Task(pl.LightningModule):
 
     Attributes:
         description: Description of the network for its checkpoints, see ``build.describe``; None = none yet.
+        progress: Course of a run whose number of steps may change; None = the trainer's epochs.
     """
 
     def __init__(
@@ -78,13 +80,21 @@ class Task(pl.LightningModule):
         self._losses: dict[str, Tensor] = {}  # sum over the cases, and their number
         self._validated = -1  # epoch
         self.description: ModelDescription | None = None
+        self.progress: Progress | None = None
         self.results: dict[str, SplitResult] = {}
 
     def configure_optimizers(self) -> Any:
         """Build optimizer and schedule once the number of steps is known."""
         optimizer = self.make_optimizer(self.network.parameters())
-        steps = int(self.trainer.estimated_stepping_batches)
+        steps = self.progress.planned if self.progress else int(self.trainer.estimated_stepping_batches)
         return {"optimizer": optimizer, "lr_scheduler": self.make_scheduler(optimizer, steps)}
+
+    def lr_scheduler_step(self, scheduler: Any, metric: Any) -> None:
+        """Step a schedule, as far as this step leads on its course: once, while the number of steps has not changed."""
+        item = next(item for item in self.trainer.lr_scheduler_configs if item.scheduler is scheduler)
+        times = self.progress.taken(self.global_step) if self.progress and item.interval == "step" else 1
+        for _ in range(times):
+            super().lr_scheduler_step(scheduler, metric)
 
     def fit_class_weights(self, counts: Callable[[], Tensor]) -> list[float]:
         """Balance the loss by the training cases where its weights are "auto".
