@@ -35,6 +35,40 @@ def ready(**changes) -> DataModule:
     return data
 
 
+class Numbered(Synthetic):
+    """Cells that touch, with pixels of 1 mm, or slabs of them."""
+
+    def __init__(self, size=(48, 48)):
+        super().__init__(size, count=10)
+
+    def read(self, name):
+        case = super().read(name)
+        cells = np.indices(self.size)[-1] // 8 + 1  # columns
+        numbers = np.where(case.target == 1, cells, 0).astype(np.int32)
+        return replace(case, instances=numbers, spacing_unit="mm")
+
+
+def test_numbers_of_objects_reach_scoring_in_the_geometry_of_the_case():
+    data = ready(source=Numbered(), spacing=[0.5, 0.5])
+    for batch in data.test_dataloader():
+        assert batch["image"].shape == (1, 1, 96, 96)
+        np.testing.assert_array_equal(batch["instances"][0], data.source.read(batch["name"][0]).instances)
+    assert "instances" not in next(iter(data.train_dataloader()))
+    data = ready(source=Numbered((16, 32, 40)), slice_axis=2, patch_size=[16, 32])
+    (batch, *_) = data.val_dataloader()
+    wanted = data.source.read(batch["name"][0]).instances
+    np.testing.assert_array_equal(batch["instances"][0], np.moveaxis(wanted, 2, 0))
+
+
+def test_other_numbers_of_objects_are_other_data():
+    class Swapped(Numbered):
+        def read(self, name):
+            case = super().read(name)
+            return replace(case, instances=case.instances[:, ::-1].copy())
+
+    assert len({ready(source=source).fingerprint() for source in (Numbered(), Numbered(), Swapped())}) == 2
+
+
 def test_sides_and_batches():
     data = ready()
     assert [len(data.cases(side)) for side in ("train", "val", "test")] == [6, 2, 2]

@@ -1,6 +1,9 @@
+from dataclasses import replace
+
+import numpy as np
 import pytest
 
-from tests.data.test_datamodule import module, ready
+from tests.data.test_datamodule import Numbered, module, ready
 
 
 @pytest.mark.parametrize(
@@ -30,3 +33,26 @@ def test_wrong_settings_are_refused_at_once(changes, words):
 def test_what_does_not_fit_is_refused(changes, words):
     with pytest.raises(ValueError, match=words):
         ready(**changes)
+
+
+class Unnumbered(Numbered):
+    def __init__(self, change):
+        super().__init__()
+        self._change = change
+
+    def read(self, name):
+        case = super().read(name)
+        return replace(case, instances=self._change(case.instances))
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (lambda numbers: numbers[1:], r"instances of shape \(47, 48\) and int32, .*: they must be int32"),
+        (lambda numbers: numbers.astype(np.uint16), r"instances of shape \(48, 48\) and uint16"),
+        (lambda numbers: numbers - 1, "from -1: they must be int32"),
+    ],
+)
+def test_numbers_of_objects_that_are_none_are_refused(change, words):
+    with pytest.raises(ValueError, match=words):
+        ready(source=Unnumbered(change))

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from segexp.data.case import Case
 from segexp.data.intensity.rules import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop
 from segexp.data.prepared import prepare
+from segexp.data.resample import resample
 
 
 def cases(count: int = 3, size: tuple[int, ...] = (40, 48)) -> list:
@@ -166,3 +169,15 @@ def test_crop_equals_numpy_pad(shape):
         begin, size = rng.integers(-9, 6, len(shape)), rng.integers(1, 14, len(shape))
         wanted = padded[(slice(None), *(slice(b + 20, b + 20 + p) for b, p in zip(begin, size, strict=True)))]
         np.testing.assert_array_equal(crop(array, list(begin), list(size)), wanted)
+
+
+def test_numbers_of_objects_are_those_of_the_original_case_and_come_with_whole_cases_alone():
+    original = replace(coordinates(), instances=np.arange(480, dtype=np.int32).reshape(6, 8, 10))
+    original.instances.flags.writeable = False
+    fine = resample(replace(original, spacing_unit="mm"), (0.5, 1.0, 1.0))
+    prepared = prepare(fine, ZScore(), original=original)
+    (item,) = DataLoader(CaseDataset([prepared]))
+    assert item["instances"].dtype == torch.int32
+    np.testing.assert_array_equal(item["instances"][0], original.instances)
+    assert "instances" not in CaseDataset(cases(1))[0]
+    assert set(PatchDataset([prepared], Sampling((4, 4)), Augment())[0, 0]) == {"image", "target"}

@@ -16,13 +16,15 @@ def volume(shape=(6, 9, 8), spacing=(3.0, 1.0, 2.0)) -> Case:
     labels = rng.integers(0, 3, shape, np.uint8)
     affine = np.diag([*spacing[::-1], 1.0])
     affine[:3, 3] = [5, -7, 11]
-    return Case("v", image, labels, spacing, "mm", valid=labels < 2, others={"b": labels[::-1]}, affine=affine)
+    more = {"valid": labels < 2, "others": {"b": labels[::-1]}, "instances": labels * np.int32(7)}
+    return Case("v", image, labels, spacing, "mm", affine=affine, **more)
 
 
 def test_size_and_spacing_follow_and_the_extent_stays():
     case = resample(volume(), (1.0, 1.5, 1.0))
     assert case.image.shape == (2, 18, 6, 16)
     assert case.target.shape == case.valid.shape == case.others["b"].shape == (18, 6, 16)
+    np.testing.assert_array_equal(case.instances, case.target * np.int32(7))
     extent = np.multiply(case.image.shape[1:], case.spacing)
     np.testing.assert_allclose(extent, np.multiply((6, 9, 8), (3, 1, 2)))
 

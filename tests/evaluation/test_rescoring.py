@@ -1,12 +1,21 @@
 import numpy as np
 import pytest
 import torch
+from skimage.measure import label
 
 from segexp.build import build_data
 from segexp.config import compose, plain
 from segexp.evaluation.rescoring import LabelScorer, Predictions, rescored
-from segexp.metrics import CalibrationScores, DecisionRule, OverlapScores, PartitionScores
+from segexp.metrics import (
+    CalibrationScores,
+    DecisionRule,
+    ObjectScores,
+    OverlapScores,
+    PartitionScores,
+    object_scores,
+)
 from tests.conftest import SMALL
+from tests.data.test_datamodule import Numbered, ready
 
 NAMES = ["interior", "membrane"]
 STEPS = {"min_size": {"size": 30}}
@@ -68,3 +77,13 @@ def test_without_steps_labels_score_as_their_probabilities(scorer, scored):
     for row in result.rows:
         for name, value in plain_rows[row.case, row.label].items():
             assert row.scores[name] == pytest.approx(value, nan_ok=True)
+
+
+def test_true_objects_keep_their_numbers():
+    data = ready(source=Numbered(), spacing=[0.5, 0.5])
+    scorer = LabelScorer(data, "test")
+    (row, *_) = scorer.score(ObjectScores(NAMES), [case.target for case in scorer.cases]).rows
+    case = scorer.cases[0]
+    wanted = object_scores(label(case.target, connectivity=1), case.instances)
+    assert row.scores == wanted
+    assert wanted["object_f1"] < 1

@@ -35,11 +35,16 @@ def used_and_reset():
     return metrics
 
 
+def scored(metric):
+    """What is found, and in which words."""
+    return asdict(metric.compute()) | {"info": {name: asdict(info) for name, info in metric.info.items()}}
+
+
 def result_of(metric, share):
     for batch in share:
-        metric.update(*batch)
+        metric.take(*batch)
     try:
-        return asdict(metric.compute())
+        return scored(metric)
     except ValueError as error:
         return {"error": str(error)}
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from segexp.metrics import CaseMetric, CaseScores, MetricResult, find_info
-from tests.metrics.gloo_worker import fresh
+from tests.metrics.gloo_worker import fresh, scored
 
 
 class PixelCount(CaseMetric):
@@ -142,11 +142,16 @@ def jobs():
         truth = torch.randint(0, 2, (len(indices), size, size), generator=generator)
         return torch.rand(len(indices), 2, size, size, generator=generator), truth, torch.tensor(indices)
 
+    def numbered(batch):
+        return *batch, None, torch.randint(0, 9, batch[1].shape, generator=generator)
+
     return {
         "three cases on two ranks": [[batch(0), batch(2, size=17)], [batch(1, size=30)]],
         "a batch of two and one": [[batch(4)], [batch(5, 3)]],
         "one case, second rank has none": [[batch(0)], []],
         "one case, first rank has none": [[], [batch(0)]],
+        "numbered objects on the first rank": [[numbered(batch(0))], [batch(1)]],
+        "numbered objects on the second rank alone": [[], [numbered(batch(0))]],
         "a case on both ranks": [[batch(6)], [batch(6)]],
     }
 
@@ -173,11 +178,11 @@ def test_two_processes_score_like_one(gloo_results, name, state):
     job, position = jobs()[name], list(jobs()).index(name)
     for k, metric in enumerate(fresh()):
         for batch in [batch for share in job for batch in share]:
-            metric.update(*batch)
-        alone = metric.compute()
-        assert len(alone.rows) == sum(len(batch[2]) for share in job for batch in share)
+            metric.take(*batch)
+        alone = scored(metric)
+        assert len(alone["rows"]) == sum(len(batch[2]) for share in job for batch in share)
         for rank in range(2):
-            assert json.dumps(gloo_results[rank][position][state][k]) == json.dumps(asdict(alone))  # nan equals itself
+            assert json.dumps(gloo_results[rank][position][state][k]) == json.dumps(alone)  # nan equals itself
 
 
 def test_a_case_on_both_ranks_is_refused_by_both(gloo_results):

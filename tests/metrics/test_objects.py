@@ -6,6 +6,7 @@ import torch
 from scipy.ndimage import generate_binary_structure
 from scipy.ndimage import label as scipy_label
 from scipy.optimize import linear_sum_assignment
+from skimage.segmentation import relabel_sequential
 from torch.nn.functional import one_hot
 from torchmetrics.functional.detection import panoptic_quality
 
@@ -20,16 +21,18 @@ def probs_of(pred, classes):
     return one_hot(pred, classes).movedim(-1, 1).float()
 
 
-def scored(pred, target, names=NAMES, **options):
+def scored(pred, target, names=NAMES, instances=None, **options):
     metric = ObjectScores(names, **options)
     pred, target = (torch.as_tensor(np.asarray(x)).long() for x in (pred, target))
-    metric.update(probs_of(pred, len(names)), target, torch.arange(len(pred)))
+    numbers = None if instances is None else torch.as_tensor(np.asarray(instances))
+    metric.update(probs_of(pred, len(names)), target, torch.arange(len(pred)), instances=numbers)
     return metric.compute()
 
 
-def figures(pred, target, **options):
+def figures(pred, target, instances=None, **options):
     """F1, AP and PQ of a single case."""
-    (row,) = scored(np.asarray(pred)[None], np.asarray(target)[None], **options).rows
+    numbers = None if instances is None else np.asarray(instances)[None]
+    (row,) = scored(np.asarray(pred)[None], np.asarray(target)[None], instances=numbers, **options).rows
     return row.scores["object_f1"], row.scores["object_ap"], row.scores["object_pq"]
 
 
@@ -42,6 +45,15 @@ def blobs(rng, size, count, radius=3):
     return mask
 
 
+def touching(rng, size, count):
+    """(*S) int: boxes at random places, numbered with gaps, that touch and cover one another."""
+    numbers = np.zeros(size, dtype=np.int32)
+    for number in rng.choice(70000, count, replace=False) + 1:
+        corner = [rng.integers(0, n) for n in size]
+        numbers[tuple(slice(c, c + rng.integers(2, 6)) for c in corner)] = number
+    return numbers
+
+
 def moved(rng, mask, share=0.15):
     """The same objects with some pixels lost and found."""
     noise = rng.random(mask.shape)
@@ -49,9 +61,14 @@ def moved(rng, mask, share=0.15):
 
 
 def by_brute_force(pred, truth, full=False):
-    """F1, AP and PQ from the dense table of all pairs, matched by an optimal assignment."""
+    """F1, AP and PQ of the components of two masks."""
     structure = generate_binary_structure(pred.ndim, pred.ndim if full else 1)
-    (p, n_p), (t, n_t) = (scipy_label(x, structure) for x in (pred, truth))
+    return by_all_pairs(*(scipy_label(x, structure)[0] for x in (pred, truth)))
+
+
+def by_all_pairs(p, t):
+    """F1, AP and PQ of objects numbered from 1, from the dense table of all pairs, matched by an optimal assignment."""
+    n_p, n_t = p.max(), t.max()
     if n_p + n_t == 0:
         return math.nan, math.nan, math.nan
     iou = np.array(
@@ -160,6 +177,109 @@ def test_pooled_figures_count_the_objects_of_all_cases_together():
     f1, ap, _ = by_brute_force(*beside)
     assert whole["object_f1_pooled_nucleus"] == pytest.approx(f1)
     assert whole["object_ap_pooled_nucleus"] == pytest.approx(ap)
+
+
+# --- numbered objects -------------------------------------------------------------------------------------------------
+
+
+def test_numbers_keep_touching_objects_apart_and_the_pieces_of_one_together_by_hand():
+    truth, numbers = [[1, 1, 1, 1, 1, 0, 1]], [[7, 7, 7, 9, 9, 0, 7]]
+    merged, parted = [[1, 1, 1, 1, 1, 0, 0]], [[1, 1, 1, 0, 1, 0, 0]]
+    assert figures(merged, truth)[0] == pytest.approx(2 / 3)  # of two components
+    assert figures(merged, truth, numbers)[0] == 0  # 3 of 6 px of 7, 2 of 5 of 9
+    assert figures(parted, truth, numbers)[0] == pytest.approx(2 / 4)  # 3 of 4 px of 7; 1 of 2 of 9 is not above a half
+    assert figures(parted, truth, numbers, thresholds=[0.4])[0] == 1
+
+
+@pytest.mark.parametrize("size", [(30, 26), (12, 11, 10)])
+@pytest.mark.parametrize("seed", range(4))
+def test_numbered_objects_agree_with_an_optimal_assignment_over_all_pairs(size, seed):
+    rng = np.random.default_rng(seed)
+    numbers = touching(rng, size, 25)
+    truth = (numbers > 0).astype(int)
+    pred = moved(rng, truth, 0.03)
+    expected = by_all_pairs(scipy_label(pred)[0], relabel_sequential(numbers)[0])
+    assert figures(pred, truth, numbers) == pytest.approx(expected)
+    assert expected != by_brute_force(pred, truth)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_numbered_objects_agree_with_panoptic_quality_of_torchmetrics(seed):
+    rng = np.random.default_rng(seed)
+    numbers = touching(rng, (40, 40), 12)
+    classes = np.where(numbers > 0, 1 + numbers % 2, 0)  # touching objects of one class and of two
+    pred = np.where(moved(rng, (numbers > 0).astype(int), 0.02) > 0, np.maximum(classes, 1), 0)
+    parts = [scipy_label(pred == k)[0] for k in (1, 2)]
+    pairs = np.stack([pred, parts[0] + parts[1]], -1), np.stack([classes, numbers], -1)
+    wanted = panoptic_quality(
+        *(torch.from_numpy(pair.astype(np.int64))[None] for pair in pairs),
+        things={1, 2},
+        stuffs={0},
+        return_per_class=True,
+        return_sq_and_rq=True,
+    )
+    rows = scored(pred[None], classes[None], ["background", "a", "b"], numbers[None]).rows
+    for row, (pq, _, rq) in zip(rows, wanted[:2].tolist(), strict=True):
+        assert (row.scores["object_f1"], row.scores["object_pq"]) == pytest.approx((rq, pq), abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [(30, 26), (12, 11, 10)])
+def test_numbers_of_objects_that_do_not_touch_change_nothing(size):
+    rng = np.random.default_rng(0)
+    truth = blobs(rng, size, 25)
+    numbers = scipy_label(truth)[0] * 300
+    pred = moved(rng, truth)
+    for options in ({}, {"min_size": 3}, {"thresholds": [0.2, 0.6]}):
+        one, other = (scored(pred[None], truth[None], instances=given, **options) for given in (None, numbers[None]))
+        assert one == other
+
+
+def test_objects_end_where_pixels_do_not_count_and_where_their_class_does():
+    numbers = [[1, 1, 1, 2, 2, 2, 3, 3]]
+    truth = [[1, 1, 255, 1, 255, 1, 2, 2]]
+    first, second = scored([[[1, 1, 0, 1, 0, 1, 2, 2]]], [truth], ["ground", "a", "b"], [numbers]).rows
+    assert first.scores["object_f1"] == pytest.approx(2 / 5)  # 2 is one object of two pieces, predicted are two
+    assert second.scores["object_f1"] == 1
+    assert figures([[1, 1, 1, 1, 0, 1, 0, 0]], np.where(np.equal(truth, 2), 0, truth), numbers, min_size=2)[0] == 2 / 3
+
+
+def test_the_protocol_says_what_the_true_objects_were():
+    names, numbers = ["ground", "cell", "border"], np.array([[[1, 1, 2, 2, 0, 0]]])
+    both = np.array([[[1, 1, 1, 1, 0, 2]]])
+
+    def words(target, instances, **options):
+        metric = ObjectScores(names, **options)
+        metric.update(probs_of(torch.as_tensor(both), 3), torch.as_tensor(target), torch.tensor([0]), None, instances)
+        metric.compute()
+        return {info.protocol.split(" px; ")[0].partition("; ")[2] for info in metric.info.values()}
+
+    number = torch.as_tensor(numbers)
+    plain = "objects are components of pixels sharing a face, of at least 1"
+    masks = "predicted objects are components of pixels sharing a face, true ones those of the instance masks"
+    assert words(both, None) == words(0 * both, number) == {plain}
+    assert words(both, number, only=["cell"]) == {f"{masks}, of at least 1"}
+    assert words(both, number) == {f"{masks} where these number them, else components, of at least 1"}
+
+
+def test_a_class_without_numbers_has_components_for_objects():
+    numbers = [[1, 1, 2, 2, 0, 0, 0, 0]]
+    target = [[1, 1, 1, 1, 0, 2, 2, 2]]
+    first, second = scored([target], [target], ["ground", "cell", "border"], [numbers]).rows
+    assert (first.scores["object_f1"], second.scores["object_f1"]) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("instances", "message"),
+    [
+        (torch.zeros(1, 2, 3), "instances of torch.float32 must be a tensor of integers"),
+        (torch.zeros(1, 3, 2, dtype=torch.int32), r"instances \(1, 3, 2\) and probs \(1, 2, 2, 3\)"),
+        (torch.full((1, 2, 3), -1), "instances hold -1"),
+        ([[1]], "instances of list"),
+    ],
+)
+def test_instances_that_number_nothing_are_refused(instances, message):
+    with pytest.raises(ValueError, match=message):
+        ObjectScores(NAMES).update(torch.rand(1, 2, 2, 3), torch.zeros(1, 2, 3), torch.tensor([0]), instances=instances)
 
 
 # --- degenerate cases -------------------------------------------------------------------------------------------------

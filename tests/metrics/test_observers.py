@@ -3,7 +3,7 @@ import pytest
 import torch
 from sklearn.metrics import f1_score
 
-from segexp.metrics import OverlapScores, score_observer
+from segexp.metrics import ObjectScores, OverlapScores, score_observer
 
 
 def test_observer_is_scored_as_a_prediction_would_be_and_the_metrics_stay():
@@ -37,3 +37,13 @@ def test_observer_of_overlapping_regions():
     for i, name in enumerate(("whole", "part")):
         wanted = [f1_score(t[i].ravel(), (p[i] == 1).ravel()) for t, p in zip(truths, labels, strict=True)]
         assert figures[f"dice_{name}"] == pytest.approx(np.mean(wanted))
+
+
+def test_true_objects_go_by_their_numbers_where_there_are_any():
+    truths = [torch.tensor([[1, 1, 1, 1, 0]])] * 2
+    metrics = [ObjectScores(["ground", "cell"]), OverlapScores(["ground", "cell"])]
+    arguments = metrics, truths, truths, [torch.ones(2)] * 2, 2
+    assert score_observer(*arguments)["object_f1"] == 1
+    figures = score_observer(*arguments, [torch.tensor([[1, 1, 2, 2, 0]]), None])
+    assert figures["object_f1"] == pytest.approx((0 + 1) / 2)
+    assert figures["dice"] == 1

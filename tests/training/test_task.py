@@ -12,7 +12,7 @@ from torch.optim.lr_scheduler import OneCycleLR
 from torch.utils.data import DataLoader
 
 from segexp.losses import Compound, CrossEntropy, DeepSupervision, Dice
-from segexp.metrics import OverlapScores
+from segexp.metrics import ObjectScores, OverlapScores
 from segexp.training import Task
 from segexp.training.progress import Progress
 from segexp.training.schedules import constant, cosine
@@ -193,6 +193,19 @@ def test_a_case_of_another_process_does_not_count(tmp_path):
     trainer(tmp_path).validate(scored, DataLoader(cases, batch_size=1), verbose=False)
     trainer(tmp_path).validate(alone, DataLoader(cases[:1], batch_size=1), verbose=False)
     assert scored.results["val"].rows == alone.results["val"].rows
+
+
+def test_true_objects_go_by_their_numbers_where_the_case_has_them(tmp_path):
+    whole = {"target": torch.ones(8, 8, dtype=torch.int64)}
+    found = []
+    for more in (whole, {**whole, "instances": 1 + torch.arange(64).reshape(8, 8) // 32}):
+        scored = task(predictor=inside)
+        scored.metrics.append(ObjectScores(["background", "object"]))
+        trainer(tmp_path).validate(scored, DataLoader([case(0, **more)], batch_size=1), verbose=False)
+        found.append(scored.results["val"])
+    assert "components" in found[0].info["object_f1"].protocol
+    assert "true ones those of the instance masks" in found[1].info["object_f1"].protocol
+    assert [result.scores["object_f1"] for result in found] == [1, 0]  # of two halves none matches
 
 
 def test_a_monitored_loss_is_among_the_final_scores(tmp_path):

@@ -91,6 +91,8 @@ class Case:
             None for images that have none.
         orientation: Axes of the file, such as "LPS", before the volume was turned to right, anterior, superior.
         facts: What its files hold, such as {"image_dtype": "uint8", "mask_values": {0: 812, 255: 23}}.
+        instances: (*S) int32, number of the object of each pixel, 0 = none: tells touching objects of one class apart,
+            in scores alone; None = objects are not numbered.
     """
 
     name: str
@@ -104,6 +106,7 @@ class Case:
     affine: np.ndarray | None = None
     orientation: str = ""
     facts: FileFacts = field(default_factory=FileFacts)
+    instances: np.ndarray | None = None
 
 
 def unlabeled_outside(case: Case) -> Case:
@@ -126,5 +129,6 @@ def slices_first(case: Case, axis: int) -> Case:
         target=None if case.target is None else np.moveaxis(case.target, axis, 0),
         valid=None if case.valid is None else np.moveaxis(case.valid, axis, 0),
         others={who: np.moveaxis(truth, axis, 0) for who, truth in case.others.items()},
+        instances=None if case.instances is None else np.moveaxis(case.instances, axis, 0),
         spacing=(spacing.pop(axis), *spacing),
     )

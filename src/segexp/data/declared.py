@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from segexp.data.case import IGNORED, Case
 from segexp.data.regions import Regions, require_regions
 from segexp.errors import require_at_least, require_between, require_choice
@@ -129,6 +131,7 @@ def require_as_declared(case: Case, channels: int, num_classes: int, geometry: G
         raise ValueError(f"{where} is no volume: data.geometry.context={geometry.context} needs slices, set it to 0")
     if geometry.distance_unit == "mm" and case.spacing_unit != "mm":
         raise ValueError(f"{where} tells no size of a pixel in mm, but data.geometry.distance_unit=mm: set it to px")
+    _require_instances(case, where)
     if case.target is not None:
         classes = case.target[case.target != IGNORED]
         if classes.max(initial=0) >= num_classes:
@@ -136,3 +139,15 @@ def require_as_declared(case: Case, channels: int, num_classes: int, geometry: G
                 f"{where} has class {classes.max()}, but data.labels.num_classes={num_classes}: raise it and name the "
                 "class in data.labels.class_names, or correct the values of the source"
             )
+
+
+def _require_instances(case: Case, where: str) -> None:
+    """Refuse numbers of objects that do not cover the image, or are none."""
+    numbers = case.instances
+    if numbers is None:
+        return
+    if numbers.shape != case.image.shape[1:] or numbers.dtype != np.int32 or numbers.min(initial=0) < 0:
+        raise ValueError(
+            f"{where} has instances of shape {numbers.shape} and {numbers.dtype}, from {numbers.min(initial=0)}: they "
+            f"must be int32 of the image's shape {case.image.shape[1:]}, from 0 (no object): correct the source"
+        )

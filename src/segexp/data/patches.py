@@ -14,7 +14,7 @@ from torch.utils.data import Dataset, Sampler
 from segexp.data.augmentation.augment import Augment
 from segexp.data.case import Case
 from segexp.data.declared import Sampling
-from segexp.data.prepared import Prepared, spacing_of, target_of, target_tensor
+from segexp.data.prepared import Prepared, instance_tensor, spacing_of, target_of, target_tensor
 from segexp.data.regions import Regions
 from segexp.data.resample import resize_image
 
@@ -40,11 +40,13 @@ class WholeCase(Patch):
         case_index: Position among the cases of its split.
         name: Name of the case.
         spacing: (axes) float64, size of a pixel of the original case.
+        instances: (*S) int32, number of the object of each pixel of the original case, where objects are numbered.
     """
 
     case_index: int
     name: str
     spacing: torch.Tensor
+    instances: NotRequired[torch.Tensor]
 
 
 class PatchDataset(Dataset):
@@ -163,19 +165,23 @@ class CaseDataset(Dataset):
         return len(self.cases)
 
     def __getitem__(self, index: int) -> WholeCase:
-        """Return image (C, *S) as the network sees it; target, weight and spacing of the original case."""
+        """Return image (C, *S) as the network sees it; target, weight, spacing and instances of the original."""
         prepared = self.cases[index]
         image = prepared.intensity.standardize(prepared.intensity.to_unit(prepared.case.image))
         target = target_of(prepared.original)
         weight = prepared.weight
         if weight is not None and weight.shape != target.shape:
             weight = resize_image(weight[None], target.shape)[0]
-        return {
+        whole: WholeCase = {
             **_tensors(image, target_tensor(target, self.regions), weight),
             "case_index": index,
             "name": prepared.case.name,
             "spacing": spacing_of(prepared.original, self.distance_unit),
         }
+        instances = instance_tensor(prepared.original)
+        if instances is not None:
+            whole["instances"] = instances
+        return whole
 
 
 class PatchSampler(Sampler[list[tuple[int, int]]]):

@@ -79,6 +79,11 @@ def spacing_of(case: Case, unit: str) -> torch.Tensor:
     return torch.ones_like(spacing) if unit == "px" else spacing
 
 
+def instance_tensor(case: Case) -> torch.Tensor | None:
+    """Numbers of the objects of a case (*S) int32; None where they are not numbered."""
+    return None if case.instances is None else torch.from_numpy(case.instances.astype(np.int32))
+
+
 def foreground_coords(target: np.ndarray) -> tuple[np.ndarray, ...]:
     """Collect per foreground class of (*S) at most ``MOST_COORDS`` evenly strided coordinates (n, axes)."""
     coords = []

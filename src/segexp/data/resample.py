@@ -56,6 +56,7 @@ def resample(case: Case, spacing: Sequence[float]) -> Case:
         target=None if case.target is None else resize_labels(case.target, size),
         valid=None if case.valid is None else resize_labels(case.valid, size),
         others={name: resize_labels(labels, size) for name, labels in case.others.items()},
+        instances=None if case.instances is None else resize_labels(case.instances, size),
         spacing=tuple(n * s / m for n, s, m in zip(shape, case.spacing, size, strict=True)),
         affine=affine,
     )

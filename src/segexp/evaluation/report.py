@@ -105,7 +105,8 @@ def observers(task: Task, data: DataModule, split: str) -> dict[str, dict[str, f
     found = {}
     for name in sorted(set.intersection(*(set(case.others) for case in scorer.cases))):
         labels = [target_tensor(case.others[name], scorer.regions) for case in scorer.cases]
-        found[name] = score_observer(task.metrics, scorer.targets, labels, scorer.spacings, scorer.num_classes)
+        truth = scorer.targets, labels, scorer.spacings, scorer.num_classes, scorer.instances
+        found[name] = score_observer(task.metrics, *truth)
     return found
 
 

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from segexp.data import DataModule
 from segexp.data.case import Case
-from segexp.data.prepared import spacing_of, target_of, target_tensor
+from segexp.data.prepared import instance_tensor, spacing_of, target_of, target_tensor
 from segexp.metrics import CaseMetric, DecisionRule, MetricInfo, MetricResult, SplitResult, gather, score_labels
 from segexp.postprocessing.postprocess import PostProcess, Steps, in_words
 
@@ -54,6 +54,7 @@ class LabelScorer:
     Attributes:
         targets: Truth of each case, (*S) or (R, *S) of regions.
         spacings: Size of a pixel of each case, in the unit of the distances.
+        instances: Numbers of the true objects (*S) of each case; None where they are not numbered.
     """
 
     def __init__(self, data: DataModule, split: str) -> None:
@@ -62,11 +63,12 @@ class LabelScorer:
         self.num_classes = data.labels.num_classes
         self.targets = [target_tensor(target_of(case), data.labels.regions) for case in self.cases]
         self.spacings = [spacing_of(case, data.geometry.distance_unit) for case in self.cases]
+        self.instances = [instance_tensor(case) for case in self.cases]
 
     def score(self, metric: CaseMetric, labels: Sequence[np.ndarray]) -> MetricResult:
         """Compute the metric of labels, one array per case; the metric itself stays as it is."""
         tensors = [torch.from_numpy(array.astype(np.int64)) for array in labels]
-        return score_labels(metric, self.targets, tensors, self.spacings, self.num_classes)
+        return score_labels(metric, self.targets, tensors, self.spacings, self.num_classes, self.instances)
 
     def processed(self, labels: Sequence[np.ndarray], steps: Steps) -> list[np.ndarray]:
         """Post-process the labels of each case."""

@@ -35,6 +35,7 @@ class CaseMetric(Metric):
         parts: Names of the classes or regions that have a row.
         boundary_class: Class that separates regions and is decided by a threshold; None = there is none.
         counts_objects: Whether objects are told apart, so that splitting touching ones changes the scores.
+        takes_instances: Whether ``update`` takes ``instances`` as well, see ``take``.
 
     Args:
         measured_shape: Shape of the measurement of one case.
@@ -51,6 +52,7 @@ class CaseMetric(Metric):
     parts: tuple[str, ...] = ()
     boundary_class: int | None = None
     counts_objects = False
+    takes_instances = False
     case_index: list[Tensor]
     measured: list[Tensor]
 
@@ -107,9 +109,36 @@ class CaseMetric(Metric):
         Raises:
             ValueError: The shapes do not belong together, or values are no probabilities, labels or sizes.
         """
+        sizes = self._checked(probs, target, case_index, spacing)
+        self._keep(case_index, self.measure(probs.detach(), target.long(), sizes))
+
+    def take(
+        self,
+        probs: Tensor,
+        target: Tensor,
+        case_index: Tensor,
+        spacing: Tensor | None = None,
+        instances: Tensor | None = None,
+    ) -> None:
+        """Update with all that is known of a batch; what the metric does not take is left out.
+
+        Args:
+            probs: As of ``update``, like the others.
+            target: The same.
+            case_index: The same.
+            spacing: The same.
+            instances: (B, *S) integers, number of the true object of each pixel, 0 = none; None = not numbered.
+        """
+        further = {"instances": instances} if self.takes_instances and instances is not None else {}
+        self.update(probs, target, case_index, spacing, **further)
+
+    def _checked(self, probs: Tensor, target: Tensor, case_index: Tensor, spacing: Tensor | None) -> Tensor:
+        """Refuse what is no batch of cases; give the sizes of its pixels (B, axes). Arguments as ``update``."""
         require_case(probs, target, case_index, spacing, self.multilabel)
-        sizes = require_spacing(spacing, probs)
-        measured = self.measure(probs.detach(), target.long(), sizes)
+        return require_spacing(spacing, probs)
+
+    def _keep(self, case_index: Tensor, measured: Tensor) -> None:
+        """Keep the measurements (B, *measured_shape) of a batch."""
         self.case_index.append(case_index.long().to(self.device))
         self.measured.append(measured.to(self.device))
 

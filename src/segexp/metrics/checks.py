@@ -36,6 +36,28 @@ def require_case(probs: Tensor, target: Tensor, case_index: Tensor, spacing: Ten
     _require_labels(target)
 
 
+def require_instances(instances: Tensor, probs: Tensor) -> None:
+    """Refuse what cannot number the true objects of a batch of cases.
+
+    Args:
+        instances: (B, *S) integers, 0 = no object.
+        probs: (B, C, *S).
+
+    Raises:
+        ValueError: It is no tensor of integers from 0, or of another shape.
+    """
+    if not isinstance(instances, Tensor) or instances.is_floating_point():
+        kind = instances.dtype if isinstance(instances, Tensor) else type_name(instances)
+        raise ValueError(f"instances of {kind} must be a tensor of integers: numbers of objects, and 0 for no object")
+    if instances.shape != (probs.shape[0], *probs.shape[2:]):
+        raise ValueError(
+            f"instances {tuple(instances.shape)} and probs {tuple(probs.shape)} do not belong together: they must be "
+            "(B, *S) and (B, C, *S)"
+        )
+    if instances.numel() and instances.min() < 0:
+        raise ValueError(f"instances hold {int(instances.min())}: they must be numbers of objects, and 0 for no object")
+
+
 def _require_probabilities(probs: Tensor) -> None:
     if not probs.is_floating_point():
         raise ValueError(f"probs of {probs.dtype} must be floating point: of labels make them with certain_probs")

@@ -14,11 +14,12 @@ class Batch(TypedDict):
 
 
 class CaseBatch(Batch):
-    """One whole case, with its number, name and pixel size."""
+    """One whole case, with its number, name and pixel size, and instances (B, *S) where its objects are numbered."""
 
     case_index: Tensor
     name: list[str]
     spacing: Tensor
+    instances: NotRequired[Tensor]
 
 
 def counted(batch: CaseBatch) -> bool:

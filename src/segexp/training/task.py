@@ -204,7 +204,7 @@ class Task(pl.LightningModule):
             for name, value in losses_of_probs(self.loss, probs, batch["target"], batch.get("weight")).items():
                 self._losses[name] = self._losses.get(name, 0) + counts * torch.stack([value, torch.ones_like(value)])
         for metric in self.metrics if counts else ():
-            metric.update(probs, batch["target"], batch["case_index"], batch.get("spacing"))
+            metric.take(probs, batch["target"], batch["case_index"], batch.get("spacing"), batch.get("instances"))
         return probs
 
     @property

@@ -40,6 +40,7 @@ def full_case(name="c", seed=0):
         rng.normal(size=(4, 4)),
         "LPS",
         {"image_dtype": "float32", "mask_values": {0: 50, 255: 10}, "range": (np.uint16(1), 2.5), "none": None},
+        rng.integers(0, 9, (3, 4, 5), dtype=np.int32),
     )
 
 
@@ -92,7 +93,7 @@ def test_a_case_comes_back_whole_and_is_decoded_once(tmp_path, entry, bare):
     for other, digest in [*found, CaseCache(None).case(entry, SETTINGS, decoder)]:
         require_equal(case, other)
         assert digest == found[0][1]
-        for array in (other.image, other.target, other.valid, *other.others.values()):
+        for array in (other.image, other.target, other.valid, other.instances, *other.others.values()):
             assert array is None or not array.flags.writeable
     assert case.image.flags.writeable  # the source's own array stays as it was
 
@@ -106,7 +107,7 @@ def test_arrays_are_mapped_and_hold_no_file_descriptor(tmp_path, entry):
     mapped = [
         line for line in Path("/proc/self/maps").read_text().splitlines() if str(only_place(tmp_path / "cache")) in line
     ]
-    assert len(mapped) == 5 * len(found) == 25
+    assert len(mapped) == 6 * len(found) == 30
     np.testing.assert_array_equal(np.load(only_place(tmp_path / "cache") / "0.npy"), full_case().image)
 
 
@@ -121,6 +122,8 @@ def test_equal_data_have_equal_digests_and_others_do_not():
         replace(case, image=case.image.view(np.int32)),
         replace(case, target=None),
         replace(case, valid=None),
+        replace(case, instances=None),
+        replace(case, instances=case.instances + 1),
         replace(case, others={}),
         replace(case, others={"1st": case.others["2nd/HO"], "": case.others[""]}),
     ]

@@ -22,7 +22,7 @@ def put(tmp_path):
 
 
 def classes(paths: list[Path], **rules) -> list:
-    return MaskRules(**rules).read(paths, read_mask)[0].tolist()
+    return MaskRules(**rules).read(paths, read_mask).target.tolist()
 
 
 def test_other_is_whatever_is_not_declared(put):
@@ -84,7 +84,7 @@ def test_other_would_take_the_blur_of_jpeg(put):
 def test_masks_in_color_are_predicted_as_numbers_and_tell_no_values(put):
     rules = MaskRules(colors={"black": 0, "red": 1})
     assert rules.mask_values == {}
-    assert rules.read([put("a.png", [[[255, 0, 0]]])], read_mask)[1] is None
+    assert rules.read([put("a.png", [[[255, 0, 0]]])], read_mask).raw is None
     assert MaskRules(values={0: 0, 9: 1, "other": 255}).mask_values == {0: 0, 9: 1}
 
 
@@ -119,8 +119,61 @@ def test_border_between_numbered_objects_and_between_masks_of_one_object_each(pu
         ({"colors": {"255/0/256": 1}}, "is no color"),
         ({"colors": {0: 1}}, "colors: 0 is no color"),
         ({"border_width": -1}, "border_width=-1 must be"),
+        ({"instances": True, "tolerance": 9}, r"blurred values \(mask_tolerance=9\) are none: number the objects, or"),
+        ({"instances": True, "colors": {"red": 1}}, "instances=true takes the numbers in a mask"),
     ],
 )
 def test_rules_that_make_no_sense(rules, message):
     with pytest.raises(ValueError, match=message):
         MaskRules(**rules)
+
+
+def instances(paths: list[Path], **rules) -> tuple[list, list]:
+    read = MaskRules(instances=True, **rules).read(paths, read_mask)
+    assert read.instances.dtype == np.int32
+    return read.target.tolist(), read.instances.tolist()
+
+
+def test_objects_are_the_numbers_in_a_mask(put):
+    path = put("a.png", [[0, 40000, 40000, 7, 255, 0]], np.uint16)
+    assert instances([path]) == ([[0, 1, 1, 1, 1, 0]], [[0, 3, 3, 1, 2, 0]])
+    assert instances([path], values={0: 0, 255: 255, 7: 2, "other": 1}) == (
+        [[0, 1, 1, 2, 255, 0]],
+        [[0, 2, 2, 1, 0, 0]],
+    )
+    assert instances([path], values={7: 0, 0: 1, "other": 2})[1] == [[1, 3, 3, 0, 2, 1]]  # 0 is an object there
+    assert instances([put("b.png", [[0, 0]])]) == ([[0, 0]], [[0, 0]])
+    assert MaskRules().read([put("c.png", [[0, 255]])], read_mask).instances is None
+
+
+def test_objects_are_the_masks_of_an_image_that_has_several(put):
+    paths = [put("a.png", [[255, 255, 0, 0]]), put("b.png", [[0, 9, 9, 0]]), put("c.png", [[0, 0, 0, 0]])]
+    assert instances(paths, merge=True) == ([[1, 1, 1, 0]], [[1, 2, 2, 0]])  # the later one lies on top
+    kinds = instances([paths[0], put("d.png", [[0, 0, 7, 0]])], values={0: 0, 255: 1, 7: 2}, merge=True)
+    assert kinds == ([[1, 1, 2, 0]], [[1, 1, 2, 0]])
+    blurred = [put("e.png", [[255, 250, 3, 0]]), put("f.png", [[0, 0, 251, 255]])]
+    assert instances(blurred, merge=True, tolerance=9, values={0: 0, 255: 1})[1] == [[1, 1, 2, 2]]
+    with pytest.raises(
+        ValueError, match=r"f\.png has the values 251, 255 and is one of 2 masks of its image, which are"
+    ):
+        instances([paths[0], blurred[1]], merge=True)
+
+
+def test_objects_end_at_the_border_between_them(put):
+    target, numbers = instances([put("a.png", [[0, 1, 1, 1, 2, 2, 2, 0]] * 3)], border_width=1)
+    assert target == [[0, 2, 1, 2, 2, 1, 2, 0]] * 3
+    assert numbers == [[0, 0, 1, 0, 0, 2, 0, 0]] * 3
+
+
+def test_values_that_may_number_objects_are_answered_with_the_setting(put, tmp_path):
+    numbered = put("a.png", [[0, 1, 2, 3, 4, 5]])
+    with pytest.raises(
+        ValueError, match=r"values without a class: .*; if its 6 values are numbers of objects.*source\.instances=true"
+    ):
+        classes([numbered])
+    few = put("b.png", [[0, 1, 255]])
+    blurred = put("c.jpg", np.kron(np.eye(4), np.full((5, 5), 255)))
+    for path in (few, blurred):
+        with pytest.raises(ValueError, match="without a class") as caught:
+            classes([path])
+        assert "instances" not in str(caught.value)

@@ -41,6 +41,10 @@ def test_cases_come_in_the_order_of_the_index_with_their_kind(root):
     assert case.image.shape == (3, 5, 8)
     assert case.target.dtype == np.uint8
     np.testing.assert_array_equal(case.target, TOUCHING > 0)
+    np.testing.assert_array_equal(case.instances, TOUCHING)
+    assert case.instances.dtype == np.int32
+    assert source.read("a10").instances.max() == 1
+    assert Nuclei(root, instances=False).read("b2").instances is None
     np.testing.assert_array_equal(source.read("a10").target, np.ones((4, 6)))
     assert (case.facts["mask_dtype"], case.facts["mask_values"]) == ("uint16", {0: 22, 1: 9, 2: 9})
     assert case.facts["mask_stored"] == {"format": "PNG", "bits": 16, "axes": "YX"}
@@ -55,7 +59,9 @@ def test_border_between_touching_nuclei_by_hand(root):
         [0, 0, 0, 0, 0, 0, 0, 0],
         [0, 0, 0, 0, 0, 0, 0, 0],
     ]
-    np.testing.assert_array_equal(Nuclei(root, border_width=1).read("b2").target, expected)
+    case = Nuclei(root, border_width=1).read("b2")
+    np.testing.assert_array_equal(case.target, expected)
+    np.testing.assert_array_equal(case.instances, np.where(np.equal(expected, 1), TOUCHING, 0))
 
 
 @pytest.mark.parametrize(

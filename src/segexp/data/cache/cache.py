@@ -33,7 +33,7 @@ from segexp.foreign import one_line
 from segexp.writing import hidden_folder, move
 
 _FORMAT = 2
-_ARRAYS = ("image", "target", "valid", "others")  # fields of Case that are kept as .npy files
+_ARRAYS = ("image", "target", "valid", "others", "instances")  # fields of Case that are kept as .npy files
 
 _log = logging.getLogger(__name__)
 
@@ -71,8 +71,8 @@ class CaseCache:
             decode: Decoder of the case; called if it is not in the cache.
 
         Returns:
-            The case; the SHA-256 of names, dtypes, shapes and bytes of image, target, valid and others: equal data,
-            equal digest, cached or not.
+            The case; the SHA-256 of names, dtypes, shapes and bytes of image, target, valid, others and
+            instances: equal data, equal digest, cached or not.
 
         Raises:
             FileNotFoundError: A file of the entry cannot be read.
@@ -158,13 +158,14 @@ def content_digest(case: Case) -> str:
 
 def _arrays(case: Case) -> dict[str, np.ndarray]:
     others = {f"others/{name}": array for name, array in case.others.items()}
-    arrays = {"image": case.image, "target": case.target, "valid": case.valid, **others}
+    arrays = {"image": case.image, "target": case.target, "valid": case.valid, "instances": case.instances, **others}
     return {name: np.asarray(array) for name, array in arrays.items() if array is not None}
 
 
 def _with_arrays(case: Case, arrays: Mapping[str, np.ndarray]) -> Case:
     others = {name.removeprefix("others/"): array for name, array in arrays.items() if name.startswith("others/")}
-    return replace(case, image=arrays["image"], target=arrays.get("target"), valid=arrays.get("valid"), others=others)
+    masks = {name: arrays.get(name) for name in ("target", "valid", "instances")}
+    return replace(case, image=arrays["image"], others=others, **masks)  # type: ignore[arg-type]
 
 
 def _digest(arrays: Mapping[str, np.ndarray]) -> str:

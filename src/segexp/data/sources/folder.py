@@ -40,6 +40,7 @@ class Folder(PairReader):
         merge_masks: Whether several masks of an image are laid over each other; else they are refused.
         field_of_view: Function that finds in each image what counts, a key of ``FIELDS_OF_VIEW``; None = all counts.
         skip_unlabeled: Whether images without a mask are left out; else they are refused.
+        instances: Whether masks number objects, which scores then keep apart, see ``MaskRules``.
 
     Raises:
         ValueError: An argument is out of its range, or does not go with the others.
@@ -62,8 +63,10 @@ class Folder(PairReader):
         merge_masks: bool = False,
         field_of_view: str | None = None,
         skip_unlabeled: bool = False,
+        instances: bool = False,
     ) -> None:
-        super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks, field_of_view)
+        rules = colors, border_width, merge_masks, field_of_view, instances
+        super().__init__(values, channels, mask_tolerance, spacing, *rules)
         if (image_pattern is None) != (mask_pattern is None):
             raise ValueError(
                 f"image_pattern={image_pattern} and mask_pattern={mask_pattern} go together: set both or neither"

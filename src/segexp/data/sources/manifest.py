@@ -56,8 +56,10 @@ class Manifest(PairReader):
         border_width: int = 0,
         merge_masks: bool = False,
         field_of_view: str | None = None,
+        instances: bool = False,
     ) -> None:
-        super().__init__(values, channels, mask_tolerance, spacing, colors, border_width, merge_masks, field_of_view)
+        rules = colors, border_width, merge_masks, field_of_view, instances
+        super().__init__(values, channels, mask_tolerance, spacing, *rules)
         self.csv = Path(csv)
 
     def prepare(self) -> None:

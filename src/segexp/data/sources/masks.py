@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import ImageColor
@@ -15,6 +15,21 @@ from segexp.errors import require_at_least, some
 
 OTHER = "other"  # key of all that is not declared
 Values = Mapping[Any, int]  # class of each value (int), color (str) and of OTHER
+MANY = 4  # values in a mask, from which on they may be numbers of objects
+
+
+class Masks(NamedTuple):
+    """What the masks of an image hold.
+
+    Attributes:
+        target: (*S) uint8 class indices.
+        raw: (*S) integers of the file; None of several files and of colors.
+        instances: (*S) int32 numbers of objects, see ``Case``; None where they are not asked for.
+    """
+
+    target: np.ndarray
+    raw: np.ndarray | None
+    instances: np.ndarray | None
 
 
 class MaskRules:
@@ -29,9 +44,13 @@ class MaskRules:
         border_width: Reach in pixels of a further class between objects, see ``border_of``; objects are the numbers in
             a mask that stand for other classes than 0, or the masks of an image that has several. 0 = no such class.
         merge: Whether several masks of an image are laid over each other; else they are refused.
+        instances: Whether objects are numbered: by the values of a mask that stand for other classes than 0 and 255, or
+            by the masks of an image that has several, one object each, later ones on top. ``values`` of None are then
+            {0: 0, "other": 1}.
 
     Raises:
-        ValueError: An argument is out of its range, or both values and colors are given.
+        ValueError: An argument is out of its range, both values and colors are given, or values that are no numbers of
+            objects meet ``instances``.
     """
 
     def __init__(
@@ -41,34 +60,38 @@ class MaskRules:
         tolerance: int = 0,
         border_width: int = 0,
         merge: bool = False,
+        instances: bool = False,
     ) -> None:
         if values is not None and colors is not None:
             raise ValueError("values and colors are both given: masks hold numbers or colors; set one of them to null")
         require_at_least("mask_tolerance", tolerance, 0, integer=True)
         require_at_least("border_width", border_width, 0, integer=True)
+        if instances and not merge and (tolerance or colors is not None):
+            raise ValueError(
+                "instances=true takes the numbers in a mask as those of objects, and colors and blurred values "
+                f"(mask_tolerance={tolerance}) are none: number the objects, or give each its own file and set "
+                "merge_masks=true"
+            )
         # None in place of a default: Hydra merges a mapping on the command line into one that is there.
-        self._numbers = NumberCode({0: 0, 255: 1} if values is None else values, tolerance)
+        default: Values = {0: 0, OTHER: 1} if instances else {0: 0, 255: 1}
+        self._numbers = NumberCode(default if values is None else values, tolerance)
         self._colors = None if colors is None else ColorCode(colors, tolerance)
         self._tolerance = tolerance
         self._border_width = border_width
         self._merge = merge
+        self._instances = instances
 
     @property
     def mask_values(self) -> dict[int, int]:
         """Class of each declared value; empty where masks are in color, which are predicted as numbers of classes."""
         return {} if self._colors else self._numbers.values
 
-    def read(
-        self, paths: Sequence[Path], numbers: Callable[[Path], np.ndarray]
-    ) -> tuple[np.ndarray, np.ndarray | None]:
+    def read(self, paths: Sequence[Path], numbers: Callable[[Path], np.ndarray]) -> Masks:
         """Read the masks of one image.
 
         Args:
             paths: Path to each mask.
             numbers: Reader of a mask as integers (*S).
-
-        Returns:
-            Class indices (*S) uint8; the integers of the file (*S), None of several files and of colors.
 
         Raises:
             ValueError: A file cannot be used, or masks contradict each other; names the files.
@@ -80,18 +103,38 @@ class MaskRules:
             classes = [self._colors.classes(raw, path) for raw, path in zip(raws, paths, strict=True)]
         else:
             raws = [numbers(path) for path in paths]
-            classes = [self._numbers.classes(raw, path) for raw, path in zip(raws, paths, strict=True)]
-        target = _laid_over(classes, paths)
+            classes = [self._classes(raw, path) for raw, path in zip(raws, paths, strict=True)]
+        target = named = _laid_over(classes, paths)
         alone = raws[0] if len(paths) == 1 and not self._colors else None
         if self._border_width:
-            target = self._with_border(target, _objects(classes, alone), paths[0])
-        return target, alone
+            target = self._with_border(named, _objects(classes, alone), paths[0])
+        if not self._instances:
+            return Masks(target, alone, None)
+        if self._tolerance or self._colors:
+            objects = _objects(classes, None)
+        else:
+            _require_one_object_each(classes, raws, paths)
+            objects = _objects(classes, alone)
+        # A border, in which objects end, has no numbers.
+        return Masks(target, alone, numbered(np.where((named != 255) & (target == named), objects, 0)))
+
+    def _classes(self, raw: np.ndarray, path: Path) -> np.ndarray:
+        """Class indices (*S) of the integers of a mask; of what may be numbers of objects, the error says so."""
+        try:
+            return self._numbers.classes(raw, path)
+        except ValueError as error:
+            count = len(np.unique(raw))
+            if self._instances or count < MANY or _is_lossy(path):
+                raise
+            raise ValueError(
+                f"{error}; if its {count} values are numbers of objects, such as nuclei, set data.source.instances=true"
+            ) from error
 
     def _require_lossless(self, paths: Sequence[Path]) -> None:
         """Refuse masks whose blurred values would all count as "other"."""
         code = self._colors or self._numbers
         for path in paths if code.takes_other and not self._tolerance else ():
-            if path.suffix.lower() in SUFFIXES and stored_facts(path).get("lossy"):
+            if _is_lossy(path):
                 raise ValueError(
                     f"mask {path} is compressed with loss: each value near a declared one would count as {OTHER!r}; "
                     "set data.source.mask_tolerance, such as to 20, or declare all classes"
@@ -105,6 +148,13 @@ class MaskRules:
         declared = (self._colors or self._numbers).known
         border = 1 + max((label for label in declared if label < 255), default=0)
         return np.where(border_of(objects, self._border_width) & (target != 255), np.uint8(border), target)
+
+
+def numbered(objects: np.ndarray) -> np.ndarray:
+    """Number objects (*S) from 1 without a gap, in their order, as ``Case.instances``; 0 is none."""
+    from skimage.segmentation import relabel_sequential
+
+    return relabel_sequential(objects)[0].astype(np.int32)
 
 
 def require_one_mask(paths: Sequence[Path], whose: str, merge: bool) -> None:
@@ -202,6 +252,22 @@ def _color(name: object) -> tuple[int, ...]:
 
 def _written(colors: np.ndarray) -> str:
     return some("#{:02x}{:02x}{:02x}".format(*color) for color in colors.tolist())
+
+
+def _is_lossy(path: Path) -> bool:
+    return path.suffix.lower() in SUFFIXES and bool(stored_facts(path).get("lossy"))
+
+
+def _require_one_object_each(classes: Sequence[np.ndarray], raws: Sequence[np.ndarray], paths: Sequence[Path]) -> None:
+    """Refuse, where an image has several masks, one that numbers objects of its own."""
+    for labels, raw, path in zip(classes, raws, paths, strict=True):
+        values = np.unique(raw[(labels != 0) & (labels != 255)])
+        if len(paths) > 1 and len(values) > 1:
+            raise ValueError(
+                f"mask {path} has the values {some(values)} and is one of {len(paths)} masks of its image, which are "
+                "one object each with instances=true: join them into one mask that numbers all objects, or save each "
+                "object as a mask with one value"
+            )
 
 
 def _laid_over(classes: Sequence[np.ndarray], paths: Sequence[Path]) -> np.ndarray:

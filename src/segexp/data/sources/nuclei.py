@@ -9,6 +9,7 @@ import numpy as np
 from segexp.data.case import Case, Entry
 from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
 from segexp.data.sources.border import border_of
+from segexp.data.sources.masks import numbered
 from segexp.errors import did_you_mean, require_at_least, some
 
 COLUMNS = ("image_id", "stratum", "height", "width", "nuclei")
@@ -18,13 +19,15 @@ class Nuclei:
     """Microscope images of stained nuclei, fluorescent or in tissue, in several sizes; read as RGB.
 
     Class 0 is the background, class 1 the nuclei. Nuclei touch, so that connected components of class 1 are fewer than
-    the nuclei; with a ``border_width``, class 2 comes between them, see ``border_of``.
+    the nuclei, which scores count by their numbers; with a ``border_width``, class 2 comes between them, see
+    ``border_of``.
 
     Args:
         root: Folder with images/ID.png, labels/ID.png (16 bits: 0 = background, 1 … N = the nuclei) and index.csv,
             whose columns image_id, stratum, height, width and nuclei say of each image its kind, such as "fluo", its
             size and the number of its nuclei. Splits keep the kinds in proportion.
         border_width: Reach of the border, in pixels; 0 = two classes without a border.
+        instances: Whether scores keep touching nuclei apart by their numbers; else they count connected components.
 
     Raises:
         ValueError: ``border_width`` is negative.
@@ -35,10 +38,11 @@ class Nuclei:
     Collection.
     """
 
-    def __init__(self, root: str | Path, border_width: int = 0) -> None:
+    def __init__(self, root: str | Path, border_width: int = 0, instances: bool = True) -> None:
         require_at_least("border_width", border_width, 0, integer=True)
         self.root = Path(root)
         self.border_width = border_width
+        self.instances = instances
 
     def prepare(self) -> None:
         """Check that the index and the files name the same images."""
@@ -59,18 +63,20 @@ class Nuclei:
         if name not in self._index:
             raise ValueError(f"{self.root / 'index.csv'} has no image {name!r}{did_you_mean(name, self._index)}")
         files = self._files(name)
-        image, instances = read_image(files[0], channels=3), read_mask(files[1])
-        require_same_size(image, instances, *files)
-        counted = (*instances.shape, len(np.unique(instances[instances > 0])))
+        image, nuclei = read_image(files[0], channels=3), read_mask(files[1])
+        require_same_size(image, nuclei, *files)
+        counted = (*nuclei.shape, len(np.unique(nuclei[nuclei > 0])))
         indexed = tuple(self._index[name][column] for column in COLUMNS[2:])
         if indexed != tuple(map(str, counted)):
             raise ValueError(
                 f"{files[1]} has height, width and nuclei {counted}, index.csv says {indexed}: correct one of them"
             )
-        target = (instances > 0).astype(np.uint8)
+        target = (nuclei > 0).astype(np.uint8)
         if self.border_width:
-            target[border_of(instances, self.border_width)] = 2
-        return Case(name, image, target, (1.0, 1.0), files=files, facts=pair_facts(image, instances, *files))
+            target[border_of(nuclei, self.border_width)] = 2
+        instances = numbered(np.where(target == 1, nuclei, 0)) if self.instances else None
+        facts = pair_facts(image, nuclei, *files)
+        return Case(name, image, target, (1.0, 1.0), files=files, facts=facts, instances=instances)
 
     def _files(self, name: str) -> tuple[Path, Path]:
         return self.root / "images" / f"{name}.png", self.root / "labels" / f"{name}.png"

@@ -65,8 +65,9 @@ class PairReader:
         border_width: int = 0,
         merge_masks: bool = False,
         field_of_view: str | None = None,
+        instances: bool = False,
     ) -> None:
-        self._rules = MaskRules(values, colors, mask_tolerance, border_width, merge_masks)
+        self._rules = MaskRules(values, colors, mask_tolerance, border_width, merge_masks, instances)
         require_at_least("channels", channels, 1, integer=True)
         if spacing is not None and (len(spacing) != 2 or min(spacing) <= 0):
             raise ValueError(f"spacing={list(spacing)} must be two numbers above 0: height and width of a pixel in mm")
@@ -77,6 +78,7 @@ class PairReader:
         self.spacing = None if spacing is None else tuple(spacing)
         self.border_width = border_width
         self.merge_masks = merge_masks
+        self.instances = instances
         if field_of_view is not None:
             require_choice("field_of_view", field_of_view, FIELDS_OF_VIEW)
         self.field_of_view = field_of_view
@@ -98,16 +100,17 @@ class PairReader:
 
         if self.colors is not None and case.affine is not None:
             raise ValueError(f"colors are of 2-D masks, and {files.masks[0]} is of a volume: set values")
-        target, raw = self._rules.read(files.masks, numbers)
+        target, raw, instances = self._rules.read(files.masks, numbers)
         require_same_size(case.image, target, files.images[0], files.masks[0])
-        others = {who: self._rules.read([path], numbers)[0] for who, path in files.others.items()}
+        others = {who: self._rules.read([path], numbers).target for who, path in files.others.items()}
         for who, path in files.others.items():
             require_same_size(case.image, others[who], files.images[0], path)
         valid = self._found(case) if files.valid is None else self._inside(numbers(files.valid), files.valid)
         plain = case.affine is None  # no volume
         facts = pair_facts(case.image, raw, files.images[0], files.masks[0]) if plain else file_facts(case.image, raw)
         facts.update(types.get(files.masks[0], {}))
-        return changed(case, target=target, others=others, valid=valid, files=files.all, facts=facts)
+        case = changed(case, files=files.all, facts=facts)
+        return changed(case, target=target, others=others, valid=valid, instances=instances)
 
     def _image(self, name: str, files: CaseFiles) -> Case:
         """Case without truth."""
