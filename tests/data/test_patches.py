@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from segexp.data import Augment, GridElastic, Sampling
+from segexp.data import AffineElastic, Augment, GridElastic, Sampling
 from segexp.data.case import Case
 from segexp.data.intensity.rules import ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop
@@ -46,6 +46,18 @@ def test_two_processes_share_out_the_global_batch(dataset):
     parts = [epoch_of(dataset, 3, rank=rank, world=2) for rank in (0, 1)]
     for batch, first, second in zip(whole, *parts, strict=True):
         assert torch.equal(batch, torch.cat([first, second]))
+
+
+def test_augmentation_about_all_axes_heeds_the_spacing_of_the_case():
+    """Slices a thousand times as thick as wide are not turned out of their plane, those of cubes are."""
+    turn = Augment([AffineElastic(degrees=45, p_rotation=1, p_scaling=0, p_elastic=0)])
+    gray = np.broadcast_to(np.arange(8, dtype=np.float32)[None, :, None, None], (1, 8, 16, 16))
+    changes = []
+    for spacing in ((1000.0, 1.0, 1.0), (1.0, 1.0, 1.0)):
+        case = prepare(Case("c", gray, np.zeros((8, 16, 16), np.uint8), spacing), ZScore())
+        patches = [PatchDataset([case], Sampling((8, 16, 16)), augment)[0, 0]["image"] for augment in (Augment(), turn)]
+        changes.append((patches[0] - patches[1]).abs().max().item())
+    assert changes[0] < 0.02 < 0.5 < changes[1]
 
 
 def test_no_epoch_and_position_repeats_a_draw(dataset):

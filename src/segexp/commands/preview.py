@@ -59,6 +59,8 @@ class _Tap:
         dataset[0, position]
         return self.seen
 
-    def __call__(self, image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator) -> Any:
-        self.seen = [(image, mask), *[self.augment(image, mask, weight, rng)[:2] for _ in range(self.draws)]]
+    def __call__(
+        self, image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator, spacing: Any
+    ) -> Any:
+        self.seen = [(image, mask), *[self.augment(image, mask, weight, rng, spacing)[:2] for _ in range(self.draws)]]
         return image, mask, weight

@@ -5,6 +5,7 @@ from .augmentation.appearance import TorchIO as TorchIO
 from .augmentation.augment import Augment as Augment
 from .augmentation.geometry import GridElastic as GridElastic
 from .augmentation.geometry import QuarterTurns as QuarterTurns
+from .augmentation.spatial import AffineElastic as AffineElastic
 from .case import Case as Case
 from .case import Entry as Entry
 from .datamodule import DataModule as DataModule

@@ -109,7 +109,8 @@ class PatchDataset(Dataset):
         # Augmentation takes slices of context as channels, in [0, 1]; statistics are those of each channel.
         unit = prepared.intensity.to_unit(image)
         channels = unit.reshape(-1, *self.patch_size)
-        channels, mask, weight = self.augment(channels, mask, weight, rng)
+        spacing = prepared.case.spacing[-len(self.patch_size) :]
+        channels, mask, weight = self.augment(channels, mask, weight, rng, spacing)
         image = prepared.intensity.standardize(channels.reshape(unit.shape)).reshape(channels.shape)
         return _tensors(image, target_tensor(mask, self.regions), weight)
 

@@ -1,6 +1,7 @@
 """Augmentation: image, mask and weight map move in one call, from random numbers that belong to one patch alone."""
 
 import random
+from collections.abc import Sequence
 from typing import Any
 
 import cv2
@@ -10,8 +11,8 @@ import numpy as np
 class Augment:
     """A list of albumentations transforms, drawn anew for each patch.
 
-    In 3-D the transforms act in the slice plane, with equal random numbers for all slices of the patch; ``Noise``,
-    ``Anisotropy`` and ``TorchIO`` act on the volume.
+    In 3-D the transforms act in the slice plane, with equal random numbers for all slices of the patch;
+    ``AffineElastic``, ``Noise``, ``Anisotropy`` and ``TorchIO`` act on the volume.
 
     Args:
         transforms: List of albumentations transforms, ours among them, applied in order; images are float32 in [0, 1],
@@ -30,9 +31,21 @@ class Augment:
             self._compose = A.Compose(transforms, additional_targets={"weight": "mask", "weights": "masks"})
 
     def __call__(
-        self, image: np.ndarray, mask: np.ndarray, weight: np.ndarray | None, rng: np.random.Generator
+        self,
+        image: np.ndarray,
+        mask: np.ndarray,
+        weight: np.ndarray | None,
+        rng: np.random.Generator,
+        spacing: Sequence[float] | None = None,
     ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
         """Transform image (C, *S) in [0, 1], mask (*S) and weight (*S) or None together.
+
+        Args:
+            image: Image of the patch.
+            mask: Its mask.
+            weight: Its weight map, or None.
+            rng: Generator that belongs to the patch alone.
+            spacing: Size of a pixel per axis, which transforms about all axes heed; None = equal sizes.
 
         Raises:
             ValueError: A transform changed the patch's size, or is for gray or RGB images only and these are neither.
@@ -49,7 +62,7 @@ class Augment:
         present = {key: np.ascontiguousarray(a) for key, a in zip(keys, arrays, strict=True) if a is not None}
         # The patch's own generator, so that its draws depend on nothing else.
         self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
-        transformed = self._compose(**present)
+        transformed = self._compose(**present, spacing=spacing)
         moved_image, moved_mask, moved_weight = (transformed.get(key) for key in keys)
         if moved_mask.shape != mask.shape:
             raise ValueError(

@@ -46,7 +46,7 @@ class GridElastic(A.DualTransform):
         """Draw the moves and spread them over the plane: maps (H, W) of source positions, for cv2.remap."""
         height, width = params["shape"][-3:-1] if len(params["shape"]) > 2 else params["shape"][:2]
         moves = self.random_generator.normal(0, self.sigma, (2, self.grid, self.grid))
-        down, across = _spread(height, self.grid), _spread(width, self.grid)
+        down, across = spread(height, self.grid), spread(width, self.grid)
         rows = np.arange(height)[:, None] + down @ moves[0] @ across.T
         columns = np.arange(width)[None, :] + down @ moves[1] @ across.T
         return {"map_x": columns.astype(np.float32), "map_y": rows.astype(np.float32)}
@@ -64,7 +64,8 @@ class GridElastic(A.DualTransform):
 
 
 @functools.lru_cache(maxsize=8)
-def _spread(length: int, grid: int) -> np.ndarray:
+def spread(length: int, grid: int) -> np.ndarray:
     """Weights (length, grid) that interpolate ``grid`` node values to ``length`` pixels by a natural cubic spline."""
-    nodes = np.linspace(0, length - 1, grid)
+    half = max(length - 1, 1) / 2  # nodes need a distance where there is a single pixel, in their middle
+    nodes = (length - 1) / 2 + np.linspace(-half, half, grid)
     return CubicSpline(nodes, np.eye(grid), bc_type="natural")(np.arange(length))
