@@ -18,7 +18,7 @@ from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 
 from segexp.errors import did_you_mean, short_path
-from segexp.importable import make_importable
+from segexp.importable import config_dirs_among, make_importable
 from segexp.merging import install_rules
 from segexp.parsed import install_cache
 from segexp.runs.configuration import Config
@@ -102,8 +102,7 @@ def _ours() -> Path:
 
 def own_config_dirs() -> list[str]:
     """Folders of configuration files beside ours of the present configuration, absolute."""
-    sources = HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else []
-    return [source.path for source in sources if source.schema == "file" and source.provider not in ("hydra", "main")]
+    return config_dirs_among(HydraConfig.get().runtime.config_sources if HydraConfig.initialized() else [])
 
 
 def require_read() -> None:

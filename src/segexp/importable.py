@@ -15,13 +15,23 @@ def make_importable(config_dirs: Iterable[Path | str] = ()) -> None:
     They come after all that is installed, so that a file of somebody else's in the working directory, such as numpy.py,
     takes no package's place.
     """
+    for folder in map(str, own_folders(config_dirs)):
+        if folder not in sys.path:
+            sys.path.append(folder)
+
+
+def own_folders(config_dirs: Iterable[Path | str] = ()) -> list[Path]:
+    """The working directory, folders of configuration and the folders that hold those: where own modules lie."""
     folders = [Path.cwd()]
     for config_dir in config_dirs:
         own = Path(config_dir).absolute()
         folders += [own.parent, own]
-    for folder in map(str, folders):
-        if folder not in sys.path:
-            sys.path.append(folder)
+    return folders
+
+
+def config_dirs_among(sources: Iterable[Any]) -> list[str]:
+    """Folders of configuration that are the user's own, among the sources that Hydra names; absolute."""
+    return [source.path for source in sources if source.schema == "file" and source.provider not in ("hydra", "main")]
 
 
 def targets_in(node: Any) -> list[str]:

@@ -76,6 +76,9 @@ def drive(folder: Path, *words: str) -> None:
         def engine(self):
             return Engine(jobs_at_once=at_once, gpus_per_job=0, stop_seconds=5)
 
+        def composed(self, words):
+            raise AssertionError(f"{words}: the records of these trials hold no configuration to compare with")
+
     pool.POLL_SECONDS = 0.02
     at_once = next((int(word.partition("=")[2]) for word in words if word.startswith("at_once=")), 2)
     drivers = [word for word in words if word.startswith(("hydra", "sweep"))]

@@ -21,8 +21,8 @@ class LocalLauncher(Launcher):
 
     def setup(self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig) -> None:
         """Keep the configuration of the multirun; the jobs compose their own."""
-        del hydra_context, task_function
-        self.config = config
+        del task_function
+        self.config, self.hydra_context = config, hydra_context
 
     def engine(self) -> Any:
         """Build the engine that runs the jobs."""
@@ -35,7 +35,11 @@ class LocalLauncher(Launcher):
         del initial_job_idx
         from segexp.sweeps.launcher import launch
 
-        return launch(self.config, self.engine(), job_overrides)
+        return launch(self.config, self.engine(), job_overrides, self.composed)
+
+    def composed(self, words: Sequence[str]) -> DictConfig:
+        """Compose a job as its process would."""
+        return self.hydra_context.config_loader.load_sweep_config(self.config, list(words))
 
 
 class SlurmLauncher(LocalLauncher):

@@ -26,7 +26,7 @@ from segexp.runs.ownership import is_own, require_config_dirs
 from segexp.runs.record import Record
 from segexp.runs.recorder import present_facts
 from segexp.runs.runs import Run, find_runs
-from segexp.runs.sameness import Fact, compare_values, config_facts, data_facts, record_facts
+from segexp.runs.sameness import Fact, compare_values, config_facts, data_facts, record_facts, source_facts
 from segexp.stopping import Stopped, without_deadline
 from segexp.sweeps.jobs import quoted
 from segexp.training.warnings import quiet
@@ -121,6 +121,7 @@ def _one(pattern: str) -> Run:
 def _compared(run: Run, folder: Path) -> list[Fact]:
     """Compare all that was recorded with the present, and print it."""
     facts = record_facts(run.record, present_facts())
+    facts += source_facts(run.record, run.record.get("config_dirs", ()))
     try:
         config = _resolved(run, folder)
         facts += config_facts(run.record.get("config"), config)

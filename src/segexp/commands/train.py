@@ -24,11 +24,12 @@ from segexp.runs.configuration import Config
 from segexp.runs.folder import Account, RunFolder
 from segexp.runs.ownership import sign
 from segexp.runs.postprocess import kept_steps
+from segexp.runs.recipe import own_sources
 from segexp.runs.record import Changes, Record
 from segexp.runs.recorder import RunRecorder, present_facts
 from segexp.runs.results import account
 from segexp.runs.resumption import carry_over, require_same_data, require_same_settings
-from segexp.runs.sameness import record_facts
+from segexp.runs.sameness import record_facts, source_facts
 from segexp.runs.unused import require_unused
 from segexp.stopping import Stopped, cause, check, defer, last_words
 from segexp.training.account import ending, monitored
@@ -168,9 +169,10 @@ def _set_up(
 
 def _tell_changes(earlier: Record) -> None:
     """Print what has changed in code, packages and machine since the run: it may no longer equal an unbroken one."""
-    changed = [fact for fact in record_facts(earlier, present_facts()) if not fact.same]
-    for fact in changed:
-        print(f"changed since the run: {fact.name} {fact.recorded} -> {fact.present}")
+    facts = [*record_facts(earlier, present_facts()), *source_facts(earlier, own_config_dirs())]
+    for fact in facts:
+        if not fact.same:
+            print(f"changed since the run: {fact.name} {fact.recorded} -> {fact.present}")
 
 
 def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
@@ -220,7 +222,8 @@ def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[C
             folder.write_arguments(config, overrides)
             folders = own_config_dirs()
             signature = sign(record.content["overrides"], folders)
-            record.write({"config_dirs": folders, "signature": signature})
+            sources = own_sources(config, folders)
+            record.write({"config_dirs": folders, "sources": sources, "signature": signature})
             record.write({"choices": chosen_options(), "config": config, "changed": changed})
             yield record.write
     except BaseException as error:

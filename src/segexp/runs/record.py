@@ -66,6 +66,7 @@ class Record(Environment, total=False):
     command: list[str]
     overrides: list[str]
     config_dirs: list[str]  # absolute folders of configuration beside segexp's
+    sources: dict[str, str]  # digests of the user's own modules that its classes come from, by name
     signature: str | None  # of the overrides and folders
     seed: int
     start: str

@@ -6,17 +6,20 @@ Each difference is free (it changes no metric, or the data's fingerprint guards 
 
 from collections.abc import Iterable, Mapping, Sequence
 
-import segexp
 from segexp.errors import some
 from segexp.runs.configuration import Config
+from segexp.runs.recipe import differing
 from segexp.runs.record import Changes, Record
-from segexp.runs.runs import flat_settings
 
+ON_MACHINE = (  # where and how the same is computed
+    *("allow_changes", "performance.compile", "trainer.accelerator", "trainer.devices", "trainer.num_nodes"),
+    *("trainer.strategy", "trainer.default_root_dir", "trainer.enable_model_summary", "trainer.plugins"),
+    "trainer.profiler",
+)
 FREE = (
-    *("allow_changes", "data.source", "data.split", "performance.compile"),
-    *("callbacks.last", "callbacks.early_stopping"),
-    *(f"trainer.{key}" for key in ("max_epochs", "max_time", "max_steps", "accelerator", "devices", "num_nodes")),
-    *(f"trainer.{key}" for key in ("strategy", "default_root_dir", "enable_model_summary", "plugins", "profiler")),
+    *ON_MACHINE,
+    *("data.source", "data.split", "callbacks.last", "callbacks.early_stopping"),
+    *("trainer.max_epochs", "trainer.max_time", "trainer.max_steps"),
 )
 # What weights and the state of the optimizer were made for.
 FIXED = ("model", "data.labels", "data.channels", "data.geometry", "optimizer._target_", "scheduler._target_")
@@ -44,17 +47,12 @@ def require_same_settings(recorded: Record, config: Config, allowed: Sequence[st
     Raises:
         ValueError: Others differ; names them with both values and the override that would allow them.
     """
-    one = flat_settings(recorded["config"]) if "config" in recorded else {}
-    two = flat_settings(config)
-    # A setting that an older version did not have yet takes its default.
-    older = recorded.get("segexp_version") != segexp.__version__
-    keys = dict.fromkeys([*one, *(key for key in two if key in one or not older)])
-    differing = [key for key in keys if one.get(key) != two.get(key) and not _in(key, FREE)]
-    fixed = [key for key in differing if _in(key, FIXED)]
-    refused = fixed or [key for key in differing if not _in(key, allowed)]
+    changes = {key: pair for key, pair in differing(recorded, config).items() if not lies_in(key, FREE)}
+    fixed = [key for key in changes if lies_in(key, FIXED)]
+    refused = fixed or [key for key in changes if not lies_in(key, allowed)]
     if not refused:
-        return {key: (one.get(key), two.get(key)) for key in differing}
-    pairs = some((f"{key}={two.get(key)} (the run has {one.get(key)})" for key in refused), SHOWN)
+        return changes
+    pairs = some((f"{key}={changes[key][1]} (the run has {changes[key][0]})" for key in refused), SHOWN)
     remedy = (
         "weights and optimizer were made for that: leave it out, or start a new run"
         if fixed
@@ -106,5 +104,6 @@ def require_same_data(
     )
 
 
-def _in(key: str, groups: Iterable[str]) -> bool:
+def lies_in(key: str, groups: Iterable[str]) -> bool:
+    """Whether a dotted key is, or lies in, one of some keys."""
     return any(key == group or key.startswith(f"{group}.") for group in groups)

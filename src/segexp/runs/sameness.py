@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +10,7 @@ from typing import Any
 from segexp.errors import some
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
+from segexp.runs.recipe import present_sources
 from segexp.runs.record import Environment, Git, Record
 from segexp.runs.results import Metrics
 from segexp.runs.runs import flat_settings
@@ -59,6 +60,16 @@ def record_facts(recorded: Record, present: Environment) -> list[Fact]:
     facts += _named_facts("", recorded.get("packages", {}), present.get("packages", {}))
     facts += _named_facts("machine: ", recorded.get("machine", {}), present.get("machine", {}))
     return facts
+
+
+def source_facts(recorded: Record, config_dirs: Iterable[Path | str]) -> list[Fact]:
+    """Compare the user's own modules of run.json with those that lie in or beside folders of configuration now."""
+    sources = recorded.get("sources", {})
+    present = present_sources(sources, config_dirs)
+    return [
+        Fact(f"module: {name}", _digits(digest), _digits(present.get(name)), digest == present.get(name))
+        for name, digest in sources.items()
+    ]
 
 
 def _named_facts(prefix: str, one: Mapping[str, object], two: Mapping[str, object]) -> list[Fact]:

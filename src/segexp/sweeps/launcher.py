@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from segexp.errors import require_choice, short_path
 from segexp.stopping import without_deadline
+from segexp.sweeps.changed import AGAIN, KEEP, Composed, settle_changed
 from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, key_of, varying, with_replicates
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
@@ -24,6 +25,7 @@ class SweepSettings(TypedDict):
     seeds: list[int] | None
     folds: list[int] | None
     retry: str | None
+    changed: str | None
     fail_fast: bool
     dry_run: bool
 
@@ -45,6 +47,7 @@ class Sweep:
             raise ValueError(f"-m with segexp {name}: only the runs of segexp train are swept; leave -m out")
         self.settings = cast(SweepSettings, OmegaConf.to_container(config.sweep, resolve=True))
         require_choice("sweep.retry", self.settings["retry"], [None, FAILED])
+        require_choice("sweep.changed", self.settings["changed"], [None, KEEP, AGAIN])
         self.folder = Path(config.hydra.sweep.dir)
         self.engine = engine
         self.ledger = Ledger(self.folder / "ledger.jsonl")
@@ -72,8 +75,16 @@ class Sweep:
         return Pool(self.engine, self.ledger, watcher(), retry, fail_fast, **hooks)
 
 
-def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]]) -> list[JobReturn]:
+def launch(
+    config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]], composed: Composed | None = None
+) -> list[JobReturn]:
     """Run all jobs of a grid, for Hydra.
+
+    Args:
+        config: Configuration of the multirun, Hydra's own node included.
+        engine: Engine that runs the jobs.
+        batches: Sets of overrides.
+        composed: Function that composes a set of overrides; None = it is not looked for what has changed.
 
     Returns:
         Per set of overrides the monitored metric, averaged over seeds and folds.
@@ -94,6 +105,10 @@ def launch(config: DictConfig, engine: Engine, batches: Sequence[Sequence[str]])
 
         print_estimate(jobs, engine.jobs_at_once, getattr(engine, "threads", None))
         return [_returned(config, words, None) for words in batches]
+    if composed is not None:
+        settled = iter(settle_changed(jobs, composed, sweep.settings["changed"], sweep.ledger))
+        groups = [[next(settled) for _ in group] for group in groups]
+        jobs = [job for group in groups for job in group]
     # Run all, whatever becomes of each; only then complain.
     print(f"{len(jobs)} jobs in {sweep.folder}, {engine.jobs_at_once} at once")
     without_deadline()

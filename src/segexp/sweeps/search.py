@@ -10,6 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from segexp.errors import require_at_least
 from segexp.runs.claim import claimed
 from segexp.stopping import without_deadline
+from segexp.sweeps.changed import refuse_changed
 from segexp.sweeps.launcher import Sweep, refuse_failures
 from segexp.sweeps.objectives import read_objectives
 from segexp.writing import write_text
@@ -70,6 +71,7 @@ def search(
         print(f"study of {trials} trials in {sweep.folder}, {once}")
         write_text(sweep.folder / "multirun.yaml", OmegaConf.to_yaml(config))
         study.open(sweep.folder / "study.journal")
+        refuse_changed(study.runs(), launcher.composed, sweep.settings["changed"])  # type: ignore[attr-defined]
         sweep.pool(on_epoch=study.on_epoch, on_end=study.on_end).run(study.jobs())
         report(sweep.folder, study.optuna, [item.name for item in aims], [*sweep.command, *fixed])
     refuse_failures(study.ended())

@@ -214,6 +214,10 @@ class Study:
     def _group(self, item: Tracked) -> Group:
         return next(group for group in self.groups if any(job is item.job for job in group.jobs))
 
+    def runs(self) -> list[Job]:
+        """Runs of all trials that were begun."""
+        return [job for trial in self._counted() for job in self._jobs(trial.params)]
+
     def ended(self) -> list[Tracked]:
         """Runs of all trials; those of a failed trial say why."""
         return [item for trial in self._counted() for item in self._tracked(trial, blame=True)]
