@@ -15,7 +15,7 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from segexp.cli import main
 from segexp.runs.claim import take
-from tests.conftest import HERE, ROOT, SMALL, table
+from tests.conftest import HERE, ROOT, SMALL, table, trained
 
 WORDS = [*SMALL, *HERE]
 PHASES = {  # what is there once a phase has begun
@@ -48,10 +48,7 @@ def metrics(folder: Path) -> dict:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory) -> Path:
-    folder = tmp_path_factory.mktemp("whole")
-    process = start(folder, "trainer.max_epochs=2", "hydra.run.dir=run")
-    assert process.communicate(timeout=250)[1] == ""
-    return folder / "run"
+    return trained(tmp_path_factory.mktemp("whole") / "run", "trainer.max_epochs=2")
 
 
 @pytest.mark.parametrize(

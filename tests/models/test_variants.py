@@ -100,9 +100,10 @@ def test_every_model_takes_a_step_at_every_depth_and_upsampling(model):
     node = composed(model)
     knobs = "depth" in node
     for dims, size in SIZES.items():
+        depths = (1, 2, 3)
         if dims == 3 and node.get("padding") == "valid":
-            size = [1, 1, 1]  # the least that fits
-        for depth in (1, 2, 3) if knobs else (0,):
+            size, depths = [1, 1, 1], (1, 2)  # the least that fits, which grows with depth to hundreds of voxels
+        for depth in depths if knobs else (0,):
             for upsampling in UPSAMPLING if knobs else ("",):
                 step(build(node, dims, depth, upsampling), size)
 

@@ -13,6 +13,7 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from segexp.stopping import Stopped, heeded
 from segexp.training import last_checkpoint
 from segexp.training.last_checkpoint import MEANS, MOST_OF_TIME, LastCheckpoint
 from segexp.training.task import Task
@@ -97,23 +98,33 @@ def test_a_training_that_stops_within_an_epoch_goes_on_at_the_next_batch(unbroke
     cut = state(tmp_path)
     assert cut["global_step"] == step
     assert len(curves(tmp_path)) == (2 if batch == 13 else 1)  # the epoch that was broken off has no row
-    trained(tmp_path, *WORDS, f"resume={tmp_path}", "allow_changes=[callbacks.stop]")
-    assert curves(tmp_path) == curves(unbroken)
-    resumed, whole = state(tmp_path), state(unbroken)
+    require_resumed(tmp_path, unbroken, "allow_changes=[callbacks.stop]")
+
+
+def require_resumed(folder, unbroken, *words):
+    trained(folder, *WORDS, f"resume={folder}", *words)
+    assert curves(folder) == curves(unbroken)
+    resumed, whole = state(folder), state(unbroken)
     for part in ("state_dict", "current_model_state", "averaging_state", "optimizer_states", "lr_schedulers", "loops"):
         require_equal(resumed[part], whole[part], part)
 
 
+def test_a_signal_within_a_batch_costs_none(unbroken, tmp_path):
+    stop = [SIGNAL, "+callbacks.signal.batch=9", f"+callbacks.signal.number={int(signal.SIGTERM)}"]
+    with heeded(process_ends=False), pytest.raises(Stopped, match="stopped by SIGTERM"):
+        trained(tmp_path, *WORDS, *stop)
+    cut = state(tmp_path)
+    assert MEANS in cut
+    assert cut["global_step"] == 6  # the step that the batch belongs to, of 4 in each epoch
+    require_resumed(tmp_path, unbroken, "allow_changes=[callbacks.signal]")
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trainer", "number"),
-    [
-        ("cpu", signal.SIGTERM),
-        pytest.param("cpu", signal.SIGUSR1, marks=pytest.mark.slow),
-        pytest.param("cpu", signal.SIGINT, marks=pytest.mark.slow),
-        pytest.param("ddp_cpu", signal.SIGTERM, marks=pytest.mark.slow),
-    ],
+    [("cpu", signal.SIGTERM), ("cpu", signal.SIGUSR1), ("cpu", signal.SIGINT), ("ddp_cpu", signal.SIGTERM)],
 )
-def test_a_signal_within_an_epoch_costs_no_batch(tmp_path, trainer, number):
+def test_a_signal_to_a_command_within_an_epoch_costs_no_batch(tmp_path, trainer, number):
     words = [
         *(*SMALL, f"trainer={trainer}", "trainer.accumulate_grad_batches=3", "data.sampling.patches_per_epoch=240"),
         *("trainer.max_epochs=2", "callbacks.panels.enabled=false", "callbacks.progress.enabled=false"),

@@ -160,7 +160,7 @@ def test_streams_that_are_cut_short_are_refused(tmp_path, name):
     with quiet():
         data = pydicom.dcmread(EXAMPLES / name)
         whole = next(generate_frames(data.PixelData, number_of_frames=1))
-        for share in (0.3, 0.995):
+        for share in (0.995,) if "jpeg_ls" in name else (0.3, 0.995):  # CharLS takes seconds
             data.PixelData = encapsulate([whole[: int(len(whole) * share)]])
             data.save_as(path)
             with pytest.raises(ValueError, match=r"a\.dcm cannot be read"):
