@@ -195,6 +195,10 @@ def test_one_file_per_object(dsb):
     assert facts(source) == [("c0ffee", "")]
     assert source.read("c0ffee").target[0].tolist() == [1, 1, 1, 1, 0, 0, 1, 1]
     assert len(source.entries()[0].files) == 4
+    assert source.read("c0ffee").instances is None
+    numbered = at(dsb, dsb, *DSB, "data.source.merge_masks=true", "data.source.instances=true").read("c0ffee")
+    assert numbered.instances[0].tolist() == [1, 1, 2, 2, 0, 0, 3, 3]
+    assert numbered.target.tolist() == source.read("c0ffee").target.tolist()
     bordered = at(dsb, dsb, *DSB, "data.source.merge_masks=true", "data.source.border_width=1")
     assert bordered.read("c0ffee").target[0].tolist() == [1, 2, 2, 2, 0, 0, 2, 1]
     with pytest.raises(ValueError, match=r"case c0ffee has 3 masks \(.*\): set data\.source\.merge_masks=true"):

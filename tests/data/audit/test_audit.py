@@ -11,6 +11,7 @@ from segexp.build import build_data
 from segexp.config import compose, plain
 from segexp.data import Case, Entry
 from segexp.data.audit import Audit, audit
+from segexp.data.audit.measures import row
 from segexp.data.files.mask_values import file_facts, map_values
 from segexp.data.reference import deviations, reference_of
 from segexp.data.splits import Split
@@ -266,6 +267,43 @@ def test_blurred_masks_are_told_from_many_classes():
     assert found(look(*partly)) == {}
 
 
+def numbered(number: int, instances: list, target: list | None = None) -> Case:
+    numbers = np.repeat(np.array([instances], np.int32), 4, axis=0)
+    classes = np.repeat(np.array([np.minimum(instances, 1) if target is None else target], np.uint8), 4, axis=0)
+    image = np.random.default_rng(number).integers(0, 200, (1, *numbers.shape), np.uint8)
+    return Case(f"case_{number}", image, classes, (1.0, 1.0), instances=numbers, facts=file_facts(image, numbers))
+
+
+def test_objects_that_touch_are_counted():
+    apart = [numbered(i, list(np.roll([1, 1, 0, 3, 3, *[0] * 7], i))) for i in range(3)]
+    assert look(*apart).findings == ()
+    touching = numbered(3, [1, 1, 2, 2, 0, 0, 2, 2, 3, 0, 4, 4], [1, 1, 1, 1, 0, 0, 1, 1, 2, 0, 255, 255])
+    findings = look(*apart, touching, names=("ground", "a", "b")).findings
+    (finding,) = [one for one in findings if one.rule == "touching objects"]
+    assert (finding.level, finding.cases) == ("note", ("case_3",))
+    assert "22% of the objects (2 of 9) touch another: connected components would count 9" in finding.sentence
+    overview = look(*apart, touching).overview()
+    assert overview["objects"] == "9, of which 2 touch another"
+    columns = [row(one, ("ground", "a"), []) for one in look(apart[0], touching, case(5)).measures]
+    assert [(each["objects"], each["touching"]) for each in columns] == [(2, 0), (3, 2), ("", "")]
+
+
+def test_values_that_may_number_objects_are_told():
+    def masks(*counts: int) -> list[Case]:
+        made = [numbered(i, [0, 0, *range(1, 1 + count), 0, 0, *[0] * (40 - count)]) for i, count in enumerate(counts)]
+        return [replace(one, instances=None) for one in made]
+
+    rule = "note: numbered masks"
+    result = look(*masks(3, 12, 7))
+    assert list(found(result)) == [rule]
+    assert "masks have up to 13 values without a gap" in result.findings[0].sentence
+    assert rule not in found(look(*masks(12, 12, 12)))  # classes, many of which are merged
+    assert rule not in found(look(*masks(3, 8, 7)))
+    assert rule not in found(look(*masks(3, 12, 7), names=tuple("abcdefghijklmn")))
+    numbers = [numbered(i, [0, *range(1, 1 + count), *[0] * (19 - count)]) for i, count in enumerate((3, 12))]
+    assert rule not in found(look(*numbers))
+
+
 def test_gray_in_color_sizes_and_orientations_are_notes():
     gray = case(0, image=np.repeat(case(0).image, 3, axis=0))
     color = case(1, image=np.random.default_rng(1).integers(0, 255, (3, *SIZE), dtype=np.uint8), orientation="LPS")
@@ -293,7 +331,7 @@ REAL = {  # what fires on the data sets as they are configured
     "isbi": {"note: polarity"},
     "hippocampus": {"warning: intensity scales", "warning: mixed types", "note: sizes"},
     "chase": set(),
-    "nuclei": {"note: gray in color", "note: alpha channels", "note: sizes"},
+    "nuclei": {"note: touching objects", "note: gray in color", "note: alpha channels", "note: sizes"},
     "polyps": {"warning: blurred masks", "note: sizes"},
     "drive": set(),
     "synthetic": set(),

@@ -158,7 +158,10 @@ def _classes(seen: Sequence[Measures], class_names: Sequence[str]) -> dict[str, 
         counts = [one.counts[label] for one in seen if one.counts]
         having = sum(count > 0 for count in counts)
         facts[f"class {label}, {name}"] = f"{sum(counts) / labeled:.2%} of the labeled pixels, in {having} cases"
-    values = sum((Counter(one.mask_values) for one in seen), Counter())
+    objects = sum(one.objects for one in seen)
+    if objects:
+        facts["objects"] = f"{objects}, of which {sum(one.touching for one in seen)} touch another"
+    values = sum((Counter(one.mask_values) for one in seen if not one.objects), Counter())
     if values:
         shown = (f"{value} ({count / values.total():.2%})" for value, count in sorted(values.items()))
         facts["values in mask files"] = some(shown)

@@ -10,6 +10,7 @@ from segexp.errors import some
 
 RARE = 0.01  # fraction of foreground below which random patches seldom show it
 DRAWN = "data.split.method=random"
+MANY = 10  # values of a mask, from which on they may be numbers of objects
 MAJORITY = 0.5  # fraction of foreground above which two classes may be swapped
 
 
@@ -107,13 +108,43 @@ def swapped_classes(seen: Sequence[Measures], class_names: Sequence[str]) -> Rul
 
 def blurred_masks(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:  # noqa: ARG001
     """Masks with values beside the usual ones, as JPEG leaves them."""
-    blurred = [one for one in seen if _blur(one)]
+    blurred = [one for one in seen if not one.objects and _blur(one)]
     count = max((len(one.mask_values) for one in blurred), default=0)
     what = (
         f"masks hold up to {count} values close to those of their classes, as JPEG leaves them, each was taken as the "
         "nearest: save masks as PNG where you can"
     )
     yield from flagged("warning", "blurred masks", blurred, seen, what)
+
+
+def touching_objects(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:  # noqa: ARG001
+    """Numbered objects that connected components would join."""
+    touching = [one for one in seen if one.touching]
+    if touching:
+        objects, count = sum(one.objects for one in seen), sum(one.touching for one in seen)
+        sentence = (
+            f"{count / objects:.0%} of the objects ({count} of {objects}) touch another: connected components would "
+            f"count {sum(one.components for one in seen)}; scores keep true ones apart by their numbers, "
+            "and predicted ones come apart by a watershed (segexp evaluate tune=true), or by a class between them, "
+            "data.source.border_width=1"
+        )
+        yield Finding("note", "touching objects", sentence, tuple(one.name for one in touching))
+
+
+def numbered_masks(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
+    """Masks whose values look like numbers of objects, and were taken for classes alone."""
+    masked = [one for one in seen if one.mask_values and not one.objects]
+    counts = {len(one.mask_values) for one in masked}
+    most = max(counts, default=0)
+    if most < max(MANY, len(class_names) + 1) or len(counts) == 1:
+        return
+    # Numbers run on without a gap, up to another one in each mask.
+    if all(max(one.mask_values) - min(one.mask_values) + 1 == len(one.mask_values) for one in masked):
+        sentence = (
+            f"masks have up to {most} values without a gap, another number of them in each: if these are numbers of "
+            "objects, such as nuclei, data.source.instances=true keeps touching ones apart in scores"
+        )
+        yield Finding("note", "numbered masks", sentence, (), "data.source.instances=true")
 
 
 def polarity(seen: Sequence[Measures], class_names: Sequence[str]) -> Rule:
@@ -132,6 +163,8 @@ MASK_RULES = (
     class_imbalance,
     swapped_classes,
     blurred_masks,
+    touching_objects,
+    numbered_masks,
     polarity,
 )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from segexp.data.case import Case, Entry, Stored
+from segexp.data.case import IGNORED, Case, Entry, Stored
 from segexp.data.intensity.scaling import is_gray, robust_range
 from segexp.errors import times
 
@@ -41,6 +41,9 @@ class Measures:
         image_stored: How the file of the image stores it; empty for volumes.
         mask_stored: How the file of the mask stores it; empty for volumes.
         thin: Foreground classes that are nowhere as thick as ``STRIDE`` pixels in their slices.
+        objects: Number of numbered objects; 0 where they are not numbered.
+        touching: Number of those that share a connected component of their class with another.
+        components: Number of connected components that the numbered objects make.
         thumbnail: Local means (``THUMBNAIL``²) of the image, or of the middle slice of a volume, channels averaged.
     """
 
@@ -66,6 +69,9 @@ class Measures:
     image_stored: Stored
     mask_stored: Stored
     thin: tuple[int, ...]
+    objects: int
+    touching: int
+    components: int
     thumbnail: np.ndarray = field(compare=False)
 
     @property
@@ -94,6 +100,7 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
             "put numbers in their place in the file, or leave the case out"
         )
     counts = () if target is None else tuple(int(np.count_nonzero(target == c)) for c in range(num_classes))
+    objects, touching, components = _count_objects(case)
     usual = np.array([robust_range(channel) for channel in image])
     return Measures(
         name=case.name,
@@ -118,6 +125,9 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
         image_stored=case.facts.get("image_stored", Stored()),
         mask_stored=case.facts.get("mask_stored", Stored()),
         thin=() if target is None else tuple(c for c in range(1, num_classes) if counts[c] and _is_thin(target == c)),
+        objects=objects,
+        touching=touching,
+        components=components,
         thumbnail=_thumbnail(image),
     )
 
@@ -140,6 +150,8 @@ def row(measures: Measures, class_names: Sequence[str], rules: Sequence[str]) ->
         "orientation": measures.orientation,
         "foreground": round(measures.foreground_fraction, 6) if measures.labeled else "",
         **counts,
+        "objects": measures.objects or "",
+        "touching": measures.touching if measures.objects else "",
         "px_unlabeled": int(np.prod(measures.size)) - measures.labeled,
         "mask_values": " ".join(f"{value}:{count}" for value, count in sorted(measures.mask_values.items())),
         "file": measures.file,
@@ -151,6 +163,21 @@ def _hash(array: np.ndarray) -> str:
     hashed = hashlib.sha256(f"{array.dtype} {array.shape}".encode())
     hashed.update(array.data)  # no copy, also of what is memory-mapped
     return hashed.hexdigest()
+
+
+def _count_objects(case: Case) -> tuple[int, int, int]:
+    """Count numbered objects, those that share a connected component (4 or 6 neighbors), and these components."""
+    if case.instances is None or case.target is None:
+        return 0, 0, 0
+    from skimage.measure import label
+
+    inside = (case.instances > 0) & (case.target > 0) & (case.target < IGNORED)
+    pieces = label(np.where(inside, case.target, 0), connectivity=1)
+    # Which objects each piece holds; an object may lie in several.
+    base = int(case.instances.max(initial=0)) + 1
+    piece, number = np.divmod(np.unique(pieces[inside] * base + case.instances[inside]), base)
+    shared = np.bincount(piece)[piece] > 1
+    return len(np.unique(number)), len(np.unique(number[shared])), int(pieces.max(initial=0))
 
 
 def _is_thin(mask: np.ndarray) -> bool:
