@@ -74,7 +74,7 @@ def test_mask_stays_on_the_image(node, seed, size):
     inside = ndimage.minimum_filter(labels, window) == ndimage.maximum_filter(labels, window)
     misses = np.abs(moved[0] - np.vectorize(GRAY.get)(labels)) > 0.075  # half the least distance of two classes
     assert inside.mean() > 0.3
-    if node["_target_"].endswith(("Flip", "QuarterTurns")):
+    if node["_target_"].endswith("QuarterTurns"):
         inside[:] = True
     assert misses[inside].mean() < 0.01
 
@@ -95,7 +95,7 @@ def test_other_generators_give_other_patches(node):
     augment = Augment([instantiate(node, _convert_="all")])
     image, mask, _ = scene((96, 96))
     seen = {augment(image, mask, None, np.random.default_rng(seed))[0].tobytes() for seed in range(12)}
-    assert len(seen) == 1 if "Flip" in node["_target_"] else len(seen) > 2
+    assert len(seen) > 2
 
 
 RESAMPLING = [p for p in transforms() if p.id.endswith(("Blur", "Downscale", "Anisotropy", "Motion"))]

@@ -17,18 +17,39 @@ class Augment:
     Args:
         transforms: List of albumentations transforms, ours among them, applied in order; images are float32 in [0, 1],
             masks are interpolated by nearest neighbor so that no label is invented.
+        flips: Axes along which patches are mirrored before all else, each with probability one half: "z" (the slices
+            of a volume), "y" (rows), "x" (columns).
+
+    Raises:
+        ValueError: There is no such axis.
     """
 
-    def __init__(self, transforms: list[Any] | None = None) -> None:
+    def __init__(self, transforms: list[Any] | None = None, flips: Sequence[str] = ()) -> None:
         cv2.setNumThreads(0)  # workers are the parallelism
+        self.flips = list(flips)
         self._compose: Any = None
-        if transforms:
+        if transforms or flips:
             import albumentations as A
 
             from segexp.data.augmentation.appearance import GRAY_OR_RGB
+            from segexp.data.augmentation.geometry import Flips
 
+            transforms = [*([Flips(self.flips)] if flips else []), *(transforms or [])]
             self._gray_or_rgb = [type(t).__name__ for t in transforms if isinstance(t, GRAY_OR_RGB)]
             self._compose = A.Compose(transforms, additional_targets={"weight": "mask", "weights": "masks"})
+
+    def symmetries(self, size: Sequence[int]) -> list[str]:
+        """Name the flips and turns that the network gets to see, see ``symmetries_of``.
+
+        Raises:
+            ValueError: Patches of this size have no axis to be flipped along.
+        """
+        self._require_axes(len(size))
+        if self._compose is None:
+            return []
+        from segexp.data.augmentation.symmetries import symmetries_of
+
+        return symmetries_of(self._compose.transforms, size)
 
     def __call__(
         self,
@@ -48,10 +69,12 @@ class Augment:
             spacing: Size of a pixel per axis, which transforms about all axes heed; None = equal sizes.
 
         Raises:
-            ValueError: A transform changed the patch's size, or is for gray or RGB images only and these are neither.
+            ValueError: A transform changed the patch's size, or is for gray or RGB images only and these are neither,
+                or the patch has no axis z to be flipped along.
         """
         if self._compose is None:
             return image, mask, weight
+        self._require_axes(mask.ndim)
         if self._gray_or_rgb and len(image) not in (1, 3):
             raise ValueError(
                 f"augmentation {', '.join(self._gray_or_rgb)} is for images of 1 or 3 channels, these have "
@@ -70,3 +93,11 @@ class Augment:
                 "make the last two lengths of data.sampling.patch_size equal, or take another preset"
             )
         return np.moveaxis(moved_image, -1, 0), moved_mask, moved_weight
+
+    def _require_axes(self, count: int) -> None:
+        if "z" in self.flips and count == 2:
+            rest = [axis for axis in self.flips if axis != "z"]
+            raise ValueError(
+                f"augment.flips={self.flips}: patches with two axes have no axis z, which runs across the slices of a "
+                f"volume: say augment.flips={rest}, or train on volumes, data.geometry.spatial_dims=3"
+            )

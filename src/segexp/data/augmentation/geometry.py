@@ -1,6 +1,7 @@
-"""Augmentation of geometry beyond albumentations: quarter turns that keep a patch's size, elastic deformation."""
+"""Augmentation of geometry beyond albumentations: flips by axis, turns that keep a patch's size, deformation."""
 
 import functools
+from collections.abc import Sequence
 from typing import Any
 
 import albumentations as A
@@ -8,12 +9,64 @@ import cv2
 import numpy as np
 from scipy.interpolate import CubicSpline
 
+from segexp.data.augmentation.symmetries import AXES
+from segexp.errors import require_choice
+
+
+class Flips(A.DualTransform):
+    """Mirror images along axes, each drawn on its own with probability one half.
+
+    Args:
+        axes: Axes that may be flipped: "z" (the slices of a volume), "y" (rows), "x" (columns).
+        p: Probability of use.
+
+    Raises:
+        ValueError: There is no such axis, or one stands there twice.
+    """
+
+    def __init__(self, axes: Sequence[str] = ("y", "x"), p: float = 1.0) -> None:
+        super().__init__(p=p)
+        for axis in axes:
+            require_choice("an axis of flips", axis, AXES)
+        if len(set(axes)) < len(axes):
+            raise ValueError(f"flips={list(axes)} must name each axis once")
+        self.axes = axes
+
+    def symmetries(self, size: Sequence[int]) -> list[str]:  # noqa: ARG002
+        """Name the flips that patches of a size come with."""
+        return [f"flip_{axis}" for axis in self.axes]
+
+    def get_params(self) -> dict[str, Any]:
+        """Draw the axes that are flipped, as positions from the end of (D, H, W)."""
+        drawn = [axis for axis in self.axes if self.random_generator.random() < 0.5]
+        return {"flipped": tuple(AXES.index(axis) - len(AXES) for axis in drawn)}
+
+    def apply(self, img: np.ndarray, flipped: tuple[int, ...], **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Flip an image (H, W, C), or a volume (D, H, W, C)."""
+        return np.flip(img, tuple(axis - 1 for axis in flipped))
+
+    def apply_to_images(self, images: np.ndarray, **params: Any) -> np.ndarray:
+        """Flip a volume (D, H, W, C)."""
+        return self.apply(images, **params)
+
+    def apply_to_mask(self, mask: np.ndarray, flipped: tuple[int, ...], **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Flip a mask (H, W) or (D, H, W)."""
+        return np.flip(mask, flipped)
+
+    def apply_to_masks(self, masks: np.ndarray, **params: Any) -> np.ndarray:
+        """Flip the mask of a volume (D, H, W)."""
+        return self.apply_to_mask(masks, **params)
+
 
 class QuarterTurns(A.RandomRotate90):
     """Turns by 0, 90, 180 or 270 degrees in the slice plane; by 0 or 180 where the patch is oblong, to keep its size.
 
     ``p`` is the probability of use.
     """
+
+    def symmetries(self, size: Sequence[int]) -> list[str]:
+        """Name the turns that patches of a size come with."""
+        return ["quarter_turn"] if size[-2] == size[-1] else ["half_turn"]
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, int]:  # noqa: ARG002
         """Make the number of quarter turns even where height and width differ."""

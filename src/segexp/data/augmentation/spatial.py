@@ -14,6 +14,7 @@ from segexp.data.augmentation.geometry import spread
 from segexp.errors import require_at_least, require_between
 
 CV2_SIDE = 2**15 - 1  # cv2.remap takes sides below
+BLOCK = 2**13  # pixels that are interpolated at a time
 
 
 class AffineElastic(A.DualTransform):
@@ -67,6 +68,10 @@ class AffineElastic(A.DualTransform):
         self.p_rotation = p_rotation
         self.p_scaling = p_scaling
         self.p_elastic = p_elastic
+
+    def symmetries(self, size: Sequence[int]) -> list[str]:  # noqa: ARG002
+        """Name the turns in the slice plane that patches come with: all where it is turned all around."""
+        return ["quarter_turn"] if self.degrees >= 180 and self.p_rotation > 0 else []
 
     def get_params_dependent_on_data(self, params: dict[str, Any], data: dict[str, Any]) -> dict[str, Any]:  # noqa: ARG002
         """Draw the three, and find where each pixel of the moved patch comes from; None where none is drawn."""
@@ -162,32 +167,42 @@ def places_of(
 def interpolated(image: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Take the values of an image (*S, C) float32 at places (axes, *S), interpolated linearly between pixels."""
     volume = image.reshape(-1, *image.shape[-3:])  # (D, H, W, C); an image is a single slice
-    depth, height, width, _ = volume.shape
+    depth, height, width, channels = volume.shape
     if max(depth * height, width) >= CV2_SIDE:
         layers = [ndimage.map_coordinates(layer, places, order=1) for layer in np.moveaxis(image, -1, 0)]
         return np.stack(layers, axis=-1)
     # cv2 interpolates in the plane, with SIMD: the slices lie one below the other in one tall image.
-    tall, columns = volume.reshape(depth * height, width, -1), places[-1].reshape(-1, width)
-    rows = places[-2].reshape(-1, width)
-    if depth == 1:
-        return _remapped(tall, rows, columns).reshape(image.shape)
-    above = np.minimum(np.floor(places[0]), depth - 2).reshape(-1, width)
-    share = places[0].reshape(-1, width) - above
-    rows = rows + above * np.float32(height)
-    low = _remapped(tall, rows, columns)
-    high = _remapped(tall, rows + np.float32(height), columns)
-    high -= low
-    high *= share[..., None]
-    return np.add(low, high, out=low).reshape(image.shape)
+    tall = volume.reshape(depth * height, width, channels)
+    moved = np.empty_like(tall)
+    for rows in _blocks(tall):
+        *above, row, column = (place.reshape(-1, width)[rows] for place in places)
+        if depth == 1:
+            moved[rows] = _remapped(tall, row, column)
+            continue
+        first = np.minimum(np.floor(above[0]), depth - 2)
+        row = row + first * np.float32(height)
+        low = _remapped(tall, row, column)
+        high = _remapped(tall, row + np.float32(height), column)
+        moved[rows] = low + (above[0] - first)[..., None] * (high - low)
+    return moved.reshape(image.shape)
 
 
 def nearest(mask: np.ndarray, places: np.ndarray) -> np.ndarray:
     """Take the values of a mask (*S) at the pixels nearest to places (axes, *S)."""
-    index = np.rint(places).astype(np.intp)
-    flat = index[0]
-    for length, place in zip(mask.shape[1:], index[1:], strict=True):
-        flat = flat * length + place
-    return mask.reshape(-1).take(flat)
+    tall = mask.reshape(-1, mask.shape[-1])
+    moved = np.empty_like(tall)
+    for rows in _blocks(tall):
+        flat = np.zeros((), np.intp)
+        for length, place in zip(mask.shape, places, strict=True):
+            flat = flat * length + np.rint(place.reshape(tall.shape)[rows]).astype(np.intp)
+        moved[rows] = tall.reshape(-1).take(flat)
+    return moved.reshape(mask.shape)
+
+
+def _blocks(tall: np.ndarray) -> list[slice]:
+    """Rows of a few thousand pixels: what lies in between stays in the cache, and no memory is asked for."""
+    step = max(1, BLOCK // tall.shape[1])
+    return [slice(first, first + step) for first in range(0, len(tall), step)]
 
 
 def _remapped(tall: np.ndarray, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
