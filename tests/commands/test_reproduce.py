@@ -1,17 +1,19 @@
-"""A real run on files, compared with the present and run again in real processes."""
+"""A real run on files, compared with the present and run again in a process of its own."""
 
 import json
 import re
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
+import torch
 from PIL import Image
 
-from segexp.cli import resumed
+from segexp.cli import main, resumed
 from segexp.commands.reproduce import reproduce
 from segexp.runs.recorder import present_facts
-from tests.conftest import TINY, python, write_pairs
+from tests.conftest import TINY, write_pairs
 
 SETTINGS = [*TINY, "model.depth=1", "trainer=cpu", "trainer.max_epochs=1", "callbacks.progress.enabled=false"]
 OVERRIDES = ["data=folder", "data.source.images=images", "data.source.masks=masks", *SETTINGS]
@@ -22,8 +24,13 @@ def finished(tmp_path_factory) -> Path:
     """A folder with data and a run of one epoch on them."""
     folder = tmp_path_factory.mktemp("project")
     write_pairs(folder, 9)
-    done = python(folder, "-m", "segexp", "train", *OVERRIDES, "hydra.run.dir=outputs/first")
-    assert done.returncode == 0, done.stderr
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setattr(sys, "argv", ["segexp", "train", *OVERRIDES, "hydra.run.dir=outputs/first"])
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        main()
+        torch.set_num_threads(threads)
     return folder
 
 
