@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import json
+import os
 import sys
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
@@ -61,7 +62,10 @@ def present_sources(names: Iterable[str], config_dirs: Iterable[Path | str]) -> 
 
 
 def _is_own(name: str, file: str | None, folders: Sequence[Path]) -> bool:
-    return bool(file) and name.partition(".")[0] != "segexp" and Path(str(file)) in _candidates(name, folders)
+    if not file or name.partition(".")[0] == "segexp":
+        return False
+    inside = os.path.normpath(file).startswith(tuple(map(os.path.normpath, folders)))  # thousands of modules do not
+    return inside and Path(file) in _candidates(name, folders)
 
 
 def _candidates(name: str, folders: Sequence[Path]) -> list[Path]:
