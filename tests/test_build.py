@@ -4,7 +4,16 @@ import torch
 from pytorch_lightning.callbacks import EarlyStopping
 
 import segexp
-from segexp.build import build_data, build_metrics, build_task, build_trainer, describe, monitor_mode
+from segexp import build
+from segexp.build import (
+    build_data,
+    build_metrics,
+    build_task,
+    build_trainer,
+    describe,
+    monitor_mode,
+    require_trainer,
+)
 from segexp.checkpoints.description import ModelDescription
 from segexp.config import compose, plain
 from segexp.inference import SlicePredictor
@@ -100,6 +109,34 @@ def test_what_watches_the_monitored_score_gets_its_direction():
     assert build_task(settings).make_scheduler(optimizer, 10)["scheduler"].mode == "min"
     (stopping,) = (item for item in build_trainer(settings).callbacks if isinstance(item, EarlyStopping))
     assert (stopping.monitor, stopping.mode) == ("val/loss", "min")
+
+
+@pytest.mark.parametrize(
+    ("word", "rule"),
+    [
+        ("on_divergence=text", "on_divergence='text' is not one of"),
+        ("callbacks.panels.every=0", "callbacks.panels.every=0 must be an integer of at least 1"),
+        ("trainer.enable_progress_bar=false", "`enable_progress_bar=False` but found"),
+    ],
+)
+def test_what_callbacks_refuse_is_told_with_the_settings_of_the_trainer(word, rule):
+    with pytest.raises(ValueError, match=rule):
+        require_trainer(config(word))
+
+
+def test_heads_and_their_weights_go_together():
+    with pytest.raises(ValueError, match=r"deep_supervision.weights=\[1, 2\] are 2, but the network has 1 heads"):
+        build_task(config("deep_supervision.weights=[1,2]"))
+
+
+def test_metrics_are_built_once(monkeypatch):
+    built = []
+    monkeypatch.setattr(build, "build_metrics", lambda cfg: built.append(cfg) or build_metrics(cfg))
+    settings = config()
+    assert settings["monitor_mode"] is None
+    build_task(settings)
+    build_trainer(settings)
+    assert (len(built), settings["monitor_mode"]) == (1, "max")
 
 
 def test_data_take_the_seed_of_the_run():

@@ -23,6 +23,19 @@ def test_a_refusal_of_a_function_of_ones_own():
         make("x", {"_target_": f"{__name__}.refuse", "size": -3})
 
 
+@pytest.mark.parametrize(
+    ("place", "node", "told"),
+    [
+        ("model", {"_target_": "segexp.models.UNet", "in_channels": 1, "num_classes": 2, "depth": 0}, "model.depth=0"),
+        ("loss", {"_target_": "builtins.dict", "a": {"_target_": "segexp.losses.Dice", "smooth": -1}}, "loss.a.smooth"),
+    ],
+)
+def test_a_refusal_of_our_own_class_begins_with_the_whole_key(place, node, told):
+    with pytest.raises(ValueError, match=f"^{told}") as error:
+        make(place, node)
+    assert "full_key" not in str(error.value)
+
+
 def test_names_that_are_no_arguments_are_left_to_the_explanation():
     with pytest.raises(InstantiationException):
         make("model", {"_target_": "torch.nn.Conv2d", "channels": 3})
@@ -61,7 +74,7 @@ def test_what_a_function_refuses_when_it_is_called():
         ("optimizer.lr=fast", "optimizer.lr='fast' must be a number"),
         ("data.sampling.patch_size=256", "data.sampling.patch_size=256 must be a list […], each an integer"),
         ("data.patch_size=256", "data.patch_size: no such key (did you mean 'data.sampling.patch_size'?)"),
-        ("data.labels=null", "node `data.labels` is not a container"),
+        ("data.labels=null", "data.labels must be a mapping"),
         ("trainer.devices=0", "trainer.devices=0"),
         ("trainer.check_val_every_n_epoch=text", "trainer.check_val_every_n_epoch='text' must be an integer or null"),
         ("loss.parts=3", "loss.parts=3 must be a mapping"),

@@ -75,7 +75,7 @@ def test_what_the_annotations_take(values):
         ({"sizes": "a"}, "must be a list […], each an integer"),
         ({"sizes": [1, "a"]}, "must be a list […], each an integer"),
         ({"weights": [1]}, "must be a mapping {…: …} or null"),
-        ({"weights": {"a": "b"}}, "must be a mapping {…: …} or null"),
+        ({"weights": {"a": "b"}}, "mine.weights.a='b' must be a number"),
         ({"lying": "a"}, "must be an integer or null"),
         ({"shape": 3}, "must be null"),
         ({"function": "a"}, "must be null"),

@@ -1,6 +1,6 @@
 """From configuration to objects: the only place that instantiates."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any, Literal
 
 import pytorch_lightning as pl
@@ -36,7 +36,6 @@ def build_data(config: Config) -> DataModule:
 
 def build_task(config: Config) -> Task:
     """Build network, loss, metrics, optimizer, schedule and predictors, and the task of them all."""
-    settle_monitor_mode(config)  # a schedule may watch the monitored score
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     network = _network(config)
     performance = make("performance", config["performance"])
@@ -45,6 +44,7 @@ def build_task(config: Config) -> Task:
     predictor, scorer = _predictors(config)
     loss = _loss(config)
     metrics = build_metrics(config)
+    settle_monitor_mode(config, metrics)  # a schedule may watch the monitored score
     regions = config["data"]["labels"]["regions"] is not None
     remedy = "loss=bce or loss=dice_bce" if regions else "loss=dice_ce"
     _require_target("loss", loss, loss.target_kinds, regions, remedy)
@@ -52,6 +52,8 @@ def build_task(config: Config) -> Task:
         takes = ("regions",) if metric.multilabel else ("classes",)
         _require_target(f"metrics.{name}", metric, takes, regions, "metrics=overlap")
     score = config["monitor"].partition("/")[2]
+    deep_supervision = make("deep_supervision", config["deep_supervision"])
+    deep_supervision.factors(network.heads)
     # Both are built once, for what they refuse to be told now.
     optimizer, scheduler = (make_function(key, config[key]) for key in ("optimizer", "scheduler"))
     tried = called("optimizer", config["optimizer"], optimizer, network.parameters())
@@ -64,17 +66,23 @@ def build_task(config: Config) -> Task:
         scheduler=scheduler,
         predictor=predictor,
         scorer=scorer,
-        deep_supervision=make("deep_supervision", config["deep_supervision"]),
+        deep_supervision=deep_supervision,
         memory_format=performance.memory_format(dims),
         seed=config["seed"],
         monitored_loss=score if is_loss(score) else None,
     )
 
 
-def settle_monitor_mode(config: Config) -> None:
-    """Fill in whether a higher monitored score is better, where the configuration leaves that to the metric."""
+def settle_monitor_mode(config: Config, metrics: Mapping[str, CaseMetric] | None = None) -> None:
+    """Fill in whether a higher monitored score is better, where the configuration leaves that to the metric.
+
+    Args:
+        config: Resolved configuration.
+        metrics: Its metrics by name; None = they are built if need be.
+    """
     if config["monitor_mode"] is None:
-        config["monitor_mode"] = monitor_mode(config["monitor"], build_metrics(config).values())
+        known = build_metrics(config) if metrics is None else metrics
+        config["monitor_mode"] = monitor_mode(config["monitor"], known.values())
     # Interpolations are resolved by now: what took over the open mode gets it, too.
     nodes: list[Any] = [config["scheduler"], *config["callbacks"].values()]
     for node in nodes:
@@ -141,44 +149,52 @@ def build_trainer(config: Config, purge_step: int | None = None, more: Sequence[
     """
     settle_monitor_mode(config)
     _require_precision(config)
-    callbacks = list(more)
-    for name, node in config["callbacks"].items():
-        settings = dict(node)
-        if settings.pop("enabled", True):
-            callbacks.append(make(f"callbacks.{name}", settings))
+    callbacks = [*more, *_callbacks(config), StopAtSignal()]
     logger = config.get("logger") or None
     if logger and "purge_step" in logger:  # TensorBoard's alone
         logger = logger | {"purge_step": purge_step}
-    callbacks += [Divergence(config.get("on_divergence", "stop")), StopAtSignal()]
-    plugins = [*_plugins(config), CheckpointFiles()]
-    # Lightning would add a checkpoint of its own where there is none, and with None a logger.
-    saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
-    settled = config["trainer"] | {"enable_checkpointing": saves}
-    objects = {"callbacks": callbacks, "logger": make("logger", logger) or False, "plugins": plugins}
-    trainer = make("trainer", settled, **objects)
+    trainer = _trainer(config, callbacks, make("logger", logger) or False)
     leave_signals(trainer)
     return trainer
 
 
-def require_trainer(config: Config) -> None:
-    """Refuse settings of the trainer that it, or this machine, does not take; nothing is written.
+def _trainer(config: Config, callbacks: list[pl.Callback], logger: Any) -> pl.Trainer:
+    # Lightning would add a checkpoint of its own where there is none, and with None a logger.
+    saves = any(isinstance(callback, Checkpoint) for callback in callbacks)
+    settled = config["trainer"] | {"enable_checkpointing": saves}
+    plugins = [*(make("trainer.plugins", node) for node in config["trainer"].get("plugins") or ()), CheckpointFiles()]
+    return make("trainer", settled, callbacks=callbacks, logger=logger, plugins=plugins)
+
+
+def _callbacks(config: Config) -> list[pl.Callback]:
+    callbacks = []
+    for name, node in config["callbacks"].items():
+        settings = dict(node)
+        if settings.pop("enabled", True):
+            callbacks.append(make(f"callbacks.{name}", settings))
+    return [*callbacks, Divergence(config.get("on_divergence", "stop"))]
+
+
+def require_trainer(config: Config) -> pl.Trainer:
+    """Refuse settings of trainer and callbacks that these, or this machine, do not take; nothing is written.
+
+    Returns:
+        A trainer without logger.
 
     Raises:
         ValueError: Names settings, reason and remedy.
     """
+    settle_monitor_mode(config)
     _require_precision(config)
+    callbacks = _callbacks(config)
     try:
-        make("trainer", config["trainer"], logger=False, plugins=_plugins(config))
+        return _trainer(config, callbacks, False)
     except ValueError as error:
         raise ValueError(f"{error}; trainer=auto and trainer=cpu go with this machine") from error
 
 
 def _require_precision(config: Config) -> None:
     require_choice("trainer.precision", config["trainer"]["precision"], PRECISIONS)
-
-
-def _plugins(config: Config) -> list[Any]:
-    return [make("trainer.plugins", node) for node in config["trainer"].get("plugins") or ()]
 
 
 def describe(config: Config, network: Any, data: DataDescription) -> ModelDescription:

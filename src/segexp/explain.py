@@ -29,6 +29,7 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
     if isinstance(error, ConfigCompositionException):
         job = job_of(error)
         sentence = _misplaced(str(error), [*_own_folders(arguments), *job] if job else arguments)
+        sentence = sentence or _other_kind(error.__cause__)
         if sentence:
             return f"job {' '.join(job_overrides(job))}: {sentence}; no job was started" if job else sentence
     cause = unwrapped(error)
@@ -36,8 +37,8 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         return _unknown_argument(str(error), arguments)
     if isinstance(cause, MissingMandatoryValue) and cause.full_key:
         return f"{cause.full_key} must be given: write {cause.full_key}=<value>"
-    if isinstance(cause, OmegaConfBaseException):  # the lines after the first are about its nodes
-        return re.sub(r"^\w+ raised while resolving interpolation: ", "", str(cause).splitlines()[0])
+    if isinstance(cause, OmegaConfBaseException):
+        return _unresolved(str(cause))
     if isinstance(cause, OSError) and traceback.extract_tb(cause.__traceback__)[-1].name == "mkdir":
         return (
             f"the folder {cause.filename} cannot be made ({cause.strerror}): give one that can be written to, with "
@@ -45,6 +46,24 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         )
     ours = isinstance(cause, ValueError | OSError | ImportError) and raised_here(cause)
     return str(cause) if ours or isinstance(cause, HydraException) else None
+
+
+def _unresolved(message: str) -> str:
+    """One sentence for what could not be resolved."""
+    leaf = re.search(r"Error trying to access ([\w.]+): node `([\w.]+)` is not a container", message)
+    if leaf:
+        return f"{leaf[2]} must be a mapping {{…: …}}, for {leaf[1]} is needed: leave out what replaces it"
+    first = message.splitlines()[0]  # those after it are about OmegaConf's nodes
+    return re.sub(r"^\w+ raised while resolving interpolation: ", "", first)
+
+
+def _other_kind(cause: BaseException | None) -> str | None:
+    """One sentence for a list in place of a mapping, or a mapping in place of a list; None for any other error."""
+    kinds = re.search(r"Cannot merge (Dict|List)Config with (Dict|List)Config", str(cause))
+    if not kinds or not isinstance(cause, OmegaConfBaseException) or not cause.full_key:
+        return None
+    words = {"Dict": "a mapping {…: …}", "List": "a list […]"}
+    return f"{cause.full_key} must be {words[kinds[1]]}, not {words[kinds[2]]}"
 
 
 def _misplaced(message: str, arguments: list[str]) -> str | None:

@@ -34,9 +34,30 @@ def make(place: str, node: Any, **objects: Any) -> Any:
             for target in targets_in(node):
                 found(target)  # says where it was looked for
         about_names = isinstance(cause, TypeError) and "argument" in str(cause)  # see segexp.explain
+        if type(cause) is ValueError and raised_here(cause):
+            raise ValueError(_placed(place, node, str(cause), str(error))) from error
         if cause is None or about_names or isinstance(cause, ImportError | OSError) or raised_here(cause):
             raise
         raise ValueError(_refusal(place, node, cause)) from error
+
+
+def _placed(place: str, node: Mapping[str, Any], told: str, where: str) -> str:
+    """Let a sentence of our own class, which knows the names of its arguments alone, begin with the whole key.
+
+    Args:
+        place: Key of the node.
+        node: What was built.
+        told: Sentence.
+        where: Message of Hydra, which names a node in this one at its end.
+    """
+    found = re.search(r"^full_key: (\S+)$", where, re.MULTILINE)
+    inner: Any = node
+    for name in found[1].split(".") if found else ():
+        inner = inner.get(name) if isinstance(inner, Mapping) else None
+    key = re.match(r"\w+(?=[=\[])", told)
+    if key is None or not isinstance(inner, Mapping) or key[0] not in inner:
+        return told
+    return ".".join([place, *([found[1]] if found else []), told])
 
 
 def make_class(key: str, node: Mapping[str, Any]) -> Any:

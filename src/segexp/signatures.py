@@ -71,12 +71,17 @@ def require_types(place: str, node: Any) -> None:
 def require_hints(place: str, values: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
     """Refuse values that have another type than their annotations; see `require_types`."""
     for key, value in values.items():
-        if key in hints and not _fits(value, hints[key]):
-            name = f"{place}.{key}" if place else key
-            raise ValueError(f"{name}={_shown(value)} must be {_in_words(hints[key])}")
+        name = f"{place}.{key}" if place else key
+        fits = key not in hints or _fits(value, hints[key])
+        # Of a mapping the very value is named that is wrong.
         for option in _options(hints.get(key)) if isinstance(value, Mapping) else ():
+            items = typing.get_args(option)[1:]
             if typing.is_typeddict(option):
-                require_hints(f"{place}.{key}" if place else key, value, typing.get_type_hints(option))
+                require_hints(name, value, typing.get_type_hints(option))
+            elif items and (not fits or typing.is_typeddict(items[0])):
+                require_hints(name, value, dict.fromkeys(value, items[0]))
+        if not fits:
+            raise ValueError(f"{name}={_shown(value)} must be {_in_words(hints[key])}")
 
 
 def _hints(target: str) -> Iterator[tuple[str, Any]]:

@@ -67,7 +67,7 @@ def test_every_head_learns() -> None:
 @pytest.mark.parametrize(
     ("weights", "sentence"),
     [
-        ([1, 0.5], "deep supervision has 2 weights .* but the network 3 heads: give one weight per head, the finest"),
+        ([1, 0.5], r"weights=\[1, 0.5\] are 2, but the network has 3 heads: give one weight per head, the finest"),
         ([1, -0.5, 0], r"weights\[1\]=-0\.5 must be a number of at least 0"),
         ([0, 0, 0], "must be finite, and one at least above 0"),
         ([], r"weights=\[\] must be finite, and one at least above 0"),

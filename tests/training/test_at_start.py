@@ -50,6 +50,17 @@ def test_a_setting_that_cannot_end_well_is_refused_before_anything_is_written(wo
 
 
 @pytest.mark.parametrize(
+    "word",
+    ["best.filename=mine", "best.filename=null", "best.dirpath=elsewhere", "last.path=''", "table.path=elsewhere.csv"],
+)
+def test_what_is_looked_for_in_the_run_folder_is_written_there(word):
+    with pytest.raises(ValueError, match=rf"callbacks\.{word.split('=')[0]}=.* must be .*, where it is looked for"):
+        require_settings(config(f"callbacks.{word}"))
+    name = word.partition(".")[0]
+    require_settings(config(f"callbacks.{word}", f"callbacks.{name}.enabled=false"))
+
+
+@pytest.mark.parametrize(
     ("strategy", "rule"),
     [("ddp_spawn", "trains in processes that end with it"), ("ddp_notebook", "trains in processes that end with it")],
 )
@@ -119,7 +130,7 @@ def test_a_callback_of_the_user_may_log_what_is_monitored():
 def test_batches_that_do_not_fit_are_refused_before_data_are_read(tmp_path):
     with pytest.raises(ValueError, match="patches_per_epoch=16 must be at least data.sampling.batch_size=32"):
         trained(tmp_path, "data.sampling.batch_size=32")
-    assert "data_fingerprint" not in json.loads((tmp_path / "run.json").read_text())
+    assert not any(tmp_path.iterdir())
     with pytest.raises(ValueError, match="batch_size=3 is the batch over all 2 processes"):
         require_batches(Sampling(patch_size=[32, 32], batch_size=3), 2)
 
@@ -135,3 +146,7 @@ def test_unlabeled_pixels_and_a_loss_that_counts_them_are_told_before_training(t
         data.setup()
         with pytest.raises(ValueError, match=NOT_LABELED) if refused else nullcontext():
             require_labels(task, data)
+    run = tmp_path / "run"
+    with pytest.raises(ValueError, match=NOT_LABELED):
+        train(compose([*TINY, *HERE, *words, "loss=custom", "loss._target_=torch.nn.MSELoss"], run_dir=run))
+    assert not run.exists()

@@ -11,7 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from segexp.build import build_data, build_task, build_trainer, describe, require_trainer, settle_monitor_mode
+from segexp.build import build_data, build_task, build_trainer, describe, require_trainer
 from segexp.checkpoints.checkpoint import load_newest
 from segexp.checkpoints.own import require_own
 from segexp.config import as_written, chosen_options, how_to_go_on, own_config_dirs, plain, unwrapped
@@ -67,14 +67,15 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
     """
     quiet()
     config = plain(cfg)
-    settle_monitor_mode(config)  # the configuration is recorded before anything is built of it
     require_settings(config)
     _refuse_processes_in_sweep(config)
     # Whatever a class refuses is told before there is a folder.
     with memory_told(config):
-        require_trainer(config)
         parts = build_data(config), build_task(config)
+        trainer = require_trainer(config)
         require_monitors(config, parts[1])
+        if _is_first_process() and not config["resume"]:
+            _read(config, *parts, trainer.world_size)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with claimed(folder.path) if _is_first_process() else following(folder, _rank()):
         return _train(config, folder, parts, further_processes)
@@ -137,19 +138,12 @@ def _set_up(
         changed: Settings that differ from those before.
     """
     data, task = parts
-    # A network with unpadded convolutions refuses a patch before anything is read.
-    output_size = getattr(task.network, "output_size", None)
-    if output_size is not None:
-        output_size(config["data"]["sampling"]["patch_size"])
     run_id = folder.record().get("id", "")
     path, resumed = load_newest(folder) if config["resume"] else (None, None)
     if path and resumed:
         require_own(resumed, path, run_id)
     trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed)])
-    require_batches(data.sampling, trainer.world_size)
-    data.prepare_data()
-    data.setup()
-    require_labels(task, data)
+    _read(config, data, task, trainer.world_size)
     # With the data read, the network can be described for its checkpoints.
     task.description = describe(config, task.network, data.description())
     if trainer.is_global_zero:
@@ -165,6 +159,18 @@ def _set_up(
         if weights:
             record({"class_weights": weights})
     return TrainingRun(config, folder, data, task, trainer, path)
+
+
+def _read(config: Config, data: DataModule, task: Task, processes: int) -> None:
+    """Read the data, once, unless network or batches do not go with the settings; refuse labels that do not."""
+    # A network with unpadded convolutions refuses a patch before anything is read.
+    output_size = getattr(task.network, "output_size", None)
+    if output_size is not None:
+        output_size(config["data"]["sampling"]["patch_size"])
+    require_batches(data.sampling, processes)
+    data.prepare_data()
+    data.setup()
+    require_labels(task, data)
 
 
 def _tell_changes(earlier: Record) -> None:

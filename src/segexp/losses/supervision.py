@@ -70,8 +70,8 @@ class DeepSupervision:
             return tuple(half / sum(halves) for half in halves)
         if len(self.weights) != heads:
             raise ValueError(
-                f"deep supervision has {len(self.weights)} weights {list(self.weights)} but the network {heads} heads: "
-                "give one weight per head, the finest first, or null"
+                f"deep_supervision.weights={list(self.weights)} are {len(self.weights)}, but the network has {heads} "
+                "heads: give one weight per head, the finest first, or null"
             )
         return self.weights
 

@@ -135,7 +135,7 @@ class RecordedData(TypedDict, total=False):
     """Where the data were, and how they were split."""
 
     source: dict[str, Any]
-    split: RecordedSplit
+    split: RecordedSplit | None
 
 
 class Recorded(TypedDict, total=False):

@@ -1,5 +1,6 @@
 """What a training needs, checked before data are read: what is known at the start is told at the start."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from segexp.losses.foreign_loss import ForeignLoss
 from segexp.metrics import find_info
 from segexp.metrics.foreign_metric import UNKNOWN_PIXELS, ForeignMetric
 from segexp.runs.configuration import Config
+from segexp.runs.folder import RunFolder
 from segexp.signatures import require_types
 from segexp.training.task import Task
 
@@ -32,6 +34,7 @@ def require_settings(config: Config) -> None:
     """
     trainer: dict[str, Any] = dict(config["trainer"])
     require_types("trainer", trainer)
+    _require_places(config)
     require_between("seed", config["seed"], 0, MOST_SEED, integer=True)
     for key in ("max_epochs", "accumulate_grad_batches"):
         require_at_least(f"trainer.{key}", trainer[key], 1, integer=True)
@@ -48,6 +51,25 @@ def require_settings(config: Config) -> None:
             f"would be validated, and none chosen by monitor={config['monitor']}; validate more often, or take "
             "monitor=train/loss"
         )
+
+
+def _require_places(config: Config) -> None:
+    """Refuse another place for a file that the end of the training, or another command, looks for in the run folder."""
+    folder = RunFolder(Path(config["paths"]["run_dir"]))
+    wanted: dict[str, dict[str, Any]] = {
+        "best": {"dirpath": folder.best_checkpoint.parent, "filename": folder.best_checkpoint.stem},
+        "last": {"path": folder.last_checkpoint},
+        "table": {"path": folder.curves_path},
+        "overview": {"record": folder.record_path},
+    }
+    for name, places in wanted.items():
+        node: Any = config["callbacks"].get(name, {})
+        for key, place in places.items():
+            if key in node and node.get("enabled", True) and str(node[key]) != str(place):
+                raise ValueError(
+                    f"callbacks.{name}.{key}={node[key]!r} must be {place}, where it is looked for later: leave it "
+                    "out, and let a further callback write elsewhere (+callbacks.mine._target_=…)"
+                )
 
 
 def require_batches(sampling: Sampling, processes: int) -> None:

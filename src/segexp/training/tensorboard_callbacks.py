@@ -12,7 +12,7 @@ from pytorch_lightning.trainer.states import TrainerFn
 from torch import Tensor
 
 from segexp.data.case import IGNORED
-from segexp.errors import require_between
+from segexp.errors import require_at_least, require_between
 from segexp.inference import to_size
 from segexp.pictures.figures import save_picture
 from segexp.runs.files import read_json
@@ -38,6 +38,9 @@ class Panels(Callback):
     """
 
     def __init__(self, draw: Draw, folder: str, every: int = 5, count: int = 4, saved: int = 64) -> None:
+        require_at_least("every", every, 1, integer=True)
+        for key, number in (("count", count), ("saved", saved)):
+            require_at_least(key, number, 0, integer=True)
         self.draw = draw
         self.folder = Path(folder)
         self.every = every
