@@ -99,6 +99,26 @@ def test_field_of_view_second_observer_and_spacing(manifest, files):
     assert (source.read("a10").valid, source.read("a10").others) == (None, {})
 
 
+def test_numbers_of_objects_beside_their_classes(manifest, files):
+    classes, numbers = np.zeros((4, 5), np.uint8), np.zeros((4, 5), np.uint16)
+    classes[:, :2], classes[:, 2] = 1, 2
+    numbers[:, 0], numbers[:, 1], numbers[:, 2] = 500, 3, 700
+    Image.fromarray(classes).save(files / "classes.png")
+    Image.fromarray(numbers).save(files / "numbers.png")
+    rows = "image,mask,instances\nimages/a2.png,classes.png,numbers.png\nimages/a10.png,masks/a10.png,\n"
+    source = manifest(rows, values={0: 0, 255: 1, 1: 1, 2: 2})
+    case = source.read("a2")
+    assert (case.target[0].tolist(), case.instances[0].tolist()) == ([1, 1, 2, 0, 0], [2, 1, 3, 0, 0])
+    assert [path.name for path in source.entries()[0].files] == ["a2.png", "classes.png", "numbers.png"]
+    assert source.read("a10").instances is None
+    parted = manifest(rows, values={0: 0, 1: 1, 2: 2}, border_width=1).read("a2")
+    assert (parted.target[0].tolist(), parted.instances[0].tolist()) == ([3, 3, 3, 0, 0], [0] * 5)
+    with pytest.raises(
+        ValueError, match=r"numbers\.png numbers objects that have no class in mask .*classes\.png: 700"
+    ):
+        manifest(rows, values={0: 0, 1: 1, 2: 0}).read("a2")
+
+
 def test_a_field_of_view_is_found_where_no_mask_of_it_is_given(manifest, files):
     photo = np.zeros((4, 5), np.uint8)
     photo[:, 2:] = 100

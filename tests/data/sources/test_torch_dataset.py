@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from skimage.segmentation import relabel_sequential
 from torch.utils.data import Dataset, TensorDataset
 
 from segexp.data.cache import CaseCache
@@ -94,6 +95,13 @@ class Noisy(Items):
         (Items((GRAY, MASK.astype(int) - 1)), {}, "mask item_00000 holds -1"),
         (Items((GRAY, MASK * 9)), {"values": {0: 0, 1: 1}}, "mask item_00000 has values without a class: 9"),
         (Items(("a.png", MASK)), {}, "image item_00000 is a str: it must be a PIL image, an array or a tensor"),
+        (
+            Items((GRAY, MASK)),
+            {"instances": 2},
+            "no mask at 1 or no instances at 2, .*set data.source.image, mask, inst",
+        ),
+        (Items((GRAY, MASK, MASK[1:])), {"instances": 2}, r"instances item_00000 of shape \(5, 8\) does not cover"),
+        (Items((GRAY, MASK, 1 - MASK)), {"instances": 2}, "instances of item_00000 numbers objects that have no class"),
         (Items((GRAY, MASK)), {"axes": "HW"}, "axes='HW' is not one of"),
         (Items((GRAY, MASK)), {"spacing": [1.0]}, r"spacing=\[1.0\] must be one size above 0 in mm per axis of HW"),
         (Noisy(1), {}, "gives item 0 differently each time: leave out its random transforms"),
@@ -102,6 +110,16 @@ class Noisy(Items):
 def test_what_cannot_be_used_is_told_in_one_sentence(dataset, settings, sentence):
     with pytest.raises(ValueError, match=sentence):
         TorchDataset(dataset, **settings).prepare()
+
+
+@pytest.mark.parametrize("key", [2, "objects"])
+def test_items_may_number_their_objects(key):
+    numbers = MASK * RNG.permutation(np.arange(1, 49)).reshape(6, 8)
+    item = (GRAY, MASK, torch.from_numpy(numbers)[None]) if key == 2 else {0: GRAY, 1: MASK, key: numbers}
+    case = TorchDataset(Items(item), instances=key).read("item_00000")
+    assert case.instances.dtype == np.int32
+    np.testing.assert_array_equal(case.instances, relabel_sequential(numbers)[0])
+    assert TorchDataset(Items(item)).read("item_00000").instances is None
 
 
 def test_other_content_is_noticed_in_cache_and_fingerprint(tmp_path):

@@ -15,7 +15,8 @@ from segexp.errors import did_you_mean, some
 
 REQUIRED = ("image", "mask")
 OBSERVER = "second_observer"
-COLUMNS = (*REQUIRED, "group", "split", "stratum", "name", "field_of_view", OBSERVER, "spacing")
+NUMBERS = "instances"
+COLUMNS = (*REQUIRED, "group", "split", "stratum", "name", "field_of_view", OBSERVER, "spacing", NUMBERS)
 SPLITS = ("", "train", "val", "test")
 _NUMBERED = re.compile(r"(image|mask)_([2-9]|[1-9][0-9])")  # further channels and masks
 _NAME = re.compile(r"[^/.\x00-\x1f\x7f][^/\x00-\x1f\x7f]*")
@@ -34,6 +35,7 @@ class Manifest(PairReader):
     - ``mask_2`` and so on: further masks, which ``merge_masks`` lays over each other
     - ``field_of_view``: mask of what counts, 0 outside and one other value inside
     - ``second_observer``: mask by a further observer, scored against ``mask`` as the human mark
+    - ``instances``: mask that numbers the objects, 0 = none; their classes are those of ``mask``
     - ``spacing``: height and width of a pixel of a 2-D image in mm, "0.5 0.25", or "0.5" for both
 
     All but ``image`` and ``mask`` may be empty. Blanks around values are dropped.
@@ -107,6 +109,7 @@ class Manifest(PairReader):
             valid=folder / row["field_of_view"] if row["field_of_view"] else None,
             others={OBSERVER: folder / row[OBSERVER]} if row[OBSERVER] else {},
             spacing=self._spacing(row),
+            instances=folder / row[NUMBERS] if row[NUMBERS] else None,
         )
 
     def _spacing(self, row: Mapping[str, str]) -> tuple[float, float] | None:

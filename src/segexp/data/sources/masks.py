@@ -11,6 +11,7 @@ from PIL import ImageColor
 from segexp.data.files.images import SUFFIXES, read_image, stored_facts
 from segexp.data.files.mask_values import map_values, require_values
 from segexp.data.sources.border import border_of
+from segexp.data.sources.instances import numbered, objects_of, require_classes, require_one_object_each
 from segexp.errors import require_at_least, some
 
 OTHER = "other"  # key of all that is not declared
@@ -86,12 +87,15 @@ class MaskRules:
         """Class of each declared value; empty where masks are in color, which are predicted as numbers of classes."""
         return {} if self._colors else self._numbers.values
 
-    def read(self, paths: Sequence[Path], numbers: Callable[[Path], np.ndarray]) -> Masks:
+    def read(
+        self, paths: Sequence[Path], numbers: Callable[[Path], np.ndarray], numbering: Path | None = None
+    ) -> Masks:
         """Read the masks of one image.
 
         Args:
             paths: Path to each mask.
             numbers: Reader of a mask as integers (*S).
+            numbering: Path to a mask of its own that numbers the objects, 0 = none; None = there is none.
 
         Raises:
             ValueError: A file cannot be used, or masks contradict each other; names the files.
@@ -104,19 +108,25 @@ class MaskRules:
         else:
             raws = [numbers(path) for path in paths]
             classes = [self._classes(raw, path) for raw, path in zip(raws, paths, strict=True)]
-        target = named = _laid_over(classes, paths)
         alone = raws[0] if len(paths) == 1 and not self._colors else None
-        if self._border_width:
-            target = self._with_border(named, _objects(classes, alone), paths[0])
-        if not self._instances:
-            return Masks(target, alone, None)
-        if self._tolerance or self._colors:
-            objects = _objects(classes, None)
-        else:
-            _require_one_object_each(classes, raws, paths)
-            objects = _objects(classes, alone)
-        # A border, in which objects end, has no numbers.
-        return Masks(target, alone, numbered(np.where((named != 255) & (target == named), objects, 0)))
+        masks = Masks(_laid_over(classes, paths), alone, None)
+        # Objects have numbers in a file of their own, in the mask, or by the order of the masks.
+        if numbering is not None:
+            objects = numbers(numbering)
+            require_classes(objects, masks.target, str(numbering), f"mask {paths[0]}")
+            return self._with_objects(masks, objects, True, paths[0])
+        if self._instances and not (self._tolerance or self._colors):
+            require_one_object_each(classes, raws, paths)
+        if self._border_width or self._instances:
+            objects = objects_of(classes, None if self._instances and self._tolerance else alone)
+            return self._with_objects(masks, objects, self._instances, paths[0])
+        return masks
+
+    def _with_objects(self, masks: Masks, objects: np.ndarray, instances: bool, path: Path) -> Masks:
+        """Put a border between objects, if that is said, and keep their numbers, if they are wanted."""
+        target = self._with_border(masks.target, objects, path) if self._border_width else masks.target
+        kept = np.where(target == masks.target, objects, 0)  # none in the border, where objects end
+        return Masks(target, masks.raw, numbered(kept, target) if instances else None)
 
     def _classes(self, raw: np.ndarray, path: Path) -> np.ndarray:
         """Class indices (*S) of the integers of a mask; of what may be numbers of objects, the error says so."""
@@ -148,13 +158,6 @@ class MaskRules:
         declared = (self._colors or self._numbers).known
         border = 1 + max((label for label in declared if label < 255), default=0)
         return np.where(border_of(objects, self._border_width) & (target != 255), np.uint8(border), target)
-
-
-def numbered(objects: np.ndarray) -> np.ndarray:
-    """Number objects (*S) from 1 without a gap, in their order, as ``Case.instances``; 0 is none."""
-    from skimage.segmentation import relabel_sequential
-
-    return relabel_sequential(objects)[0].astype(np.int32)
 
 
 def require_one_mask(paths: Sequence[Path], whose: str, merge: bool) -> None:
@@ -258,18 +261,6 @@ def _is_lossy(path: Path) -> bool:
     return path.suffix.lower() in SUFFIXES and bool(stored_facts(path).get("lossy"))
 
 
-def _require_one_object_each(classes: Sequence[np.ndarray], raws: Sequence[np.ndarray], paths: Sequence[Path]) -> None:
-    """Refuse, where an image has several masks, one that numbers objects of its own."""
-    for labels, raw, path in zip(classes, raws, paths, strict=True):
-        values = np.unique(raw[(labels != 0) & (labels != 255)])
-        if len(paths) > 1 and len(values) > 1:
-            raise ValueError(
-                f"mask {path} has the values {some(values)} and is one of {len(paths)} masks of its image, which are "
-                "one object each with instances=true: join them into one mask that numbers all objects, or save each "
-                "object as a mask with one value"
-            )
-
-
 def _laid_over(classes: Sequence[np.ndarray], paths: Sequence[Path]) -> np.ndarray:
     """Lay masks over each other: a pixel has the class, not 0, that any of them gives it."""
     target = classes[0].copy()
@@ -282,13 +273,3 @@ def _laid_over(classes: Sequence[np.ndarray], paths: Sequence[Path]) -> np.ndarr
             raise ValueError(f"mask {path} gives pixels another class than {before} do: say which one is right")
         target[drawn] = labels[drawn]
     return target
-
-
-def _objects(classes: Sequence[np.ndarray], raw: np.ndarray | None) -> np.ndarray:
-    """Numbers of objects (*S), 0 = none: those in the file; else of the masks, later ones on top."""
-    if raw is not None:
-        return np.where(classes[0] == 0, 0, raw.astype(np.int64) - raw.min() + 1)
-    objects = np.zeros(classes[0].shape, dtype=np.int64)
-    for number, labels in enumerate(classes, 1):
-        objects[labels != 0] = number
-    return objects

@@ -9,7 +9,7 @@ import numpy as np
 from segexp.data.case import Case, Entry
 from segexp.data.files.images import pair_facts, read_image, read_mask, require_same_size
 from segexp.data.sources.border import border_of
-from segexp.data.sources.masks import numbered
+from segexp.data.sources.instances import numbered
 from segexp.errors import did_you_mean, require_at_least, some
 
 COLUMNS = ("image_id", "stratum", "height", "width", "nuclei")
@@ -74,7 +74,7 @@ class Nuclei:
         target = (nuclei > 0).astype(np.uint8)
         if self.border_width:
             target[border_of(nuclei, self.border_width)] = 2
-        instances = numbered(np.where(target == 1, nuclei, 0)) if self.instances else None
+        instances = numbered(np.where(target == 1, nuclei, 0), target) if self.instances else None
         facts = pair_facts(image, nuclei, *files)
         return Case(name, image, target, (1.0, 1.0), files=files, facts=facts, instances=instances)
 

@@ -29,6 +29,7 @@ class CaseFiles:
         masks: Mask of the truth; or several, which are laid over each other.
         valid: Mask of the field of view: 0 outside, one other value inside; None = all counts.
         others: Mask by each further observer, under the observer's name.
+        instances: Mask that numbers the objects, 0 = none, where the masks of the truth tell classes alone.
         spacing: Size of a pixel (height, width) of a 2-D image in mm; None = that of the source.
     """
 
@@ -37,11 +38,13 @@ class CaseFiles:
     valid: Path | None = None
     others: Mapping[str, Path] = field(default_factory=dict)
     spacing: tuple[float, float] | None = None
+    instances: Path | None = None
 
     @property
     def all(self) -> tuple[Path, ...]:
         """All paths, images first."""
-        return (*self.images, *self.masks, *([self.valid] if self.valid else []), *self.others.values())
+        further = [path for path in (self.valid, self.instances) if path]
+        return (*self.images, *self.masks, *further, *self.others.values())
 
     @property
     def opened(self) -> tuple[Path, ...]:
@@ -100,7 +103,7 @@ class PairReader:
 
         if self.colors is not None and case.affine is not None:
             raise ValueError(f"colors are of 2-D masks, and {files.masks[0]} is of a volume: set values")
-        target, raw, instances = self._rules.read(files.masks, numbers)
+        target, raw, instances = self._rules.read(files.masks, numbers, files.instances)
         require_same_size(case.image, target, files.images[0], files.masks[0])
         others = {who: self._rules.read([path], numbers).target for who, path in files.others.items()}
         for who, path in files.others.items():

@@ -8,8 +8,10 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from segexp.data.cache import content_digest
 from segexp.data.case import IGNORED, Case, Entry
 from segexp.data.files.mask_values import file_facts, whole_labels
+from segexp.data.sources.instances import instances_of
 from segexp.data.sources.masks import NumberCode, Values
 from segexp.errors import require_choice, some, type_name
 
@@ -32,6 +34,8 @@ class TorchDataset:
         axes: Order of the axes of images that are arrays or tensors: "CHW", "HWC", "CDHW" or "DHWC".
         values: Class of each value in the masks; 255 as class = not labeled. None = the values are the classes.
         spacing: Size of a pixel per spatial axis in mm, where known; None = unknown.
+        instances: Position or key of the numbers of objects in an item, 0 = none, an array like the mask; None = there
+            are none.
 
     Raises:
         ValueError: The dataset has no length or no items, or an argument is out of its range.
@@ -47,6 +51,7 @@ class TorchDataset:
         axes: str = "CHW",
         values: Values | None = None,
         spacing: Sequence[float] | None = None,
+        instances: int | str | None = None,
     ) -> None:
         require_choice("axes", axes, AXES)
         if not (hasattr(dataset, "__len__") and hasattr(dataset, "__getitem__")):
@@ -61,6 +66,7 @@ class TorchDataset:
         self._code = None if values is None else NumberCode(values, 0)
         self.image = image
         self.mask = mask
+        self.instances = instances
         self.axes = axes
         self.values = None if values is None else dict(values)
         self.spacing = None if spacing is None else tuple(spacing)
@@ -77,7 +83,7 @@ class TorchDataset:
             ValueError: It cannot be used, or is another one the second time.
         """
         first, again = (self.read(_NAME.format(0)) for _ in range(2))
-        if not (np.array_equal(first.image, again.image) and np.array_equal(first.target, again.target)):  # type: ignore[arg-type]
+        if content_digest(first) != content_digest(again):
             raise ValueError(
                 f"dataset {type_name(self._dataset)} gives item 0 differently each time: leave out its random "
                 "transforms, and choose an augmentation (augment=light)"
@@ -92,22 +98,36 @@ class TorchDataset:
         require_choice("name", name, [entry.name for entry in self.entries()])
         item = self._item(int(name.removeprefix("item_")))
         image = self._channels_first(_array(item[0], name, "image"), name, isinstance(item[0], Image.Image))
-        raw = whole_labels(self._without_channel(_array(item[1], name, "mask"), image.shape[1:], name), Path(name))
+        raw = self._labels(item[1], name, "mask", image)
         target = self._code.classes(raw, Path(name)) if self._code is not None else _as_classes(raw, name)
+        numbers = None
+        if self.instances is not None:
+            found = self._labels(item[2], name, "instances", image)
+            numbers = instances_of(found, target, f"instances of {name}", f"mask {name}")
         facts = file_facts(image, raw)
         spacing = self.spacing or (1.0,) * target.ndim
-        return Case(name, image, target, spacing, "mm" if self.spacing else "px", facts=facts)
+        return Case(name, image, target, spacing, "mm" if self.spacing else "px", facts=facts, instances=numbers)
 
-    def _item(self, index: int) -> tuple[Any, Any]:
-        """Image and mask of an item."""
+    def _item(self, index: int) -> list[Any]:
+        """Image, mask and, where there are some, numbers of objects of an item."""
+        wanted = {"image": self.image, "mask": self.mask}
+        if self.instances is not None:
+            wanted["instances"] = self.instances
         try:
             item = self._dataset[index]
-            return item[self.image], item[self.mask]
+            return [item[key] for key in wanted.values()]
         except Exception as error:  # whatever the code of others raises
+            places = " or ".join(f"no {what} at {key!r}" for what, key in wanted.items())
             raise ValueError(
-                f"item {index} of dataset {type_name(self._dataset)} has no image at {self.image!r} or no mask at "
-                f"{self.mask!r}, or cannot be read ({type(error).__name__}: {error}): set data.source.image and mask"
+                f"item {index} of dataset {type_name(self._dataset)} has {places}, or cannot be read "
+                f"({type(error).__name__}: {error}): set data.source.{', '.join(wanted)}"
             ) from error
+
+    def _labels(self, value: Any, name: str, what: str, image: np.ndarray) -> np.ndarray:
+        """Integers (*S) of a mask."""
+        return whole_labels(
+            self._without_channel(_array(value, name, what), image.shape[1:], f"{what} {name}"), Path(name)
+        )
 
     def _channels_first(self, image: np.ndarray, name: str, is_picture: bool) -> np.ndarray:
         """Bring an image to (C, *S)."""
@@ -121,13 +141,13 @@ class TorchDataset:
             )
         return np.moveaxis(image, axes.index("C"), 0)
 
-    def _without_channel(self, mask: np.ndarray, size: tuple[int, ...], name: str) -> np.ndarray:
+    def _without_channel(self, mask: np.ndarray, size: tuple[int, ...], what: str) -> np.ndarray:
         """Bring a mask to (*S)."""
         alone = [axis for axis in (0, mask.ndim - 1) if mask.ndim == len(size) + 1 and mask.shape[axis] == 1]
         mask = mask.squeeze(alone[0]) if alone else mask
         if mask.shape != size:
             raise ValueError(
-                f"mask {name} of shape {mask.shape} does not cover its image, {size} without channels: correct the "
+                f"{what} of shape {mask.shape} does not cover its image, {size} without channels: correct the "
                 "dataset, or data.source.axes"
             )
         return mask
@@ -156,7 +176,7 @@ def _as_classes(raw: np.ndarray, name: str) -> np.ndarray:
     if low < 0 or high > IGNORED:
         raise ValueError(
             f"mask {name} holds {low if low < 0 else high}, and classes are 0 to 254, 255 = not labeled: give each "
-            "value its class in data.source.values"
+            "value its class in data.source.values; numbers of objects take {0: 0, other: 1}, and data.source.instances"
         )
     return raw.astype(np.uint8)
 
