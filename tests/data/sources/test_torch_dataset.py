@@ -98,7 +98,7 @@ class Noisy(Items):
         (
             Items((GRAY, MASK)),
             {"instances": 2},
-            "no mask at 1 or no instances at 2, .*set data.source.image, mask, inst",
+            "no mask at 1 or no instances at 2, .*set data.source.image, mask, instances",
         ),
         (Items((GRAY, MASK, MASK[1:])), {"instances": 2}, r"instances item_00000 of shape \(5, 8\) does not cover"),
         (Items((GRAY, MASK, 1 - MASK)), {"instances": 2}, "instances of item_00000 numbers objects that have no class"),
@@ -120,6 +120,9 @@ def test_items_may_number_their_objects(key):
     assert case.instances.dtype == np.int32
     np.testing.assert_array_equal(case.instances, relabel_sequential(numbers)[0])
     assert TorchDataset(Items(item)).read("item_00000").instances is None
+    both = TorchDataset(Items((GRAY, 1000 * numbers)), values={0: 0, "other": 1}, instances=1).read("item_00000")
+    np.testing.assert_array_equal(both.target, MASK)
+    np.testing.assert_array_equal(both.instances, case.instances)
 
 
 def test_other_content_is_noticed_in_cache_and_fingerprint(tmp_path):

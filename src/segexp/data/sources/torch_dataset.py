@@ -125,9 +125,8 @@ class TorchDataset:
 
     def _labels(self, value: Any, name: str, what: str, image: np.ndarray) -> np.ndarray:
         """Integers (*S) of a mask."""
-        return whole_labels(
-            self._without_channel(_array(value, name, what), image.shape[1:], f"{what} {name}"), Path(name)
-        )
+        labels = self._without_channel(_array(value, name, what), image.shape[1:], f"{what} {name}")
+        return whole_labels(labels, Path(name))
 
     def _channels_first(self, image: np.ndarray, name: str, is_picture: bool) -> np.ndarray:
         """Bring an image to (C, *S)."""
