@@ -20,6 +20,7 @@ from omegaconf import DictConfig
 
 import segexp
 from segexp import stopping
+from segexp.begun import note_command
 from segexp.config import (
     config_dir,
     own_config_dirs,
@@ -83,6 +84,7 @@ def main(command: str | None = None) -> None:
     Args:
         command: Name of the command; None = the first argument of the command line.
     """
+    note_command()
     arguments = sys.argv[1:]
     if command is None:
         command = arguments.pop(0) if arguments else "--help"
@@ -259,11 +261,12 @@ def resumed(arguments: list[str], options: Sequence[str] = (), replaying: bool =
             f"resume={resume}: nothing to resume, there is no checkpoints/last.ckpt with its overrides.yaml; "
             "give the folder of a run that finished an epoch, or leave resume out to start anew"
         )
-    longer = any(argument.startswith("trainer.max_epochs=") for argument in arguments)
+    longer = any(argument.startswith(("trainer.max_epochs=", "minutes=")) for argument in arguments)
     # A limit of time counts for each process: after it there is something left to do.
     by_time = "trainer.max_time" in folder.results().get("training", {}).get("ended_by", "")
     if not (longer or by_time or replaying) and folder.record()["status"] == "done":
-        raise ValueError(f"resume={resume}: the run is complete; to train longer give trainer.max_epochs=<more>")
+        more = "minutes" if "clock" in folder.record() else "trainer.max_epochs"
+        raise ValueError(f"resume={resume}: the run is complete; to train longer give {more}=<more>")
     # The folder may be a stranger's: its overrides are composed in a checked way first.
     stored = folder.overrides()
     record: Any = folder.record() | {"overrides": stored}

@@ -11,6 +11,7 @@ from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.data import Sampling
 from segexp.training.at_start import (
+    refuse_epochs_beside_minutes,
     require_batches,
     require_labels,
     require_monitors,
@@ -150,3 +151,17 @@ def test_unlabeled_pixels_and_a_loss_that_counts_them_are_told_before_training(t
     with pytest.raises(ValueError, match=NOT_LABELED):
         train(compose([*TINY, *HERE, *words, "loss=custom", "loss._target_=torch.nn.MSELoss"], run_dir=run))
     assert not run.exists()
+
+
+@pytest.mark.parametrize("minutes", [0, -1, "20", True])
+def test_minutes_are_a_number_above_0(minutes):
+    with pytest.raises(ValueError, match=f"minutes={minutes!r} must be a number above 0"):
+        require_settings(config() | {"minutes": minutes})
+
+
+def test_minutes_and_epochs_do_not_go_together_on_the_command_line():
+    words = ["data=isbi", "trainer.max_epochs=5"]
+    with pytest.raises(ValueError, match=r"minutes=20 and trainer.max_epochs=5.*leave one of them out"):
+        refuse_epochs_beside_minutes(config("minutes=20"), words)
+    refuse_epochs_beside_minutes(config(), words)
+    refuse_epochs_beside_minutes(config("minutes=20"), ["data=isbi"])

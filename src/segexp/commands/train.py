@@ -11,6 +11,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 from pytorch_lightning.utilities import rank_zero_only
 
+from segexp.begun import begun
 from segexp.build import build_data, build_task, build_trainer, describe, require_trainer
 from segexp.checkpoints.checkpoint import load_newest
 from segexp.checkpoints.own import require_own
@@ -32,8 +33,9 @@ from segexp.runs.resumption import carry_over, require_same_data, require_same_s
 from segexp.runs.sameness import record_facts, source_facts
 from segexp.runs.unused import require_unused
 from segexp.stopping import Stopped, cause, check, defer, last_words
-from segexp.training.account import ending, monitored
+from segexp.training.account import clock_facts, ending, monitored
 from segexp.training.at_start import (
+    refuse_epochs_beside_minutes,
     require_batches,
     require_labels,
     require_monitors,
@@ -41,6 +43,7 @@ from segexp.training.at_start import (
     require_settings,
 )
 from segexp.training.best import load_best
+from segexp.training.clock import clock_of
 from segexp.training.divergence import DivergenceError
 from segexp.training.footprint import measure_footprint, print_footprint
 from segexp.training.measure import random_patches
@@ -66,8 +69,10 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
         ValueError: The configuration or the data do not fit; the sentence names value, rule and remedy.
     """
     quiet()
+    start = begun()
     config = plain(cfg)
     require_settings(config)
+    refuse_epochs_beside_minutes(config, _words())
     _refuse_processes_in_sweep(config)
     # Whatever a class refuses is told before there is a folder.
     with memory_told(config):
@@ -78,10 +83,12 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
             _read(config, *parts, trainer.world_size)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with claimed(folder.path) if _is_first_process() else following(folder, _rank()):
-        return _train(config, folder, parts, further_processes)
+        return _train(config, folder, parts, further_processes, start)
 
 
-def _train(config: Config, folder: RunFolder, parts: tuple[DataModule, Task], further_processes: bool) -> float:
+def _train(
+    config: Config, folder: RunFolder, parts: tuple[DataModule, Task], further_processes: bool, start: float
+) -> float:
     """Train in a folder that nobody else works in."""
     earlier: Record = folder.record() if config["resume"] else {}
     # A resumed run is compared with the command before anything of it is written.
@@ -93,7 +100,7 @@ def _train(config: Config, folder: RunFolder, parts: tuple[DataModule, Task], fu
     else:
         changed = earlier.get("changed", {})
     with _recorded(config, folder, changed) as record, memory_told(config):
-        run = _set_up(config, folder, parts, record, earlier, changed)
+        run = _set_up(config, folder, parts, record, earlier, changed, start)
         require_scorable(config, run.trainer, further_processes)
         meter = ResourceMeter()
         with watched(run.trainer, folder):
@@ -103,6 +110,8 @@ def _train(config: Config, folder: RunFolder, parts: tuple[DataModule, Task], fu
                 record({"diverged": {"epoch": error.epoch, "batch": error.batch}})
                 raise
             ended = ending(run.trainer)
+            if facts := clock_facts(run.trainer):
+                record({"clock": facts})
             # Where no best epoch is kept, the weights of the last one are there.
             epoch = run.trainer.current_epoch - 1
             if keeps_best(config):
@@ -126,6 +135,7 @@ def _set_up(
     record: Callable[[Record], None],
     earlier: Record,
     changed: Changes,
+    start: float,
 ) -> TrainingRun:
     """Build the trainer, read the data, and record what is known before the first step.
 
@@ -136,13 +146,15 @@ def _set_up(
         record: Function that adds facts to its run.json.
         earlier: Content of run.json before it was resumed; empty of a new run.
         changed: Settings that differ from those before.
+        start: Time at which the command began.
     """
     data, task = parts
     run_id = folder.record().get("id", "")
     path, resumed = load_newest(folder) if config["resume"] else (None, None)
     if path and resumed:
         require_own(resumed, path, run_id)
-    trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed)])
+    clock = clock_of(config, start, resumed or {})
+    trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed), clock])
     _read(config, data, task, trainer.world_size)
     # With the data read, the network can be described for its checkpoints.
     task.description = describe(config, task.network, data.description())

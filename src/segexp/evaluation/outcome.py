@@ -17,7 +17,7 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.record import SplitName
 from segexp.runs.results import Results, Training
 from segexp.runs.secrets import masked
-from segexp.training.account import limits, monitored, pace
+from segexp.training.account import clock_facts, limits, monitored, pace
 from segexp.training.loggers import log_end, show
 from segexp.training.task import Task
 from segexp.training.tensorboard import final_metrics, hyperparameters
@@ -70,6 +70,7 @@ def results_of_run(run: TrainingRun, splits: dict[str, SplitResult], epoch: int,
     split: SplitName = "test" if "test" in splits else "val"
     cases = len(vars(run.data.split)[split])
     score, higher_is_better = monitored(run.config, splits["val"])
+    facts = clock_facts(run.trainer)
     return {
         "headline": headline(split, splits[split], score, higher_is_better, cases, True, {}),
         **results_of(splits, run.task, run.data),
@@ -77,9 +78,10 @@ def results_of_run(run: TrainingRun, splits: dict[str, SplitResult], epoch: int,
         "limits": limits(run.config["trainer"]),
         "training": {
             "epochs": run.trainer.current_epoch,
-            "epochs_asked": run.config["trainer"]["max_epochs"],
+            "epochs_asked": facts.get("epochs", run.config["trainer"]["max_epochs"]),
             **pace(run.folder.curves()),
             **resources,
+            **({"clock": facts} if facts else {}),
         },
     }
 

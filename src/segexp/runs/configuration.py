@@ -72,6 +72,7 @@ class TrainerNode(Node, total=False):
     precision: str
     max_epochs: int
     accumulate_grad_batches: int
+    check_val_every_n_epoch: int | None
     limit_train_batches: int | float | None
     limit_val_batches: int | float | None
     deterministic: bool
@@ -102,6 +103,7 @@ class Config(TypedDict):
 
     name: str
     seed: int
+    minutes: float | None
     resume: str | None
     allow_changes: list[str]
     on_divergence: Literal["stop", "skip", "rollback"]

@@ -57,6 +57,28 @@ class Headline(TypedDict):
     note: str
 
 
+class ClockChange(TypedDict):
+    """A change of the number of epochs within a run: how many there are since an epoch and step."""
+
+    epoch: int
+    step: int
+    epochs: int
+
+
+class ClockFacts(TypedDict, total=False):
+    """How a run was fitted into its minutes: as planned before the first step, and as it came."""
+
+    minutes: float
+    epochs_planned: int
+    epochs: int
+    steps_planned: int
+    steps: int
+    patches_per_epoch: int
+    validated_every: int  # epochs; the last one is, too
+    reserve_minutes: float  # kept for the final scoring
+    changes: list[ClockChange]
+
+
 class Record(Environment, total=False):
     """Content of run.json; what a run did not reach lacks."""
 
@@ -84,4 +106,5 @@ class Record(Environment, total=False):
     step_memory_mib: float
     receptive_field: int | Sequence[int] | None
     evaluation: EvaluationFacts
+    clock: ClockFacts
     headline: Headline

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from segexp.runs.record import CaseNames, Headline
+from segexp.runs.record import CaseNames, ClockFacts, Headline
 
 Metrics = dict[str, float | None]  # by name; None = undefined
 Scored = Mapping[str, tuple[int, int]]  # by split: cases that were scored, and all of them
@@ -26,6 +26,7 @@ class Training(TypedDict, total=False):
     epochs: int
     epochs_asked: int
     ended_by: str
+    clock: ClockFacts  # of a run by minutes
     patches_per_second: float
     peak_memory_mib: float
     energy_wh: float | None

@@ -19,7 +19,7 @@ ON_MACHINE = (  # where and how the same is computed
 FREE = (
     *ON_MACHINE,
     *("data.source", "data.split", "callbacks.last", "callbacks.early_stopping"),
-    *("trainer.max_epochs", "trainer.max_time", "trainer.max_steps"),
+    *("minutes", "trainer.max_epochs", "trainer.max_time", "trainer.max_steps"),
 )
 # What weights and the state of the optimizer were made for.
 FIXED = ("model", "data.labels", "data.channels", "data.geometry", "optimizer._target_", "scheduler._target_")

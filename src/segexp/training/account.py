@@ -9,8 +9,10 @@ from segexp.metrics import SplitResult
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.files import Rows
 from segexp.runs.folder import epoch_seconds
+from segexp.runs.record import ClockFacts
 from segexp.runs.results import Training
 from segexp.training.at_start import LIMITS
+from segexp.training.clock import Clock
 
 
 def ending(trainer: pl.Trainer) -> str:
@@ -24,7 +26,17 @@ def ending(trainer: pl.Trainer) -> str:
         return f"trainer.fast_dev_run={trainer.fast_dev_run}: a dry run, whose scores say nothing"  # type: ignore[attr-defined]
     if 0 < trainer.max_steps <= trainer.global_step:
         return f"trainer.max_steps={trainer.max_steps} reached"
+    if clock_facts(trainer) and trainer.current_epoch >= (trainer.max_epochs or 0):
+        return f"as many as fit into minutes={clock_facts(trainer)['minutes']:g}"
     return "all epochs" if trainer.current_epoch >= (trainer.max_epochs or 0) else "the trainer was asked to stop"
+
+
+def clock_facts(trainer: pl.Trainer) -> ClockFacts:
+    """How a run was fitted into its minutes; empty of a run by epochs."""
+    for callback in trainer.callbacks:  # type: ignore[attr-defined]
+        if isinstance(callback, Clock):
+            return callback.facts
+    return {}
 
 
 def limits(node: TrainerNode) -> dict[str, float | bool]:

@@ -1,5 +1,6 @@
 """What a training needs, checked before data are read: what is known at the start is told at the start."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,9 @@ def require_settings(config: Config) -> None:
                 f"trainer.{key}=0 leaves nothing to train on or to score: it must be null, a fraction above 0, or a "
                 "number of batches of at least 1"
             )
-    every = trainer.get("check_val_every_n_epoch")
+    if config["minutes"] is not None:
+        require_between("minutes", config["minutes"], 0, 1_000_000, "they are those of the whole run", open_at="both")
+    every = trainer.get("check_val_every_n_epoch") if config["minutes"] is None else None
     if every is not None and every > trainer["max_epochs"] and config["monitor"].startswith("val/"):
         raise ValueError(
             f"trainer.check_val_every_n_epoch={every} is beyond trainer.max_epochs={trainer['max_epochs']}: no epoch "
@@ -70,6 +73,20 @@ def _require_places(config: Config) -> None:
                     f"callbacks.{name}.{key}={node[key]!r} must be {place}, where it is looked for later: leave it "
                     "out, and let a further callback write elsewhere (+callbacks.mine._target_=…)"
                 )
+
+
+def refuse_epochs_beside_minutes(config: Config, words: Iterable[str]) -> None:
+    """Refuse overrides that fix both the time of a run and its epochs.
+
+    Raises:
+        ValueError: Names both, and what to leave out.
+    """
+    epochs = [word for word in words if word.startswith("trainer.max_epochs=")]
+    if config["minutes"] is not None and epochs:
+        raise ValueError(
+            f"minutes={config['minutes']:g} and {epochs[-1]}: the epochs of a run by minutes are as many as fit; leave "
+            "one of them out (minutes=null where a run that is resumed had them)"
+        )
 
 
 def require_batches(sampling: Sampling, processes: int) -> None:

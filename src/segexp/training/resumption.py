@@ -9,6 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
 from segexp.runs.record import Changes
+from segexp.training.progress import Progress
 
 RUN_ID, STEPS_PER_EPOCH = "run_id", "steps_per_epoch"  # keys of a checkpoint
 
@@ -73,16 +74,19 @@ class Resumption(Callback):
             if "scheduler" in self.groups:
                 vars(item.scheduler).update(settings)
             if isinstance(item.scheduler, LambdaLR):
-                self._realign(item.scheduler, _steps_per_epoch(trainer))
+                self._realign(item.scheduler, trainer, getattr(pl_module, "progress", None))
         if max(group["lr"] for optimizer in trainer.optimizers for group in optimizer.param_groups) == 0:
             raise ValueError(
                 f"the learning rate is 0 after step {trainer.global_step}, where the schedule ends: nothing would be "
-                "learned; give more epochs with trainer.max_epochs, or another scheduler"
+                "learned; give more epochs with trainer.max_epochs, or more minutes, or another scheduler"
             )
 
-    def _realign(self, scheduler: LambdaLR, steps: float) -> None:
+    def _realign(self, scheduler: LambdaLR, trainer: pl.Trainer, progress: Progress | None) -> None:
         """Find the learning rate of this point of the run, where epochs, steps per epoch or rate are others now."""
-        if self._steps_before and self._steps_before != steps:
+        steps = _steps_per_epoch(trainer)
+        if progress is not None:
+            scheduler.last_epoch = progress.at(trainer.global_step)
+        elif self._steps_before and self._steps_before != steps:
             scheduler.last_epoch = round(scheduler.last_epoch * steps / self._steps_before)
         if "optimizer" in self.groups:
             scheduler.base_lrs = [group["initial_lr"] for group in scheduler.optimizer.param_groups]

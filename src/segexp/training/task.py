@@ -197,8 +197,7 @@ class Task(pl.LightningModule):
         return {"probs": self._score(batch)}
 
     def _score(self, batch: CaseBatch) -> Tensor:
-        probs = (self.predictor if self._fitting else self.scorer)(self.network, self._image(batch))
-        probs = to_size(probs, batch["target"].shape[2 - probs.ndim :])  # from the network's spacing to the case's own
+        probs = self.predict(self.predictor if self._fitting else self.scorer, self.network, batch)
         counts = counted(batch)
         if self._fitting or self.monitored_loss:
             for name, value in losses_of_probs(self.loss, probs, batch["target"], batch.get("weight")).items():
@@ -206,6 +205,11 @@ class Task(pl.LightningModule):
         for metric in self.metrics if counts else ():
             metric.take(probs, batch["target"], batch["case_index"], batch.get("spacing"), batch.get("instances"))
         return probs
+
+    def predict(self, predictor: Predictor, network: nn.Module, batch: CaseBatch) -> Tensor:
+        """Probabilities (1, K, *S) of a whole case, in the size of its target."""
+        probs = predictor(network, self._image(batch))
+        return to_size(probs, batch["target"].shape[2 - probs.ndim :])  # from the network's spacing to the case's own
 
     @property
     def _fitting(self) -> bool:

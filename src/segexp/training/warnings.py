@@ -14,3 +14,4 @@ def quiet() -> None:
     warnings.filterwarnings("ignore", category=PossibleUserWarning)
     warnings.filterwarnings("ignore", message='install "ipywidgets"')  # of rich: a notebook then has no progress bar
     warnings.filterwarnings("ignore", message="Checkpoint directory .* exists and is not empty")  # as after a resume
+    warnings.filterwarnings("ignore", message=".*could not find the monitored key")  # before the first validation
