@@ -121,13 +121,8 @@ def _numbered(name: str, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     if not isinstance(mask, np.ndarray) or mask.dtype.kind not in "iu" or mask.min(initial=0) < 0:
         kind = getattr(mask, "dtype", type(mask).__name__)
         raise ValueError(f"{name} of {kind} must be a NumPy array of integers: numbers of objects, and 0 for no object")
-    return renumbered(mask)
-
-
-def renumbered(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Numbers that occur in a mask (*S) of integers, 0 first, and the mask with them numbered from 0 without a gap."""
-    numbers, places = np.unique(np.append(mask, mask.dtype.type(0)), return_inverse=True)
-    return numbers, places[:-1].reshape(mask.shape)
+    numbers, places = np.unique(np.concatenate([[0], mask.ravel()]), return_inverse=True)
+    return numbers, places[1:].reshape(mask.shape)
 
 
 def _require_same_shape(pred: np.ndarray, truth: np.ndarray) -> None:

@@ -9,7 +9,7 @@ from torch import Tensor
 from segexp.errors import require_at_least, require_choice
 from segexp.metrics.checks import require_instances
 from segexp.metrics.info import MetricInfo
-from segexp.metrics.matching import THRESHOLDS, matched, overlapping, renumbered, require_thresholds, scores_of_counts
+from segexp.metrics.matching import THRESHOLDS, matched, overlapping, require_thresholds, scores_of_counts
 from segexp.metrics.per_class import PerClassMetric
 from segexp.metrics.results import MetricResult
 
@@ -141,9 +141,9 @@ class ObjectScores(PerClassMetric):
         for k in map(self.parts.index, self.only):
             for case in range(len(pred)):
                 predicted = self._large(self._components(pred[case, k]))
-                numbered = np.where(truth[case, k], numbers[case], 0)
+                numbered = _numbered(truth[case, k], numbers[case])
                 has_numbers = bool(numbered.any())
-                true = self._large(renumbered(numbered)[1] if has_numbers else self._components(truth[case, k]))
+                true = self._large(numbered if has_numbers else self._components(truth[case, k]))
                 pairs = overlapping(predicted, true)
                 iou = pairs.iou[pairs.iou > 0.5]
                 matches = [len(matched(pairs, threshold).iou) for threshold in self.thresholds]
@@ -179,3 +179,11 @@ class ObjectScores(PerClassMetric):
         kept[0] = False
         large: np.ndarray = np.where(kept, kept.cumsum(), 0)[objects]
         return large
+
+
+def _numbered(mask: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Number the objects (*S) that lie in a mask (*S) bool from 1 without a gap; 0 is no object."""
+    objects = np.zeros(mask.shape, dtype=np.int64)
+    inside = mask & (numbers > 0)
+    objects[inside] = 1 + np.unique(numbers[inside], return_inverse=True)[1]
+    return objects
