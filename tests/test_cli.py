@@ -57,6 +57,17 @@ def test_options_stand_anywhere_among_the_overrides(answer, tmp_path, words):
     assert "sweep.seeds=-1" in sentence(answer, *words, "sweep.seeds=[-1]")  # refused once all jobs have been composed
 
 
+def test_several_folders_of_configuration_are_all_read(answer, tmp_path):
+    for folder, group in (("mine", "model"), ("yours", "loss")):
+        (tmp_path / folder / group).mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "own.yaml").write_text("defaults: [unet_tiny, _self_]\nbase_channels: 5\n")
+    (tmp_path / "yours" / "loss" / "own.yaml").write_text("defaults: [dice, _self_]\nsmooth: 0.25\n")
+    words = ["--config-dir", "mine", "model=own", "-cd", "yours", "loss=own"]
+    status, printed, _ = answer("train", *words, "--cfg", "job")
+    assert (status, "base_channels: 5" in printed, "smooth: 0.25" in printed) == (0, True, True)
+    assert "--config-dir his: there is no such folder" in sentence(answer, *words, "--config-dir", "his")
+
+
 @pytest.mark.parametrize("words", [["data", "--cfg", "job"], ["-c", "job", "data"], ["seed=3", "--cfg=job"]])
 def test_options_of_a_benchmark_stand_anywhere(answer, words):
     status, printed, said = answer("benchmark", *words)

@@ -1,5 +1,6 @@
 """Messages of refused values name argument, value and rule."""
 
+from functools import partial
 from math import inf, nan
 from pathlib import Path
 
@@ -52,7 +53,13 @@ def test_the_reason_is_told():
 
 
 @pytest.mark.parametrize(
-    ("value", "full", "short"), [(1, "int", "int"), (Path("a"), "pathlib.PosixPath", "PosixPath"), (len, None, "len")]
+    ("value", "full", "short"),
+    [
+        (1, "int", "int"),
+        (Path("a"), "pathlib.PosixPath", "PosixPath"),
+        (len, None, "len"),
+        (partial(int, base=2), None, "int"),
+    ],
 )
 def test_names_for_messages(value, full, short):
     assert name_of(value) == short

@@ -180,7 +180,7 @@ def _overrides(command: str, options: list[str], given: list[str]) -> list[str]:
     if command in FIRST_ARGUMENT and given and re.fullmatch(r"\w+", given[0]):
         given = [*given[1:], f"{FIRST_ARGUMENT[command]}={given[0]}"]
     replaying = command == "replay"
-    words = [*options, *resumed(_of_run(given) if replaying else given, options, replaying)]
+    words = [*_all_config_dirs(options), *resumed(_of_run(given) if replaying else given, options, replaying)]
     overrides = [readable(word) for word in words]
     # Hydra itself would accept unknown settings of its own silently.
     known = set(HydraConf.__dataclass_fields__)
@@ -189,6 +189,17 @@ def _overrides(command: str, options: list[str], given: list[str]) -> list[str]:
         if key and key[1] not in known:
             raise ValueError(f"{override!r}: hydra has no setting {key[1]!r}{did_you_mean(key[1], known)}")
     return overrides
+
+
+def _all_config_dirs(options: list[str]) -> list[str]:
+    """Hand several folders of configuration to Hydra, which would take the last ``--config-dir`` alone."""
+    folders, others = split_config_dirs(options)
+    if len(folders) < 2:
+        return options
+    for folder in folders:
+        if not Path(folder).is_dir():
+            raise FileNotFoundError(f"--config-dir {folder}: there is no such folder")
+    return [*others, *search_path([Path(folder).absolute() for folder in folders])]
 
 
 def _run(command: str, arguments: list[str]) -> None:

@@ -4,6 +4,7 @@ import math
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from difflib import get_close_matches
+from functools import partial
 from pathlib import Path
 
 
@@ -111,7 +112,9 @@ def type_name(value: object) -> str:
 
 
 def name_of(function: object) -> str:
-    """Name of a function or class, else of the class of an object."""
+    """Name of a function or class, also of one whose arguments are partly given, else of the class of an object."""
+    if isinstance(function, partial):
+        function = function.func
     return str(getattr(function, "__name__", type(function).__name__))
 
 

@@ -72,16 +72,20 @@ def make_class(key: str, node: Mapping[str, Any]) -> Any:
         faults = _wrong_arguments(node) if isinstance(error.__cause__, TypeError) else ""
         if not faults:
             raise
-        target, group = node["_target_"], key.partition(".")[0]
-        remedy = ""
-        if group != "model" and not inspect.isclass(get_object(target)):
-            remedy = f" If this function is not to be called now, but is what you mean: +{key}._partial_=true"
-        elif group == key:
-            remedy = (
-                f" Begin with {key}=custom {key}._target_={target}, which brings no keys of other classes, and add its "
-                f"own with +{key}.<key>=<value>, or write a file (docs/extending.md)"
-            )
-        raise ValueError(f"{key}: {target} {faults}.{remedy}") from error
+        raise ValueError(f"{key}: {node['_target_']} {faults}.{_remedy(key, node, faults)}") from error
+
+
+def _remedy(key: str, node: Mapping[str, Any], faults: str) -> str:
+    """Say how a class is given its own keys, and those alone."""
+    target, group = node["_target_"], key.partition(".")[0]
+    if group != "model" and not inspect.isclass(get_object(target)):
+        return f" If this function is not to be called now, but is what you mean: +{key}._partial_=true"
+    if group != key:
+        return ""
+    add = f"dd its own with +{key}.<key>=<value>, or write a file (docs/extending.md)"
+    if not faults.startswith("takes no"):  # nothing of another class is in the way
+        return f" A{add}"
+    return f" Begin with {key}=custom {key}._target_={target}, which brings no keys of other classes, and a{add}"
 
 
 def _wrong_arguments(node: Mapping[str, Any]) -> str:

@@ -84,6 +84,20 @@ def require_hints(place: str, values: Mapping[str, Any], hints: Mapping[str, Any
             raise ValueError(f"{name}={_shown(value)} must be {_in_words(hints[key])}")
 
 
+def require_keys(place: str, values: Mapping[str, Any], kind: Any) -> None:
+    """Refuse a mapping that lacks keys of its TypedDict, or of those in it, such as after ~trainer on the command line.
+
+    Raises:
+        ValueError: Names the key and the remedy.
+    """
+    for key, hint in typing.get_type_hints(kind).items():
+        name = f"{place}.{key}" if place else key
+        if key not in values and key in kind.__required_keys__:
+            raise ValueError(f"{name} is missing: leave out what takes it away, such as ~{name}")
+        if typing.is_typeddict(hint) and isinstance(values.get(key), Mapping):
+            require_keys(name, values[key], hint)
+
+
 def _hints(target: str) -> Iterator[tuple[str, Any]]:
     """Annotations of arguments; a default value of another type is taken, too."""
     found = located(target)

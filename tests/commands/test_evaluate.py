@@ -266,6 +266,7 @@ def test_what_is_no_run_is_refused(run):
     evaluate([f"run={run}", "worst=0"])
     with pytest.raises(FileNotFoundError, match="no checkpoint"):
         evaluate([f"run={run.with_name('first-test')}"])
+    evaluate([f"run={run}", "worst=0", f"--config-dir={run.parent}", "--trust"])  # the same evaluation once more
     with pytest.raises(FileExistsError, match="holds something else"):
         evaluate([f"run={run}", f"output={run}"])
     with pytest.raises(FileExistsError, match="holds something else"):

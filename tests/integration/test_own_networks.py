@@ -134,7 +134,10 @@ def test_a_strangers_network_is_built_only_if_the_user_vouches_for_it(project, s
     [
         (["model=custom"], "model._target_ must be given"),
         (["model._target_=monai.networks.nets.BasicUNet"], "takes no num_classes, .*Begin with model=custom"),
-        (["model=custom", "model._target_=monai.networks.nets.UNet"], "needs spatial_dims, in_channels"),
+        (
+            ["model=custom", "model._target_=monai.networks.nets.UNet"],
+            "needs spatial_dims, in_channels, (?!.*Begin with).*Add its own",
+        ),
         (
             ["model=custom", "model._target_=torch.nn.Identity"],
             "Identity gives 1 channels, .* have 2 classes",

@@ -47,6 +47,22 @@ def test_one_number_of_monai_is_of_all_classes():
     assert scores(metric, drawn)["mine"] == pytest.approx(expected, abs=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("metric", "score"),
+    [
+        (lambda: monai.metrics.ConfusionMatrixMetric(False, "sensitivity", reduction="none"), "recall"),
+        (lambda: monai.metrics.ConfusionMatrixMetric(False, "precision", reduction="none"), "precision"),
+        (lambda: monai.metrics.FBetaScore(include_background=False, reduction="none"), "dice"),
+    ],
+    ids=["recall", "precision", "f1"],
+)
+def test_counts_of_monai_become_its_scores(metric, score):
+    drawn = cases()
+    found, expected = scores(made(metric()), drawn), ours(drawn)
+    for label in ("_vessel", "_nerve"):
+        assert found[f"mine{label}"] == pytest.approx(expected[f"{score}{label}"], abs=1e-6)
+
+
 def test_probabilities_are_given_where_they_are_asked_for():
     drawn = cases()
     ranking, error = ours(drawn, RankingScores), ours(drawn, CalibrationScores)

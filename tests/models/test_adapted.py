@@ -174,6 +174,7 @@ def test_several_heads_come_if_the_module_has_them():
         (Giving(lambda logits, _: (logits, logits)), "gives a tuple with positions 0 to 1"),
         (Giving(lambda logits, _: "text"), "gives a str in place of logits"),
         (Giving(lambda logits, _: logits, 3), "gives 3 channels, but the data have 2 classes"),
+        (Giving(lambda logits, _: logits, 3), r"by whichever of its arguments sets it \(\w"),
         (Giving(lambda logits, _: logits[:, 0]), r"gives float32 of shape \(1, 32, 32\).* it must give logits"),
         (Giving(lambda logits, _: logits.argmax(1, True)), "gives int64 of shape"),
         (Giving(lambda logits, _: logits[..., ::2, ::2]), r"gives logits of \(16, 16\) for an image of \(32, 32\)"),

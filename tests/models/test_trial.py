@@ -1,6 +1,3 @@
-import logging
-
-import pytest
 import torch
 from torch import nn
 
@@ -16,17 +13,6 @@ def trial(network: nn.Module, patch_size=(16, 16)) -> Trial:
 def layers(*last: nn.Module) -> nn.Module:
     torch.manual_seed(0)
     return nn.Sequential(nn.Conv2d(1, 2, 3, padding=1), *last)
-
-
-@pytest.mark.parametrize(
-    ("network", "warned"),
-    [(layers(), False), (layers(nn.Softmax(1)), True), (layers(nn.Sigmoid()), True), (layers(nn.ReLU()), False)],
-)
-def test_probabilities_in_place_of_logits_are_told(network, warned, caplog):
-    made = trial(network)
-    with caplog.at_level(logging.WARNING):
-        made.warn_of_probabilities(made.sizes())
-    assert ("lie between 0 and 1, as probabilities do" in caplog.text) == warned
 
 
 def test_what_makes_tensors_of_its_own_is_run_in_earnest():

@@ -4,6 +4,7 @@ import json
 from contextlib import nullcontext
 
 import pytest
+import torch
 from pytorch_lightning.strategies import ModelParallelStrategy
 
 from segexp.build import build_data, build_task, build_trainer
@@ -24,6 +25,11 @@ NOT_LABELED = r"case scan_\d: loss MSELoss counts every pixel, but some are not 
 VALIDATES = "check_val_every_n_epoch=5 is beyond trainer.max_epochs=2"
 
 
+class Soft(torch.nn.Sequential):
+    def __init__(self) -> None:
+        super().__init__(torch.nn.Conv2d(1, 2, 3, padding=1), torch.nn.Softmax(1))
+
+
 def config(*words: str) -> dict:
     return plain(compose([*SMALL, *HERE, "trainer.max_epochs=2", *words], run_dir="unused"))
 
@@ -41,6 +47,9 @@ def config(*words: str) -> dict:
         ("trainer.limit_val_batches=0", "trainer.limit_val_batches=0 leaves nothing"),
         ("trainer.limit_test_batches=0.0", "trainer.limit_test_batches=0 leaves nothing"),
         ("trainer.check_val_every_n_epoch=5", VALIDATES),
+        ("~trainer.max_epochs", "trainer.max_epochs is missing: leave out what takes it away, such as ~trainer"),
+        ("~seed", "seed is missing"),
+        ("~inference.predictor", "inference.predictor is missing"),
     ],
 )
 def test_a_setting_that_cannot_end_well_is_refused_before_anything_is_written(word, sentence, tmp_path):
@@ -69,6 +78,15 @@ def test_a_strategy_that_leaves_nothing_to_score_is_refused(strategy, rule):
     settings = config(f"trainer.strategy={strategy}", "trainer.devices=2")
     with pytest.raises(ValueError, match=f"trainer.strategy={strategy} {rule}.*: take trainer=ddp"):
         require_scorable(settings, build_trainer(settings))
+
+
+def test_a_network_that_gives_probabilities_is_refused_unless_it_was_trained(tmp_path):
+    words = [*SMALL, *HERE, "model=custom", "model._target_=tests.training.test_at_start.Soft"]
+    words = [word for word in words if not word.startswith(("model.base", "model.depth"))]
+    with pytest.raises(ValueError, match="outputs of Soft lie between 0 and 1 whatever its weights"):
+        train(compose(words, run_dir=tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+    assert build_task(plain(compose(words, run_dir="unused"))).network
 
 
 def test_a_strategy_that_divides_the_network_is_refused():

@@ -1,7 +1,7 @@
 """``segexp evaluate``: score a trained run on whole cases, its own or others, and choose its post-processing."""
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from segexp.commands.arguments import REQUIRED, parse
-from segexp.config import chosen_options
+from segexp.config import chosen_options, split_config_dirs
 from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
@@ -116,14 +116,19 @@ def _clear(earlier: RunFolder, evaluation: Evaluation, split: str) -> None:
     if not held(earlier.path):
         return
     known = earlier.record().get("evaluation")
-    same = (_names(evaluation), evaluation.arguments, split)
-    if not known or (known["run"], known["words"], known["split"]) != same:
+    same = (_names(evaluation), _settings(evaluation.arguments), split)
+    if not known or (known["run"], _settings(known["words"]), known["split"]) != same:
         raise FileExistsError(
             f"{short_path(earlier.path)} holds something else than an earlier evaluation of the same kind: name "
             "another folder with output=<folder>"
         )
     for path in [*earlier.path.glob("*.json"), *earlier.path.glob("*.csv"), *earlier.figures.glob("*.png")]:
         remove(path)
+
+
+def _settings(words: Sequence[str]) -> list[str]:
+    """Arguments without those that only tell where configuration files lie now, and who vouches for the run."""
+    return [word for word in split_config_dirs(words)[1] if word != "--trust"]
 
 
 def _names(evaluation: Evaluation) -> str:

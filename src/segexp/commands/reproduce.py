@@ -104,7 +104,7 @@ def _repeated(run: Run, folder: Path) -> int:
         raise ValueError(f"the run ended with status {status}, see above and {short_path(again.record_path)}")
     metrics, scores = compare_values(run.folder, folder)
     print_metrics(metrics)
-    print(verdict(metrics, scores, changed))
+    print(verdict(metrics, scores, changed, bool(run.record.get("resumed"))))
     return SAME if all(value.same for value in [*metrics, *scores]) else DIFFERENT
 
 

@@ -38,6 +38,7 @@ from segexp.training.at_start import (
     refuse_epochs_beside_minutes,
     require_batches,
     require_labels,
+    require_logits,
     require_monitors,
     require_scorable,
     require_settings,
@@ -80,6 +81,7 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
         trainer = require_trainer(config)
         require_monitors(config, parts[1])
         if _is_first_process() and not config["resume"]:
+            require_logits(config, parts[1])
             _read(config, *parts, trainer.world_size)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with claimed(folder.path) if _is_first_process() else following(folder, _rank()):

@@ -43,13 +43,14 @@ def print_metrics(metrics: Sequence[Value]) -> None:
     _console().print(table)
 
 
-def verdict(metrics: Sequence[Value], scores: Sequence[Value], changed: Sequence[str]) -> str:
+def verdict(metrics: Sequence[Value], scores: Sequence[Value], changed: Sequence[str], resumed: bool = False) -> str:
     """Say in a sentence whether the run came out the same.
 
     Args:
         metrics: Final metrics of both runs.
         scores: Scores of single cases of both runs.
         changed: Names of what has changed since the first run.
+        resumed: Whether the first run was resumed.
     """
     differing = [value for value in [*metrics, *scores] if not value.same]
     if not differing:
@@ -57,6 +58,11 @@ def verdict(metrics: Sequence[Value], scores: Sequence[Value], changed: Sequence
     counts = [sum(not value.same for value in values) for values in (metrics, scores)]
     largest = max(differing, key=lambda value: value.difference)
     cause = f"what differs: {', '.join(changed)}" if changed else "nothing that was recorded differs"
+    if resumed:
+        cause += (
+            "; the run was resumed, and its first part may have had other settings: another number of epochs alone "
+            "changes the course of the learning rate"
+        )
     return (
         f"not the same: {counts[0]} of {len(metrics)} metrics and {counts[1]} of {len(scores)} scores of single cases "
         f"differ, the largest difference is {_distance(largest)} ({largest.name}); {cause}"

@@ -15,7 +15,7 @@ from segexp.metrics.results import MetricResult
 from segexp.metrics.summary import CaseScores
 
 TOGETHER = "all"  # label of a score of all classes at once
-
+VALUES_OF_CASES = 2  # dimensions of scores per case and class
 UNKNOWN_PIXELS = (
     "counts every pixel or where it lies, but some are not labeled (255 in the truth): take a metric with an "
     "ignore_index, or one of ours"
@@ -110,6 +110,10 @@ class Call:
         if hasattr(self.metric, "reset"):
             self.metric.reset()
         value = self.metric(*(part.contiguous() for part in self.form.give(probs, target)))
+        if hasattr(self.metric, "aggregate") and isinstance(value, Tensor) and value.ndim > VALUES_OF_CASES:
+            value = self.metric.aggregate()  # what it gives for each case are counts
+            if isinstance(value, list | tuple) and len(value) == 1:
+                value = value[0]
         if not isinstance(value, Tensor | float | int):
             raise RefusedError(f"it returns a {type(value).__name__}, not one number or one per class")
         value = torch.as_tensor(value).detach().double()

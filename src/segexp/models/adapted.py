@@ -112,9 +112,7 @@ def adapted(network: Any, in_channels: int, outputs: int, patch_size: Sequence[i
     lacks = trial.lacking(patch_size)  # while shapes alone do
     sizes = trial.sizes()
     takes_patch = lacks is not None and (sizes is None or lacks == 2 * sizes.margin)
-    if sizes is not None:
-        trial.warn_of_probabilities(sizes)
-    else:
+    if sizes is None:
         if lacks != 0:
             raise ValueError(trial.wrong_size())
         sizes = TakenSizes(0, EvenSizes(max(patch_size), 0))

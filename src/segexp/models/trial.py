@@ -1,7 +1,6 @@
 """Runs of a module on images of several sizes, and sentences for what gives no logits."""
 
 import inspect
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
@@ -13,8 +12,6 @@ from segexp.models.taken_sizes import TakenSizes, find_taken_sizes
 
 MOST_PIXELS = 1 << 21  # of an image that a network is tried with in earnest
 SELECT = "choose the logits with segexp.models.Select (docs/extending.md)"
-FEWEST = 32  # pixels per axis of an image by whose logits probabilities are recognized
-_log = logging.getLogger(__name__)
 
 
 class Trial:
@@ -113,19 +110,6 @@ class Trial:
         lack = lacks.pop()
         return None if lacks or lack < 0 or lack % 2 or lack >= min(sides) else lack
 
-    def warn_of_probabilities(self, sizes: TakenSizes) -> None:
-        """Warn where all outputs lie between 0 and 1, as those of a softmax or sigmoid do."""
-        sides = [sizes.even_sizes.at_least(FEWEST)] * len(self.patch_size)
-        if self.device != "cpu":
-            self.on("cpu")
-        given = self.run(sides) if self._affordable(sides) else None
-        if isinstance(given, Tensor) and given.min() >= 0 and given.max() <= 1 and given.std() > 0:
-            _log.warning(
-                "model: all outputs of %s lie between 0 and 1, as probabilities do: it must give logits; leave its "
-                "last softmax or sigmoid out",
-                self.name,
-            )
-
     def _affordable(self, sides: Sequence[int]) -> bool:
         pixels = torch.Size(sides).numel()
         return self.device == "meta" or tuple(sides) == self.patch_size or pixels <= MOST_PIXELS
@@ -153,10 +137,13 @@ class Trial:
 
 
 def _argument(network: nn.Module, outputs: int) -> str:
-    """Override that sets the number of outputs, by the name that its class has for it, where it is a common one."""
+    """Say how the number of outputs is set: by the name that its class has for it, where it is a common one."""
     usual = ("num_classes", "out_channels", "classes", "n_classes", "out_chans", "num_labels")
-    names = [name for name in usual if name in parameters_of(type(network))]
-    return f"such as model.{names[0] if names else 'out_channels'}={outputs}"
+    own = [name for name in parameters_of(type(network)) if name not in ("args", "kwargs")]
+    names = [name for name in usual if name in own]
+    if names:
+        return f"such as model.{names[0]}={outputs}"
+    return f"by whichever of its arguments sets it ({', '.join(own)})" if own else "in its own code"
 
 
 def parameters_of(function: Any) -> Sequence[str]:

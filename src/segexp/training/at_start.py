@@ -17,12 +17,14 @@ from segexp.losses.foreign_loss import UNKNOWN_PIXELS as COUNTS_ALL
 from segexp.losses.foreign_loss import ForeignLoss
 from segexp.metrics import find_info
 from segexp.metrics.foreign_metric import UNKNOWN_PIXELS, ForeignMetric
+from segexp.models.probabilities import require_unbounded
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
-from segexp.signatures import require_types
+from segexp.signatures import require_keys, require_types
 from segexp.training.task import Task
 
 MOST_SEED = 2**32 - 1  # that NumPy takes
+NEEDED = ("max_epochs", "accumulate_grad_batches", "precision", "strategy")  # settings of the trainer
 LIMITS = ("limit_train_batches", "limit_val_batches", "limit_test_batches")
 KNOWN_CALLBACKS = ("segexp.", "pytorch_lightning.")  # a user's own may log any score
 
@@ -33,8 +35,12 @@ def require_settings(config: Config) -> None:
     Raises:
         ValueError: Names setting, value, rule and remedy.
     """
+    require_keys("", config, Config)
     trainer: dict[str, Any] = dict(config["trainer"])
     require_types("trainer", trainer)
+    for key in NEEDED:
+        if key not in trainer:
+            raise ValueError(f"trainer.{key} is missing: leave out what takes it away, such as ~trainer.{key}")
     _require_places(config)
     require_between("seed", config["seed"], 0, MOST_SEED, integer=True)
     for key in ("max_epochs", "accumulate_grad_batches"):
@@ -96,6 +102,17 @@ def require_batches(sampling: Sampling, processes: int) -> None:
         ValueError: Names setting, value, rule and remedy.
     """
     PatchSampler(sampling.patches_per_epoch, sampling.batch_size, 0, processes)
+
+
+def require_logits(config: Config, task: Task) -> None:
+    """Refuse a network that gives probabilities; one that was trained already may still be used.
+
+    Raises:
+        ValueError: Names the network and the remedy.
+    """
+    geometry: Any = config["data"]["geometry"]
+    channels = config["data"]["channels"] * (2 * geometry["context"] + 1)
+    require_unbounded(task.network, channels, geometry["spatial_dims"])
 
 
 def require_labels(task: Task, data: DataModule) -> None:
