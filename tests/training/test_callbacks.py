@@ -8,7 +8,7 @@ from pytorch_lightning.callbacks import Checkpoint
 from torch import nn
 from torch.utils.data import DataLoader
 
-from segexp.training.callbacks import EarlyStopping, EpochTable, LearningRate, WeightAverage, _averaged
+from segexp.training.callbacks import EarlyStopping, EpochTable, LearningRate, WeightAverage, fitting_decay
 
 
 class Learner(pl.LightningModule):
@@ -109,12 +109,28 @@ def test_averaged_weights_are_those_of_the_formula(tmp_path):
 
 
 def test_an_average_leaves_its_start_in_a_short_training():
-    average, steps = torch.zeros(1), torch.tensor(0)
+    average, steps, kept = torch.zeros(1), torch.tensor(0), WeightAverage(decay=0.999)
     for step in range(1, 321):
-        average = _averaged(0.999, average, torch.ones(1), steps + step)
+        average = kept._averaged(average, torch.ones(1), steps + step)
     assert 1 - average.item() < 1e-6  # with 0.999 from the start on, 0.73 of the random weights would be left
-    with pytest.raises(ValueError, match="callbacks.ema.decay=1 must be a number of at least 0 and below 1"):
-        WeightAverage(decay=1)
+
+
+@pytest.mark.parametrize("decay", [1, -0.1, "often"])
+def test_a_decay_is_a_fraction_or_auto(decay):
+    with pytest.raises(ValueError, match=f"callbacks.ema.decay={decay!r} must be a number of at least 0 and below 1"):
+        WeightAverage(decay=decay)
+
+
+@pytest.mark.parametrize(("steps", "decay"), [(10, 0.9), (200, 0.9), (1000, 0.98), (20_000, 0.999), (math.inf, 0.999)])
+def test_a_decay_that_fits_reaches_back_over_a_twentieth_of_the_steps(steps, decay):
+    assert fitting_decay(steps) == pytest.approx(decay)
+
+
+def test_auto_fits_the_steps_of_the_training_and_a_number_stays(tmp_path):
+    for decay, kept in (("auto", 1 - 1 / 15), (0.5, 0.5)):
+        callback = WeightAverage(decay)
+        fit(tmp_path, callback, epochs=100)  # of 3 steps
+        assert callback._kept == pytest.approx(kept)
 
 
 class Hello(pl.Callback):

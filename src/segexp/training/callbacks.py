@@ -1,7 +1,6 @@
 """Callbacks beside the optimization: the epoch table, the learning rate, averaged weights, early stopping."""
 
 import time
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +13,8 @@ from torch import Tensor
 from segexp.errors import require_between
 from segexp.runs.files import read_table, write_table
 
+MOST_KEPT = 0.999  # of an average of weights by each step, where that is chosen
+REACH, LEAST_REACH = 0.05, 10  # fraction of all steps, and number of steps, that such an average reaches back
 BATCH_LOSS = "loss"  # of the last batch alone, for the progress bar
 
 
@@ -99,22 +100,42 @@ class WeightAverage(WeightAveraging):
     soon, however short the training.
 
     Args:
-        decay: Fraction of the old average that each optimizer step keeps.
+        decay: Fraction of the old average that each optimizer step keeps; "auto" = as fits the number of steps: the
+            average reaches back over 5 % of them, at least 10, and keeps 0.999 at most.
     """
 
-    def __init__(self, decay: float = 0.999) -> None:
-        require_between("callbacks.ema.decay", decay, 0, 1, "it is a fraction, such as 0.999", open_at="high")
-        super().__init__(avg_fn=partial(_averaged, decay))
+    def __init__(self, decay: float | str = "auto") -> None:
+        if decay != "auto":
+            why = 'it is a fraction, such as 0.999, or "auto"'
+            require_between("callbacks.ema.decay", decay, 0, 1, why, open_at="high")
+        self.decay = decay
+        self._kept = MOST_KEPT if decay == "auto" else float(decay)
+        super().__init__(avg_fn=self._averaged)
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Fit the decay to the number of steps; not told by the epochs where a run begins within one."""
+        super().on_train_start(trainer, pl_module)
+        self.on_train_epoch_start(trainer, pl_module)
+
+    def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Fit the decay to the number of steps, which a run by minutes may change."""
+        super().on_train_epoch_start(trainer, pl_module)
+        if self.decay == "auto":
+            self._kept = fitting_decay(trainer.estimated_stepping_batches)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Copy the average into the network and release it, so that later scoring uses the weights it is given."""
         super().on_train_end(trainer, pl_module)
         self._average_model = None
 
+    def _averaged(self, average: Tensor, current: Tensor, steps: Tensor) -> Tensor:
+        kept = torch.clamp((1 + steps) / (10 + steps), max=self._kept)
+        return kept * average + (1 - kept) * current
 
-def _averaged(decay: float, average: Tensor, current: Tensor, steps: Tensor) -> Tensor:
-    kept = torch.clamp((1 + steps) / (10 + steps), max=decay)
-    return kept * average + (1 - kept) * current
+
+def fitting_decay(steps: float) -> float:
+    """Decay whose average reaches back over 5 % of as many steps, at least 10; at most 0.999."""
+    return min(MOST_KEPT, 1 - 1 / max(LEAST_REACH, REACH * steps))
 
 
 class EarlyStopping(lightning.EarlyStopping):
