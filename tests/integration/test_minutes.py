@@ -40,6 +40,18 @@ def test_a_run_ends_in_its_minutes_with_its_schedule_run_out_validated_and_score
     assert results["test"]["dice"] is not None
 
 
+def test_a_run_is_made_again_bit_for_bit_changes_included(timed, tmp_path):
+    folder, _ = timed
+    again = trained(tmp_path / "again", f"minutes={folder}", "callbacks.ema.enabled=true")
+    one, two = content(folder, "run.json")["clock"], content(again, "run.json")["clock"]
+    assert one == two
+    first, second = last(folder), last(again)
+    assert all(torch.equal(first["state_dict"][name], weight) for name, weight in second["state_dict"].items())
+    assert [row["val/dice"] for row in table(folder / "metrics.csv")] == [
+        row["val/dice"] for row in table(again / "metrics.csv")
+    ]
+
+
 def test_a_finished_run_is_trained_longer_with_more_minutes(timed):
     folder, _ = timed
     before = content(folder, "run.json")["clock"]

@@ -96,7 +96,7 @@ def _repeated(run: Run, folder: Path) -> int:
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{short_path(folder)} is not empty: remove it, or name another folder with --output")
     changed = changed_names(_compared(run, folder))
-    command = [*_start(run), *run.record["overrides"], f"hydra.run.dir={quoted(folder)}"]
+    command = [*_start(run), *_words_again(run), f"hydra.run.dir={quoted(folder)}"]
     print(f"running again: {shlex.join(command)}", flush=True)
     status = _wait(command, _environment(run))
     again = RunFolder(folder)
@@ -106,6 +106,16 @@ def _repeated(run: Run, folder: Path) -> int:
     print_metrics(metrics)
     print(verdict(metrics, scores, changed, bool(run.record.get("resumed"))))
     return SAME if all(value.same for value in [*metrics, *scores]) else DIFFERENT
+
+
+def _words_again(run: Run) -> list[str]:
+    """Overrides of the run; one by minutes makes the epochs again that fitted into them then."""
+    words = run.record["overrides"]
+    if "clock" not in run.record:
+        return words
+    clock = run.record["clock"]
+    print(f"by minutes: its {clock['epochs']} epochs, {clock['steps']} steps, are made again, whatever the time")
+    return [*(word for word in words if not word.startswith("minutes=")), f"minutes={quoted(run.folder.resolve())}"]
 
 
 def _one(pattern: str) -> Run:

@@ -103,7 +103,7 @@ class Config(TypedDict):
 
     name: str
     seed: int
-    minutes: float | None
+    minutes: float | str | None
     resume: str | None
     allow_changes: list[str]
     on_divergence: Literal["stop", "skip", "rollback"]

@@ -12,7 +12,7 @@ from segexp.foreign import is_number
 from segexp.runs.checksums import CHECKSUMS, read_checked, write_checked
 from segexp.runs.configuration import Config, Recorded
 from segexp.runs.files import Rows, read_json, read_table, require_plain_file
-from segexp.runs.record import Record
+from segexp.runs.record import ClockFacts, Record
 from segexp.runs.results import Results
 from segexp.runs.secrets import masked
 from segexp.runs.shape import PARTIAL, require_shape
@@ -274,3 +274,16 @@ def _stamp(path: Path) -> tuple[int, int]:
 def epoch_seconds(curves: Rows) -> list[float]:
     """Seconds of training and validation of each epoch."""
     return [sum(float(row.get(key) or 0) for key in ("seconds", "validation_seconds")) for row in curves]
+
+
+def clock_of_run(folder: str) -> ClockFacts:
+    """How a run was fitted into its minutes.
+
+    Raises:
+        ValueError: There is no run by minutes.
+    """
+    record = RunFolder(Path(folder))
+    facts = record.record().get("clock") if record.record_path.is_file() else None
+    if not facts:
+        raise ValueError(f"minutes={folder!r} must be a number above 0, or the folder of a finished run by minutes")
+    return facts

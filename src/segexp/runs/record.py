@@ -63,6 +63,7 @@ class ClockChange(TypedDict):
     epoch: int
     step: int
     epochs: int
+    batches: int  # after which the epoch at work was ended, the last one; 0 = it was whole
 
 
 class ClockFacts(TypedDict, total=False):

@@ -19,7 +19,7 @@ from segexp.metrics import find_info
 from segexp.metrics.foreign_metric import UNKNOWN_PIXELS, ForeignMetric
 from segexp.models.probabilities import require_unbounded
 from segexp.runs.configuration import Config
-from segexp.runs.folder import RunFolder
+from segexp.runs.folder import RunFolder, clock_of_run
 from segexp.signatures import require_keys, require_types
 from segexp.training.task import Task
 
@@ -51,7 +51,9 @@ def require_settings(config: Config) -> None:
                 f"trainer.{key}=0 leaves nothing to train on or to score: it must be null, a fraction above 0, or a "
                 "number of batches of at least 1"
             )
-    if config["minutes"] is not None:
+    if isinstance(config["minutes"], str):
+        clock_of_run(config["minutes"])
+    elif config["minutes"] is not None:
         require_between("minutes", config["minutes"], 0, 1_000_000, "they are those of the whole run", open_at="both")
     every = trainer.get("check_val_every_n_epoch") if config["minutes"] is None else None
     if every is not None and every > trainer["max_epochs"] and config["monitor"].startswith("val/"):
@@ -90,7 +92,7 @@ def refuse_epochs_beside_minutes(config: Config, words: Iterable[str]) -> None:
     epochs = [word for word in words if word.startswith("trainer.max_epochs=")]
     if config["minutes"] is not None and epochs:
         raise ValueError(
-            f"minutes={config['minutes']:g} and {epochs[-1]}: the epochs of a run by minutes are as many as fit; leave "
+            f"minutes={config['minutes']} and {epochs[-1]}: the epochs of a run by minutes are as many as fit; leave "
             "one of them out (minutes=null where a run that is resumed had them)"
         )
 

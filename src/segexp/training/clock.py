@@ -11,6 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from segexp.data import DataModule
 from segexp.runs.configuration import Config
+from segexp.runs.folder import clock_of_run
 from segexp.runs.record import ClockFacts
 from segexp.training.epochs import AIM, Pace, Plan, epochs_that_fit, plan
 from segexp.training.pace import limited, measure_pace
@@ -38,6 +39,8 @@ class Clock(Callback):
         every: Number of epochs between two validations; None = chosen by the clock.
         earlier: State of the clock in the checkpoint that the run resumes from; None = it is new. Only what that run
             had spent counts, not the time since.
+        again: How another run was fitted into its minutes, which is repeated step by step whatever the time; None = the
+            time decides.
         now: Function that tells the time in seconds.
     """
 
@@ -47,6 +50,7 @@ class Clock(Callback):
         begun: float,
         every: int | None = None,
         earlier: Mapping[str, Any] | None = None,
+        again: ClockFacts | None = None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self.minutes = minutes
@@ -56,6 +60,7 @@ class Clock(Callback):
         self.facts: ClockFacts = {}
         self._begun = begun
         self._earlier = earlier
+        self._again = again
 
     def elapsed(self) -> float:
         """Seconds that the run has taken so far."""
@@ -75,6 +80,10 @@ class Clock(Callback):
             self.watch.pace = Pace(**self._earlier["pace"])
             self.facts = self._earlier["facts"]
             pl_module.progress = Progress(**self._earlier["progress"])
+        elif self._again:
+            steps = self._again["steps_planned"]
+            self.facts = {**self._again, "epochs": self._again["epochs_planned"], "steps": steps, "changes": []}
+            pl_module.progress = Progress(steps, steps)
         else:
             self._plan(trainer, pl_module, data, self._earlier or {"epochs": 0, "step": 0})
         data.sampling = replace(data.sampling, patches_per_epoch=self.facts["patches_per_epoch"])
@@ -140,7 +149,7 @@ class Clock(Callback):
         self.watch.batches += 1
         agreed = trainer.world_size == 1 or self.watch.batches % AGREE_EVERY == 0
         if self.minutes is not None and agreed and not trainer.fit_loop._should_accumulate():
-            batches = trainer.strategy.broadcast(self._batches_that_fit())
+            batches = trainer.strategy.broadcast(self._batches_that_fit(trainer.global_step))
             if 0 < batches < int(trainer.num_training_batches) - trainer.fit_loop.batch_idx - 1:
                 self._cut(trainer, pl_module, batches)
 
@@ -160,14 +169,17 @@ class Clock(Callback):
         if trainer.fit_loop.max_batches != self.watch.size:  # it was a shorter one
             trainer.fit_loop.max_batches = trainer.val_check_batch = self.watch.size
         left = self.facts["epochs"] - _made(trainer)
-        epochs = trainer.strategy.broadcast(self._that_fit(left)) if left else 0
+        epochs = trainer.strategy.broadcast(self._that_fit(left, trainer.global_step)) if left else 0
         if epochs != left:
             steps = epochs * _steps(self.watch.size, trainer)
-            self._change(trainer, pl_module, _made(trainer) + epochs, steps, epochs < left)
+            self._change(trainer, pl_module, _made(trainer) + epochs, steps, 0)
 
-    def _that_fit(self, left: int) -> int:
+    def _that_fit(self, left: int, step: int) -> int:
         """Number of epochs to make yet; the planned one while its end is near enough to the minutes."""
         assert self.minutes is not None
+        if self._again:
+            changed = [change for change in self._again["changes"] if change["step"] == step and not change["batches"]]
+            return left + changed[0]["epochs"] - self.facts["epochs"] if changed else left
         whole, every, spent = 60 * self.minutes, self.facts["validated_every"], self.elapsed()
         end = spent + self.watch.left(left, every)
         late = end > whole + max(LATE * whole, LEAST_LATE)
@@ -179,9 +191,11 @@ class Clock(Callback):
         # One at least, so that the schedule ends and its end is validated; it may become a shorter one.
         return min(max(fit, 1), left) if late else max(fit, left)
 
-    def _batches_that_fit(self) -> int:
+    def _batches_that_fit(self, step: int) -> int:
         """Number of batches after which this epoch must end to end the run in time; 0 = it can go on as planned."""
         assert self.minutes is not None
+        if self._again:
+            return sum(change["batches"] for change in self._again["changes"] if change["step"] == step)
         batch, latest = self.watch.present(), 60 * self.minutes * (1 + MOST_LATE)
         after = self.elapsed() + self.watch.validation(batch) + self.watch.reserve(batch)
         if after + (self.watch.size - self.watch.batches) * batch <= latest:
@@ -194,19 +208,20 @@ class Clock(Callback):
         trainer.fit_loop.max_batches = trainer.val_check_batch = end
         if trainer.check_val_every_n_epoch is not None:
             trainer.check_val_every_n_epoch = 1
-        self._change(trainer, task, trainer.current_epoch + 1, _steps(batches, trainer), True)
+        self._change(trainer, task, trainer.current_epoch + 1, _steps(batches, trainer), batches)
 
-    def _change(self, trainer: pl.Trainer, task: Any, epochs: int, steps: int, late: bool) -> None:
-        """Let the run have another number of epochs in all, and of steps from here on."""
+    def _change(self, trainer: pl.Trainer, task: Any, epochs: int, steps: int, batches: int) -> None:
+        """Let the run have other numbers of epochs in all and steps from here on; ``batches`` of a shorter epoch."""
         before, step = self.facts["epochs"], trainer.global_step
         task.progress.change(step, step + steps)
         self.facts["epochs"] = trainer.fit_loop.max_epochs = epochs
         self.facts["steps"] = step + steps
-        self.facts["changes"].append({"epoch": _made(trainer), "step": step, "epochs": epochs})
+        self.facts["changes"].append({"epoch": _made(trainer), "step": step, "epochs": epochs, "batches": batches})
         if trainer.is_global_zero:
+            pace = "faster" if epochs > before else "slower"
             print(
-                f"after {_made(trainer)} epochs: the run would end {'later' if late else 'earlier'} than "
-                f"minutes={self.minutes:g}: {epochs} epochs instead of {before}, {steps} steps from here"
+                f"after {_made(trainer)} epochs and {step} steps: {pace} than planned, {epochs} epochs instead of "
+                f"{before}, the last of them in {steps} steps"
             )
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:
@@ -233,7 +248,9 @@ def clock_of(config: Config, begun: float, resumed: Mapping[str, Any]) -> Clock:
     """
     every = config["trainer"].get("check_val_every_n_epoch")
     minutes = None if config["trainer"].get("fast_dev_run") else config["minutes"]
-    return Clock(minutes, begun, None if every == 1 else every or 1, resumed.get(STATE))
+    again = clock_of_run(minutes) if isinstance(minutes, str) else None
+    asked: Any = again["minutes"] if again else minutes
+    return Clock(asked, begun, None if every == 1 else every or 1, resumed.get(STATE), again)
 
 
 def _made(trainer: pl.Trainer) -> int:
