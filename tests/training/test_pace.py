@@ -8,6 +8,7 @@ from tests.conftest import SMALL
 
 
 def parts(*words):
+    """Task, trainer and data of a small run, read."""
     config = plain(compose([*SMALL, "trainer=cpu", "name=x", *words], run_dir="unused"))
     trainer = build_trainer(config | {"callbacks": {}, "logger": None})
     data, task = build_data(config), build_task(config)

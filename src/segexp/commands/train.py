@@ -46,12 +46,13 @@ from segexp.training.at_start import (
 from segexp.training.best import load_best
 from segexp.training.clock import clock_of
 from segexp.training.divergence import DivergenceError
-from segexp.training.footprint import measure_footprint, print_footprint
+from segexp.training.footprint import Footprint, measure_footprint, print_footprint
+from segexp.training.forecast import forecast
 from segexp.training.measure import random_patches
 from segexp.training.memory import memory_told
 from segexp.training.processes import following, watched
 from segexp.training.resources import ResourceMeter
-from segexp.training.resumption import Resumption
+from segexp.training.resumption import Resumption, epochs_made
 from segexp.training.task import Task
 from segexp.training.warnings import quiet
 
@@ -169,9 +170,20 @@ def _set_up(
     # All processes balance their losses; the first one reports.
     weights = task.fit_class_weights(data.class_counts)
     if trainer.is_global_zero:
-        record(_footprint(trainer, task, data))
+        footprint = _footprint(trainer, task, data)
+        record(
+            {
+                "parameters": footprint.parameters,
+                "multiply_adds": footprint.multiply_adds,
+                "step_memory_mib": footprint.step_memory_mib,
+                "receptive_field": footprint.receptive_field,
+            }
+        )
         if weights:
             record({"class_weights": weights})
+        if clock.minutes is None and trainer.max_epochs != -1:
+            said, clock.watch.pace = forecast(task, trainer, data, footprint.step_seconds, epochs_made(resumed))
+            print(said)
     return TrainingRun(config, folder, data, task, trainer, path)
 
 
@@ -195,17 +207,12 @@ def _tell_changes(earlier: Record) -> None:
             print(f"changed since the run: {fact.name} {fact.recorded} -> {fact.present}")
 
 
-def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Record:
+def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Footprint:
     """Measure size and cost of the network and print them."""
     batch = random_patches(data, data.sampling.batch_size // trainer.world_size)
     footprint = measure_footprint(task, trainer, batch)
     print_footprint(footprint, type(own_module(task.network)).__name__)
-    return {
-        "parameters": footprint.parameters,
-        "multiply_adds": footprint.multiply_adds,
-        "step_memory_mib": footprint.step_memory_mib,
-        "receptive_field": footprint.receptive_field,
-    }
+    return footprint
 
 
 def _refuse_processes_in_sweep(config: Config) -> None:

@@ -220,8 +220,8 @@ class Clock(Callback):
         if trainer.is_global_zero:
             pace = "faster" if epochs > before else "slower"
             print(
-                f"after {_made(trainer)} epochs and {step} steps: {pace} than planned, {epochs} epochs instead of "
-                f"{before}, the last of them in {steps} steps"
+                f"after {_made(trainer)} epochs, {step} steps: {pace} than planned; {epochs} epochs instead of "
+                f"{before}, {steps} steps are left"
             )
 
     def on_save_checkpoint(self, trainer: pl.Trainer, pl_module: Any, checkpoint: dict[str, Any]) -> None:

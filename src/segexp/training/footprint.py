@@ -1,6 +1,7 @@
 """Footprint of a network before it is trained: parameters, multiply-adds, memory of a step, receptive field."""
 
 import copy
+import time
 import weakref
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -35,6 +36,7 @@ class Footprint:
     receptive_field: int | tuple[int, ...] | None  # px that a logit depends on, of all axes or each; None = untold
     patch: tuple[int, ...]  # pixels per axis
     batch: int  # patches of the step on this process
+    step_seconds: float = 0.0  # of that one step, the first, with all its tensors counted: more than later ones take
 
     def warning(self) -> str | None:
         """Warning where the network could see farther than a patch reaches; else None."""
@@ -55,13 +57,16 @@ def measure_footprint(task: Task, trainer: pl.Trainer, batch: Batch) -> Footprin
     network = task.network
     image = batch["image"]
     parameters, multiply_adds = cost(network, image.shape[1:])
+    begin = time.perf_counter()
+    memory = _step_memory(task, trainer, batch)
     return Footprint(
         parameters=parameters,
         multiply_adds=multiply_adds,
-        step_memory_mib=round(_step_memory(task, trainer, batch) / 2**20, 1),
+        step_memory_mib=round(memory / 2**20, 1),
         receptive_field=network.receptive_field() if hasattr(network, "receptive_field") else None,  # type: ignore[operator]
         patch=tuple(image.shape[2:]),
         batch=len(image),
+        step_seconds=time.perf_counter() - begin,
     )
 
 
@@ -76,6 +81,8 @@ def _step_memory(task: Task, trainer: pl.Trainer, batch: Batch) -> int:
             loss, _ = task.batch_loss(twin, own)
         loss.backward()
         optimizer.step()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
     return peak[0]
 
 

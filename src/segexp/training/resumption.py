@@ -123,3 +123,8 @@ def _configure(optimizer: Optimizer, rate_factor: float) -> None:
 
 def _steps_per_epoch(trainer: pl.Trainer) -> float:
     return trainer.estimated_stepping_batches / max(1, trainer.max_epochs or 1)
+
+
+def epochs_made(checkpoint: Any) -> int:
+    """Number of epochs that were made before a checkpoint; of none, 0."""
+    return int(checkpoint["loops"]["fit_loop"]["epoch_progress"]["current"]["processed"]) if checkpoint else 0
