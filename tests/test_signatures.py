@@ -91,17 +91,18 @@ def test_what_they_do_not_take_is_named_with_key_value_and_rule(monkeypatch, val
 
 
 @pytest.mark.parametrize(
-    ("values", "taken"),
+    ("values", "refused"),
     [
-        ({"count": [1, 2], "number": None, "sizes": 3, "word": 4, "shape": "a"}, True),  # annotations may be too narrow
-        ({"count": "a"}, False),
+        ({"count": [1, 2], "number": None, "sizes": 3, "word": 4, "shape": "a"}, ""),  # annotations may be too narrow
+        ({"count": "a"}, "'a'"),
+        ({"count": True}, "True"),
     ],
 )
-def test_of_other_libraries_text_in_place_of_a_number_is_refused_alone(values, taken):
-    if taken:
+def test_of_other_libraries_text_or_true_in_place_of_a_number_is_refused_alone(values, refused):
+    if not refused:
         require_types("mine", node(**values))
         return
-    with pytest.raises(ValueError, match=r"^mine\.count='a' must be an integer$"):
+    with pytest.raises(ValueError, match=rf"^mine\.count={refused} must be an integer$"):
         require_types("mine", node(**values))
 
 

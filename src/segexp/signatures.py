@@ -44,8 +44,8 @@ def parameters(target: str) -> list[str]:
 def require_types(place: str, node: Any) -> None:
     """Refuse values of a node, and of the nodes in it, that have another type than their class says.
 
-    Nothing holds classes of others to their annotations, which are often narrower than what they take: there only text
-    in place of a number is refused.
+    Nothing holds classes of others to their annotations, which are often narrower than what they take: there only text,
+    or true and false, in place of a number is refused.
 
     Args:
         place: Key of the node, for messages.
@@ -111,7 +111,8 @@ def _hints(target: str) -> Iterator[tuple[str, Any]]:
 
 
 def _is_no_number(value: Any, hint: Any) -> bool:
-    return isinstance(value, str) and any(option in (bool, int, float) for option in _options(hint))
+    numbers = [option for option in _options(hint) if option in (bool, int, float)]
+    return bool(numbers) and (isinstance(value, str) or (isinstance(value, bool) and bool not in numbers))
 
 
 def _options(hint: Any) -> list[Any]:

@@ -25,6 +25,7 @@ def test_wrong_settings_are_refused_at_once(changes, words):
     ("changes", "words"),
     [
         ({"context": 1}, "is no volume: data.geometry.context=1"),
+        ({"slice_axis": 1}, "is no volume: data.geometry.slice_axis=1 needs slices, set it to 0"),
         ({"foreground_fraction": 1.5}, "data.sampling.foreground_fraction=1.5"),
         ({"slice_axis": 3}, "data.geometry.slice_axis=3"),
         ({"spatial_dims": 3, "patch_size": [8, 8, 8], "context": 1}, "belong to slices"),

@@ -127,8 +127,10 @@ def require_as_declared(case: Case, channels: int, num_classes: int, geometry: G
             f"{where} has shape {case.image.shape} (channels first), but data.channels={channels} and "
             f"data.geometry.spatial_dims={geometry.spatial_dims}: correct these two, or the source's settings" + hint
         )
-    if geometry.context and not sliced:
-        raise ValueError(f"{where} is no volume: data.geometry.context={geometry.context} needs slices, set it to 0")
+    for key in ("context", "slice_axis"):
+        value = getattr(geometry, key)
+        if value and not sliced:
+            raise ValueError(f"{where} is no volume: data.geometry.{key}={value} needs slices, set it to 0")
     if geometry.distance_unit == "mm" and case.spacing_unit != "mm":
         raise ValueError(f"{where} tells no size of a pixel in mm, but data.geometry.distance_unit=mm: set it to px")
     _require_instances(case, where)
