@@ -116,6 +116,7 @@ def test_what_watches_the_monitored_score_gets_its_direction():
     [
         ("on_divergence=text", "on_divergence='text' is not one of"),
         ("callbacks.panels.every=0", "callbacks.panels.every=0 must be an integer of at least 1"),
+        ("logger.folder=true", "logger.folder=True must be text"),
         ("trainer.enable_progress_bar=false", "`enable_progress_bar=False` but found"),
     ],
 )

@@ -20,6 +20,7 @@ from segexp.metrics.adapter import adapted as adapted_metric
 from segexp.models import Network, adapted
 from segexp.runs.configuration import Config
 from segexp.runs.ownership import sign_network
+from segexp.signatures import require_types
 from segexp.training.divergence import Divergence
 from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.saving import CheckpointFiles
@@ -187,6 +188,7 @@ def require_trainer(config: Config) -> pl.Trainer:
     settle_monitor_mode(config)
     _require_precision(config)
     callbacks = _callbacks(config)
+    require_types("logger", config.get("logger"))  # which may write something when it is built
     try:
         return _trainer(config, callbacks, False)
     except ValueError as error:
