@@ -48,8 +48,15 @@ def test_jobs_of_one_experiment_share_a_measurement_and_a_wrong_one_is_named(tmp
     ]
     assert "job 3, 4: depth=0 must be an integer of at least 1" in told
     assert "2 jobs, 2 at once: about" in told
-    assert "Left out: validation" in told
+    assert "Left out, where minutes= does not say" in told
     assert not any(tmp_path.iterdir())
+
+
+def test_a_job_by_minutes_takes_them(tmp_path):
+    words = tuple(word for word in TINY if not word.startswith("trainer.max_epochs"))
+    found = measure(Job((*words, "minutes=5"), tmp_path / "job", ("train",)))
+    assert found.error == ""
+    assert found.seconds == pytest.approx(300)
 
 
 @pytest.mark.slow

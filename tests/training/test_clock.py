@@ -25,11 +25,14 @@ class Learner(pl.LightningModule):
     def training_step(self, batch, _):
         self.now.time += self.seconds(self.global_step)
         self.places.append(self.progress.at(self.global_step) if self.progress else 0)
-        return self.layer(batch).square().mean()
+        loss = self.layer(batch).square().mean()
+        self.log("train/loss", loss, on_step=False, on_epoch=True)
+        return loss
 
     def validation_step(self, batch, _):
         self.now.time += 1.0
         self.validated.append(self.current_epoch + 1)
+        self.log("val/score", 0.5, prog_bar=True)
 
     def configure_optimizers(self):
         return torch.optim.SGD(self.parameters(), lr=0.1)
@@ -75,7 +78,7 @@ def planned(epochs, every=1, minutes=2.0, spent=10.0):
     }
 
 
-def fit(folder, seconds, state, minutes=2.0, again=None):
+def fit(folder, seconds, state, minutes=2.0, again=None, callbacks=()):
     """Train; return the learner, the clock, the trainer and the time at the end, the scoring included."""
     now = Now()
     learner, clock = Learner(now, seconds), Clock(minutes, 100.0, 1, state, again, now)
@@ -83,10 +86,10 @@ def fit(folder, seconds, state, minutes=2.0, again=None):
         accelerator="cpu",
         max_epochs=3,
         default_root_dir=folder,
-        callbacks=[clock],
+        callbacks=[clock, *callbacks],
         logger=False,
         enable_checkpointing=False,
-        enable_progress_bar=False,
+        enable_progress_bar=bool(callbacks),
         enable_model_summary=False,
         num_sanity_val_steps=0,
     )

@@ -22,6 +22,7 @@ from segexp.data.patches import PatchSampler
 from segexp.errors import require_at_least, require_choice
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.files import json_text, table_text
+from segexp.runs.folder import clock_of_run
 from segexp.terminal import Console
 from segexp.training.measure import StepClock, StepCost, measure_step, random_patches
 from segexp.training.warnings import quiet
@@ -43,6 +44,7 @@ class StepReport(StepCost):
     parameters: int
     steps_per_epoch: int
     epochs: int
+    minutes: float | None  # of a run by minutes
     training_seconds: float
     run_bytes: int
     batch_size: int
@@ -174,6 +176,9 @@ def step_cost(config: BenchmarkConfig) -> StepReport:
     if limit is not None:
         steps = min(steps, limit) if isinstance(limit, int) else int(steps * limit)
     epochs = config["trainer"]["max_epochs"]
+    minutes = config["minutes"]
+    if isinstance(minutes, str):
+        minutes = clock_of_run(minutes)["minutes"]
     callbacks = [node for node in config["callbacks"].values() if node.get("enabled", True)]
     savers = [node for node in callbacks if node["_target_"].endswith("Checkpoint")]
     kept = [
@@ -184,6 +189,7 @@ def step_cost(config: BenchmarkConfig) -> StepReport:
         "parameters": sum(p.numel() for p in task.network.parameters()),
         "steps_per_epoch": steps,
         "epochs": epochs,
+        "minutes": minutes,
         "training_seconds": cost["seconds_per_step"] * steps * epochs,
         "run_bytes": cost["checkpoint_bytes"] * sum(kept),
         "batch_size": data.sampling.batch_size,
@@ -214,6 +220,8 @@ def _rows(cost: StepReport) -> dict[str, str]:
         "minutes of all steps": f"{cost['training_seconds'] / 60:.2f}",
         "checkpoints": f"{cost['run_bytes'] / 1e6:.1f} MB",
     }
+    if cost["minutes"] is not None:
+        rows |= {"steps": "as many as fit", "minutes of all steps": f"{cost['minutes']:g} of the whole run"}
     if cost["gpu_bytes"] is not None:
         rows["peak memory of the GPU"] = f"{cost['gpu_bytes'] / 1e9:.2f} GB"
     return rows

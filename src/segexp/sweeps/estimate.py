@@ -17,7 +17,10 @@ from segexp.sweeps.local import environment
 from segexp.sweeps.watch import duration
 from segexp.terminal import Console
 
-LEFT_OUT = "Left out: validation, the final scoring, and time to load patches beyond the step."
+LEFT_OUT = (
+    "Left out, where minutes= does not say what a job takes: validation, the final scoring, and time to load patches "
+    "beyond the step."
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,10 @@ def measure(job: Job, threads: int | None = None) -> Estimate:
         cost = json.loads(path.read_text(encoding="utf-8"))
     # What the process took beyond the measured steps is its start.
     start = max(whole - cost["measuring_seconds"], 0.0)
-    return Estimate(cost["parameters"], cost["training_seconds"], start, cost["run_bytes"])
+    training = cost["training_seconds"]
+    if cost["minutes"] is not None:
+        training = max(0.0, 60 * cost["minutes"] - start)  # with all that is left out elsewhere
+    return Estimate(cost["parameters"], training, start, cost["run_bytes"])
 
 
 def makespan(seconds: Iterable[float], at_once: int) -> float:

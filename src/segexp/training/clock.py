@@ -66,6 +66,13 @@ class Clock(Callback):
         """Seconds that the run has taken so far."""
         return self.now() - self._begun
 
+    def seconds_left(self, trainer: pl.Trainer) -> float:
+        """Seconds that the run will still take by its present pace, its scoring included; nan where none is known."""
+        epochs = (trainer.max_epochs or 0) - _made(trainer) - self.watch.batches / max(1, self.watch.size)
+        return self.watch.left(
+            max(0.0, epochs), self.facts.get("validated_every", trainer.check_val_every_n_epoch or 1)
+        )
+
     # Before the first step
 
     def setup(self, trainer: pl.Trainer, pl_module: Any, stage: str) -> None:
