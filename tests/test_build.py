@@ -81,6 +81,18 @@ def test_the_final_scorer_averages_views_where_validation_does_not():
     torch.testing.assert_close(turned, averaged, rtol=1e-4, atol=1e-5)
 
 
+def test_views_that_the_augmentation_does_not_show_are_refused():
+    words = ["inference=tiled_turns", "augment.transforms=[]"]
+    message = r"inference.averaging \(flips=True, turns=True\) .*\(it showed flip_x\); take inference=tiled_seen"
+    with pytest.raises(ValueError, match=message):
+        build_task(config(*words), ["flip_x"])
+    assert build_task(config(*words, "inference.averaging.allow_unseen_views=true"), ["flip_x"]).scorer
+    seen = build_task(config("inference=tiled_seen"), ["flip_x"]).scorer
+    assert len(seen.predictor.views) == 2
+    with pytest.raises(ValueError, match="images have no such axis"):
+        build_task(config("inference=tiled_turns", "inference.averaging.flips=[z]"))
+
+
 def test_a_description_is_one_that_a_checkpoint_accepts():
     settings = config()
     data, task = build_data(settings), build_task(settings)

@@ -18,7 +18,7 @@ CONF = config_dir()
 GROUPS = sorted(path.name for path in CONF.iterdir() if path.is_dir())
 FILES = [(group, path.stem) for group in GROUPS for path in sorted((CONF / group).glob("*.yaml"))]
 OPTIONS = [file for file in FILES if file != ("data", "datamodule")]  # the base of the data sets is not one itself
-HANDED_IN = {"augment", "weight_map", "seed", "network"}  # by build, from other groups
+HANDED_IN = {"augment", "weight_map", "seed", "network", "seen"}  # by build, from other groups
 REGIONS = "data.labels.regions={object: [1]}"  # losses of overlapping regions want some
 NEEDS = {
     "compound": ["loss.terms.ce=1"],

@@ -20,7 +20,7 @@ from segexp.metrics.adapter import adapted as adapted_metric
 from segexp.models import Network, adapted
 from segexp.runs.configuration import Config
 from segexp.runs.ownership import sign_network
-from segexp.signatures import require_types
+from segexp.signatures import parameters, require_types
 from segexp.training.divergence import Divergence
 from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.saving import CheckpointFiles
@@ -35,14 +35,22 @@ def build_data(config: Config) -> DataModule:
     return make("data", config["data"], seed=config["seed"], **objects)
 
 
-def build_task(config: Config) -> Task:
-    """Build network, loss, metrics, optimizer, schedule and predictors, and the task of them all."""
+def build_task(config: Config, symmetries: list[str] | None = None) -> Task:
+    """Build network, loss, metrics, optimizer, schedule and predictors, and the task of them all.
+
+    Args:
+        config: Resolved configuration.
+        symmetries: Flips and turns that the training shows to the network, as the data module tells; None = not known.
+
+    Raises:
+        ValueError: The parts do not go together, or predictions are to be averaged over views that are not shown.
+    """
     pl.seed_everything(config["seed"], workers=True, verbose=False)
     network = _network(config)
     performance = make("performance", config["performance"])
     dims = config["data"]["geometry"]["spatial_dims"]
     performance.apply(network, dims)
-    predictor, scorer = _predictors(config)
+    predictor, scorer = _predictors(config, symmetries)
     loss = _loss(config)
     metrics = build_metrics(config)
     settle_monitor_mode(config, metrics)  # a schedule may watch the monitored score
@@ -265,12 +273,17 @@ def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, re
         )
 
 
-def _predictors(config: Config) -> tuple[Any, Any]:
+def _predictors(config: Config, symmetries: list[str] | None) -> tuple[Any, Any]:
     """Build the predictor for validation during training and the one for the final metrics."""
     predictor = make("inference.predictor", config["inference"]["predictor"])
-    averaging = make("inference.averaging", config["inference"]["averaging"])
-    scorer = averaging(predictor) if averaging else predictor
-    if config["data"]["geometry"]["spatial_dims"] == 2:
+    node, axes = config["inference"]["averaging"], config["data"]["geometry"]["spatial_dims"]
+    scorer = predictor
+    if node:
+        seen = {"seen": symmetries} if "seen" in parameters(str(node.get("_target_"))) else {}
+        scorer = make("inference.averaging", node, **seen)(predictor)
+        if axes == 2 and any(view.flip_z for view in getattr(scorer, "views", ())):
+            raise ValueError("inference.averaging.flips names z, but images have no such axis: leave it out")
+    if axes == 2:
         context = config["data"]["geometry"]["context"]
         return SlicePredictor(predictor, context), SlicePredictor(scorer, context)
     return predictor, scorer

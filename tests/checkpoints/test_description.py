@@ -5,9 +5,11 @@ import numpy as np
 import pytest
 
 from segexp.checkpoints.description import DESCRIPTION, INFERENCE, ModelDescription
+from segexp.data.augmentation import symmetries as shown
 from segexp.data.case import Case
 from segexp.data.reference import reference_of
 from segexp.inference import TiledPredictor
+from segexp.inference.views import WORDS
 from tests.safety.corpus import description, model_description
 
 
@@ -65,10 +67,17 @@ def test_files_of_earlier_versions_are_tiled_as_they_were():
 
 def test_files_of_earlier_versions_join_no_channels_and_know_no_training_cases():
     plain = description()
-    for key in ("channels_by_suffix", "reference"):
+    for key in ("channels_by_suffix", "reference", "symmetries"):
         del plain[key]
     read = ModelDescription.from_plain(plain, "a.ckpt")
-    assert (read.channels_by_suffix, read.reference) == (False, None)
+    assert (read.channels_by_suffix, read.reference, read.symmetries) == (False, None, None)
+
+
+def test_flips_and_turns_are_those_that_augmentations_and_predictions_know():
+    assert tuple(WORDS) == shown.WORDS
+    assert ModelDescription.from_plain(description(symmetries=list(WORDS)), "a.ckpt").symmetries
+    with pytest.raises(ValueError, match=r"symmetries=.* must be"):
+        ModelDescription.from_plain(description(symmetries=["flip_w"]), "a.ckpt")
 
 
 REFERENCE = reference_of([Case("a", np.arange(2 * 9 * 8, dtype=np.uint8).reshape(2, 9, 8), None, (1.0, 1.0))])

@@ -569,6 +569,7 @@ def test_what_does_not_go_with_the_network_is_told(flat, change, array, message)
     ("word", "message"),
     [
         ("tta=flip", "did you mean 'flips'"),
+        ("tta=transpose,flipx", "tta='flipx' is not one of .*did you mean 'flip_x'"),
         ("device=tpu7", "device=tpu7 cannot be used here"),
         ("tile=half", r"tile='half' is not one of \['whole'\]"),
         ("overlap=1.5", "overlap=1.5 must be a number of at least 0 and below 1"),

@@ -37,7 +37,7 @@ def test_own_configuration_files_must_be_named_again(run, tmp_path):
 
 def test_data_and_network_are_those_of_the_training(run):
     opened = open_trained(run)
-    data, task = build_again(compose_again(opened, [], run), opened)
+    data, task = build_again(compose_again(opened, [], run), opened, opened.description.symmetries)
     data.setup()
     assert data.fingerprint() == opened.record["data_fingerprint"]
     weights = opened.checkpoint["state_dict"]
@@ -47,3 +47,15 @@ def test_data_and_network_are_those_of_the_training(run):
 def test_arguments_of_the_command_are_told_from_overrides():
     own, others = own_arguments(["run=a", "data=isbi", "--help", "~callbacks.best"], ["run", "split"])
     assert (own, others) == (["run=a", "--help"], ["data=isbi", "~callbacks.best"])
+
+
+def test_views_that_the_training_did_not_show_are_refused_and_warned_of_where_that_is_not_known(run, caplog):
+    opened = open_trained(run)
+    assert opened.description.symmetries == ["flip_y", "flip_x", "quarter_turn"]  # of augment=light
+    config = compose_again(opened, ["inference=tiled_turns"], run)
+    assert build_again(config, opened, opened.description.symmetries)
+    assert not caplog.text
+    with pytest.raises(ValueError, match=r"never showed to the network: .* \(it showed flip_x\)"):
+        build_again(config, opened, ["flip_x"])
+    assert build_again(config, opened, None)
+    assert "does not tell whether its training showed them" in caplog.text

@@ -100,6 +100,28 @@ def test_refuses_an_empty_ensemble() -> None:
         Ensemble([nn.Identity()], views=[])
 
 
+def test_views_are_those_that_the_training_showed_or_are_refused() -> None:
+    predictor = TiledPredictor()
+    assert FlipTurnPredictor(predictor, None, None, seen=["flip_x"]).views == views(["x"], False)
+    assert FlipTurnPredictor(predictor, None, None, seen=[]).views == views(False, False)
+    assert FlipTurnPredictor(predictor, None, False, seen=["flip_x", "quarter_turn"]).views == views(["x"], False)
+    assert FlipTurnPredictor(predictor, ["z"], False, seen=["flip_z"]).views == views(["z"], False)
+    with pytest.raises(
+        ValueError, match=r"inference.averaging \(flips=True, turns=True\) .*it showed flip_y, flip_x\); take"
+    ):
+        FlipTurnPredictor(predictor, seen=["flip_y", "flip_x"])
+    assert len(FlipTurnPredictor(predictor, allow_unseen_views=True, seen=[]).views) == 8
+    with pytest.raises(ValueError, match="which these are is not known"):
+        FlipTurnPredictor(predictor, None)
+
+
+def test_a_flip_along_the_slices_is_that_of_the_volume() -> None:
+    net, volume = nn.Conv3d(1, 2, 3, padding=1), draw(1, 1, 6, 8, 8)
+    averaged = FlipTurnPredictor(TiledPredictor(), ["z"], False)(net, volume)
+    plain = [net(volume).softmax(1), net(volume.flip(2)).softmax(1).flip(2)]
+    torch.testing.assert_close(averaged, torch.stack(plain).mean(0).detach())
+
+
 def test_refuses_views_without_a_plane() -> None:
     with pytest.raises(ValueError, match=r"image of shape \(1, 1, 9\) has no plane"):
         predict_tiled(Ensemble([nn.Conv1d(1, 2, 1)], views()), draw(1, 1, 9))

@@ -24,6 +24,7 @@ from segexp.checkpoints.rules import (
 from segexp.data.description import DataDescription
 from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.intensity.rules import rule_from
+from segexp.inference.views import WORDS
 from segexp.postprocessing.postprocess import STEPS, PostProcess, Steps
 
 MOST_TILE_PIXELS = 2**27  # 512 x 512 x 512
@@ -49,6 +50,7 @@ DESCRIPTION = {
     "field_of_view": maybe(one_of(*FIELDS_OF_VIEW)),
     "channels_by_suffix": one_of(True, False),
     "reference": maybe(Rule("a mapping", lambda value: type(value) is dict)),
+    "symmetries": maybe(several(one_of(*WORDS), 0, len(WORDS))),
     "chosen": named(number(-1e30, 1e30)),
     "inference": named(PLAIN, 7),
     "postprocess": maybe(named(named(either(PLAIN, named(PLAIN, 1000)), 20), len(STEPS))),
@@ -56,7 +58,12 @@ DESCRIPTION = {
 }
 NUMBERS = several(either(number(0, 1e9), several(number(0, 1e9), 1, 3)), 1, 16)  # per level, or per level and axis
 ARGUMENTS = named(either(PLAIN, NUMBERS), 100)  # of a network of ours
-LATER = {"channels_by_suffix": False, "reference": None, "signature": None}  # keys that files of earlier versions lack
+LATER = {  # keys that files of earlier versions lack
+    "channels_by_suffix": False,
+    "reference": None,
+    "symmetries": None,
+    "signature": None,
+}
 PER_CHANNEL = several(number(-1e30, 1e30), 1, 4096)
 PER_AXIS = several(number(1e-9, 1e9), 2, 3)
 REFERENCE = {

@@ -160,7 +160,7 @@ def _step(config: BenchmarkConfig) -> None:
 def step_cost(config: BenchmarkConfig) -> StepReport:
     """Train a few steps on one batch of noise; of several processes one, with its part of the batch."""
     data = build_data(config)
-    task = build_task(config)
+    task = build_task(config, data.symmetries)
     processes = build_trainer(config | {"callbacks": {}, "logger": None}).world_size
     sampler = PatchSampler(data.sampling.patches_per_epoch, data.sampling.batch_size, world_size=processes)
     outputs = len(data.labels.regions or data.labels.class_names)

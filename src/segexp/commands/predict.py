@@ -37,7 +37,9 @@ COMMENTS = {
     "probabilities": "also NAME_probabilities.npy: (classes, *axes of the mask) float16; true, false",
     "uncertainty": "also NAME_entropy and, of several networks or views, NAME_std; true, false",
     "overlays": "also NAME_overlay.png, the mask on the image; true, false",
-    "tta": "average over views of each tile: none, flips (4), turns (8: flips and quarter turns)",
+    "tta": "average over views of each tile: none, flips (4), turns (8: flips and quarter turns), seen (all that the "
+    "training showed), or some of flip_z, flip_y, flip_x, half_turn, quarter_turn, transpose, with commas",
+    "allow_unseen_views": "average over views that the training never showed, too; true, false",
     "overwrite": "predict again what is there, also what was made of another input, by another model or with other "
     "settings, which is refused else; true, false",
     "strict": "refuse inputs that are far from what the training saw, instead of a warning; true, false",

@@ -82,7 +82,7 @@ def replay(cfg: DictConfig) -> None:
     if where is None:
         raise ValueError(f"run={short_path(folder.path)}: its run.json tells of no divergence, so no batch is replayed")
     data = build_data(config)
-    task = build_task(config)
+    task = build_task(config, data.symmetries)
     data.prepare_data()
     data.setup()
     task.fit_class_weights(data.class_counts)

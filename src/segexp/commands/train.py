@@ -78,7 +78,8 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
     _refuse_processes_in_sweep(config)
     # Whatever a class refuses is told before there is a folder.
     with memory_told(config):
-        parts = build_data(config), build_task(config)
+        data = build_data(config)
+        parts = data, build_task(config, data.symmetries)
         trainer = require_trainer(config)
         require_monitors(config, parts[1])
         if _is_first_process() and not config["resume"]:

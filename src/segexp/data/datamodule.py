@@ -172,6 +172,16 @@ class DataModule(pl.LightningDataModule):
         """Hash of the names, images and masks of all cases: equal data, equal fingerprint."""
         return self._fingerprint
 
+    @property
+    def symmetries(self) -> list[str] | None:
+        """Flips and turns of the patches that the augmentation shows; None where it does not tell.
+
+        Raises:
+            ValueError: The patches lack an axis that they are to be flipped along.
+        """
+        told = getattr(self.augment, "symmetries", None)
+        return told(self.sampling.patch_size) if told else None
+
     def description(self) -> DataDescription:
         """Describe how images become what the network sees; part of the checkpoint."""
         regions = self.labels.regions
@@ -190,6 +200,7 @@ class DataModule(pl.LightningDataModule):
             field_of_view=getattr(self.source, "field_of_view", None),
             channels_by_suffix=getattr(self.source, "channels_by_suffix", False),
             reference=self._reference,
+            symmetries=self.symmetries,
         )
 
     def _processes(self) -> tuple[int, int]:

@@ -58,6 +58,7 @@ class DataDescription:
         field_of_view: Name of the function that finds the valid part of an image, see ``FIELDS_OF_VIEW``; None = all.
         channels_by_suffix: Whether files that end with _0000, _0001, … are the channels of one case.
         reference: What the training cases are like; None = not known.
+        symmetries: Flips and turns that the augmentation shows, see ``symmetries_of``; None = not known.
     """
 
     class_names: list[str]
@@ -74,6 +75,7 @@ class DataDescription:
     field_of_view: str | None
     channels_by_suffix: bool
     reference: Reference | None
+    symmetries: list[str] | None
 
     @property
     def in_channels(self) -> int:

@@ -16,6 +16,7 @@ from segexp.evaluation.rescoring import LabelScorer, Predictions
 from segexp.evaluation.trained import Trained, build_again, changes_data, compose_again
 from segexp.evaluation.tuning import Tuner, Tuning
 from segexp.metrics import DecisionRule, SplitResult
+from segexp.prediction.views import shared_symmetries
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.record import SplitName
 from segexp.terminal import Console
@@ -37,7 +38,8 @@ class Evaluation:
         self.arguments = list(arguments)
         self.run = self.runs[0]
         self.config = self.config_in(self.run.folder)
-        self.data, self.task = build_again(self.config, self.run)
+        symmetries = shared_symmetries([run.description for run in self.runs])
+        self.data, self.task = build_again(self.config, self.run, symmetries)
         vouched, _ = Vouched.of(self.arguments)
         self.task.scorer = ensemble_predictor(self.task.scorer, self.runs, vouched.networks())
         self.chosen = shared_choices(self.runs)

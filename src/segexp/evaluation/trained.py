@@ -4,6 +4,7 @@ The folder may be a stranger's: of its overrides none reaches paths, callbacks o
 in a checked way, see `segexp.trust`.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +19,7 @@ from segexp.data import DataModule
 from segexp.data.intensity.rules import rule_from
 from segexp.errors import did_you_mean
 from segexp.importable import targets_in
+from segexp.prediction.views import NOT_KNOWN
 from segexp.runs.configuration import Config, Node
 from segexp.runs.folder import RunFolder
 from segexp.runs.ownership import config_dirs_of_run, is_own, require_config_dirs
@@ -26,6 +28,8 @@ from segexp.runs.results import Results
 from segexp.sweeps.jobs import key_of
 from segexp.training.task import Task
 from segexp.trust import Foreign, Vouched, compose_checked
+
+_log = logging.getLogger(__name__)
 
 LEFT_OUT = ("hydra", "paths", "name", "resume", "callbacks", "logger", "sweep", "data.cache")  # of the run's overrides
 GEOMETRY = ("data.geometry.context", "data.geometry.slice_axis", "data.geometry.spatial_dims")
@@ -126,11 +130,18 @@ def _within(key: str, part: str) -> bool:
     return key == part or key.startswith((f"{part}.", f"{part}/", f"{part}@"))
 
 
-def build_again(config: Config, run: Trained) -> tuple[DataModule, Task]:
+def build_again(config: Config, run: Trained, symmetries: list[str] | None) -> tuple[DataModule, Task]:
     """Build data module and task with the weights of the best epoch; images are made ready as in training.
 
+    Args:
+        config: Configuration of the run, composed again.
+        run: The run.
+        symmetries: Flips and turns that the training showed to the network, or to all those of an ensemble; None = not
+            known, which is a warning of the log where predictions are averaged over views.
+
     Raises:
-        ValueError: Network, classes or channels are not those of the run.
+        ValueError: Network, classes or channels are not those of the run, or predictions are to be averaged over views
+            that the network has not seen.
     """
     description = run.description
     data_node = config["data"] | {
@@ -152,7 +163,9 @@ def build_again(config: Config, run: Trained) -> tuple[DataModule, Task]:
                 f"data.{key}={have}, but the network was trained with {trained_with}: choose data of the same classes, "
                 f"or say data.{key}=... where only the names differ"
             )
-    task = build_task(config)
+    task = build_task(config, symmetries)
+    if symmetries is None and config["inference"]["averaging"]:
+        _log.warning("%s: %s", run.folder, NOT_KNOWN)
     name, _ = name_and_arguments(task.network, model)
     if name != description.network:
         raise ValueError(f"model gives {name}, but the run trained {description.network}")

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from segexp.inference.probabilities import Activation, Network, in_memory_format, margins_of, require_output, softmax
-from segexp.inference.views import UNTURNED, View, apply_view, undo_view, views
+from segexp.inference.views import UNTURNED, View, apply_view, flips_in_words, require_seen, undo_view, views_of
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Ensemble:
     def margins(self, axes: int) -> tuple[int, ...]:
         """Pixels per axis that the output lacks on each side: the largest margin of all members."""
         margins = [max(margin) for margin in zip(*(margins_of(one, axes) for one in self.networks), strict=True)]
-        if any(quarter % 2 for quarter, _ in self.views):
+        if any(view.quarters % 2 for view in self.views):
             plane = margins[-2:]  # turned, each of its axes lacks what the other does
             margins[-2:] = [max(plane)] * len(plane)
         return tuple(margins)
@@ -92,23 +92,57 @@ Predictor = Callable[[Network | Ensemble, Tensor], Tensor]  # image (B, C, *S) t
 
 @dataclass(frozen=True)
 class FlipTurnPredictor:
-    """Averages the predictions of flips and quarter turns of each tile, in the plane of the last two axes.
+    """Averages the predictions of flips and quarter turns of each tile.
 
     Args:
         predictor: Predictor that gets an ``Ensemble`` in place of the network, such as a ``TiledPredictor``.
-        flips: Whether to average over mirror images: 4 views, or 8 with turns.
-        turns: Whether to average over quarter turns: 4 views, or 8 with flips.
+        flips: Axes of mirror images, of "z" (the slices of a volume), "y", "x"; True = y and x: 4 views, or 8 with
+            turns; None = those that the network has seen.
+        turns: Whether to average over quarter turns in the plane of y and x: 4 views, or 8 with flips of both; None =
+            those that the network has seen.
+        allow_unseen_views: Whether to average over views that the network has not seen, too.
+        seen: Flips and turns that the training showed to the network, some of ``segexp.inference.views.WORDS``; None =
+            not known, and not looked at.
+
+    Raises:
+        ValueError: A view was not seen, or it is not known which were.
     """
 
     predictor: Predictor
-    flips: bool = True
-    turns: bool = True
+    flips: bool | Sequence[str] | None = True
+    turns: bool | None = True
+    allow_unseen_views: bool = False
+    seen: Sequence[str] | None = None
+
+    def __post_init__(self) -> None:
+        if self.seen is None and (self.flips is None or self.turns is None):
+            raise ValueError(
+                "inference.averaging takes the views that the training showed to the network, but which these are is "
+                "not known: name them, inference.averaging.flips=[x] inference.averaging.turns=false"
+            )
+        if self.seen is not None and not self.allow_unseen_views:
+            require_seen(
+                self.views,
+                self.seen,
+                f"inference.averaging (flips={self.flips}, turns={self.turns})",
+                "take inference=tiled_seen, train with an augment that shows them, or say "
+                "inference.averaging.allow_unseen_views=true",
+            )
+
+    @property
+    def views(self) -> list[View]:
+        """Views that are averaged over, the image as it is first."""
+        seen = list(self.seen or ())
+        turning = [word for word in seen if not word.startswith("flip")]
+        words = [word for word in seen if word.startswith("flip")] if self.flips is None else flips_in_words(self.flips)
+        words += turning if self.turns is None else ["quarter_turn"] * self.turns
+        return views_of(words)
 
     def __call__(self, network: Network | Ensemble, image: Tensor) -> Tensor:
         """Return the mean probabilities (B, K, *S) of all views of an image (B, C, *S).
 
         Raises:
-            ValueError: The image has one spatial axis only.
+            ValueError: The image lacks an axis that is to be flipped.
         """
         networks = getattr(network, "networks", [network])  # an ensemble's, each of which gets all views
-        return self.predictor(Ensemble(networks, views(self.flips, self.turns)), image)
+        return self.predictor(Ensemble(networks, self.views), image)

@@ -15,12 +15,12 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.networks import Trust
 from segexp.data.intensity.rules import IntensityRule, rule_from
 from segexp.errors import require_choice
-from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference, views
+from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference
 from segexp.inference.probabilities import Network
 from segexp.models import own_module
 from segexp.models.sizes import along_axes
+from segexp.prediction.views import views_asked
 
-TTA = {"none": views(False, False), "flips": views(True, False), "turns": views(True, True)}
 SAME_LOGITS = 1e-3  # largest difference, as a fraction of the largest logit
 SAME = (
     *("class_names", "label_values", "regions", "activation"),
@@ -33,8 +33,10 @@ class Settings:
     """How models are used; what is None is as in training.
 
     Args:
-        tta: Views of each tile whose probabilities are averaged: "none", "flips" (4) or "turns" (8: flips and quarter
-            turns).
+        tta: Views of each tile whose probabilities are averaged: "none", "flips" (4: of y and x), "turns" (8: these and
+            quarter turns), "seen" (all that the training showed to the networks), or flips and turns with commas, see
+            ``segexp.inference.views.WORDS``.
+        allow_unseen_views: Whether to average over views that the training never showed, instead of refusing them.
         device: Name of the device: "auto", "cpu", "cuda", "cuda:1", "mps" …
         tile: Side of a tile in px, one for all axes or one per axis; "whole" takes the image in one go.
         overlap: What a tile has in common with the next one: a fraction of it in [0, 1), or a whole number of px; one
@@ -53,6 +55,7 @@ class Settings:
     """
 
     tta: str = "none"
+    allow_unseen_views: bool = False
     device: str = "auto"
     tile: int | Sequence[int] | str | None = None
     overlap: float | Sequence[float] | None = None
@@ -95,8 +98,12 @@ def averaged(
     Returns:
         The network, or the ensemble of all networks and views; and the intensity rules: a tile holds its channels under
         each rule in turn.
+
+    Raises:
+        ValueError: See ``views_asked``.
     """
     descriptions = [model.description for model in models]
+    views = views_asked(descriptions, settings.tta, settings.allow_unseen_views)
     networks: list[Network] = [_fast(model, device) for model in models]
     intensities = []
     for description in descriptions:
@@ -107,10 +114,9 @@ def averaged(
         firsts = [intensities.index(description.intensity) * width for description in descriptions]
         networks = [ChannelsOf(network, first, width) for network, first in zip(networks, firsts, strict=True)]
     rules = [rule_from(intensity) for intensity in intensities]
-    tta = TTA[settings.tta]
-    if len(networks) * len(tta) == 1:
+    if len(networks) * len(views) == 1:
         return networks[0], rules
-    return Ensemble(networks, tta, std=settings.uncertainty), rules
+    return Ensemble(networks, views, std=settings.uncertainty), rules
 
 
 def _fast(model: Model, device: torch.device) -> nn.Module:

@@ -15,10 +15,9 @@ from segexp.checkpoints.checkpoint import Model
 from segexp.data.case import Case, slices_first
 from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.reference import Deviation, deviations
-from segexp.errors import require_choice
-from segexp.inference import Block, predict_blocks, to_size
+from segexp.inference import Block, Ensemble, predict_blocks, to_size
 from segexp.postprocessing.postprocess import PostProcess
-from segexp.prediction.ensemble import TTA, Settings, averaged, device_of, predictor_of, require_same
+from segexp.prediction.ensemble import Settings, averaged, device_of, predictor_of, require_same
 from segexp.prediction.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
 from segexp.prediction.maps import MAPPED, Maps, room_for
 
@@ -79,17 +78,16 @@ class Segmenter:
     """
 
     def __init__(self, models: Sequence[Model], settings: Settings) -> None:
-        require_choice("tta", settings.tta, TTA)
         require_same([model.description for model in models])
         self.description = models[0].description
         self.settings = settings
         self.device = device_of(settings.device)
         self.predictor = predictor_of(self.description, settings)
-        self.has_std = settings.uncertainty and len(models) * len(TTA[settings.tta]) > 1
         steps = [model.description.postprocess or {} for model in models]
         self.steps_differ = any(other != steps[0] for other in steps)
         self.postprocess = PostProcess(steps[0] if settings.postprocess and not self.steps_differ else {})
         self.network, self.rules = averaged(models, settings, self.device)
+        self.has_std = settings.uncertainty and isinstance(self.network, Ensemble)
 
     @property
     def channels(self) -> int:
