@@ -59,5 +59,5 @@ def test_a_run_with_too_little_memory_says_so(tmp_path):
     large += ["data.sampling.patch_size=[48,48]", "data.sampling.num_workers=0", "hydra.run.dir=run"]
     done = python(tmp_path, "limited.py", "train", *SMALL, "trainer=cpu", *large)
     assert done.returncode == 1
-    assert "segexp train: out of memory: a training step on 256 patches of [48, 48] asked for" in done.stderr
-    assert "data.sampling.batch_size=128 with trainer.accumulate_grad_batches=2" in done.stderr
+    assert "segexp train: out of memory: a training step on 256 patches of [48, 48] takes 2." in done.stderr
+    assert "data.sampling.batch_size=2 with trainer.accumulate_grad_batches=128" in done.stderr

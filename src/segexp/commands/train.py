@@ -46,6 +46,7 @@ from segexp.training.at_start import (
 from segexp.training.best import load_best
 from segexp.training.clock import clock_of
 from segexp.training.divergence import DivergenceError
+from segexp.training.fitting import Fitting
 from segexp.training.footprint import Footprint, measure_footprint, print_footprint
 from segexp.training.forecast import forecast
 from segexp.training.measure import random_patches
@@ -171,6 +172,7 @@ def _set_up(
     # All processes balance their losses; the first one reports.
     weights = task.fit_class_weights(data.class_counts)
     if trainer.is_global_zero:
+        Fitting(config, trainer, task, data).require()
         footprint = _footprint(trainer, task, data)
         record(
             {

@@ -3,6 +3,7 @@
 import statistics
 import tempfile
 import time
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, TypedDict
@@ -66,20 +67,26 @@ class StepClock(Callback):
         return self.ends[WARM_UP * self.every - 1 :: self.every]
 
 
-def random_patches(data: DataModule, count: int) -> Batch:
+def random_patches(data: DataModule, count: int, patch_size: Sequence[int] | None = None) -> Batch:
     """Draw a batch of ``count`` patches of noise with the shapes and types of real ones; no data are read.
+
+    Args:
+        data: Data that they stand for.
+        count: Number of patches.
+        patch_size: Pixels per axis; None = as the data are sampled.
 
     Returns:
         image (B, C, *P), target (B, *P) or (B, R, *P) of regions, weight (B, *P) where the loss needs one.
     """
     rng = np.random.default_rng(0)
-    labels = [rng.integers(data.labels.num_classes, size=data.sampling.patch_size) for _ in range(count)]
+    size = data.sampling.patch_size if patch_size is None else patch_size
+    labels = [rng.integers(data.labels.num_classes, size=size) for _ in range(count)]
     batch: Batch = {
-        "image": torch.randn(count, data.channels * (2 * data.geometry.context + 1), *data.sampling.patch_size),
+        "image": torch.randn(count, data.channels * (2 * data.geometry.context + 1), *size),
         "target": torch.stack([target_tensor(label, data.labels.regions) for label in labels]),
     }
     if data.weight_map is not None:
-        batch["weight"] = torch.ones(count, *data.sampling.patch_size)
+        batch["weight"] = torch.ones(count, *size)
     return batch
 
 
