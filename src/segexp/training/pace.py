@@ -77,7 +77,7 @@ def _batch_seconds(
     loads: list[float] = []
     steps: list[float] = []
     begin = last = time.perf_counter()
-    for batch in _batches(data):
+    for batch in _batches(data, trainer):
         loaded = time.perf_counter()
         with trainer.precision_plugin.forward_context():
             loss, _ = task.batch_loss(twin, _moved(batch, trainer))
@@ -93,11 +93,12 @@ def _batch_seconds(
     return statistics.median(loads[1:] or loads), statistics.median(steps[1:] or steps)
 
 
-def _batches(data: DataModule) -> Iterator[Batch]:
-    """Batches of the first epoch, loaded by this process."""
+def _batches(data: DataModule, trainer: pl.Trainer) -> Iterator[Batch]:
+    """Batches of the first epoch as one process has them, loaded by this one."""
+    patches = data.sampling.batch_size // trainer.world_size  # also before the processes know of each other
     loader = data.train_dataloader()
     for keys in cast(Any, loader.batch_sampler):
-        yield loader.collate_fn([loader.dataset[key] for key in keys])
+        yield loader.collate_fn([loader.dataset[key] for key in keys[:patches]])
 
 
 def _moved(batch: Any, trainer: pl.Trainer) -> Any:
@@ -147,13 +148,14 @@ def _score(task: Task, trainer: pl.Trainer, twin: torch.nn.Module, case: CaseBat
     for metric in task.metrics:
         own = copy.deepcopy(metric).to(probs.device)
         own.update(probs, case["target"], case["case_index"], case.get("spacing"))
-        own.compute()
+        if trainer.world_size == 1:  # else it would gather the cases of all processes, which have all measured this one
+            own.compute()
     _wait(trainer)
 
 
 def _views(task: Task, trainer: pl.Trainer, data: DataModule, twin: torch.nn.Module) -> int:
     """How many times as much the network sees of a case in the final scoring as in a validation: all views of it."""
-    image = next(_batches(data))["image"][:1].to(trainer.strategy.root_device)
+    image = next(_batches(data, trainer))["image"][:1].to(trainer.strategy.root_device)
     seen: list[int] = []
 
     def note(_: torch.nn.Module, inputs: tuple[Tensor, ...]) -> None:
