@@ -2,7 +2,7 @@
 
     python -m benchmarks.equal_minutes                                    # everything; hours on an idle machine
     python -m benchmarks.equal_minutes --sets drive --minutes 10          # the rows of the others stay
-    python -m benchmarks.equal_minutes --minutes 0.5 --cases 3 --folder /tmp/trial   # a trial; the page stays as it is
+    python -m benchmarks.equal_minutes --minutes 0.5 --cases 4            # a trial; the page stays as it is
 
 The peers get an environment of their own below --folder. Each method, set and number of minutes has its folder there
 and is skipped once it is done, so that the command can be given again; the table in benchmarks/README.md has all that
@@ -28,6 +28,8 @@ from benchmarks.equal_minutes.peers import PACKAGES, ROOT, UNET_ADDRESS, UNET_CO
 from benchmarks.equal_minutes.scores import Row, score, table
 from segexp.runs.recorder import processor
 
+FOLDER = ROOT / "outputs" / "equal_minutes"
+TRIAL = FOLDER.with_name("equal_minutes_trial")
 PAGE = ROOT / "benchmarks" / "README.md"
 BEGIN, END = "<!-- benchmarks.equal_minutes -->\n", "<!-- end of benchmarks.equal_minutes -->"
 
@@ -35,7 +37,7 @@ BEGIN, END = "<!-- benchmarks.equal_minutes -->\n", "<!-- end of benchmarks.equa
 def main() -> None:
     """Run what is not done yet, one after the other, and write the table of all that is done."""
     given = arguments()
-    folder = given.folder.absolute()
+    folder = (given.folder or (FOLDER if given.cases is None else TRIAL)).absolute()
     peers = set_up(folder / "peers", given.pytorch_unet, given.threads)
     failed = []
     for name in given.sets:
@@ -96,7 +98,7 @@ def arguments() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
-    add("--folder", type=Path, default=ROOT / "outputs" / "equal_minutes", help="environment, data and runs")
+    add("--folder", type=Path, help=f"environment, data and runs; {FOLDER}, or {TRIAL.name} of a trial")
     add("--sets", nargs="+", choices=SETS, default=list(SETS))
     add("--methods", nargs="+", choices=METHODS, default=list(METHODS))
     add("--minutes", nargs="+", type=float, default=[10, 20])

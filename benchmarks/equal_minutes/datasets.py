@@ -127,10 +127,15 @@ def prepare(data_set: DataSet, folder: Path, most: int | None = None) -> Layouts
         data_set: The set.
         folder: Folder of the set.
         most: Number of cases that each split keeps at most, for a trial; None = all.
+
+    Raises:
+        ValueError: It is there with another number of cases.
     """
     layouts = Layouts(folder, data_set)
     done = folder / "prepared.json"
     if done.is_file():
+        if json.loads(done.read_text())["most"] != most:
+            raise ValueError(f"{done} tells of another number of cases than --cases={most}: give another --folder")
         return layouts
     data = data_of(data_set)
     split = make_split(data.source.entries(), data.split_settings)

@@ -53,8 +53,17 @@ def test_files_hold_what_the_source_has(layouts, tmp_path):
 
 def test_a_set_that_is_there_is_left_as_it_is(layouts):
     before = layouts.lists.stat().st_mtime_ns
-    again = prepare(layouts.data_set, layouts.folder, most=1)
+    again = prepare(layouts.data_set, layouts.folder)
     assert (again, again.lists.stat().st_mtime_ns) == (layouts, before)
+    with pytest.raises(
+        ValueError, match=r"prepared.json tells of another number of cases than --cases=1: give another"
+    ):
+        prepare(layouts.data_set, layouts.folder, most=1)
+
+
+def test_a_trial_has_few_cases(tmp_path):
+    split = prepare(images(tmp_path), tmp_path / "prepared", most=1).split
+    assert [len(names) for names in (split.train, split.val, split.test)] == [1, 1, 1]
 
 
 def test_a_volume_goes_to_nifti_and_back(tmp_path):
