@@ -22,7 +22,7 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.equal_minutes.datasets import SETS, Layouts, prepare, truths
+from benchmarks.equal_minutes.datasets import SETS, DataSet, Layouts, prepare, truths
 from benchmarks.equal_minutes.methods import METHODS, Job, Outcome
 from benchmarks.equal_minutes.peers import PACKAGES, ROOT, UNET_ADDRESS, UNET_COMMIT, Peers, set_up
 from benchmarks.equal_minutes.scores import Row, score, table
@@ -43,7 +43,7 @@ def main() -> None:
     for name in given.sets:
         layouts = prepare(SETS[name], folder / "data" / name, given.cases)
         for minutes in given.minutes:
-            for method in given.methods:
+            for method in methods_of(SETS[name], given.methods):
                 place = folder / "runs" / name / f"{minutes:g}" / method
                 if not (place / "result.json").is_file() and not done(
                     method, layouts, minutes, place, peers, given.recipe
@@ -57,6 +57,11 @@ def main() -> None:
         PAGE.write_text(f"{before}{BEGIN}{text}{END}{rest.partition(END)[2]}")
     if failed:
         sys.exit(f"failed: {'; '.join(failed)}")
+
+
+def methods_of(data_set: DataSet, methods: Sequence[str]) -> list[str]:
+    """Leave out what would be the same twice: full scale where that is the scale anyway."""
+    return [method for method in methods if method != "pytorch_unet_full" or data_set.scale < 1]
 
 
 def done(method: str, layouts: Layouts, minutes: float, place: Path, peers: Peers, recipe: list[str]) -> bool:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import nibabel as nib
 import numpy as np
 from PIL import Image
 
@@ -83,53 +84,74 @@ class Watch:
         return 1.0 if needed < left else SAFE * left / needed
 
 
+@dataclass(frozen=True)
+class Trained:
+    """What train.py left.
+
+    Args:
+        seconds: Seconds that it ran.
+        checkpoint: Path to the last checkpoint.
+        images: Number of images that it had.
+        epochs: Number of epochs until the checkpoint.
+    """
+
+    seconds: float
+    checkpoint: Path
+    images: int
+    epochs: int
+
+    @property
+    def steps(self) -> int:
+        """Number of steps: train.py trains on all images but a tenth, one at a time."""
+        return self.epochs * (self.images - int(0.1 * self.images))
+
+
 def pytorch_unet(layouts: Layouts, folder: Path, peers: Peers, minutes: float, scale: float) -> dict[str, Any]:
     """Train on the training and validation cases, of which train.py draws a tenth to validate; predict the test cases.
-
-    Where not one epoch fits into the minutes, as of thousands of slices, so many are kept that one does: train.py
-    writes no checkpoint before its first epoch has ended.
 
     Returns:
         The fields of an outcome.
     """
-    log = folder / "log.txt"
-    classes = len(layouts.data_set.class_names)
-    words = [
-        peers.python,
-        peers.unet / "train.py",
-        "--epochs",
-        "100000",
-        "--scale",
-        str(scale),
-        "--classes",
-        str(classes),
-    ]
     names = sorted(path.name for path in (layouts.slices / "imgs").iterdir())
+    options = ["--scale", str(scale), "--classes", str(len(layouts.data_set.class_names))]
+    trained = train(layouts, folder, peers, minutes, options, names)
+    predict = predicted(layouts, folder, peers, trained.checkpoint, options)
+    words = [peers.python, "-c", COUNT, trained.checkpoint]
+    counted = subprocess.run(words, capture_output=True, text=True, check=True).stdout
+    return {
+        "train": trained.seconds,
+        "prepare": 0.0,
+        "predict": predict,
+        "steps": trained.steps,
+        "parameters": json.loads(counted),
+        "note": f"{trained.images} of {len(names)} images" if trained.images < len(names) else "",
+    }
+
+
+def train(
+    layouts: Layouts, folder: Path, peers: Peers, minutes: float, options: list[str], names: list[str]
+) -> Trained:
+    """Run train.py until the time is up.
+
+    Where not one epoch fits into the minutes, as of thousands of slices, it begins anew with so many of the images that
+    one does: it writes no checkpoint before its first epoch has ended.
+    """
+    log = folder / "log.txt"
+    words = [peers.python, peers.unet / "train.py", "--epochs", "100000", *options]
     kept, thinned = names, len(names) <= LEAST
     while True:
         place = placed(layouts, folder / f"{len(kept)}_images", kept)
-        start = time.time()
-        watch = Watch(log, start + 60 * minutes, min(PROBE, 12 * minutes), thinned)
-        train = command(words, log, peers.variables(), place, watch.stop)
+        watch = Watch(log, time.time() + 60 * minutes, min(PROBE, 12 * minutes), thinned)
+        seconds = command(words, log, peers.variables(), place, watch.stop)
         if watch.fits == 1.0:
             break
-        kept = evenly(names, watch.fits)
-        thinned = True
-    checkpoint = place / "checkpoints" / f"checkpoint_epoch{watch.saved[-1]}.pth"
+        kept, thinned = evenly(names, watch.fits), True
+    epochs = watch.saved[-1]
+    checkpoint = place / "checkpoints" / f"checkpoint_epoch{epochs}.pth"
     for other in checkpoint.parent.glob("*.pth"):
         if other != checkpoint:
             other.unlink()
-    predict = predicted(layouts, folder, peers, checkpoint, scale)
-    counted = subprocess.run([peers.python, "-c", COUNT, checkpoint], capture_output=True, text=True, check=True).stdout
-    images = len(kept) - int(len(kept) * 0.1)
-    return {
-        "train": train,
-        "prepare": 0.0,
-        "predict": predict,
-        "steps": watch.saved[-1] * images,
-        "parameters": json.loads(counted),
-        "note": f"{len(kept)} of {len(names)} images" if len(kept) < len(names) else "",
-    }
+    return Trained(seconds, checkpoint, len(kept), epochs)
 
 
 def placed(layouts: Layouts, place: Path, names: list[str]) -> Path:
@@ -147,13 +169,12 @@ def evenly(names: list[str], fraction: float) -> list[str]:
     return [names[place] for place in np.linspace(0, len(names) - 1, count).astype(int)]
 
 
-def predicted(layouts: Layouts, folder: Path, peers: Peers, checkpoint: Path, scale: float) -> float:
+def predicted(layouts: Layouts, folder: Path, peers: Peers, checkpoint: Path, options: list[str]) -> float:
     """Predict the test images with predict.py and put slices of volumes together; return the seconds."""
     images = sorted((layouts.slices / "test").iterdir())
     flat = folder / "flat"
     flat.mkdir(exist_ok=True)
-    words = [peers.python, peers.unet / "predict.py", "--model", checkpoint, "--scale", str(scale)]
-    words += ["--classes", str(len(layouts.data_set.class_names)), "--input", *images]
+    words = [peers.python, peers.unet / "predict.py", "--model", checkpoint, *options, "--input", *images]
     words += ["--output", *(flat / image.name for image in images)]
     seconds = command(words, folder / "log.txt", peers.variables())
     for name in layouts.split.test:
@@ -168,7 +189,5 @@ def predicted(layouts: Layouts, folder: Path, peers: Peers, checkpoint: Path, sc
 
 def affine_of(image: Path) -> np.ndarray:
     """Read the affine of a volume."""
-    import nibabel as nib
-
     affine: np.ndarray = nib.load(image).affine
     return affine

@@ -8,10 +8,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from benchmarks.equal_minutes import __main__ as command_line
-from benchmarks.equal_minutes.datasets import DataSet, prepare, read_labels, truths, write
+from benchmarks.equal_minutes.datasets import SETS, DataSet, prepare, read_labels, truths, write
 from benchmarks.equal_minutes.methods import METHODS, NAMES, Job, Outcome, steps_of
 from benchmarks.equal_minutes.peers import Peers, command
-from benchmarks.equal_minutes.pytorch_unet import Watch, evenly
+from benchmarks.equal_minutes.pytorch_unet import Watch, evenly, train
 from benchmarks.equal_minutes.scores import Row, score, table
 from PIL import Image
 
@@ -107,8 +107,10 @@ def test_the_table_tells_means_differences_and_what_it_took():
     assert lines[4].startswith("| nnU-Net v2 | 20 | 0.500 (0.500 to 0.500) |  |")
 
 
-def test_every_method_has_a_name():
+def test_every_method_has_a_name_and_none_is_run_twice():
     assert METHODS.keys() == NAMES.keys()
+    left_out = {name: METHODS.keys() - command_line.methods_of(SETS[name], METHODS) for name in SETS}
+    assert left_out == {"hippocampus": {"pytorch_unet_full"}, "drive": set(), "nuclei": set()}
 
 
 def test_a_job_that_is_done_is_skipped_and_one_that_fails_does_not_end_the_others(
@@ -165,6 +167,32 @@ def test_training_ends_where_no_epoch_would_fit(tmp_path, seconds, left, stops):
     assert watch.stop() == stops
     if stops:  # 800 images take 500 s, and a quarter more with validations; there are 125 s
         assert watch.fits == pytest.approx(0.8 * 125 / 625, rel=0.01)
+
+
+TRAIN_PY = """
+import pathlib, time
+count = len(list(pathlib.Path("data/imgs").iterdir()))
+print(f"Epoch 1/9:   1%|1         | 1/{count} [00:30<", flush=True)
+while count > 10:
+    time.sleep(0.1)
+pathlib.Path("checkpoints").mkdir()
+for epoch in (1, 2):
+    pathlib.Path(f"checkpoints/checkpoint_epoch{epoch}.pth").touch()
+    print(f"INFO: Checkpoint {epoch} saved!", flush=True)
+time.sleep(60)
+"""
+
+
+def test_training_begins_anew_with_fewer_images_and_keeps_the_last_checkpoint(layouts, tmp_path):
+    names = [f"slice_{number:02d}.png" for number in range(30)]
+    peers = Peers(tmp_path / "environment", tmp_path, 1)
+    peers.python.parent.mkdir(parents=True)
+    peers.python.symlink_to(sys.executable)
+    (tmp_path / "train.py").write_text(TRAIN_PY)
+    trained = train(layouts, tmp_path, peers, 0.01, [], names)
+    assert (trained.images, trained.epochs, trained.steps) == (10, 2, 18)
+    assert list(trained.checkpoint.parent.iterdir()) == [trained.checkpoint]
+    assert trained.checkpoint.name == "checkpoint_epoch2.pth"
 
 
 def test_kept_images_are_spread_evenly():
