@@ -149,7 +149,10 @@ def warnings(experiments: Sequence[Experiment]) -> list[str]:
     for metric in _keys([run.results["protocol"][run.split] for run in runs]):
         if len({run.results["protocol"][run.split].get(metric) for run in runs}) > 1:
             found.append(f"{metric} is defined differently in some runs: its values do not compare")
-    if any(run.split == "val" for run in runs):
+    names = [run.results["cases"] for run in runs]
+    if any(set(one.get("train", ())) & set(one[run.split]) for one, run in zip(names, runs, strict=True)):
+        found.append("networks have learned from the cases that are scored: metrics say nothing of other cases")
+    elif any(run.split == "val" for run in runs):
         found.append("the scored cases also chose the epoch (no test cases): metrics are optimistically biased")
     partly = [run for run in runs if any(count < whole for count, whole in run.results.get("scored", {}).values())]
     if partly:

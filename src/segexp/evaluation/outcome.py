@@ -68,11 +68,12 @@ def results_of_run(run: TrainingRun, splits: dict[str, SplitResult], epoch: int,
     """Gather scores, how they came about, and what they cost."""
     monitor = run.config["monitor"] if keeps_best(run.config) else "last epoch"
     split: SplitName = "test" if "test" in splits else "val"
-    cases = len(vars(run.data.split)[split])
+    names = vars(run.data.split)
+    cases, learned = len(names[split]), names[split] == names["train"]
     score, higher_is_better = monitored(run.config, splits["val"])
     facts = clock_facts(run.trainer)
     return {
-        "headline": headline(split, splits[split], score, higher_is_better, cases, True, {}),
+        "headline": headline(split, splits[split], score, higher_is_better, cases, True, {}, learned),
         **results_of(splits, run.task, run.data),
         "chosen_on_val": {"epoch": epoch, "by": monitor, **splits["val"].chosen},
         "limits": limits(run.config["trainer"]),

@@ -57,6 +57,7 @@ def headline(
     cases: int,
     chose_epoch: bool,
     steps: Steps,
+    learned: bool = False,
 ) -> Headline:
     """Pick the metric that stands for the run.
 
@@ -68,9 +69,10 @@ def headline(
         cases: Number of cases of that split, scored or not.
         chose_epoch: Whether the validation cases have chosen the epoch.
         steps: Post-processing steps that the scores include.
+        learned: Whether the network has learned from these cases, whatever their split is called.
     """
     worth = ""
-    if split == "train":
+    if split == "train" or learned:
         worth = "; the network has learned from these cases, so this is no test score"
     elif split == "val" and chose_epoch:
         worth = "; these cases also chose the epoch, so this is no test score"

@@ -250,6 +250,7 @@ def test_listed_folds_with_three_sides_stay_as_they_are():
         ({"method": "list", "lists": [{"train": NAMES}]}, "data.split.fold, of the 1 folds in data.split.lists,=None"),
         ({"method": "list", "lists": [7], "fold": 0}, "must be {train"),
         ({"method": "list", "lists": {"val": NAMES}}, "leaves none for train"),
+        ({"method": "all", "fold": 0}, "no case is tested"),
         ({"train_fraction": 0}, "data.split.train_fraction=0 must be a number above 0 and at most 1"),
         ({"train_fraction": 1.1}, "data.split.train_fraction=1.1"),
         ({"train_fraction": float("nan")}, "data.split.train_fraction=nan"),
@@ -297,3 +298,17 @@ def test_too_few_groups_for_folds():
 def test_a_split_refuses_a_case_on_two_sides():
     with pytest.raises(ValueError, match="two splits"):
         Split(("a", "b"), ("b",), ())
+
+
+@pytest.mark.parametrize("count", [1, 2, 7])
+def test_all_cases_train_and_choose(count):
+    entries = [Entry(name=f"case_{n}") for n in range(count)]
+    split = make_split(entries, SplitSettings(method="all", val=0.5, test=0.5))
+    assert split.train == split.val == tuple(entry.name for entry in entries)
+    assert split.test == ()
+
+
+def test_a_fraction_of_all_cases_chooses_among_itself():
+    split = make_split([Entry(name=f"case_{n}") for n in range(10)], SplitSettings(method="all", train_fraction=0.3))
+    assert len(split.train) == 3
+    assert split.val == split.train

@@ -17,14 +17,15 @@ from segexp.errors import did_you_mean, require_at_least, require_between, requi
 
 @dataclass(frozen=True)
 class Split:
-    """Names of the cases of the three splits; ``test`` may be empty."""
+    """Names of the cases of the three splits; ``test`` may be empty, ``val`` the same as ``train``."""
 
     train: tuple[str, ...]
     val: tuple[str, ...]
     test: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        splits = Counter([*self.train, *self.val, *self.test])
+        val = () if self.val == self.train else self.val
+        splits = Counter([*self.train, *val, *self.test])
         twice = sorted(name for name, times in splits.items() if times > 1)
         if twice:
             raise ValueError(f"cases {some(twice)} are in two splits: data.split.val and .test must not overlap")
@@ -46,6 +47,8 @@ class SplitSettings:
     - nnunet: fold 0 to 4 of nnU-Net, so that scores compare: what nnU-Net calls validation is tested here.
     - prescribed: the splits that the data set prescribes.
     - list: the splits in ``lists``; cases in none of them are left out.
+    - all: every case trains, and the same cases choose epoch and thresholds; none is left to tell how good the network
+      is. For a network whose settings were chosen before, or for a single case.
 
     With nnunet, prescribed and list, ``val`` is a fraction of the cases that are not tested, drawn as by random; it is
     ignored where cases for val are prescribed or listed.
@@ -116,7 +119,8 @@ def make_split(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     _require_whole_groups(entries, split, settings.method)
     training = [entry for entry in entries if entry.name in set(split.train)]
     kept = thinned(training, settings.train_fraction, settings.seed)
-    return replace(split, train=tuple(name for name in split.train if name in kept))
+    train = tuple(name for name in split.train if name in kept)
+    return replace(split, train=train, val=train if split.val == split.train else split.val)
 
 
 def _contiguous(entries: Sequence[Entry], settings: SplitSettings) -> Split:
@@ -185,7 +189,23 @@ def _listed(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     )
 
 
-_METHODS = {"contiguous": _contiguous, "random": _random, "nnunet": _nnunet, "prescribed": _prescribed, "list": _listed}
+def _all(entries: Sequence[Entry], settings: SplitSettings) -> Split:
+    if settings.fold is not None:
+        raise ValueError(
+            f"data.split.fold={settings.fold}: with data.split.method=all no case is tested; set it to null"
+        )
+    names = tuple(entry.name for entry in entries)
+    return Split(names, names, ())
+
+
+_METHODS = {
+    "contiguous": _contiguous,
+    "random": _random,
+    "nnunet": _nnunet,
+    "prescribed": _prescribed,
+    "list": _listed,
+    "all": _all,
+}
 
 
 def _in_order(entries: Sequence[Entry], val: Collection[str], test: Collection[str]) -> Split:
