@@ -186,7 +186,7 @@ def test_ctrl_c_ends_the_training_with_a_checkpoint_and_is_raised_as_ever(tmp_pa
 
 
 def test_the_import_of_the_package_is_light(tmp_path):
-    modules = loaded("import segexp\nassert 'train' in dir(segexp)\n", str(tmp_path))
+    (modules,) = loaded(str(tmp_path), "import segexp\nassert 'train' in dir(segexp)\n")
     assert not modules & {"torch", "hydra", "omegaconf", "numpy", "pytorch_lightning"}
     with pytest.raises(AttributeError, match="module 'segexp' has no attribute 'trane'"):
         _ = segexp.trane

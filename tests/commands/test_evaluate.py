@@ -25,7 +25,7 @@ from segexp.runs.files import write_json
 from segexp.runs.runs import find_runs
 from tests.conftest import SMALL, trained
 
-LONGER = ["trainer.max_epochs=2", "metrics=membrane"]
+LONGER = ["trainer.max_epochs=4", "metrics=membrane"]
 
 
 @pytest.fixture(scope="module")

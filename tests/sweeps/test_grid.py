@@ -31,11 +31,11 @@ def test_a_grid_in_batches_goes_on_after_a_failure_and_is_summed_up_once(answer,
     assert float(rows[1]["mean"]) == pytest.approx(scores["headline"]["value"])
     rule = "must be an integer of at least 1"
     assert [line for line in said.splitlines() if "failed" in line or line.startswith("job")] == [
-        f"segexp train: job 0 failed: base_channels=0 {rule}",
-        f"segexp train: job 2 failed: base_channels=-1 {rule}",
+        f"segexp train: job 0 failed: model.base_channels=0 {rule}",
+        f"segexp train: job 2 failed: model.base_channels=-1 {rule}",
         "segexp train: 2 of 3 jobs failed",
-        f"job 0 (sweep/0): base_channels=0 {rule}",
-        f"job 2 (sweep/2): base_channels=-1 {rule}",
+        f"job 0 (sweep/0): model.base_channels=0 {rule}",
+        f"job 2 (sweep/2): model.base_channels=-1 {rule}",
     ]
 
 
@@ -47,9 +47,9 @@ def test_with_fail_fast_no_batch_follows_a_failure(answer, tmp_path):
 
 def test_the_jobs_of_a_grid_share_one_folder_and_repeat_over_seeds(answer, tmp_path):
     words = [word for word in QUICK if not word.startswith("data.split.val")]
-    answer("train", *BASIC[:2], "data.split.val=90,91", "sweep.seeds=[1,2]", *words, *QUIET)  # there are no such cases
+    assert answer("train", *BASIC[:2], "data.split.val=3-5,4-5", "sweep.seeds=[1,2]", *words, *QUIET)[0] == 0
     folder = only(tmp_path / "outputs", "sweep*")
-    assert [row["runs"] for row in table(folder / "summary.csv")] == ["0 of 2", "0 of 2"]
+    assert [row["runs"] for row in table(folder / "summary.csv")] == ["2 of 2", "2 of 2"]
     records = [json.loads((folder / str(number) / "run.json").read_text()) for number in range(4)]
     assert [record["config"]["seed"] for record in records] == [1, 2, 1, 2]
 
