@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "segexp"
 FLOORS = [  # from the top; a room imports itself and the rooms of lower floors, never its neighbors
     {"__main__", "api"},
     {"commands"},
-    {"cli", "evaluation"},
+    {"cli", "evaluation", "planning"},
     {"explain", "trust"},
     {"build", "config"},
     {"prediction", "training"},
@@ -27,10 +27,23 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")
-HYDRA = ("api", "cli", "config", "build", "commands", "explain", "making", "merging", "parsed", "sweeps", "trust")
+HYDRA = [
+    "api",
+    "cli",
+    "config",
+    "build",
+    "commands",
+    "explain",
+    "making",
+    "merging",
+    "parsed",
+    "planning",
+    "sweeps",
+    "trust",
+]
 ONLY_IN = {
-    "hydra": HYDRA,
-    "omegaconf": HYDRA,
+    "hydra": (*HYDRA, "trust"),
+    "omegaconf": (*HYDRA, "trust"),
     "albumentations": ("data",),
     "monai": (),
 }

@@ -20,7 +20,7 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from segexp import stopping
-from segexp.cli import remove_if_empty, resumed
+from segexp.cli import remove_if_empty, resumed, with_plan
 from segexp.config import config_dir as own_config_dir
 from segexp.config import (
     own_config_dirs,
@@ -206,7 +206,7 @@ def _trained(given: Sequence[str]) -> Path:
     try:
         folders, words = split_config_dirs(given)
         options = [f"--config-dir={folder}" for folder in folders]
-        return _composed([*search_path(folders), *map(readable, resumed(words, options))], run)
+        return _composed([*search_path(folders), *map(readable, resumed(with_plan(words), options))], run)
     except Exception as error:
         cause = stopping.cause(error)
         if isinstance(cause, stopping.Stopped):

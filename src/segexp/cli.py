@@ -50,6 +50,7 @@ COMMANDS = {
     "predict": "turn new images into masks in their own geometry",
     "evaluate": "score a trained run on cases, as at the end of its training",
     "export": "hand a trained network over as one file: safetensors, ONNX, torch.export",
+    "plan": "choose the settings of a training by its data, this machine and the minutes that there are",
     "audit": "look for what is wrong or strange in a data set",
     "preview": "draw training patches before and after augmentation",
     "replay": "look into the batch at which a run diverged",
@@ -75,6 +76,8 @@ OPTIONS = """Hydra's options, anywhere among the overrides (https://hydra.cc):
 
 How a sweep runs: hydra/launcher=local, slurm, ray; hydra/sweeper=basic, optuna; hydra.run.dir= and hydra.sweep.dir=
 name the folder. Words complete in the shell after: eval "$(segexp completion bash)" (or zsh; fish | source)."""
+LEFT_TO_PLAN = {"data", "seed", "name", "minutes", "logger", "sweep"}  # with these alone a plan chooses the rest
+BESIDE_PLAN = ("data.", "paths.", "hydra", "sweep.", "logger.", "callbacks.progress.")
 FIRST_ARGUMENT = {"benchmark": "subject"}  # command: the key that its first argument sets when it has no "="
 
 
@@ -180,6 +183,7 @@ def _overrides(command: str, options: list[str], given: list[str]) -> list[str]:
     if command in FIRST_ARGUMENT and given and re.fullmatch(r"\w+", given[0]):
         given = [*given[1:], f"{FIRST_ARGUMENT[command]}={given[0]}"]
     replaying = command == "replay"
+    given = with_plan(given) if command == "train" else given
     words = [*_all_config_dirs(options), *resumed(_of_run(given) if replaying else given, options, replaying)]
     overrides = [readable(word) for word in words]
     # Hydra itself would accept unknown settings of its own silently.
@@ -243,6 +247,14 @@ def _run(command: str, arguments: list[str]) -> None:
     finally:
         sys.argv = original
     raise error
+
+
+def with_plan(given: list[str]) -> list[str]:
+    """Let a plan choose where a training is asked for by nothing but its data."""
+    keys = {key_of(word).partition("@")[0] for word in given}
+    data = {word.partition("=")[2] for word in given if key_of(word) == "data"}
+    open_to_plan = all(key in LEFT_TO_PLAN or key.startswith(BESIDE_PLAN) for key in keys)
+    return ["plan=auto", *given] if data - {"synthetic"} and open_to_plan else given
 
 
 def remove_if_empty(folder: Path) -> None:

@@ -189,11 +189,14 @@ def register_resolvers() -> None:
 
         return name or sweep_name(data, as_written(_root_.hydra.overrides.task))
 
+    def planned_or(plan: str | None, model: str) -> str:
+        return plan or model
+
     def run_name(folder: str) -> str:
         path = Path(folder)
         return f"{path.parent.name}/{path.name}" if path.name.isdecimal() else path.name
 
-    for resolver in (run_name, sweep_name, dataset_json, outputs, activation, with_context):
+    for resolver in (run_name, planned_or, sweep_name, dataset_json, outputs, activation, with_context):
         OmegaConf.register_new_resolver(resolver.__name__, resolver, replace=True)
     OmegaConf.register_new_resolver("best_precision", best_precision, replace=True, use_cache=True)
     OmegaConf.register_new_resolver("unused_folder", _unused, replace=True)

@@ -45,6 +45,7 @@ DESCRIPTION: dict[str, Any] = {
     "channels_by_suffix": False,
     "reference": None,
     "symmetries": ["flip_y", "flip_x", "quarter_turn"],
+    "plan": None,
     "segexp_version": "0.1.0",
 }
 

@@ -54,12 +54,14 @@ DESCRIPTION = {
     "chosen": named(number(-1e30, 1e30)),
     "inference": named(PLAIN, 7),
     "postprocess": maybe(named(named(either(PLAIN, named(PLAIN, 1000)), 20), len(STEPS))),
+    "plan": maybe(several(text(1000), 1, 1000)),
     "segexp_version": text(50),
 }
 NUMBERS = several(either(number(0, 1e9), several(number(0, 1e9), 1, 3)), 1, 16)  # per level, or per level and axis
 ARGUMENTS = named(either(PLAIN, NUMBERS), 100)  # of a network of ours
 LATER = {  # keys that files of earlier versions lack
     "channels_by_suffix": False,
+    "plan": None,
     "reference": None,
     "symmetries": None,
     "signature": None,
@@ -123,6 +125,7 @@ class ModelDescription(DataDescription):
         inference: How whole images are tiled.
         chosen: What was chosen on validation cases, such as a threshold.
         postprocess: Post-processing steps and their settings; None = none.
+        plan: Lines of the plan that chose its settings, an experiment file with reasons; None = there was none.
         segexp_version: Version that trained it.
     """
 
@@ -133,6 +136,7 @@ class ModelDescription(DataDescription):
     inference: Tiling
     chosen: dict[str, float]
     postprocess: Steps | None
+    plan: list[str] | None
     segexp_version: str
 
     @classmethod

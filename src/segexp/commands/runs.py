@@ -20,7 +20,7 @@ from segexp.runs.claim import take
 from segexp.runs.folder import RunFolder
 from segexp.runs.runs import find_runs, select
 from segexp.runs.states import RUNNING, STALE, RunState, measured, with_state
-from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
+from segexp.sweeps.ledger import FAILED, INTERRUPTED, LEDGER, QUEUED, Ledger
 from segexp.terminal import Console
 
 COLORS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}
@@ -197,7 +197,7 @@ def _remove(row: RunState) -> bool:
             print(f"kept: {folder} is {now} now")
             return False
         shutil.rmtree(folder)
-    path = folder.parent / "ledger.jsonl"
+    path = folder.parent / LEDGER
     if path.is_file():
         ledger = Ledger(path)
         for job, entry in ledger.entries().items():

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from segexp.data import DataModule
 from segexp.evaluation.outcome import TrainingRun, keeps_best, results_of_run, score, write_outcome
 from segexp.evaluation.report import print_folder, print_scores
 from segexp.models import own_module
+from segexp.planning.planned import planned
 from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config
 from segexp.runs.folder import Account, RunFolder
@@ -73,6 +75,7 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
     """
     quiet()
     start = begun()
+    cfg, plan = planned(cfg)
     config = plain(cfg)
     require_settings(config)
     refuse_epochs_beside_minutes(config, _words())
@@ -88,11 +91,16 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
             _read(config, *parts, trainer.world_size)
     folder = RunFolder(Path(config["paths"]["run_dir"]))
     with claimed(folder.path) if _is_first_process() else following(folder, _rank()):
-        return _train(config, folder, parts, further_processes, start)
+        return _train(config, folder, parts, further_processes, start, plan)
 
 
 def _train(
-    config: Config, folder: RunFolder, parts: tuple[DataModule, Task], further_processes: bool, start: float
+    config: Config,
+    folder: RunFolder,
+    parts: tuple[DataModule, Task],
+    further_processes: bool,
+    start: float,
+    plan: str | None,
 ) -> float:
     """Train in a folder that nobody else works in."""
     earlier: Record = folder.record() if config["resume"] else {}
@@ -104,7 +112,7 @@ def _train(
         changed = require_same_settings(earlier, config, config["allow_changes"])
     else:
         changed = earlier.get("changed", {})
-    with _recorded(config, folder, changed) as record, memory_told(config):
+    with _recorded(config, folder, changed, plan) as record, memory_told(config):
         run = _set_up(config, folder, parts, record, earlier, changed, start)
         require_scorable(config, run.trainer, further_processes)
         meter = ResourceMeter()
@@ -162,7 +170,10 @@ def _set_up(
     trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed), clock])
     _read(config, data, task, trainer.world_size)
     # With the data read, the network can be described for its checkpoints.
-    task.description = describe(config, task.network, data.description())
+    planned_by = folder.plan()
+    task.description = replace(
+        describe(config, task.network, data.description()), plan=planned_by.splitlines() if planned_by else None
+    )
     if trainer.is_global_zero:
         print(data.report.summary(more=f"segexp audit data={chosen_options().get('data', '')} shows them"))
     if earlier and trainer.is_global_zero:
@@ -234,7 +245,9 @@ def _refuse_processes_in_sweep(config: Config) -> None:
 
 
 @contextmanager
-def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[Callable[[Record], None]]:
+def _recorded(
+    config: Config, folder: RunFolder, changed: Changes, plan: str | None
+) -> Iterator[Callable[[Record], None]]:
     """Keep the status in run.json up to date: running, then done, failed or interrupted with the reason."""
     if not _is_first_process():
         yield lambda _: None
@@ -250,6 +263,8 @@ def _recorded(config: Config, folder: RunFolder, changed: Changes) -> Iterator[C
         with last_words(end):
             check()
             folder.write_arguments(config, overrides)
+            if plan is not None:
+                folder.write_plan(plan)
             folders = own_config_dirs()
             signature = sign(record.content["overrides"], folders)
             sources = own_sources(config, folders)

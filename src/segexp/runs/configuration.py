@@ -102,6 +102,7 @@ class Config(TypedDict):
     """Configuration of a run; ``evaluate`` stands in that of `segexp evaluate` alone."""
 
     name: str
+    plan: str | None
     seed: int
     minutes: float | str | None
     resume: str | None

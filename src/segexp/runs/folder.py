@@ -52,6 +52,7 @@ class RunFolder:
     curves_path = _File("metrics.csv")  # losses and metrics per epoch
     config_path = _File("config.yaml")  # resolved configuration
     overrides_path = _File("overrides.yaml")  # of the command line
+    plan_path = _File("plan.yaml")  # where plan=auto made one: an experiment file with the reasons
     checksums_path = _File(CHECKSUMS)  # CRC-32 of the files above
     last_checkpoint = _File("checkpoints", "last.ckpt")  # of the last epoch, to resume from
     previous_checkpoint = _File("checkpoints", "previous.ckpt")  # the one before, should the last be damaged
@@ -187,6 +188,14 @@ class RunFolder:
         """Write resolved configuration and overrides; secrets in them are masked."""
         for path, content in ((self.config_path, masked(config)), (self.overrides_path, masked(overrides))):
             write_checked(path, yaml.safe_dump(content, sort_keys=False, allow_unicode=True).encode("utf-8"))
+
+    def write_plan(self, text: str) -> None:
+        """Write the plan of the run, an experiment file."""
+        write_checked(self.plan_path, text.encode("utf-8"))
+
+    def plan(self) -> str | None:
+        """Read the plan; None where there is none."""
+        return read_checked(self.plan_path).decode("utf-8") if self.plan_path.is_file() else None
 
     def account(self) -> "Account":
         """Keep what the run says of itself, to be put back where a resumed run has saved nothing."""

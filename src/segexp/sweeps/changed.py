@@ -83,7 +83,8 @@ def _differences(job: Job, composed: Composed) -> Iterator[str]:
     record = job.files.record()
     if job.fault or "config" not in record:
         return
-    cfg = composed(job.overrides)
+    # Of a run that was planned, what the plan chose stands in its record.
+    cfg = composed(job.files.overrides() if job.files.plan_path.is_file() else job.overrides)
     yield from _settings(job, record, cfg)
     folders = config_dirs_among(cfg.hydra.runtime.config_sources)
     yield from (f"{fact.name.replace(':', '')} has changed" for fact in source_facts(record, folders) if not fact.same)

@@ -13,7 +13,7 @@ from segexp.stopping import without_deadline
 from segexp.sweeps.changed import AGAIN, KEEP, Composed, settle_changed
 from segexp.sweeps.engine import Engine
 from segexp.sweeps.jobs import Job, digest, folder_name, job_overrides, key_of, varying, with_replicates
-from segexp.sweeps.ledger import FAILED, INTERRUPTED, QUEUED, Ledger
+from segexp.sweeps.ledger import FAILED, INTERRUPTED, LEDGER, QUEUED, Ledger
 from segexp.sweeps.pool import Pool, Tracked, last_lines
 from segexp.sweeps.summary import mean_monitored, report
 from segexp.sweeps.watch import watcher
@@ -50,7 +50,7 @@ class Sweep:
         require_choice("sweep.changed", self.settings["changed"], [None, KEEP, AGAIN])
         self.folder = Path(config.hydra.sweep.dir)
         self.engine = engine
-        self.ledger = Ledger(self.folder / "ledger.jsonl")
+        self.ledger = Ledger(self.folder / LEDGER)
         self.command = (name, *_search_path(config))
 
     def jobs(self, words: Sequence[str], shown: Iterable[str]) -> list[Job]:

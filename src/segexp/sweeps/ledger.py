@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import NotRequired, TypedDict, cast
 
 _log = logging.getLogger(__name__)
+LEDGER = "ledger.jsonl"
 CUT_OFF = b" (cut off)"  # end of a line whose writer was killed
 SIGNED = re.compile(rb'(.*), "crc32": "([0-9a-f]{8})"\}')
 QUEUED, RUNNING, DONE, FAILED, INTERRUPTED, PRUNED = "queued", "running", "done", "failed", "interrupted", "pruned"
