@@ -6,7 +6,6 @@ import pytest
 
 from segexp.planning import Machine
 from segexp.planning.learning import STEPS, WIDTHS
-from tests.planning import simulated
 from tests.planning.simulated import CPU, CT, GPU, PHOTOGRAPHS, SPEED, VOLUMES, chosen, measure, plan, reasons
 
 
@@ -51,15 +50,10 @@ def test_intensities_of_ct_share_a_scale():
 def test_flips_and_their_views_are_for_images_without_sides():
     bodies, photographs = chosen(plan(VOLUMES)), chosen(plan(PHOTOGRAPHS))
     assert (bodies["augment"], bodies["inference"]) == ("volume", "tiled")
-    assert (photographs["augment"], photographs["inference"]) == ("fundus", "tiled_turns")
+    assert (photographs["augment"], photographs["inference"]) == ("fundus", "tiled_seen")
     sided = replace(PHOTOGRAPHS, class_names=("background", "left_lung"))
     assert chosen(plan(sided))["inference"] == "tiled"
     assert "left_lung" in reasons(plan(sided))["augment"].reason
-
-
-def test_flips_alone_are_averaged_where_turns_are_not_shown(monkeypatch):
-    monkeypatch.setattr(simulated, "SHOWN", ("flip_y", "flip_x"))
-    assert chosen(plan(PHOTOGRAPHS))["inference.averaging.turns"] is False
 
 
 def test_a_given_augmentation_decides_on_the_views():

@@ -72,14 +72,11 @@ def _augmentation(draft: Draft) -> None:
 
 def _views(draft: Draft, cost: StepCost) -> None:
     """Choose the views that the final scores average: those that the augmentation shows."""
-    flips = {"flip_y", "flip_x"} <= set(cost.symmetries)
-    turns = "quarter_turn" in cost.symmetries
-    if not flips:
+    if cost.symmetries:
+        why = f"final scores average what training shows: {', '.join(cost.symmetries)}"
+        draft.choose("inference", "tiled_seen", why, group=True)
+    else:
         draft.choose("inference", "tiled", "training shows no flips: none are averaged", group=True)
-        return
-    draft.choose("inference", "tiled_turns", "final scores average the flips and turns that training shows", group=True)
-    if not turns and draft.value("inference") == "tiled_turns":
-        draft.choose("inference.averaging.turns", False, "training shows flips alone")
 
 
 def _rate(draft: Draft) -> None:
