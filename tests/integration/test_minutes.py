@@ -62,3 +62,11 @@ def test_a_finished_run_is_trained_longer_with_more_minutes(timed):
     assert clock["patches_per_epoch"] == before["patches_per_epoch"]
     assert len(table(folder / "metrics.csv")) == clock["epochs"]
     assert spent < last(folder)["clock"]["spent"] <= 0.25 * 60 * 1.05 + 10
+
+
+def test_a_run_by_epochs_goes_on_by_minutes(tmp_path):
+    folder = trained(tmp_path / "run", "trainer.max_epochs=2")
+    trained(folder, f"resume={folder}", "minutes=0.1")
+    clock = content(folder, "run.json")["clock"]
+    assert clock["epochs"] == len(table(folder / "metrics.csv")) > 2
+    assert clock["patches_per_epoch"] == 16

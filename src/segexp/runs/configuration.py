@@ -36,6 +36,7 @@ class SamplingNode(Node):
     """Drawing of training patches."""
 
     patch_size: list[int]
+    patches_per_epoch: int
     foreground_fraction: float
 
 

@@ -1,6 +1,5 @@
 """The clock of a run: fits a training into its minutes, and knows how long a run will still take."""
 
-import math
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
@@ -9,13 +8,13 @@ from typing import Any
 import pytorch_lightning as pl
 from pytorch_lightning.callbacks import Callback
 
-from segexp.data import DataModule
 from segexp.runs.configuration import Config
 from segexp.runs.folder import clock_of_run
 from segexp.runs.record import ClockFacts
-from segexp.training.epochs import AIM, Pace, Plan, epochs_that_fit, plan
-from segexp.training.pace import limited, measure_pace
+from segexp.training.epochs import AIM, Pace, epochs_that_fit
+from segexp.training.first_plan import fitted, optimizer_steps
 from segexp.training.progress import Progress
+from segexp.training.resumption import epochs_made
 from segexp.training.stopwatch import Stopwatch
 
 STATE = "clock"  # key of a checkpoint
@@ -24,8 +23,6 @@ LEAST_LATE = 0.5  # the same in seconds, of short runs
 MOST_LATE = 0.02  # by which an epoch may miss it, before it is ended within
 WINDOW = 0.03  # fraction of the minutes over which a pace is taken at least
 AGREE_EVERY = 10  # batches between two agreements of several processes on that
-MEASURING = 0.015  # fraction of the minutes in which the pace is measured
-MOST_MEASURING = 10.0  # the same in seconds
 
 
 class Clock(Callback):
@@ -92,48 +89,12 @@ class Clock(Callback):
             self.facts = {**self._again, "epochs": self._again["epochs_planned"], "steps": steps, "changes": []}
             pl_module.progress = Progress(steps, steps)
         else:
-            self._plan(trainer, pl_module, data, self._earlier or {"epochs": 0, "step": 0})
+            self.watch.pace, self.facts = fitted(
+                self.minutes, self.elapsed(), self.every, pl_module, trainer, data, self._earlier
+            )
+            pl_module.progress = Progress(self.facts["steps"], self.facts["steps"])
         data.sampling = replace(data.sampling, patches_per_epoch=self.facts["patches_per_epoch"])
         trainer.fit_loop.max_epochs = self.facts["epochs"]
-
-    def _plan(self, trainer: pl.Trainer, task: Any, data: DataModule, earlier: Mapping[str, Any]) -> None:
-        """Measure the pace, and plan what fits into the time that is left."""
-        assert self.minutes is not None
-        if self._earlier:
-            data.sampling = replace(data.sampling, patches_per_epoch=earlier["facts"]["patches_per_epoch"])
-        pace = measure_pace(task, trainer, data, min(MEASURING * 60 * self.minutes, MOST_MEASURING))
-        whole = data.sampling.patches_per_epoch // data.sampling.batch_size
-        batches = limited(whole, trainer.limit_train_batches)
-        left = AIM * 60 * self.minutes - self.elapsed() - pace.scoring - pace.closing
-        chosen = plan(left, pace, batches, self.every, shorter=not self._earlier)
-        pace, chosen = trainer.strategy.broadcast((pace, chosen))
-        self.watch.pace = pace
-        patches = data.sampling.patches_per_epoch
-        if chosen.batches < batches:
-            patches = math.ceil(chosen.batches * whole / batches) * data.sampling.batch_size
-        total = earlier["step"] + chosen.epochs * _steps(chosen.batches, trainer)
-        task.progress = Progress(total, total)
-        self.facts = {
-            "minutes": self.minutes,
-            "epochs_planned": earlier["epochs"] + chosen.epochs,
-            "epochs": earlier["epochs"] + chosen.epochs,
-            "steps_planned": total,
-            "steps": total,
-            "patches_per_epoch": patches,
-            "validated_every": chosen.every,
-            "reserve_minutes": round((pace.scoring + pace.closing) / 60, 3),
-            "changes": [],
-        }
-        if trainer.is_global_zero:
-            print(self._in_words(chosen, pace))
-
-    def _in_words(self, chosen: Plan, pace: Pace) -> str:
-        often = "each" if chosen.every == 1 else f"one in {chosen.every}"
-        spent, reserve = self.elapsed(), pace.scoring + pace.closing
-        return (
-            f"minutes={self.minutes:g}: {chosen.epochs} epochs of {chosen.batches} batches of {pace.batch:.2g} s, "
-            f"{often} validated; {spent:.0f} s are spent, {reserve:.0f} s are kept for the final scoring"
-        )
 
     # While it trains
 
@@ -178,7 +139,7 @@ class Clock(Callback):
         left = self.facts["epochs"] - _made(trainer)
         epochs = trainer.strategy.broadcast(self._that_fit(left, trainer.global_step)) if left else 0
         if epochs != left:
-            steps = epochs * _steps(self.watch.size, trainer)
+            steps = epochs * optimizer_steps(self.watch.size, trainer)
             self._change(trainer, pl_module, _made(trainer) + epochs, steps, 0)
 
     def _that_fit(self, left: int, step: int) -> int:
@@ -215,7 +176,7 @@ class Clock(Callback):
         trainer.fit_loop.max_batches = trainer.val_check_batch = end
         if trainer.check_val_every_n_epoch is not None:
             trainer.check_val_every_n_epoch = 1
-        self._change(trainer, task, trainer.current_epoch + 1, _steps(batches, trainer), batches)
+        self._change(trainer, task, trainer.current_epoch + 1, optimizer_steps(batches, trainer), batches)
 
     def _change(self, trainer: pl.Trainer, task: Any, epochs: int, steps: int, batches: int) -> None:
         """Let the run have other numbers of epochs in all and steps from here on; ``batches`` of a shorter epoch."""
@@ -254,17 +215,17 @@ def clock_of(config: Config, begun: float, resumed: Mapping[str, Any]) -> Clock:
         resumed: Checkpoint that it resumes from; empty of a new run.
     """
     every = config["trainer"].get("check_val_every_n_epoch")
+    earlier = resumed.get(STATE)
+    if resumed and not earlier:  # of a run by epochs, whose time nobody has kept
+        patches = config["data"]["sampling"]["patches_per_epoch"]
+        made = {"epochs": epochs_made(resumed), "step": resumed["global_step"], "spent": 0.0, "settings": {}}
+        earlier = made | {"facts": {"patches_per_epoch": patches}}
     minutes = None if config["trainer"].get("fast_dev_run") else config["minutes"]
     again = clock_of_run(minutes) if isinstance(minutes, str) else None
     asked: Any = again["minutes"] if again else minutes
-    return Clock(asked, begun, None if every == 1 else every or 1, resumed.get(STATE), again)
+    return Clock(asked, begun, None if every == 1 else every or 1, earlier, again)
 
 
 def _made(trainer: pl.Trainer) -> int:
     """Number of epochs that are trained."""
     return int(trainer.fit_loop.epoch_progress.current.processed)  # type: ignore[attr-defined]
-
-
-def _steps(batches: int, trainer: pl.Trainer) -> int:
-    """Number of optimizer steps of an epoch."""
-    return math.ceil(batches / trainer.accumulate_grad_batches)

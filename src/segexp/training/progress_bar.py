@@ -39,6 +39,11 @@ class ProgressBar(RichProgressBar):
     def _get_train_description(self, current_epoch: int) -> str:
         return f"{_epoch(self.trainer, current_epoch):{len(self.validation_description)}}"
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Start the time of an epoch that a checkpoint broke off, whose start is not told."""
+        super().on_train_start(trainer, pl_module)
+        self._started, self._validated = time.monotonic(), False
+
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start the bar, or the time of an epoch."""
         super().on_train_epoch_start(trainer, pl_module)
