@@ -13,6 +13,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -36,6 +37,7 @@ BEGIN, END = "<!-- benchmarks.equal_minutes -->\n", "<!-- end of benchmarks.equa
 
 def main() -> None:
     """Run what is not done yet, one after the other, and write the table of all that is done."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the command that runs is ended, too
     given = arguments()
     folder = (given.folder or (FOLDER if given.cases is None else TRIAL)).absolute()
     peers = set_up(folder / "peers", given.pytorch_unet, given.threads)
