@@ -1,13 +1,14 @@
 """Activation checkpointing changes memory and nothing else."""
 
 import copy
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from segexp.models import UNet, UNetPlusPlus
-from segexp.models.recompute import run_checkpointed
+from segexp.models.recompute import run_checkpointed, run_in_parts
 
 KNOBS = [
     {},
@@ -96,3 +97,26 @@ def test_compiled_checkpointing_agrees():
     for (name, one), other in zip(network.named_buffers(), compiled.buffers(), strict=True):
         torch.testing.assert_close(one, other, msg=name)
     torch.compiler.reset()
+
+
+@pytest.mark.parametrize("options", [{}, {"every_head": True}])
+def test_parts_of_a_batch_have_the_logits_and_gradients_of_the_whole(options):
+    torch.manual_seed(0)
+    network = UNet(base_channels=2, depth=2, norm="instance", deep_supervision=1, checkpointing=True).double()
+    image = torch.randn(5, 1, 16, 16, dtype=torch.double)
+    found = []
+    for run in (network, partial(run_in_parts, network, size=2)):
+        network.zero_grad()
+        heads = run(image, **options)
+        heads = heads if options else [heads]
+        torch.stack([one.square().sum() ** 2 for one in heads]).sum().backward()  # no sum over images
+        gradients = [one.grad for one in network.parameters() if one.grad is not None]
+        found.append([one.detach().clone() for one in (*heads, *gradients)])
+    torch.testing.assert_close(found[0], found[1], rtol=1e-10, atol=1e-12)
+
+
+def test_running_statistics_see_each_part_once():
+    network = UNet(base_channels=2, depth=2)
+    run_in_parts(network, torch.randn(4, 1, 16, 16), 2).sum().backward()
+    counts = {int(value) for name, value in network.named_buffers() if name.endswith("num_batches_tracked")}
+    assert counts == {2}

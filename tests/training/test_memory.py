@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from segexp.config import compose, plain
-from segexp.training.memory import memory_told
+from segexp.training.memory import is_of_memory, memory_told
 from tests.conftest import HERE, SMALL, python
 
 STEP = r"out of memory: a training step on 4 patches of \[32, 32\] asked for"
@@ -33,6 +33,20 @@ def test_the_words_of_cuda_and_none_at_all():
         raise MemoryError
     with pytest.raises(RuntimeError, match="another"), memory_told(config()):
         raise RuntimeError("another")
+
+
+@pytest.mark.parametrize(
+    ("error", "is_one"),
+    [
+        (torch.OutOfMemoryError("CUDA out of memory"), True),
+        (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (MemoryError(), True),
+        (RuntimeError("shape mismatch"), False),
+        (ValueError("out of memory: told already"), False),
+    ],
+)
+def test_which_errors_are_of_memory(error, is_one):
+    assert is_of_memory(error) is is_one
 
 
 def test_a_prediction_is_told_with_what_helps_there():

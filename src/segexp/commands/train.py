@@ -56,6 +56,7 @@ from segexp.training.memory import memory_told
 from segexp.training.processes import following, watched
 from segexp.training.resources import ResourceMeter
 from segexp.training.resumption import Resumption, epochs_made
+from segexp.training.stepping_down import SteppingDown
 from segexp.training.task import Task
 from segexp.training.warnings import quiet
 
@@ -167,7 +168,8 @@ def _set_up(
     if path and resumed:
         require_own(resumed, path, run_id)
     clock = clock_of(config, start, resumed or {})
-    trainer = build_trainer(config, resumed["global_step"] if resumed else None, [Resumption(run_id, changed), clock])
+    further = [Resumption(run_id, changed), SteppingDown(task, record, resumed or {}), clock]
+    trainer = build_trainer(config, resumed["global_step"] if resumed else None, further)
     _read(config, data, task, trainer.world_size)
     # With the data read, the network can be described for its checkpoints.
     planned_by = folder.plan()

@@ -192,5 +192,9 @@ CONDITIONS: dict[str, tuple[Callable[[Run], object], str]] = {
         lambda run: [run.record.get("machine", {}).get(part) for part in ("processor", "gpus")],
         "times do not compare, scores only nearly",
     ),
+    "steps down for lack of memory": (
+        lambda run: [(one["from"], one["to"]) for one in run.results["training"].get("stepped_down", [])],
+        "smaller tiles, or smaller parts of a batch with batch norm, may be a part of the difference",
+    ),
     "precisions": (lambda run: run.config.get("trainer.precision"), "part of the comparison, or an accident"),
 }

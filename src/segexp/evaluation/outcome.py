@@ -19,6 +19,7 @@ from segexp.runs.results import Results, Training
 from segexp.runs.secrets import masked
 from segexp.training.account import clock_facts, limits, monitored, pace
 from segexp.training.loggers import log_end, show
+from segexp.training.stepping_down import stepped_down
 from segexp.training.task import Task
 from segexp.training.tensorboard import final_metrics, hyperparameters
 
@@ -71,7 +72,7 @@ def results_of_run(run: TrainingRun, splits: dict[str, SplitResult], epoch: int,
     names = vars(run.data.split)
     cases, learned = len(names[split]), names[split] == names["train"]
     score, higher_is_better = monitored(run.config, splits["val"])
-    facts = clock_facts(run.trainer)
+    facts, stepped = clock_facts(run.trainer), stepped_down(run.trainer)
     return {
         "headline": headline(split, splits[split], score, higher_is_better, cases, True, {}, learned),
         **results_of(splits, run.task, run.data),
@@ -83,6 +84,7 @@ def results_of_run(run: TrainingRun, splits: dict[str, SplitResult], epoch: int,
             **pace(run.folder.curves()),
             **resources,
             **({"clock": facts} if facts else {}),
+            **({"stepped_down": stepped} if stepped else {}),
         },
     }
 

@@ -1,12 +1,14 @@
 """Several networks and views as one: mean probabilities, and how far apart the members are."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from segexp.inference.probabilities import Activation, Network, in_memory_format, margins_of, require_output, softmax
+from segexp.inference.smaller import Smaller
 from segexp.inference.views import UNTURNED, View, apply_view, flips_in_words, require_seen, undo_view, views_of
 
 
@@ -146,3 +148,14 @@ class FlipTurnPredictor:
         """
         networks = getattr(network, "networks", [network])  # an ensemble's, each of which gets all views
         return self.predictor(Ensemble(networks, self.views), image)
+
+    def smaller(self, network: object, sizes: Sequence[int]) -> Smaller | None:
+        """Settings of the predictor that take less memory for images (*sizes); None = there are none."""
+        inner: Any = self.predictor
+        found: Smaller | None = inner.smaller(network, sizes) if hasattr(inner, "smaller") else None
+        return found
+
+    def changed(self, **settings: Any) -> "FlipTurnPredictor":
+        """Return one whose predictor has other settings."""
+        inner: Any = self.predictor
+        return replace(self, predictor=inner.changed(**settings))

@@ -1,6 +1,7 @@
 """Volumes through a two-dimensional network, slice by slice, and probabilities back to the case's own size."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -9,6 +10,7 @@ from torch.nn.functional import interpolate
 from segexp.errors import require_at_least
 from segexp.inference.ensemble import Ensemble, Predictor
 from segexp.inference.probabilities import Network, require_image
+from segexp.inference.smaller import Smaller
 
 _LINEAR = {1: "linear", 2: "bilinear", 3: "trilinear"}
 
@@ -48,6 +50,17 @@ class SlicePredictor:
             parts = [self.predictor(network, with_neighbors(volume, centers, self.context)) for centers in batches]
             probs.append(torch.cat(parts).movedim(0, 1))
         return torch.stack(probs)
+
+    def smaller(self, network: object, sizes: Sequence[int]) -> Smaller | None:
+        """Settings of the predictor that take less memory for images (*sizes); None = there are none."""
+        inner: Any = self.predictor
+        found: Smaller | None = inner.smaller(network, sizes[-2:]) if hasattr(inner, "smaller") else None
+        return found
+
+    def changed(self, **settings: Any) -> "SlicePredictor":
+        """Return one whose predictor has other settings."""
+        inner: Any = self.predictor
+        return SlicePredictor(inner.changed(**settings), self.context, self.batch_size)
 
 
 def with_neighbors(volume: Tensor, centers: Tensor, context: int) -> Tensor:

@@ -2,9 +2,9 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
-from typing import cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -21,6 +21,7 @@ from segexp.inference.probabilities import (
     require_image,
     require_output,
 )
+from segexp.inference.smaller import Smaller, smaller_tiles
 
 Read = Callable[[int, Ranges], Tensor]  # sample and px per axis to these px (C, *t)
 Progress = Callable[[int, int], object]  # called with the number of tiles done and that of all tiles
@@ -115,6 +116,14 @@ class TiledPredictor:
             blend.add(means[sample], spans, output)
             del output  # a view of its whole batch, before the next one needs the memory
         return means
+
+    def smaller(self, network: object, sizes: Sequence[int]) -> Smaller | None:
+        """Settings that take less memory for images of a size, see ``smaller_tiles``; None = there are none."""
+        return smaller_tiles(self, network, sizes)
+
+    def changed(self, **settings: Any) -> Self:
+        """Return a predictor with other settings."""
+        return replace(self, **settings)
 
     def layout(self, sizes: Sequence[int], network: Network | Ensemble) -> Layout:
         """Lay the tiles for a network over images of a size.

@@ -3,13 +3,13 @@
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from segexp.data.audit.measures import Measures
 from segexp.data.case import Case
+from segexp.training.free_memory import free_memory
 
 LOOKED_AT = 24  # cases whose structures are measured, evenly over the training cases
 SIDES = ("left", "right")  # of a body: where classes are named so, a mirrored image is a wrong one
@@ -98,9 +98,8 @@ def this_machine() -> Machine:
     """Facts of this machine."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     if torch.cuda.is_available():
-        free, _ = torch.cuda.mem_get_info()
-        return Machine(cores, free, torch.cuda.get_device_name())
-    return Machine(cores, _free_memory())
+        return Machine(cores, free_memory(torch.device("cuda")), torch.cuda.get_device_name())
+    return Machine(cores, free_memory())
 
 
 def data_facts(
@@ -158,16 +157,3 @@ def width(mask: np.ndarray) -> float:
     edges = sum(int(np.count_nonzero(np.diff(padded, axis=axis))) for axis in (-1, -2))
     # An edge of random direction crosses 4 / pi as many pixel sides as it is long.
     return 2 * area / (edges * np.pi / 4) if area else 0.0
-
-
-def _free_memory() -> int:
-    """Bytes of memory that are free, of the container where that is told."""
-    free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_AVPHYS_PAGES")
-    meminfo = Path("/proc/meminfo")
-    if meminfo.is_file():
-        rows = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
-        free = int(rows["MemAvailable"].split()[0]) * 1024
-    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
-    if limit.is_file() and used.is_file() and limit.read_text().strip() != "max":
-        free = min(free, int(limit.read_text()) - int(used.read_text()))
-    return free

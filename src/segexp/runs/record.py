@@ -80,6 +80,13 @@ class ClockFacts(TypedDict, total=False):
     changes: list[ClockChange]
 
 
+SteppedDown = TypedDict(
+    "SteppedDown",
+    {"epoch": int, "batch": int | None, "from": str, "to": str, "why": str},
+)
+"""A setting that was changed since memory ran out; ``batch`` is None where cases were predicted."""
+
+
 class Record(Environment, total=False):
     """Content of run.json; what a run did not reach lacks."""
 
@@ -108,4 +115,5 @@ class Record(Environment, total=False):
     receptive_field: int | Sequence[int] | None
     evaluation: EvaluationFacts
     clock: ClockFacts
+    stepped_down: list[SteppedDown]
     headline: Headline

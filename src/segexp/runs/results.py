@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypedDict
 
-from segexp.runs.record import CaseNames, ClockFacts, Headline
+from segexp.runs.record import CaseNames, ClockFacts, Headline, SteppedDown
 
 Metrics = dict[str, float | None]  # by name; None = undefined
 Scored = Mapping[str, tuple[int, int]]  # by split: cases that were scored, and all of them
@@ -27,6 +27,7 @@ class Training(TypedDict, total=False):
     epochs_asked: int
     ended_by: str
     clock: ClockFacts  # of a run by minutes
+    stepped_down: list[SteppedDown]  # where memory ran out
     patches_per_second: float
     peak_memory_mib: float
     energy_wh: float | None
@@ -63,6 +64,9 @@ def account(results: Results) -> str:
     ]
     if results["headline"]["value"] is None:
         parts.append(f"{results['headline']['metric']} is undefined")
+    if stepped := training.get("stepped_down"):
+        changes = ", ".join(f"{one['to']} instead of {one['from']}" for one in stepped)
+        parts.append(f"for lack of memory: {changes}")
     if results["limits"]:
         limits = ", ".join(f"trainer.{key}={value}" for key, value in results["limits"].items())
         parts.append(f"limits in force: {limits}")

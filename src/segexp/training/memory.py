@@ -24,7 +24,7 @@ def memory_told(config: Config) -> Iterator[None]:
     try:
         yield
     except (MemoryError, RuntimeError) as error:
-        if not _is_of_memory(error):
+        if not is_of_memory(error):
             raise
         scoring = any(frame.name == "_score" for frame in traceback.extract_tb(error.__traceback__))
         asked, remedies = _scoring(config) if scoring else _training(config)
@@ -34,8 +34,10 @@ def memory_told(config: Config) -> Iterator[None]:
         raise ValueError(f"out of memory: {asked} {size} free; take {', '.join(first)} or {last}") from error
 
 
-def _is_of_memory(error: BaseException) -> bool:
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or "DefaultCPUAllocator" in str(error)
+def is_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory ran out: of a GPU, one of its libraries, PyTorch's CPU allocator, or Python."""
+    words = ("DefaultCPUAllocator", "STATUS_ALLOC_FAILED")
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 
 def _training(config: Config) -> tuple[str, list[str]]:

@@ -14,6 +14,7 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.inference import Predictor, to_size
 from segexp.losses import DeepSupervision
 from segexp.metrics import CaseMetric, MetricInfo, SplitResult, gather
+from segexp.models.recompute import run_in_parts
 from segexp.training.batches import Batch, CaseBatch, counted
 from segexp.training.loss_terms import loss_of_heads, losses_of_probs
 from segexp.training.progress import Progress
@@ -47,6 +48,7 @@ class Task(pl.LightningModule):
     Attributes:
         description: Description of the network for its checkpoints, see ``build.describe``; None = none yet.
         progress: Course of a run whose number of steps may change; None = the trainer's epochs.
+        micro_batch: Number of patches whose feature maps are in memory at once; None = all of a batch.
     """
 
     def __init__(
@@ -81,6 +83,8 @@ class Task(pl.LightningModule):
         self._validated = -1  # epoch
         self.description: ModelDescription | None = None
         self.progress: Progress | None = None
+        self.micro_batch: int | None = None
+        self._patches = 0  # of the last batch
         self.results: dict[str, SplitResult] = {}
 
     def configure_optimizers(self) -> Any:
@@ -134,11 +138,19 @@ class Task(pl.LightningModule):
         torch.manual_seed(int(sequence.generate_state(1, np.uint64)[0]))
 
     def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Loss of a batch of patches; the terms of a compound loss are logged one by one, unweighted."""
+        """Loss of a batch of patches."""
         loss, terms = self.batch_loss(self.network, batch)
-        count = len(batch["image"])
-        self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=count)
+        self._patches = len(batch["image"])
         self.step_losses = {"loss": loss.detach(), **terms}
+        return loss * self._share_of_step(batch_idx)
+
+    def on_after_backward(self) -> None:
+        """Log the loss; the terms of a compound one are logged one by one, unweighted.
+
+        Not before: a batch for which memory runs out is done again, and counts once.
+        """
+        count, loss = self._patches, self.step_losses["loss"]
+        self.log("loss", loss, on_step=True, on_epoch=False, prog_bar=True, logger=False, batch_size=count)
         for name, value in self.step_losses.items():
             # What is not finite is left out of the mean; `Divergence` sees it.
             counts: Any = count * value.isfinite().float()
@@ -146,7 +158,6 @@ class Task(pl.LightningModule):
             self.log(
                 f"train/{name}", kept, on_epoch=True, on_step=False, logger=False, sync_dist=True, batch_size=counts
             )
-        return loss * self._share_of_step(batch_idx)
 
     def _share_of_step(self, batch_idx: int) -> float:
         """Make up for Lightning's division by ``accumulate_grad_batches`` where an epoch ends with fewer batches."""
@@ -157,8 +168,13 @@ class Task(pl.LightningModule):
     def batch_loss(self, network: nn.Module, batch: Batch) -> tuple[Tensor, dict[str, Tensor]]:
         """Loss of a network, all its heads, on a batch of patches, and the terms of the finest head."""
         image = self._image(batch)
-        heads = network(image, every_head=True) if getattr(network, "heads", 1) > 1 else [network(image)]
-        return loss_of_heads(self.loss, self.deep_supervision, heads, batch)
+        several = getattr(network, "heads", 1) > 1
+        options = {"every_head": True} if several else {}
+        if self.micro_batch is None or self.micro_batch >= len(image):
+            found = network(image, **options)
+        else:
+            found = run_in_parts(network, image, self.micro_batch, **options)
+        return loss_of_heads(self.loss, self.deep_supervision, found if several else [found], batch)
 
     def on_train_epoch_end(self) -> None:
         """Log the epoch, and step a schedule that watches a score, before the checkpoint of the epoch is written.
