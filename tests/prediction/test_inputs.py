@@ -220,9 +220,9 @@ def test_a_stack_falls_into_pages_and_a_volume_does_not(tmp_path):
 def test_a_case_near_the_wanted_spacing_stays_as_it_is(tmp_path):
     path = save_nifti(tmp_path / "v.nii", noise(40, 30, 20), np.diag([1.0, 1.0004, 2.0, 1.0]))
     case = read_input(find_inputs(str(path))[0], 1)
-    assert at_spacing(case, None) is at_spacing(case, [2.0, 1.0, 1.0]) is case
+    assert at_spacing(case, None, "files") is at_spacing(case, [2.0, 1.0, 1.0], "files") is case
     wanted = [1.0, 1.0, 1.5]
-    assert np.array_equal(at_spacing(case, wanted).image, resample(case, wanted).image)
+    assert np.array_equal(at_spacing(case, wanted, "files").image, resample(case, wanted).image)
 
 
 def test_broken_files_are_named(tmp_path):

@@ -121,6 +121,17 @@ def test_the_deviation_is_kept_where_there_are_several_views():
         segment(model, image, tta="flip")
 
 
+def test_a_spacing_in_pixels_is_one_of_each_image_whatever_it_tells():
+    model, image = make_model(), noise(1, 24, 36)
+    halved = replace(model, description=replace(model.description, spacing=[2.0, 3.0], spacing_unit="px"))
+    in_files = replace(model, description=replace(model.description, spacing=[2.0, 3.0]))
+    wanted = segment(in_files, image, spacing=[1.0, 1.0], probabilities=True).probabilities
+    for told in (None, [0.25, 0.25]):
+        found = segment(halved, image, spacing=told, probabilities=True).probabilities
+        np.testing.assert_array_equal(found, wanted)
+    assert wanted.shape[1:] == (24, 36)
+
+
 def test_progress_counts_the_tiles_of_each_page(tmp_path):
     counts = []
     pages = Case("stack", noise(1, 2, 16, 28), None, (1.0, 1.0, 1.0), "px")

@@ -44,6 +44,7 @@ DESCRIPTION: dict[str, Any] = {
     "field_of_view": None,
     "channels_by_suffix": False,
     "reference": None,
+    "spacing_unit": "files",
     "symmetries": ["flip_y", "flip_x", "quarter_turn"],
     "plan": None,
     "segexp_version": "0.1.0",

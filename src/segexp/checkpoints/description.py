@@ -44,6 +44,7 @@ DESCRIPTION = {
     "context": whole(0, 100),
     "slice_axis": one_of(0, 1, 2),
     "spacing": maybe(several(number(1e-9, 1e9), 2, 3)),
+    "spacing_unit": one_of("files", "px"),
     "distance_unit": one_of("px", "mm"),
     "patch_size": several(SIDE, 2, 3),
     "intensity": named(either(PLAIN, maybe(named(several(number(-1e30, 1e30), 1, 4096), 10))), 10),
@@ -65,6 +66,7 @@ LATER = {  # keys that files of earlier versions lack
     "reference": None,
     "symmetries": None,
     "signature": None,
+    "spacing_unit": "files",
 }
 PER_CHANNEL = several(number(-1e30, 1e30), 1, 4096)
 PER_AXIS = several(number(1e-9, 1e9), 2, 3)

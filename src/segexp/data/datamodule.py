@@ -21,7 +21,7 @@ from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
 from segexp.data.prepared import Prepared, WeightMap, prepare, target_of
 from segexp.data.reference import Reference, reference_of
 from segexp.data.regions import pixel_counts
-from segexp.data.resample import has_spacing, resample
+from segexp.data.resample import has_spacing, resample, spacing_of_network
 from segexp.data.sources import Source, label_values, left_out
 from segexp.data.splits import Split, SplitSettings, make_split, without_excluded
 
@@ -150,7 +150,7 @@ class DataModule(pl.LightningDataModule):
 
     def _resampled(self, entry: Entry, original: Case) -> Case:
         """Bring a case to the network's spacing, from the cache where it can."""
-        spacing = self.geometry.sizes
+        spacing = spacing_of_network(original, self.geometry.sizes, self.geometry.spacing_unit)
         if spacing is None or has_spacing(original, spacing):
             return original
         settings = settings_of(self.source) | {"spacing": spacing}
@@ -194,6 +194,7 @@ class DataModule(pl.LightningDataModule):
             context=self.geometry.context,
             slice_axis=self.geometry.slice_axis,
             spacing=self.geometry.sizes,
+            spacing_unit=self.geometry.spacing_unit,
             distance_unit=self.geometry.distance_unit,
             patch_size=list(self.sampling.patch_size),
             intensity=self.intensity.description(),

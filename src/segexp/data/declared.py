@@ -7,6 +7,7 @@ import numpy as np
 
 from segexp.data.case import IGNORED, Case
 from segexp.data.regions import Regions, require_regions
+from segexp.data.resample import FILES, PX
 from segexp.errors import require_at_least, require_between, require_choice
 
 
@@ -49,6 +50,7 @@ class Geometry:
         slice_axis: Axis of volumes along which slices lie: 0, 1 or 2 of (D, H, W).
         spacing: Size of a pixel per axis to which images are brought for the network, in the cases' unit; "median" = of
             the training cases; None = as they are. Scores are always those of the cases as they are.
+        spacing_unit: Unit of ``spacing``: "files" = that of the files; "px" = pixels of each image, [2, 2] halves it.
         distance_unit: Unit of distances and volumes among the scores: "mm" as the files tell, or "px", each pixel 1.
 
     Raises:
@@ -59,6 +61,7 @@ class Geometry:
     context: int = 0
     slice_axis: int = 0
     spacing: Sequence[float] | str | None = None
+    spacing_unit: str = FILES
     distance_unit: str = "px"
 
     def __post_init__(self) -> None:
@@ -71,6 +74,11 @@ class Geometry:
             )
         if isinstance(self.spacing, str) and self.spacing != "median":
             raise ValueError(f"data.geometry.spacing={self.spacing!r} must be one size per axis, median or null")
+        require_choice("data.geometry.spacing_unit", self.spacing_unit, (FILES, PX))
+        if self.spacing == "median" and self.spacing_unit == PX:
+            raise ValueError(
+                "data.geometry.spacing=median is one of the files: it goes with data.geometry.spacing_unit=files"
+            )
         require_choice("data.geometry.distance_unit", self.distance_unit, ("px", "mm"))
 
     @property

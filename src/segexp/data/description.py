@@ -54,6 +54,7 @@ class DataDescription:
         label_values: Value of each class in the mask files.
         channels: Number of channels of an image.
         spacing: Size of a pixel per axis at which the network works; None = as the images are.
+        spacing_unit: Unit of ``spacing``, see ``Geometry``.
         intensity: Name and settings of the intensity rule, see ``rule_from``.
         field_of_view: Name of the function that finds the valid part of an image, see ``FIELDS_OF_VIEW``; None = all.
         channels_by_suffix: Whether files that end with _0000, _0001, … are the channels of one case.
@@ -69,6 +70,7 @@ class DataDescription:
     context: int
     slice_axis: int
     spacing: list[float] | None
+    spacing_unit: str
     distance_unit: str
     patch_size: list[int]
     intensity: RuleSettings

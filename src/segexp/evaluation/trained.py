@@ -145,7 +145,8 @@ def build_again(config: Config, run: Trained, symmetries: list[str] | None) -> t
     """
     description = run.description
     data_node = config["data"] | {
-        "geometry": config["data"]["geometry"] | {"spacing": description.spacing},
+        "geometry": config["data"]["geometry"]
+        | {"spacing": description.spacing, "spacing_unit": description.spacing_unit},
         "sampling": config["data"]["sampling"] | {"foreground_fraction": 0.0},
     }
     # What the file says may set arguments, but name nothing that would be built.

@@ -29,7 +29,7 @@ class DataFacts:
         largest: Largest size per axis.
         spacing: Median size of a pixel per axis.
         spacings_differ: Whether the cases differ in it.
-        unit: Unit of the spacing, "mm" or "px".
+        unit: Unit of the spacing, such as "mm"; "px" where the files do not tell it, or not all.
         channels: Number of channels.
         colored: Whether the images are photographs: three channels that differ, of eight bits.
         ct: Whether the intensities are Hounsfield units.
@@ -127,7 +127,7 @@ def data_facts(
         largest=tuple(int(n) for n in np.max([one.size for one in training], axis=0)),
         spacing=tuple(float(size) for size in np.median(spacings, axis=0)),
         spacings_differ=bool(np.any(spacings.max(0) > 1.05 * spacings.min(0))),
-        unit="mm" if all(one.unit == "mm" for one in training) else "px",
+        unit=_only([one.unit for one in training]),
         channels=training[0].channels,
         colored=all(one.channels == 3 and not one.gray and one.dtype == "uint8" for one in training),
         ct=bool(middle <= CT_LOW),
@@ -135,6 +135,10 @@ def data_facts(
         width=_thinnest([cases[one.name] for one in shown], num_classes),
         class_names=tuple(class_names),
     )
+
+
+def _only(units: Sequence[str]) -> str:
+    return units[0] if len(set(units)) == 1 else "px"
 
 
 def _thinnest(cases: Sequence[Case], num_classes: int) -> float:

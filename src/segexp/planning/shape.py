@@ -103,6 +103,9 @@ def _spacing(
             f"{factor} times as coarse as the files: a patch shows {factor} times as much, and structures about "
             f"{facts.width:.0f} px wide keep {facts.width / factor:.1f}"
         )
+    if facts.unit == "px":  # the files tell no size: the spacing counts their pixels
+        every = [one / own for one, own in zip(every, facts.spacing, strict=True)]
+        draft.choose("data.geometry.spacing_unit", "px", "the files tell no size of a pixel")
     draft.choose(key, [round(one, 4) for one in every], why)
     return coarse_size, coarse
 

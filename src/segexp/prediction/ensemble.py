@@ -24,7 +24,7 @@ from segexp.prediction.views import views_asked
 SAME_LOGITS = 1e-3  # largest difference, as a fraction of the largest logit
 SAME = (
     *("class_names", "label_values", "regions", "activation"),
-    *("channels", "spatial_dims", "context", "slice_axis", "field_of_view"),
+    *("channels", "spatial_dims", "context", "slice_axis", "field_of_view", "spacing_unit"),
 )
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from segexp.data.case import Case
 from segexp.data.files.images import read_image, read_pages, require_same_size
 from segexp.data.files.volumes import read_channels, volume_stem
-from segexp.data.resample import has_spacing, resample
+from segexp.data.resample import has_spacing, resample, spacing_of_network
 from segexp.data.sources.listing import kind_of
 from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
 from segexp.errors import some
@@ -162,13 +162,14 @@ def _read_images(item: Input, channels: int, spacing: Sequence[float] | None) ->
     return Case(item.name, image, None, size, "px" if spacing is None else "mm", item.files)
 
 
-def at_spacing(case: Case, spacing: Sequence[float] | None) -> Case:
+def at_spacing(case: Case, spacing: Sequence[float] | None, unit: str) -> Case:
     """Bring a case to the spacing of the network, as in training; the case itself where it has that spacing.
 
     Raises:
         ValueError: The spacing of the case is not known, or has another number of axes.
     """
-    return case if spacing is None or has_spacing(case, spacing) else resample(case, spacing)
+    wanted = spacing_of_network(case, spacing, unit)
+    return case if wanted is None or has_spacing(case, wanted) else resample(case, wanted)
 
 
 def pages_of(case: Case) -> Iterable[Case]:

@@ -15,6 +15,7 @@ from segexp.checkpoints.checkpoint import Model
 from segexp.data.case import Case, slices_first
 from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.reference import Deviation, deviations
+from segexp.data.resample import FILES, spacing_of_network
 from segexp.inference import Block, Ensemble, predict_blocks, to_size
 from segexp.postprocessing.postprocess import PostProcess
 from segexp.prediction.ensemble import Settings, averaged, device_of, predictor_of, require_same
@@ -104,6 +105,8 @@ class Segmenter:
         size, tile = case.image.shape[1:], self.predictor.tile
         spacing = self.description.spacing
         at = spacing or case.spacing
+        if spacing and len(spacing) == len(case.spacing):
+            at = spacing_of_network(case, spacing, self.description.spacing_unit) or at
         resampled = [px * old / new for px, old, new in zip(size, case.spacing, at, strict=False)]
         side = tile if isinstance(tile, int) or tile is None else max(tile)
         channels = self.parts * (1 + self.has_std)
@@ -173,7 +176,8 @@ class Segmenter:
                 image = replace(image, valid=FIELDS_OF_VIEW[description.field_of_view](image.image))
             if axis:
                 part = part.view(partial(np.moveaxis, source=axis - 3, destination=-3))
-            yield slices_first(image, axis), slices_first(at_spacing(image, description.spacing), axis), part
+            resampled = at_spacing(image, description.spacing, description.spacing_unit)
+            yield slices_first(image, axis), slices_first(resampled, axis), part
 
     def _blocks(
         self, case: Case, size: tuple[int, ...], folder: Path | None, progress: Progress | None
@@ -213,7 +217,8 @@ class Segmenter:
                 f"{where} is a flat image, but the network takes slices with {description.context} neighbors on each "
                 "side: give a volume or a stack"
             )
-        if description.spacing is not None and case.spacing_unit == "px":
+        in_files = description.spacing_unit == FILES
+        if description.spacing is not None and in_files and case.spacing_unit == "px":
             raise ValueError(
                 f"{where} does not tell the size of its pixels, but the network works at {description.spacing}: give "
                 "spacing=[..], the size per axis in the same unit"

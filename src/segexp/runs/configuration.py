@@ -30,6 +30,7 @@ class GeometryNode(Node):
     spatial_dims: int
     context: int
     spacing: str | list[float] | None
+    spacing_unit: str
 
 
 class SamplingNode(Node):
