@@ -52,6 +52,12 @@ def test_a_validation_does_not_count_as_training_and_updates_the_final_scoring()
     assert timed.left(2.5, every=2) == 2.5 * 4 * 2.0 + 2 * 3.0 + 10.0
 
 
+def test_a_pace_that_was_measured_too_fast_is_no_sign_of_a_slower_machine():
+    timed = watch(2.0, pace=Pace(1.0, 2.0, 6.0, 1.0))
+    assert timed.reserve(2.0) == 7.0
+    assert timed.reserve(4.0) == 14.0
+
+
 def test_the_present_epoch_tells_its_pace_after_a_few_batches():
     timed = watch(1.0)
     run(timed, 2, 3.0)

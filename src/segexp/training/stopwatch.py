@@ -47,6 +47,8 @@ class Stopwatch:
         """Note what the epoch took, and start the next one."""
         if self.batches:
             self._epochs.append((self.batches, self.now() - self._mark - self._validation))
+        if self.pace and len(self._epochs) == 1:  # slower than this is a machine that has become so
+            self.pace = replace(self.pace, batch=self._epochs[0][1] / self._epochs[0][0])
         if self._validation and self.pace and self._epochs:
             factor = self._validation / max(self.pace.validation, 1e-6)
             batch = self._epochs[-1][1] / self._epochs[-1][0]
