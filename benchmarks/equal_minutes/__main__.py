@@ -20,12 +20,13 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from benchmarks.equal_minutes.datasets import SETS, DataSet, Layouts, prepare, truths
+from benchmarks.equal_minutes.datasets import SETS, DataSet, prepare, truths
 from benchmarks.equal_minutes.methods import METHODS, Job, Outcome
-from benchmarks.equal_minutes.peers import PACKAGES, ROOT, UNET_ADDRESS, UNET_COMMIT, Peers, set_up
+from benchmarks.equal_minutes.peers import PACKAGES, ROOT, UNET_ADDRESS, UNET_COMMIT, set_up
 from benchmarks.equal_minutes.scores import Row, score, table
 from segexp.runs.recorder import processor
 
@@ -37,7 +38,6 @@ BEGIN, END = "<!-- benchmarks.equal_minutes -->\n", "<!-- end of benchmarks.equa
 
 def main() -> None:
     """Run what is not done yet, one after the other, and write the table of all that is done."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the command that runs is ended, too
     given = arguments()
     folder = (given.folder or (FOLDER if given.cases is None else TRIAL)).absolute()
     peers = set_up(folder / "peers", given.pytorch_unet, given.threads)
@@ -47,9 +47,8 @@ def main() -> None:
         for minutes in given.minutes:
             for method in methods_of(SETS[name], given.methods):
                 place = folder / "runs" / name / f"{minutes:g}" / method
-                if not (place / "result.json").is_file() and not done(
-                    method, layouts, minutes, place, peers, given.recipe
-                ):
+                job = Job(SETS[name], layouts, minutes, place, peers, tuple(given.recipe))
+                if not (place / "result.json").is_file() and not done(job, method):
                     failed.append(f"{method} on {name}, {minutes:g} minutes")
     rows = read(folder / "runs")
     text = f"{machine(given.threads, rows)}\n\n{table(rows)}"
@@ -66,21 +65,31 @@ def methods_of(data_set: DataSet, methods: Sequence[str]) -> list[str]:
     return [method for method in methods if method != "pytorch_unet_full" or data_set.scale < 1]
 
 
-def done(method: str, layouts: Layouts, minutes: float, place: Path, peers: Peers, recipe: list[str]) -> bool:
-    """Run one job and keep its result; return whether it ended well. What another try left is removed."""
-    print(f"{datetime.now():%H:%M} {method} on {layouts.data_set.name}, {minutes:g} minutes", flush=True)
-    shutil.rmtree(place, ignore_errors=True)
-    (place / "predictions").mkdir(parents=True)
-    load = os.getloadavg()[0]
+def done(job: Job, method: str) -> bool:
+    """Run one job, score its masks and keep the result; return whether both went well."""
+    print(f"{datetime.now():%H:%M} {method} on {job.data_set.name}, {job.minutes:g} minutes", flush=True)
     try:
-        outcome = METHODS[method](Job(layouts.data_set, layouts, minutes, place, peers, tuple(recipe)))
-        scores = score(layouts.data_set, truths(layouts.data_set, layouts.split.test), place / "predictions")
+        took = trained(job, method)
+        scores = score(job.data_set, truths(job.data_set, job.layouts.split.test), job.predictions)
     except Exception:  # one that fails must not keep the others from running
         traceback.print_exc()
         return False
-    row = Row(layouts.data_set.name, minutes, method, outcome, scores, load, f"{datetime.now(UTC):%Y-%m-%d}")
-    (place / "result.json").write_text(json.dumps(asdict(row), indent=1))
+    result = {**took, "data_set": job.data_set.name, "minutes": job.minutes, "method": method, "scores": scores}
+    (job.folder / "result.json").write_text(json.dumps(result, indent=1))
     return True
+
+
+def trained(job: Job, method: str) -> dict[str, Any]:
+    """Train and predict, unless that is done and the scores alone are missing; what a broken try left is removed."""
+    kept = job.folder / "outcome.json"
+    if not kept.is_file():
+        shutil.rmtree(job.folder, ignore_errors=True)
+        job.predictions.mkdir(parents=True)
+        load = os.getloadavg()[0]
+        outcome = asdict(METHODS[method](job))
+        kept.write_text(json.dumps({"outcome": outcome, "load": load, "date": f"{datetime.now(UTC):%Y-%m-%d}"}))
+    took: dict[str, Any] = json.loads(kept.read_text())
+    return took
 
 
 def read(folder: Path) -> list[Row]:
@@ -122,4 +131,5 @@ def arguments() -> argparse.Namespace:
 
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the command that runs is ended, too
     main()

@@ -145,6 +145,23 @@ def test_a_job_that_is_done_is_skipped_and_one_that_fails_does_not_end_the_other
     assert written.endswith(f"{command_line.END}\nrest")
 
 
+def test_what_was_trained_is_not_trained_again_where_its_scores_failed(layouts, tmp_path, monkeypatch):
+    begun = []
+
+    def without_masks(job: Job) -> Outcome:
+        begun.append(job)
+        return Outcome(1.0, 0.0, 1.0, 3, 5)
+
+    monkeypatch.setattr(command_line, "METHODS", {"segexp": without_masks})
+    job = Job(layouts.data_set, layouts, 1.0, tmp_path / "job", Peers(tmp_path, tmp_path, 1), ())
+    assert not command_line.done(job, "segexp")
+    for name in layouts.split.test:
+        write(job.predictions / f"{name}.png", np.zeros((1, 48, 48), np.uint8))
+    assert command_line.done(job, "segexp")
+    assert begun == [job]
+    assert json.loads((job.folder / "result.json").read_text())["outcome"]["steps"] == 3
+
+
 PROGRESS = "\rEpoch 1/100000:   4%|4         | {done}/800 [00:{seconds}<02:22,  5.6img/s, loss (batch)=1.4]"
 
 

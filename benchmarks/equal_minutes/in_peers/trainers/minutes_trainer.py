@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 from nnunetv2.training.nnUNetTrainer.nnUNetTrainer import nnUNetTrainer
 
-EPOCHS = 20  # parts of the time after each of which nnU-Net validates and writes
+EPOCHS = 10  # parts of the time after each of which nnU-Net validates and writes
 LEAST_STEPS = 5  # of a part: nnU-Net validates once for five steps
 
 
@@ -24,6 +24,7 @@ class MinutesTrainer(nnUNetTrainer):
         self.on_train_start()
         self.start, self.end, self.steps = time.time(), float(os.environ["EQUAL_MINUTES_END"]), 0
         self.longest_step = 0.0
+        self._best_ema = float("inf")  # no time goes to a best checkpoint: the last one is used, as nnU-Net does
         while not self.over():
             self.one_epoch()
         self.on_train_end()
