@@ -60,11 +60,13 @@ def test_less_memory_needs_more_of_it(data):
 
 def test_a_case_or_its_tiles_that_do_not_fit_are_told(data):
     whole = ["inference.predictor.tile=[4096,4096]", "inference.predictor.batch_size=4"]
-    words = r"predicting case \w+ of \[48, 48\] by 4 tiles of \[4096, 4096\] takes [\d.]+ GiB, and 2 GiB are free; "
+    words = r"predicting val case \w+ of \[48, 48\] by 4 tiles of \[4096, 4096\] takes [\d.]+ GiB, and 2 GiB are free; "
     words += r"take inference.predictor.batch_size=1 or inference.predictor.tile=\[2048, 2048\]"
     with pytest.raises(ValueError, match=words):
         fitting(data, 2048 * MIB, *whole).require()
-    with pytest.raises(ValueError, match=r"takes 63 KiB for its probabilities of 2 classes alone"):
+    with pytest.raises(
+        ValueError, match=r"predicting val case \w+ of \[48, 48\] takes 63 KiB for its probabilities of 2 classes alone"
+    ):
         fitting(data, 0.05 * MIB)._require_scoring()
 
 

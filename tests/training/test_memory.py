@@ -40,6 +40,7 @@ def test_the_words_of_cuda_and_none_at_all():
     [
         (torch.OutOfMemoryError("CUDA out of memory"), True),
         (RuntimeError("cuDNN error: CUDNN_STATUS_ALLOC_FAILED"), True),
+        (RuntimeError("could not create a primitive"), True),
         (MemoryError(), True),
         (RuntimeError("shape mismatch"), False),
         (ValueError("out of memory: told already"), False),
@@ -74,4 +75,4 @@ def test_a_run_with_too_little_memory_says_so(tmp_path):
     done = python(tmp_path, "limited.py", "train", *SMALL, "trainer=cpu", *large)
     assert done.returncode == 1
     assert "segexp train: out of memory: a training step on 256 patches of [48, 48] takes 2." in done.stderr
-    assert "data.sampling.batch_size=2 with trainer.accumulate_grad_batches=128" in done.stderr
+    assert "take data.sampling.batch_size=" in done.stderr

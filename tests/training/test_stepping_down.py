@@ -37,17 +37,24 @@ class Shortage(pl.Callback):
         backward: Whether the backward pass finds out, not the forward pass.
         tiles: Number of tiles that it holds.
         side: Longest side of the tiles that it holds.
+        rank: Process that it is the device of; None = each has one.
     """
 
     def __init__(
-        self, batch: int = 0, patches: int = 9, backward: bool = False, tiles: int = 9, side: int = 99
+        self,
+        batch: int = 0,
+        patches: int = 9,
+        backward: bool = False,
+        tiles: int = 9,
+        side: int = 99,
+        rank: int | None = None,
     ) -> None:
         self.batch, self.patches, self.backward = batch, patches, backward
-        self.tiles, self.side = tiles, side
+        self.tiles, self.side, self.rank = tiles, side, rank
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         self.trainer = trainer
-        if stage == "fit":
+        if stage == "fit" and self.rank in (None, trainer.global_rank):
             pl_module.network.register_forward_hook(self.look)
 
     def look(self, network: nn.Module, args: tuple[torch.Tensor], logits: torch.Tensor) -> None:
@@ -168,17 +175,20 @@ def test_then_by_smaller_ones_which_a_resumed_run_keeps(tmp_path):
 
 
 def test_runs_that_stepped_down_are_told_apart(unbroken, tmp_path):
-    shortage(tmp_path, batch=10, patches=2)
+    shortage(tmp_path, "callbacks.ema.enabled=true", batch=10, patches=2)  # whose copy of the task steps down nowhere
     found = warnings(group(find_runs([str(unbroken), str(tmp_path)])))
     assert any(one.startswith("the steps down for lack of memory differ: smaller tiles, or") for one in found)
 
 
 @pytest.mark.slow
 def test_two_processes_step_down_together(tmp_path):
+    """The second process runs out of memory; from the next epoch on the first one has its setting, too."""
     words = [*SMALL, *HERE, *WORDS, SHORTAGE, "+callbacks.shortage.batch=2", "+callbacks.shortage.patches=1"]
+    words += ["+callbacks.shortage.rank=1"]
     done = python(tmp_path, ROOT / "train.py", *words, "trainer=ddp_cpu", "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     assert changes(tmp_path / "run") == [(0, 2, "2 patches at once", "1 patch at once")]
+    assert state(tmp_path / "run")[STATE]["micro_batch"] == 1
 
 
 class Limit(pl.Callback):
@@ -202,16 +212,14 @@ class Limit(pl.Callback):
 
 @pytest.mark.slow
 def test_a_process_whose_memory_is_limited_within_a_run_goes_on(tmp_path):
-    """A step takes 340 MiB, of which the process keeps a part: an allocation of PyTorch fails in the midst of it."""
-    limit = ["+callbacks.limit._target_=tests.training.test_stepping_down.Limit", "+callbacks.limit.batch=2"]
-    words = ["model.base_channels=32", "model.depth=2", "data.sampling.batch_size=32", "model.norm=instance"]
-    words += ["data.sampling.patches_per_epoch=128", "data.sampling.num_workers=0", "trainer.max_epochs=1"]
-    words += ["data.sampling.patch_size=[64,64]", "data.source.size=[64,64]", "trainer.precision=32-true"]
-    words += ["callbacks.panels.enabled=false", "logger=none", *limit, "+callbacks.limit.mib=20"]
+    """A step takes 700 MiB, in maps that are given back after it: an allocation fails in the midst of the next one."""
+    limit = ["+callbacks.limit._target_=tests.training.test_stepping_down.Limit", "+callbacks.limit.batch=1"]
+    words = ["model.base_channels=16", "model.depth=2", "data.sampling.batch_size=32", "model.norm=instance"]
+    words += ["data.sampling.patches_per_epoch=96", "data.sampling.num_workers=0", "trainer.max_epochs=1"]
+    words += ["data.sampling.patch_size=[128,128]", "data.source.size=[128,128]", "trainer.precision=32-true"]
+    words += ["callbacks.panels.enabled=false", "logger=none", *limit, "+callbacks.limit.mib=300"]
     done = python(tmp_path, ROOT / "train.py", *SMALL, *HERE, *words, "hydra.run.dir=run")
     assert done.returncode == 0, done.stderr
     (first, *_) = changes(tmp_path / "run")
-    assert first == (0, 2, "32 patches at once", "16 patches at once")
-    assert state(tmp_path / "run")["global_step"] == 4
-    record = json.loads((tmp_path / "run" / "run.json").read_text())
-    assert "DefaultCPUAllocator" in record["stepped_down"][0]["why"]
+    assert first == (0, 1, "32 patches at once", "16 patches at once")
+    assert state(tmp_path / "run")["global_step"] == 3

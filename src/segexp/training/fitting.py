@@ -19,7 +19,8 @@ from segexp.training.task import Task
 FLOAT = 4  # bytes
 MAPS = 8  # per convolution at most: its output, that of norm and activation, their gradients, what is concatenated
 STATES = 4  # of each weight: itself, its gradient, two means of the optimizer
-OF_SCORING = 3  # times the probabilities of a case: themselves, and what loss and metrics make of them
+# How many times the probabilities of a case are there at least: of validation cases, the loss is taken, too.
+OF_SCORING = {"val": 3, "test": 1}
 
 
 @dataclass(frozen=True)
@@ -133,22 +134,25 @@ class Fitting:
             yield step
 
     def _require_scoring(self) -> None:
-        """Refuse a prediction of the largest case that does not fit."""
-        cases = [one for split in ("val", "test") for one in self.data.cases(split)]
-        if not cases:
-            return
-        largest = max(cases, key=lambda one: one.original.image[0].size)
-        size = list(largest.original.image.shape[1:])
+        """Refuse a prediction of the largest validation or test case that does not fit."""
         labels = self.data.labels
         outputs = len(labels.regions) if labels.regions else labels.num_classes
-        kept = FLOAT * prod(size) * (self.data.channels + OF_SCORING * outputs)
+        for split, times in OF_SCORING.items():
+            cases = [prepared.original for prepared in self.data.cases(split)]
+            if cases:
+                largest = max(cases, key=lambda case: case.image[0].size)
+                size = list(largest.image.shape[1:])
+                kept = FLOAT * prod(size) * (self.data.channels + times * outputs)
+                self._require_case(f"predicting {split} case {largest.name} of {size}", size, kept, outputs)
+
+    def _require_case(self, what: str, size: Sequence[int], kept: int, outputs: int) -> None:
+        """Refuse probabilities of a case that do not fit, or tiles that do not fit beside them."""
         if kept > self.free:
             raise ValueError(
-                f"out of memory: predicting case {largest.original.name} of {size} takes {_gib(kept)} for its "
-                f"probabilities of {outputs} classes alone, and {_gib(self.free)} are free; cut the case into smaller "
-                "ones"
+                f"out of memory: {what} takes {_gib(kept)} for its probabilities of {outputs} classes alone, and "
+                f"{_gib(self.free)} are free; cut the case into smaller ones"
             )
-        self._require_tiles(f"predicting case {largest.original.name} of {size}", size, kept)
+        self._require_tiles(what, size, kept)
 
     def _require_tiles(self, what: str, size: Sequence[int], kept: int) -> None:
         """Refuse tiles that do not fit beside what is kept of a case."""

@@ -35,8 +35,11 @@ def memory_told(config: Config) -> Iterator[None]:
 
 
 def is_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory ran out: of a GPU, one of its libraries, PyTorch's CPU allocator, or Python."""
-    words = ("DefaultCPUAllocator", "STATUS_ALLOC_FAILED")
+    """Whether an error says that memory ran out: of a GPU, one of its libraries, PyTorch's CPU allocator, or Python.
+
+    oneDNN says no more than that it could not make what it needs to compute.
+    """
+    words = ("DefaultCPUAllocator", "STATUS_ALLOC_FAILED", "could not create a primitive", "could not create a memory")
     return isinstance(error, MemoryError | torch.OutOfMemoryError) or any(word in str(error) for word in words)
 
 

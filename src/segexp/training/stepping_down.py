@@ -1,5 +1,6 @@
 """Out of memory within a run: a batch is done again in smaller parts, a case by smaller tiles, and the run goes on."""
 
+import copy
 import gc
 import math
 from collections.abc import Callable, Mapping, Sequence
@@ -194,6 +195,10 @@ class _Patient:
     def __init__(self, predictor: Predictor, smaller: Callable[..., bool]) -> None:
         self.predictor: Any = predictor
         self._smaller = smaller
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Any:
+        """Copy the predictor alone, as with a task whose weights are averaged: the run is not a part of it."""
+        return copy.deepcopy(self.predictor, memo)
 
     def __call__(self, network: Any, image: Tensor) -> Tensor:
         """Predict as the predictor does."""
