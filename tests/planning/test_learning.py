@@ -56,6 +56,13 @@ def test_flips_and_their_views_are_for_images_without_sides():
     assert "left_lung" in reasons(plan(sided))["augment"].reason
 
 
+def test_views_that_would_take_a_large_part_of_the_time_are_not_averaged():
+    many = replace(PHOTOGRAPHS, test=2000)
+    made = plan(many)
+    assert chosen(made)["inference"] == "tiled"
+    assert "of the time" in reasons(made)["inference"].reason
+
+
 def test_a_given_augmentation_decides_on_the_views():
     assert chosen(plan(PHOTOGRAPHS, augment="none"))["inference"] == "tiled"
 

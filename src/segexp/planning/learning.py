@@ -12,6 +12,9 @@ WIDEST = {2: 64, 3: 32}  # as Ronneberger et al. 2015 and nnU-Net have it
 FIRST = 16  # that is measured first
 RARE = 0.1  # fraction of foreground below which patches look for it
 WHOLE = 0.8  # fraction of a case from where on a patch shows the foreground anyway
+SCORING_SHARE = 0.1  # of the minutes, for the views that final scores average
+VIEWS = 8  # flips and turns of a plane
+OVERLAP = 1.5  # fold by which overlapping tiles cover an image
 EPOCHS = 40  # into which a training is divided
 LOADING_SHARE = 0.1  # of a step, from where on a process of its own loads
 
@@ -71,12 +74,24 @@ def _augmentation(draft: Draft) -> None:
 
 
 def _views(draft: Draft, cost: StepCost) -> None:
-    """Choose the views that the final scores average: those that the augmentation shows."""
-    if cost.symmetries:
+    """Choose the views that the final scores average: those that the augmentation shows, if there is time."""
+    share = VIEWS * _scoring(draft, cost) / (60 * draft.minutes)
+    if cost.symmetries and share > SCORING_SHARE:
+        why = f"{VIEWS} views of {draft.facts.validation + draft.facts.test} cases would take {share:.0%} of the time"
+        draft.choose("inference", "tiled", why, group=True)
+    elif cost.symmetries:
         why = f"final scores average what training shows: {', '.join(cost.symmetries)}"
         draft.choose("inference", "tiled_seen", why, group=True)
     else:
         draft.choose("inference", "tiled", "training shows no flips: none are averaged", group=True)
+
+
+def _scoring(draft: Draft, cost: StepCost) -> float:
+    """Seconds to predict every case that is scored once, from those of a step, of which the way forward is a third."""
+    patch = prod(draft.value("data.sampling.patch_size")) * int(draft.value("data.sampling.batch_size"))
+    slices = prod(draft.facts.size) / prod(draft.facts.size[-len(draft.seen_size) :])
+    pixels = (draft.facts.validation + draft.facts.test) * prod(draft.seen_size) * max(1, slices)
+    return OVERLAP * pixels / patch * cost.seconds / 3
 
 
 def _rate(draft: Draft) -> None:
