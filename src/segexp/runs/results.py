@@ -65,9 +65,19 @@ def account(results: Results) -> str:
     if results["headline"]["value"] is None:
         parts.append(f"{results['headline']['metric']} is undefined")
     if stepped := training.get("stepped_down"):
-        changes = ", ".join(f"{one['to']} instead of {one['from']}" for one in stepped)
-        parts.append(f"for lack of memory: {changes}")
+        parts.append("for lack of memory: " + ", ".join(f"{now} instead of {before}" for before, now in _ends(stepped)))
     if results["limits"]:
         limits = ", ".join(f"trainer.{key}={value}" for key, value in results["limits"].items())
         parts.append(f"limits in force: {limits}")
     return "; ".join(parts)
+
+
+def _ends(changes: list[SteppedDown]) -> list[tuple[str, str]]:
+    """First and last of settings that were changed several times in a row."""
+    ends: list[tuple[str, str]] = []
+    for one in changes:
+        before = one["from"]
+        if ends and ends[-1][1].startswith(before):  # it may say more of itself
+            before, _ = ends.pop()
+        ends.append((before, one["to"]))
+    return ends

@@ -104,7 +104,7 @@ class Fitting:
             yield " with ".join(self._of_batch(batch))
         if getattr(self.task.network, "config", {}).get("checkpointing") is False:
             saving = self._first_that_fits([replace(one, checkpointing=True) for one in (self.step, *batches)])
-            if saving is not None:
+            if saving is not None and (batch is None or saving.batch > batch.batch):
                 more = f" with {' and '.join(self._of_batch(saving))}" if saving.batch < self.step.batch else ""
                 yield f"model.checkpointing=true{more}"
         patch = self._first_that_fits(self._smaller_patches(self.step))

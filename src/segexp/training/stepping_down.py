@@ -119,7 +119,7 @@ class SteppingDown(Callback):
         size = min(task.micro_batch or whole, whole)
         if size > 1:
             task.micro_batch = math.ceil(size / 2)
-            seen = ", each normalized by itself" if _has_batch_norm(task.network) else ""
+            seen = ", of which batch norm takes its statistics" if _has_batch_norm(task.network) else ""
             return _at_once(size), _at_once(task.micro_batch) + seen
         if getattr(task.network, "config", {}).get("checkpointing") is False:
             _recompute(task.network)
