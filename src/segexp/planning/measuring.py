@@ -1,6 +1,7 @@
 """What a training step costs on this machine, measured on noise with the shapes of real patches."""
 
 import copy
+import math
 import time
 from typing import Any
 
@@ -11,7 +12,9 @@ from segexp.build import build_data, build_task, build_trainer
 from segexp.data import DataModule
 from segexp.planning.draft import StepCost
 from segexp.runs.configuration import Config, TrainerNode
+from segexp.training.counted import step_bytes
 from segexp.training.footprint import measure_footprint
+from segexp.training.free_memory import free_memory
 from segexp.training.measure import random_patches
 
 SECONDS = 0.8  # of timed steps; of a short training less
@@ -32,8 +35,14 @@ def step_cost(config: Config, minutes: float) -> StepCost:
     outputs = len(data.labels.regions or data.labels.class_names)
     task.fit_class_weights(lambda: torch.ones(outputs, 2))
     batch: Any = random_patches(data, data.sampling.batch_size)
-    footprint = measure_footprint(task, trainer, batch)
     device = trainer.strategy.root_device
+    symmetries = tuple(data.augment.symmetries(data.sampling.patch_size))
+    # What would not fit is not tried.
+    memory = step_bytes(task, trainer, batch)
+    if memory is None:
+        memory = int(measure_footprint(task, trainer, batch).step_memory_mib * 2**20)
+    if memory > free_memory(device):
+        return StepCost(math.inf, memory, 0.0, symmetries)
     twin = copy.deepcopy(task.network).to(device).train()
     optimizer = task.make_optimizer(twin.parameters())
     own: Any = {name: value.to(device) for name, value in batch.items()}
@@ -51,8 +60,7 @@ def step_cost(config: Config, minutes: float) -> StepCost:
     seconds = float(
         np.diff(marks[WARM_UP - 1 :]).min()
     )  # others may use the machine: the clock of the run sees to that
-    symmetries = tuple(data.augment.symmetries(data.sampling.patch_size))
-    return StepCost(seconds, int(footprint.step_memory_mib * 2**20), _loading(data, batch), symmetries)
+    return StepCost(seconds, memory, _loading(data, batch), symmetries)
 
 
 def _loading(data: DataModule, batch: Any) -> float:

@@ -119,7 +119,7 @@ def shared_plan(folder: Path, words: Words, cfg: DictConfig) -> Plan:
     settings = [word for word in words.task if key_of(word) not in REPLICATE_KEYS]
     path = folder.parent / PLANS / f"{digest(settings)}.json"
     path.parent.mkdir(exist_ok=True)
-    with path.with_suffix(".lock").open("a") as lock:
+    with path.with_suffix(".planning").open("a") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # jobs that start at once wait for the first one
         if not path.is_file():
             write_text(path, json.dumps(make_plan(words, cfg.minutes).to_plain(), indent=1))
