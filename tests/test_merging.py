@@ -78,7 +78,7 @@ def test_a_mapping_of_parts_is_merged(tmp_path):
     cfg = compose(
         [*recipe(tmp_path, "mine", {"callbacks": {"ema": {"enabled": True}}}), "metrics.overlap={regions: null}"]
     )
-    assert cfg.callbacks.ema.decay == 0.999
+    assert cfg.callbacks.ema.decay == "auto"
     assert {"best", "table"} <= set(cfg.callbacks)
     assert cfg.metrics.overlap._target_ == "segexp.metrics.OverlapScores"
 
