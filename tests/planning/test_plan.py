@@ -32,6 +32,28 @@ def test_words_and_experiment_file_make_the_same_configuration(facts, tmp_path):
     assert yaml.safe_load(text)["data"]["sampling"]["patch_size"] == chosen(made)["data.sampling.patch_size"]
 
 
+def test_any_value_of_the_user_stands_in_the_file_as_it_was_given():
+    given = {
+        "data.source.images": "my scans/#3: \"left\" ${x}",
+        "data.source.values": {0: 0, 255: 1, "other": 2},
+        "data.labels.class_names": ["no", "on", "ä b"],
+        "data.split.exclude": None,
+        "data.source.skip_unlabeled": True,
+        "optimizer.lr": 1e-5,
+    }
+    made = plan(PHOTOGRAPHS, optimizer__lr=1e-5)
+    content = yaml.safe_load(made.as_experiment("my plan: 1", given, []))
+    assert content["name"] == "my plan: 1"
+    assert content["data"]["source"] == {
+        "images": given["data.source.images"],
+        "values": given["data.source.values"],
+        "skip_unlabeled": True,
+    }
+    assert content["data"]["labels"]["class_names"] == ["no", "on", "ä b"]
+    assert content["data"]["split"]["exclude"] is None
+    assert float(content["optimizer"]["lr"]) == 1e-5
+
+
 @pytest.mark.parametrize("minutes", [0, -1, float("nan"), float("inf")])
 def test_minutes_out_of_range_are_refused(minutes):
     with pytest.raises(ValueError, match="minutes="):

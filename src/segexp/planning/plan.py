@@ -1,5 +1,7 @@
 """The plan as such: made in one go, written as an experiment file, read back from plain values."""
 
+import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -10,6 +12,7 @@ from segexp.planning.facts import DataFacts, Machine
 from segexp.planning.learning import choose_learning
 from segexp.planning.shape import choose_shape
 
+PLAIN = re.compile(r"(?!(?:true|false|null|yes|no|on|off|nan)$)[A-Za-z_][\w./-]*", re.IGNORECASE)  # needs no quotes
 LEAST, MOST = 0.05, 60 * 24 * 30  # minutes
 
 
@@ -54,7 +57,7 @@ class Plan:
         everything = [*chosen, *self.choices, Choice("minutes", self.minutes, "epochs are as many as fit")]
         lines = ["# @package _global_", *(f"# {fact}" for fact in self.facts), "defaults:"]
         lines += [f"  - override /{one.key}: {_noted(one)}" for one in everything if one.group]
-        lines += ["  - _self_", f"name: {name}"]
+        lines += ["  - _self_", f"name: {_yaml(name)}"]
         return "\n".join([*lines, *_nested([one for one in everything if not one.group])]) + "\n"
 
 
@@ -108,7 +111,11 @@ def _noted(choice: Choice) -> str:
 
 
 def _yaml(value: Any) -> str:
-    if isinstance(value, Sequence) and not isinstance(value, str):
+    if isinstance(value, str):
+        return value if PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    if isinstance(value, Mapping):
+        return f"{{{', '.join(f'{_yaml(key)}: {_yaml(one)}' for key, one in value.items())}}}"
+    if isinstance(value, Sequence):
         return f"[{', '.join(_yaml(one) for one in value)}]"
     return written(value)
 
