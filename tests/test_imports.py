@@ -64,6 +64,7 @@ def test_a_plain_training_loads_no_library_that_it_does_not_use(tmp_path, augmen
     assert {"skimage", "nibabel"} <= later
 
 
+@pytest.mark.slow
 def test_the_driver_of_a_sweep_does_not_load_torch(tmp_path):
     (modules,) = loaded(str(tmp_path), OF_A_DRIVER, overrides=("seed=1", "sweep.name=one", *TINY))
     assert (tmp_path / "outputs/one/summary.csv").read_text().count("1 of 1") == 1  # its job has run

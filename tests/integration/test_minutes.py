@@ -52,6 +52,7 @@ def test_a_run_is_made_again_bit_for_bit_changes_included(timed, tmp_path):
     ]
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_trained_longer_with_more_minutes(timed):
     folder, _ = timed
     before = content(folder, "run.json")["clock"]
@@ -64,6 +65,7 @@ def test_a_finished_run_is_trained_longer_with_more_minutes(timed):
     assert spent < last(folder)["clock"]["spent"] <= 0.25 * 60 * 1.05 + 10
 
 
+@pytest.mark.slow
 def test_a_run_by_epochs_goes_on_by_minutes(tmp_path):
     folder = trained(tmp_path / "run", "trainer.max_epochs=2")
     trained(folder, f"resume={folder}", "minutes=0.1")

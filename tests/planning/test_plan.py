@@ -34,7 +34,7 @@ def test_words_and_experiment_file_make_the_same_configuration(facts, tmp_path):
 
 def test_any_value_of_the_user_stands_in_the_file_as_it_was_given():
     given = {
-        "data.source.images": "my scans/#3: \"left\" ${x}",
+        "data.source.images": 'my scans/#3: "left" ${x}',
         "data.source.values": {0: 0, 255: 1, "other": 2},
         "data.labels.class_names": ["no", "on", "ä b"],
         "data.split.exclude": None,

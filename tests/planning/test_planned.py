@@ -28,7 +28,7 @@ def data(folder, tmp_path) -> Path:
 
 
 def test_a_planned_run_records_its_plan_and_resumes_without_another(answer, data):
-    words = (*DATA, *QUICK, *ENDING, "plan=auto", "minutes=0.15", "hydra.run.dir=run")
+    words = (*DATA, *QUICK, *ENDING, "plan=auto", "minutes=0.06", "hydra.run.dir=run")
     status, out, err = answer("train", *words)
     assert (status, err) == (0, "")
     assert "data: 4 training cases" in out
@@ -38,13 +38,13 @@ def test_a_planned_run_records_its_plan_and_resumes_without_another(answer, data
     assert words.index("augment=membrane") < words.index("model.base_channels=4")
     assert not [word for word in words if word.startswith("plan=")]
     assert run.config()["model"]["base_channels"] == 4
-    assert run.config()["minutes"] == 0.15
+    assert run.config()["minutes"] == 0.06
     plan = run.plan()
     assert plan is not None
     assert open_model(run.best_checkpoint).description.plan == plan.splitlines()
     assert yaml.safe_load(plan)["model"]["base_channels"] == 4
     # nothing is planned again
-    status, out, _ = answer("train", "resume=run", "minutes=0.3")
+    status, out, _ = answer("train", "resume=run", "minutes=0.1")
     assert status == 0
     assert "training cases" not in out
     assert run.plan() == plan
@@ -69,7 +69,7 @@ def test_the_file_of_a_plan_trains_the_same(answer, data):
 
 def test_a_single_case_trains_and_nothing_is_claimed_for_others(answer, tmp_path):
     write_pairs(tmp_path, 1, 40, 50)
-    status, out, err = answer("train", *DATA, *QUICK, *ENDING, "plan=auto", "minutes=0.1", "hydra.run.dir=run")
+    status, out, err = answer("train", *DATA, *QUICK, *ENDING, "plan=auto", "minutes=0.05", "hydra.run.dir=run")
     assert (status, err) == (0, "")
     assert "too few to hold any back" in out
     assert "learned from these cases" in RunFolder(tmp_path / "run").results()["headline"]["note"]

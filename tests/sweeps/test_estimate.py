@@ -52,6 +52,7 @@ def test_jobs_of_one_experiment_share_a_measurement_and_a_wrong_one_is_named(tmp
     assert not any(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_a_job_by_minutes_takes_them(tmp_path):
     words = tuple(word for word in TINY if not word.startswith("trainer.max_epochs"))
     found = measure(Job((*words, "minutes=5"), tmp_path / "job", ("train",)))

@@ -47,11 +47,11 @@ def test_with_fail_fast_no_batch_follows_a_failure(answer, tmp_path):
 
 def test_the_jobs_of_a_grid_share_one_folder_and_repeat_over_seeds(answer, tmp_path):
     words = [word for word in QUICK if not word.startswith("data.split.val")]
-    assert answer("train", *BASIC[:2], "data.split.val=3-5,4-5", "sweep.seeds=[1,2]", *words, *QUIET)[0] == 0
+    assert answer("train", *BASIC[:2], "data.split.val=3-5", "sweep.seeds=[1,2]", *words, *QUIET)[0] == 0
     folder = only(tmp_path / "outputs", "sweep*")
-    assert [row["runs"] for row in table(folder / "summary.csv")] == ["2 of 2", "2 of 2"]
-    records = [json.loads((folder / str(number) / "run.json").read_text()) for number in range(4)]
-    assert [record["config"]["seed"] for record in records] == [1, 2, 1, 2]
+    assert [row["runs"] for row in table(folder / "summary.csv")] == ["2 of 2"]
+    records = [json.loads((folder / str(number) / "run.json").read_text()) for number in range(2)]
+    assert [record["config"]["seed"] for record in records] == [1, 2]
 
 
 @pytest.mark.parametrize("launcher", ["basic", "local"])

@@ -92,7 +92,7 @@ def changes(folder):
     return [(one["epoch"], one["batch"], one["from"], one["to"]) for one in record["stepped_down"]]
 
 
-@pytest.mark.parametrize("backward", [False, True])
+@pytest.mark.parametrize("backward", [pytest.param(False, marks=pytest.mark.slow), True])
 def test_a_batch_is_done_again_in_parts_and_the_run_is_the_unbroken_one(unbroken, tmp_path, capsys, backward):
     """Sums of gradients are rounded in another order; nothing else differs. Batch 10 is within a group."""
     shortage(tmp_path, batch=10, patches=1, backward=backward)
@@ -114,6 +114,7 @@ def test_a_batch_is_done_again_in_parts_and_the_run_is_the_unbroken_one(unbroken
         assert second["lr"] == first["lr"]
 
 
+@pytest.mark.slow
 def test_the_resumed_run_goes_on_in_parts_bit_for_bit(tmp_path):
     words = {"batch": 2, "patches": 2}
     own = ["model.dropout=0.2", "trainer.precision=32-true"]
