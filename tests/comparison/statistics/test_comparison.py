@@ -1,6 +1,7 @@
 import math
 import re
 import time
+import warnings
 
 import numpy as np
 import pytest
@@ -19,6 +20,14 @@ def test_summary_says_which_sd_is_which():
     single = summarize(table([0.1, 0.2]))
     assert math.isnan(single.sd_seeds)
     assert math.isnan(single.sd_folds)
+
+
+def test_a_metric_of_no_case_is_summarized_without_a_word():
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        found = summarize(table([]))
+    assert found.seeds == 1
+    assert math.isnan(found.sd_seeds)
 
 
 def test_correction_over_a_family():

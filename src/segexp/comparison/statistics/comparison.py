@@ -67,7 +67,7 @@ def summarize(table: Scores, level: float = 0.95, resamples: int = 2000, seed: i
     """Summarize one experiment."""
     folds = [table.case_means[table.folds == fold].mean() for fold in np.unique(table.folds)]
     # Replicates that have scores in all folds.
-    whole = [row for row in table.values if len(np.unique(table.folds[~np.isnan(row)])) == table.fold_count]
+    whole = [row for row in table.values if len(np.unique(table.folds[~np.isnan(row)])) == table.fold_count > 0]
     return Summary(
         weighted_interval([table], [1.0], level, resamples, seed),
         _sd(table.case_means),
