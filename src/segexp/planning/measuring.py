@@ -15,7 +15,7 @@ from segexp.runs.configuration import Config, TrainerNode
 from segexp.training.counted import step_bytes
 from segexp.training.footprint import measure_footprint
 from segexp.training.free_memory import free_memory
-from segexp.training.measure import random_patches
+from segexp.training.measure import random_patches, trial_step
 
 SECONDS = 0.8  # of timed steps; of a short training less
 SHARE = 0.005  # of the whole run
@@ -50,16 +50,12 @@ def step_cost(config: Config, minutes: float) -> StepCost:
     enough = min(SECONDS, SHARE * 60 * minutes)
     while len(marks) < WARM_UP + 2 or marks[-1] - marks[WARM_UP - 1] < enough:
         optimizer.zero_grad()
-        with trainer.precision_plugin.forward_context():
-            loss, _ = task.batch_loss(twin, own)
-        loss.backward()
-        optimizer.step()
+        trial_step(task, trainer, twin, optimizer, own)
         if device.type == "cuda":
             torch.cuda.synchronize(device)
         marks.append(time.perf_counter())
-    seconds = float(
-        np.diff(marks[WARM_UP - 1 :]).min()
-    )  # others may use the machine: the clock of the run sees to that
+    # The least: others may use the machine at times, and the clock of the run sees to that.
+    seconds = float(np.diff(marks[WARM_UP - 1 :]).min())
     return StepCost(seconds, memory, _loading(data, batch), symmetries)
 
 

@@ -14,6 +14,7 @@ from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_mod
 
 from segexp.training.batches import Batch
 from segexp.training.footprint import LiveTensors
+from segexp.training.measure import trial_step
 from segexp.training.task import Task
 
 
@@ -35,11 +36,7 @@ def step_bytes(task: Task, trainer: pl.Trainer, batch: Batch, checkpointing: boo
         if checkpointing:
             vars(twin)["config"] = {**twin.config, "checkpointing": True}  # type: ignore[dict-item]
         own: Any = {name: _shape_of(value, device) for name, value in cast(dict[str, Tensor], batch).items()}
-        optimizer = task.make_optimizer(twin.parameters())
-        with trainer.precision_plugin.forward_context():
-            loss, _ = task.batch_loss(twin, own)
-        loss.backward()
-        optimizer.step()
+        trial_step(task, trainer, twin, task.make_optimizer(twin.parameters()), own)
 
     return _peak(step, trainer)
 

@@ -19,6 +19,7 @@ from segexp.models.cost import cost
 from segexp.models.sizes import along_axes
 from segexp.terminal import Console
 from segexp.training.batches import Batch
+from segexp.training.measure import trial_step
 from segexp.training.task import Task
 
 
@@ -76,11 +77,7 @@ def _step_memory(task: Task, trainer: pl.Trainer, batch: Batch) -> int:
     with torch.random.fork_rng([device] if device.type == "cuda" else []), _peak(device) as peak:
         twin = copy.deepcopy(task.network).to(device).train()
         own: Any = {name: value.to(device, copy=True) for name, value in cast(dict[str, Tensor], batch).items()}
-        optimizer = task.make_optimizer(twin.parameters())
-        with trainer.precision_plugin.forward_context():
-            loss, _ = task.batch_loss(twin, own)
-        loss.backward()
-        optimizer.step()
+        trial_step(task, trainer, twin, task.make_optimizer(twin.parameters()), own)
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return peak[0]

@@ -90,6 +90,16 @@ def random_patches(data: DataModule, count: int, patch_size: Sequence[int] | Non
     return batch
 
 
+def trial_step(
+    task: Task, trainer: pl.Trainer, network: torch.nn.Module, optimizer: torch.optim.Optimizer, batch: Batch
+) -> None:
+    """Train a copy of a task's network for one step on a batch on its device, in the precision of the trainer."""
+    with trainer.precision_plugin.forward_context():
+        loss, _ = task.batch_loss(network, batch)
+    loss.backward()
+    optimizer.step()
+
+
 def measure_step(task: Task, trainer: pl.Trainer, batch: Batch, clock: StepClock) -> StepCost:
     """Train a task on one batch over and over, by a trainer of one device that has the clock among its callbacks."""
     batches: DataLoader = DataLoader([batch] * (MOST * clock.every), batch_size=None)  # type: ignore[arg-type]

@@ -17,6 +17,7 @@ from segexp.data.prepared import Prepared
 from segexp.metrics import certain_probs
 from segexp.training.batches import Batch, CaseBatch
 from segexp.training.epochs import Pace
+from segexp.training.measure import trial_step
 from segexp.training.task import Task
 
 LIGHTNING_SECONDS = 0.004  # that the trainer takes for a batch beside the step itself
@@ -81,10 +82,7 @@ def _batch_seconds(
     begin = last = time.perf_counter()
     for batch in _batches(data, trainer):
         loaded = time.perf_counter()
-        with trainer.precision_plugin.forward_context():
-            loss, _ = task.batch_loss(twin, _moved(batch, trainer))
-        loss.backward()
-        optimizer.step()
+        trial_step(task, trainer, twin, optimizer, _moved(batch, trainer))
         optimizer.zero_grad()
         _wait(trainer)
         loads.append(loaded - last)
