@@ -1,7 +1,9 @@
 """What runs show in TensorBoard and in other loggers, read back from what they wrote."""
 
 import json
+import time
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -9,7 +11,9 @@ import torch
 from sklearn.metrics import precision_recall_curve
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from tensorboard.plugins.hparams import metadata
+from tensorboard.summary.writer import event_file_writer
 
+from segexp.training.loggers import TensorBoard
 from segexp.training.tensorboard_callbacks import PrecisionRecall, count_by_threshold, precision_recall
 from tests.conftest import trained
 
@@ -63,6 +67,7 @@ def resumed(tmp_path_factory) -> Path:
     """A run that ended well, then went on for two epochs more."""
     folder = tmp_path_factory.mktemp("run")
     trained(folder, "trainer.max_epochs=2", "callbacks.panels.saved=2")
+    time.sleep(1)  # as between two processes: TensorBoard knows files by the second they begin in
     return trained(folder, "trainer.max_epochs=4", "callbacks.panels.saved=2", f"resume={folder}")
 
 
@@ -87,6 +92,18 @@ def test_hyperparameters_are_those_of_the_last_end_without_a_list_that_other_run
     start = metadata.parse_session_start_info_plugin_data(contents[metadata.SESSION_START_INFO_TAG])
     assert start.hparams["run.max_epochs"].number_value == 4
     assert start.hparams["loss"].string_value == "dice_ce"
+
+
+def test_final_figures_are_read_after_curves_of_the_same_second(tmp_path, monkeypatch):
+    """By name, the tenth file of a second and a process stands before the ninth; that drops what lies after it."""
+    monkeypatch.setattr(event_file_writer, "_global_uid", event_file_writer.AtomicCounter(9))
+    monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: 1_800_000_000.0))
+    logger = TensorBoard(str(tmp_path), purge_step=8)
+    logger.log_metrics({"val/dice": 0.5}, 11)
+    logger.log_end({"loss": "dice"}, {"final/dice": 0.5}, 16)
+    logger.finalize("success")
+    events = board(tmp_path)
+    assert [point.step for tag in ("val/dice", "final/dice") for point in events.Scalars(tag)] == [11, 16]
 
 
 def test_final_figures_are_those_of_the_results(resumed):

@@ -11,8 +11,11 @@ from pytorch_lightning.utilities import rank_zero_only
 from segexp.training.tensorboard import Layout, Scalar
 from segexp.writing import move, remove
 
-START = "events.out.tfevents.0000000000.start"  # before the curves by name, as TensorBoard reads files in this order
-END = "end"  # last part of the name of the file with the final metrics
+# Before and after the curves by name, as TensorBoard reads files in this order. Names that the writers choose hold
+# seconds and a counter: what trains and ends within a second would stand in the order of "10" and "9".
+START = "events.out.tfevents.0000000000.start"
+END = "events.out.tfevents.9999999999.end"
+PART = "part"  # last part of the name until they are complete
 
 
 class TensorBoard(TensorBoardLogger):
@@ -47,14 +50,12 @@ class TensorBoard(TensorBoardLogger):
     @rank_zero_only
     def log_start(self, texts: Mapping[str, str], layout: Layout) -> None:
         """Write texts (Markdown) and the layout of the Custom Scalars tab; remove final metrics of an earlier end."""
-        self._remove(END)
-        self._remove("part")  # of a start that was killed
-        writer = self._writer("part")
+        self._remove("end")
+        writer = self._writer()
         for name, text in texts.items():
             writer.add_text(name, text, 0)
         writer.add_custom_scalars(layout)
-        writer.close()
-        move(next(Path(self.log_dir).glob("*.tfevents.*.part")), Path(self.log_dir) / START)
+        self._close(writer, START)
 
     @rank_zero_only
     def log_pr_curve(self, name: str, curve: tuple[np.ndarray, ...], step: int) -> None:
@@ -73,7 +74,7 @@ class TensorBoard(TensorBoardLogger):
         _, *session = hparams(written, {})  # the first would be the experiment summary
         for summary in session:
             writer._get_file_writer().add_summary(summary, step)
-        writer.close()
+        self._close(writer, END)
         self._end = None
 
     @rank_zero_only
@@ -84,14 +85,19 @@ class TensorBoard(TensorBoardLogger):
     def _end_writer(self) -> Any:
         """SummaryWriter of what is written after training; `log_end` closes it."""
         if self._end is None:
-            self._remove(END)
-            self._end = self._writer(END)
+            self._remove("end")
+            self._end = self._writer()
         return self._end
 
-    def _writer(self, suffix: str) -> Any:
+    def _writer(self) -> Any:
         from torch.utils.tensorboard import SummaryWriter
 
-        return SummaryWriter(self.log_dir, filename_suffix=f".{suffix}")
+        self._remove(PART)  # of a process that was killed
+        return SummaryWriter(self.log_dir, filename_suffix=f".{PART}")
+
+    def _close(self, writer: Any, name: str) -> None:
+        writer.close()
+        move(next(Path(self.log_dir).glob(f"*.tfevents.*.{PART}")), Path(self.log_dir) / name)
 
     def _remove(self, suffix: str) -> None:
         for path in Path(self.log_dir).glob(f"*.tfevents.*.{suffix}"):
