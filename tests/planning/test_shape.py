@@ -53,6 +53,13 @@ def test_thin_structures_keep_their_resolution():
     assert "data.geometry.spacing" not in chosen(plan(vessels))
 
 
+def test_small_structures_keep_their_pixels_where_a_patch_shows_enough_around_them():
+    nuclei = replace(PHOTOGRAPHS, size=(256, 256), width=7.0)
+    assert "data.geometry.spacing" not in chosen(plan(nuclei))
+    assert chosen(plan(replace(nuclei, size=(1024, 1024))))["data.geometry.spacing"] == [2.0, 2.0]
+    assert chosen(plan(replace(nuclei, size=(520, 600), width=122.0)))["data.geometry.spacing"] == [2.0, 2.0]
+
+
 def test_spacings_that_differ_are_brought_to_the_median():
     values = chosen(plan(replace(VOLUMES, spacings_differ=True)))
     assert values["data.geometry.spacing"] == [1.0, 1.0, 1.0]

@@ -9,6 +9,8 @@ from segexp.planning.draft import MEMORY_SHARE, Draft
 THICK = 8.0  # fold by which slices are thicker than their pixels are wide, from where on they are learned one by one
 FEWEST_SLICES = 12  # of a volume that is learned as one
 THINNEST = 3.5  # pixels that structures keep after down-sampling
+UNHARMED = 16.0  # pixels of structures whose borders weigh little
+SHOWN = 0.25  # fraction of a case from where on a patch shows enough around a structure
 STEPS = 1500  # optimizer steps that a training should have at least; fewer leave the schedule no time
 REFERENCE = 16  # base channels of the network whose speed decides on the patch
 BATCH = {2: 8, 3: 4}  # patches
@@ -87,7 +89,8 @@ def _spacing(
     for factor in FACTORS:
         coarse = [max(one, factor * min(spacing)) for one in spacing]
         seen[factor] = coarse, [max(1, round(n * a / b)) for n, a, b in zip(size, spacing, coarse, strict=True)]
-    allowed = [factor for factor in FACTORS if factor == 1 or facts.width / factor >= THINNEST]
+    kept = UNHARMED if pixels >= SHOWN * prod(size) else THINNEST
+    allowed = [factor for factor in FACTORS if factor == 1 or facts.width / factor >= kept]
     enough = [factor for factor in allowed if prod(seen[factor][1]) <= 1.25 * pixels]
     factor = enough[0] if enough else allowed[-1]
     if draft.is_given(key) or (factor == 1 and not facts.spacings_differ):
