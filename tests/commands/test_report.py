@@ -117,7 +117,7 @@ def test_line_ends_stay_as_they_are(page):
         ("compare outputs --html page.html", "README.md:5: --html has no place in a marker"),
         ("compare outputs --where seed>5", "README.md:5: --where 'seed>5' leaves none"),
         ("compare outputs sheets=dise", "README.md:5: sheets=dise: no such table .did you mean 'dice'"),
-        ("compre outputs", "README.md:5: marker='compre' is not one of .'compare'."),
+        ("compre outputs", "README.md:5: marker='compre' is not one of .'compare', 'goals'."),
     ],
 )
 def test_a_wrong_marker_is_named_by_file_and_line(page, capsys, monkeypatch, marker, said):
@@ -133,3 +133,10 @@ def test_a_wrong_marker_is_named_by_file_and_line(page, capsys, monkeypatch, mar
 def test_a_folder_without_a_page_is_told(page):
     with pytest.raises(FileNotFoundError, match="outputs/README.md is not there"):
         report(["outputs"])
+
+
+def test_goals_are_written_beside_what_was_reached(page):
+    page.write_text(PAGE.replace("compare outputs --metric dice sheets=experiments,dice", "goals outputs dice>=0.6"))
+    report(["experiments/losses"])
+    assert "| ≥ 0.6 | 0.6550 | 0.6033 to 0.7067 | 4 | yes |" in page.read_text()
+    report(["experiments/losses", "--check"])

@@ -9,6 +9,7 @@ from pathlib import Path
 from segexp.commands.compare import chosen_runs
 from segexp.commands.compare import parser as compare_parser
 from segexp.comparison.comparison import compare
+from segexp.comparison.goals import goal_sheet, read_goals
 from segexp.comparison.markers import choose_sheets, filled, provenance
 from segexp.comparison.tables import markdown, sheets
 from segexp.errors import require_choice
@@ -58,7 +59,11 @@ def _fill(page: Path, check: bool) -> list[str]:
 
 def _tables(words: list[str]) -> str:
     """Markdown for the arguments of a marker."""
-    require_choice("marker", words[0], ["compare"])
+    require_choice("marker", words[0], ["compare", "goals"])
+    if words[0] == "goals":
+        goals = read_goals(words[1:])
+        runs = list({run.folder: run for goal in goals for run in goal.runs}.values())
+        return f"{markdown([goal_sheet(goals)])}\n{provenance(['report'], runs)}"
     chosen = [word.removeprefix(SHEETS) for word in words if word.startswith(SHEETS)]
     command = [word for word in words if not word.startswith(SHEETS)]
     given = _options(command[1:])
