@@ -37,6 +37,7 @@ from segexp.config import (
 from segexp.errors import did_you_mean
 from segexp.explain import explain
 from segexp.importable import make_importable
+from segexp.nearby import with_own_options
 from segexp.ranks import follows
 from segexp.runs.folder import RunFolder
 from segexp.runs.ownership import config_dirs_of_run, is_own, require_config_dirs
@@ -51,6 +52,7 @@ COMMANDS = {
     "evaluate": "score a trained run on cases, as at the end of its training",
     "export": "hand a trained network over as one file: safetensors, ONNX, torch.export",
     "plan": "choose the settings of a training by its data, this machine and the minutes that there are",
+    "adopt": "describe images and masks of your own, so that data=NAME stands for them",
     "audit": "look for what is wrong or strange in a data set",
     "preview": "draw training patches before and after augmentation",
     "replay": "look into the batch at which a run diverged",
@@ -62,7 +64,17 @@ COMMANDS = {
     "completion": "print the script that completes commands, options and keys in bash, zsh or fish",
 }
 # These take arguments and options of their own instead of overrides.
-WITHOUT_CONFIGURATION = ("compare", "runs", "reproduce", "report", "predict", "evaluate", "export", "completion")
+WITHOUT_CONFIGURATION = (
+    "adopt",
+    "compare",
+    "runs",
+    "reproduce",
+    "report",
+    "predict",
+    "evaluate",
+    "export",
+    "completion",
+)
 OF_SEVERAL_PROCESSES = ("train", "evaluate", "replay")
 OPTIONS = """Hydra's options, anywhere among the overrides (https://hydra.cc):
 
@@ -99,6 +111,8 @@ def main(command: str | None = None) -> None:
         wrong = f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}\n"
         print(_usage() if wanted else wrong + _usage(), file=sys.stdout if wanted else sys.stderr)
         sys.exit(0 if wanted else 2)
+    if command not in WITHOUT_CONFIGURATION:
+        arguments = with_own_options(arguments)
     make_importable(split_config_dirs(arguments)[0])
     with plain_output():
         _run_or_explain(command, arguments)

@@ -105,6 +105,22 @@ def read_stack(path: Path) -> np.ndarray:
     return np.ascontiguousarray(pixels.array.reshape(-1, *pixels.array.shape[-2:]))
 
 
+def channels_of(path: Path) -> int:
+    """Number of channels that an image has: 1 gray, also where red, green and blue are equal, 3 RGB, else as named.
+
+    Raises:
+        ValueError: The file cannot be read, or holds several images.
+    """
+    with naming(path, _REMEDY):
+        pixels = _decode(path)
+        others = _others(pixels)
+        if others:
+            raise ValueError(_too_many(pixels, others))
+    if "C" in pixels.axes:
+        return int(pixels.array.shape[pixels.axes.index("C")])
+    return 3 if "S" in pixels.axes and (pixels.array != pixels.array[..., :1]).any() else 1
+
+
 def stored_facts(path: Path) -> Stored:
     """Tell how a file stores its pixels, from its header.
 

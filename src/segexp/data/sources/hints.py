@@ -15,8 +15,25 @@ def pairing_settings(images: Collection[str], masks: Collection[str]) -> str:
     Returns:
         Settings for the command line with which at least half of the images have a mask; empty if none were found.
     """
-    if len(images) < 2 or len(masks) < 2:
+    parts = common_parts(images, masks)
+    if parts is None:
         return ""
+    (before, after), (mask_before, mask_after) = parts
+    if before or mask_before:
+        patterns = {"image_pattern": f"{before}{{name}}{after}", "mask_pattern": f"{mask_before}{{name}}{mask_after}"}
+        return " ".join(f"""'data.source.{key}="{pattern}"'""" for key, pattern in patterns.items())
+    suffixes = {"image_suffix": after, "mask_suffix": mask_after}
+    return " ".join(f"data.source.{key}={suffix}" for key, suffix in suffixes.items() if suffix)
+
+
+def common_parts(images: Collection[str], masks: Collection[str]) -> tuple[tuple[str, str], tuple[str, str]] | None:
+    """What stands before and after the names of the cases in the stems of all images, and in those of all masks.
+
+    Returns:
+        The two of the images and the two of the masks; None where at least half of the images have no mask by them.
+    """
+    if len(images) < 2 or len(masks) < 2:
+        return None
     before, after = _start(images), _end(images)
     mask_before, mask_after = _start(masks), _end(masks)
     if before == mask_before:
@@ -27,12 +44,8 @@ def pairing_settings(images: Collection[str], masks: Collection[str]) -> str:
     mask_names = {stem.removeprefix(mask_before).removesuffix(mask_after) for stem in masks}
     same = (before, after) == (mask_before, mask_after)
     if same or len(names & mask_names) * 2 < len(images):
-        return ""
-    if before or mask_before:
-        patterns = {"image_pattern": f"{before}{{name}}{after}", "mask_pattern": f"{mask_before}{{name}}{mask_after}"}
-        return " ".join(f"""'data.source.{key}="{pattern}"'""" for key, pattern in patterns.items())
-    suffixes = {"image_suffix": after, "mask_suffix": mask_after}
-    return " ".join(f"data.source.{key}={suffix}" for key, suffix in suffixes.items() if suffix)
+        return None
+    return (before, after), (mask_before, mask_after)
 
 
 def _start(stems: Collection[str]) -> str:

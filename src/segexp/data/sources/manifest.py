@@ -91,6 +91,10 @@ class Manifest(PairReader):
             raise ValueError(f"{self.csv} has no case {name!r}{did_you_mean(name, self._rows)}")
         return self.read_files(name, self._files[name])
 
+    def files_of_cases(self) -> dict[str, CaseFiles]:
+        """Files of each case, by its name."""
+        return dict(self._files)
+
     @cached_property
     def _files(self) -> dict[str, CaseFiles]:
         """Files of each case."""

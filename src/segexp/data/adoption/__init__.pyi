@@ -1,0 +1,2 @@
+from .adopt import Adopted as Adopted
+from .adopt import adopt as adopt
