@@ -136,7 +136,9 @@ def test_specificity_and_volume_agree_with_monai_and_scikit_learn(regions):
     metric.update(*((probs[:, 1:], truth[:, 1:]) if regions else (probs, target)), torch.arange(4))
     rows = metric.compute().rows
     tp, fp, tn, fn = confusion(probs, truth, include_background=False).view(8, 4).double().T
-    torch.testing.assert_close(metric.measured[1].view(8, 4).double(), torch.stack([tp, fp, fn, tn], dim=1))
+    torch.testing.assert_close(
+        metric.measured[1][:, :, 0, :4].reshape(8, 4).double(), torch.stack([tp, fp, fn, tn], dim=1)
+    )
     found = torch.tensor([row.scores["volume_difference"] for row in rows], dtype=torch.float64)
     volumes, true_volumes = ((labels.flatten(2).sum(2)[:, 1:]).double() for labels in (probs, truth))
     torch.testing.assert_close(
@@ -186,7 +188,7 @@ def test_a_single_class_is_refused():
 
 
 def test_every_figure_has_its_protocol():
-    result = scored(torch.zeros(1, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2, dtype=torch.int64))
+    result = scored(torch.zeros(1, 2, 2, 2, dtype=torch.int64), torch.zeros(1, 2, 2, 2, dtype=torch.int64))
     figures = set(result.rows[0].scores) | set(result.overall)
     assert set(OverlapScores(NAMES).info) == figures
 

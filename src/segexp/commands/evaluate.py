@@ -15,6 +15,7 @@ from segexp.config import chosen_options, split_config_dirs
 from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
+from segexp.evaluation.positions import write_positions
 from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
 from segexp.evaluation.rescoring import LabelScorer, rescored
 from segexp.evaluation.trained import open_trained, own_arguments
@@ -179,7 +180,7 @@ def _with_evaluation(config: Config, evaluation: Evaluation, split: str, steps: 
 def _leave(
     folder: RunFolder, evaluation: Evaluation, split: SplitName, steps: Steps, tuning: Tuning | None, count: int
 ) -> Results:
-    """Score and write results.json, cases.csv and pictures; after post-processing the plain scores stand by."""
+    """Score and write results.json, tables and pictures; after post-processing the plain scores stand by."""
     data, metric, higher_is_better = evaluation.data, evaluation.metric, evaluation.higher_is_better
     plain, predictions = evaluation.score(split)
     scorer = LabelScorer(data, split)
@@ -203,6 +204,7 @@ def _leave(
         content["without_postprocess"] = {split: dict(plain.scores)}
     write_json(folder.results_path, content)
     write_table(folder.cases_path, rows_of_cases({split: result}, vars(data.split)))
+    write_positions(folder, {split: result}, vars(data.split), content["positions"])
     worst = worst_cases(result.rows, metric, count, higher_is_better)
     if worst:
         labels = scorer.processed(predictions.by(evaluation.decision_rule), steps)

@@ -7,6 +7,7 @@ import pytorch_lightning as pl
 
 from segexp.config import chosen_options
 from segexp.data import DataModule
+from segexp.evaluation.positions import write_positions
 from segexp.evaluation.report import headline, results_of, rows_of_cases
 from segexp.metrics import SplitResult
 from segexp.pictures.figures import save_picture
@@ -90,10 +91,12 @@ def results_of_run(run: TrainingRun, splits: dict[str, SplitResult], epoch: int,
 
 
 def write_outcome(run: TrainingRun, splits: dict[str, SplitResult], results: Results) -> None:
-    """Write results.json and cases.csv; give hyper-parameters and final metrics to the logger."""
+    """Write results.json, cases.csv and positions.csv; give hyper-parameters and final metrics to the logger."""
     write_json(run.folder.results_path, results)
     write_table(run.folder.cases_path, rows_of_cases(splits, vars(run.data.split)))
-    if is_on(run.config, "panels"):
+    panels = is_on(run.config, "panels")
+    write_positions(run.folder, splits, vars(run.data.split), results["positions"], panels)
+    if panels:
         _draw_reliability(run, results)
     labels = run.data.labels
     params = hyperparameters(masked(run.config), chosen_options(), run.folder.overrides())

@@ -10,6 +10,7 @@ from rich.table import Table
 from segexp.data import DataModule
 from segexp.data.prepared import target_tensor
 from segexp.errors import short_path
+from segexp.evaluation.positions import by_position
 from segexp.evaluation.rescoring import LabelScorer
 from segexp.metrics import SplitResult, score_observer, undefined
 from segexp.postprocessing.postprocess import Steps, in_words
@@ -44,6 +45,8 @@ def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
         "cases": vars(data.split),
         "scored": {split: (_count_cases(result), len(vars(data.split)[split])) for split, result in splits.items()},
     }
+    positions = {split: by_position(result) for split, result in splits.items()}
+    content["positions"] = {split: found for split, found in positions.items() if found}
     for split, result in splits.items():
         content[cast(SplitName, split)] = dict(result.scores)
     return content

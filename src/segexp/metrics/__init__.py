@@ -19,10 +19,11 @@ from segexp.metrics.partition import (
 from segexp.metrics.per_class import PerClassMetric
 from segexp.metrics.ranking import RankingScores
 from segexp.metrics.results import MetricResult, SplitResult, gather
-from segexp.metrics.summary import CaseScores, case_means, mean_of_defined, summarize, undefined
+from segexp.metrics.summary import BinScores, CaseScores, case_means, mean_of_defined, summarize, undefined
 from segexp.metrics.surface import SurfaceScores
 
 __all__ = [
+    "BinScores",
     "CalibrationScores",
     "CaseMetric",
     "CaseScores",

@@ -9,15 +9,29 @@ from torch import Tensor
 from segexp.errors import require_at_least, require_choice
 from segexp.metrics.info import MetricInfo
 from segexp.metrics.per_class import PerClassMetric
+from segexp.metrics.positions import (
+    BINS,
+    COUNTS,
+    ENDS,
+    MIDDLE,
+    NO_SLICES,
+    SLICES,
+    SLICES_INVENTED,
+    SLICES_MISSED,
+    count_by_position,
+    slice_count,
+)
 from segexp.metrics.results import MetricResult
-from segexp.metrics.summary import mean_of_defined
+from segexp.metrics.summary import BinScores, mean_of_defined
 
 
 class OverlapScores(PerClassMetric):
     """Dice, IoU, precision, recall, specificity and volume difference per case and foreground class or region.
 
-    A ratio without denominator (the Dice of a class that neither truth nor prediction has, the volume difference of one
-    that the truth lacks) is undefined, nan. Other arguments and errors as ``PerClassMetric``.
+    Of volumes also by the relative position of their slices (first spatial axis) along the class: in ten bins, and as
+    scores of the ends (first and last fifth) and the middle. A ratio without denominator (the Dice of a class that
+    neither truth nor prediction has, the volume difference of one that the truth lacks) is undefined, nan. Other
+    arguments and errors as ``PerClassMetric``.
 
     Args:
         betas: Weights of recall against precision, above 0, of F-scores beside the Dice, which is F1: 2 gives ``f2``.
@@ -38,7 +52,7 @@ class OverlapScores(PerClassMetric):
         betas: Sequence[float] = (),
         dice_averages: Sequence[str] = (),
     ) -> None:
-        super().__init__(class_names, regions, (4,), torch.int64, ignore_index)
+        super().__init__(class_names, regions, (1 + BINS, COUNTS), torch.int64, ignore_index)
         for beta in betas:
             require_at_least("beta", beta, 0)
         if 0 in betas or len({f"{beta:g}" for beta in betas}) < len(betas):
@@ -47,6 +61,7 @@ class OverlapScores(PerClassMetric):
             require_choice("dice_averages", average, DICE_AVERAGES)
         self.betas = tuple(betas)
         self.dice_averages = tuple(dice_averages)
+        self._volumes = True  # whether there may be any among the cases
 
     @property
     def info(self) -> dict[str, MetricInfo]:
@@ -68,6 +83,8 @@ class OverlapScores(PerClassMetric):
         infos = {name: self.describe(f"{ratio} {per_case}", unit="fraction") for name, ratio in ratios.items()}
         # A difference of volumes has no upper bound, and none is best.
         infos["volume_difference"] = replace(infos["volume_difference"], higher_is_better=False, unit="")
+        if self._volumes:
+            infos |= self._infos_of_positions(ratios["dice"], per_case)
         together = f"with the pixels of all cases counted together; {self.how}"
         for name in self.parts:
             pooled = f"{ratios['dice']} of {self.kind} {name} {together}"
@@ -78,42 +95,83 @@ class OverlapScores(PerClassMetric):
             infos[f"dice_{average}"] = self.describe(f"{ratios['dice']} per case, its {how}", unit="fraction")
         return infos
 
+    def _infos_of_positions(self, ratio: str, per_case: str) -> dict[str, MetricInfo]:
+        """Describe the scores that volumes have beside."""
+        occupied = f"of the slices (along data.geometry.slice_axis) that truth or prediction of the {self.kind} occupy"
+        places = {"dice_ends": "first and the last fifth", "dice_middle": "three fifths in the middle"}
+        infos = {
+            name: self.describe(f"{ratio} in the {place} {occupied}, {per_case}", unit="fraction")
+            for name, place in places.items()
+        }
+        wrong = {"slices_invented": "predicted and not true", "slices_missed": "true and not predicted"}
+        for name, which in wrong.items():
+            number = f"number of slices (along data.geometry.slice_axis) where the {self.kind} is {which}, {per_case}"
+            infos[name] = self.describe(number, higher_is_better=False, unit="slices")
+        return infos
+
     def measure(self, probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:  # noqa: ARG002
         """Count true and false positives and negatives; arguments as `CaseMetric.measure`, errors as `masks`.
 
         Returns:
-            (B, K, 4) int64: TP, FP, FN, TN of each foreground class or region.
+            (B, K, 11, 7) int64: TP, FP, FN, TN and slices of each foreground class or region, of the whole case and of
+            ten bins along it, see `count_by_position`.
         """
+        batch, depth = len(target), slice_count(target.shape[2 - probs.ndim :])
         if self.multilabel:
-            masks = self.masks(probs, target)
+            masks = [mask.reshape(*mask.shape[:2], depth, -1) for mask in self.masks(probs, target)]
             hit = _sizes(masks[0] & masks[1])
             pred, truth, counted = map(_sizes, masks)
         else:
             self.require_parts(probs, target)
             labels = probs.max(dim=1).indices  # the argmax, at a tenth of the time of argmax on the CPU
-            confusion = _confusion(labels, target, self.counted(target), probs.shape[1])
-            hit = confusion.diagonal(dim1=1, dim2=2)[:, 1:]
-            pred, truth = confusion.sum(dim=1)[:, 1:], confusion.sum(dim=2)[:, 1:]
-            counted = confusion.sum(dim=(1, 2))[:, None]
-        return torch.stack([hit, pred - hit, truth - hit, counted - pred - truth + hit], dim=2)
+            flat = (each.reshape(batch * depth, -1) for each in (labels, target, self.counted(target)))
+            confusion = _confusion(probs.shape[1], *flat).unflatten(0, (batch, depth))
+            hit = confusion.diagonal(dim1=2, dim2=3)[..., 1:]
+            pred, truth = confusion.sum(dim=2)[..., 1:], confusion.sum(dim=3)[..., 1:]
+            counted = confusion.sum(dim=(2, 3))[..., None]
+        return count_by_position(torch.stack([hit, pred - hit, truth - hit, counted - pred - truth + hit], dim=3))
 
     def score(self, cases: list[int], measured: Tensor) -> MetricResult:
-        """Turn counts (n, K, 4) into rows per case and class and pooled Dice."""
-        pooled = zip(self.parts, measured.sum(dim=0).tolist(), strict=True)
-        overall = {f"dice_pooled_{name}": _ratios(counts)["dice"] for name, counts in pooled}
+        """Turn counts (n, K, 11, 7) into rows per case and class, pooled Dice, and rows per tenth of the slices."""
+        whole = measured[:, :, 0, :SLICES]
+        self._volumes = bool((measured[:, :, 0, SLICES] != NO_SLICES).any())
+        pooled = zip(self.parts, whole.sum(dim=0).tolist(), strict=True)
+        overall = {f"dice_pooled_{name}": _ratios(sums)["dice"] for name, sums in pooled}
         for average in self.dice_averages:
             combine = DICE_AVERAGES[average][1]
-            overall[f"dice_{average}"] = mean_of_defined(combine(of_case) for of_case in measured.tolist())
-        return MetricResult(self.rows(cases, measured, lambda counts: _ratios(counts, self.betas)), overall)
+            overall[f"dice_{average}"] = mean_of_defined(combine(of_case) for of_case in whole.tolist())
+        rows = self.rows(cases, whole, lambda sums: _ratios(sums, self.betas))
+        bins: list[BinScores] = []
+        of_parts = (of_part for of_case in measured.tolist() for of_part in of_case)
+        for row, (of_whole, *tenths) in zip(rows, of_parts, strict=True):
+            if of_whole[SLICES] != NO_SLICES:
+                row.scores |= _of_positions(of_whole, tenths)
+                bins += [
+                    BinScores(row.case, row.label, place, n, invented, missed, _ratios(counts, self.betas))
+                    for place, (*counts, n, invented, missed) in enumerate(tenths, start=1)
+                ]
+        return MetricResult(rows, overall, bins=bins)
+
+
+def _of_positions(whole: Sequence[int], tenths: Sequence[Sequence[int]]) -> dict[str, float]:
+    """Scores of the ends and the middle of one class of a volume, and its slices that are wrong as a whole."""
+    found = {}
+    for name, places in (("dice_ends", ENDS), ("dice_middle", MIDDLE)):
+        sums = [sum(column) for column in zip(*(tenths[place] for place in places), strict=True)]
+        # Without a slice there (of fewer than three in all) the score is undefined, as it is without pixels.
+        found[name] = _ratios(sums[:SLICES])["dice"]
+    found["slices_invented"] = float(whole[SLICES_INVENTED])
+    found["slices_missed"] = float(whole[SLICES_MISSED])
+    return found
 
 
 def _sizes(mask: Tensor) -> Tensor:
-    """Count the pixels of each mask of (B, K, *S) bool: (B, K) int64, at a tenth of the time of a sum over axes."""
-    return torch.stack([part.count_nonzero() for part in mask.flatten(0, 1)]).view(mask.shape[:2])
+    """Count the pixels of (B, K, D, N) bool: (B, D, K) int64, at a tenth of the time of a sum over an axis."""
+    return torch.stack([part.count_nonzero() for part in mask.flatten(0, 2)]).view(mask.shape[:3]).transpose(1, 2)
 
 
-def _confusion(pred: Tensor, target: Tensor, counted: Tensor, classes: int) -> Tensor:
-    """Count pixels per case, true class and predicted class: (B, C, C) int64 from three (B, *S) tensors."""
+def _confusion(classes: int, pred: Tensor, target: Tensor, counted: Tensor) -> Tensor:
+    """Count pixels per slice, true class and predicted class: (B, C, C) int64 from three (B, *S) tensors."""
     batch, cells = target.shape[0], target.shape[0] * classes**2
     case = torch.arange(batch, device=target.device).view(-1, *[1] * (target.ndim - 1))
     cell = (case * classes + target) * classes + pred

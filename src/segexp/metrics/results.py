@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from segexp.metrics.info import MetricInfo
-from segexp.metrics.summary import CaseScores, summarize
+from segexp.metrics.summary import BinScores, CaseScores, summarize
 
 Curve = dict[str, list[float | None]]  # values of each coordinate
 
@@ -18,12 +18,14 @@ class MetricResult:
         overall: Scores of the whole set of cases, by name.
         chosen: Values chosen on these cases or beforehand, such as a threshold.
         curves: Curve of each class, by name of the diagram and class.
+        bins: Scores of each volume and class by tenths of its slices, sorted likewise; of images there are none.
     """
 
     rows: list[CaseScores]
     overall: dict[str, float] = field(default_factory=dict)
     chosen: dict[str, float] = field(default_factory=dict)
     curves: dict[str, dict[str, Curve]] = field(default_factory=dict)
+    bins: list[BinScores] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class SplitResult:
         chosen: Values chosen on these cases or beforehand, such as a threshold.
         info: Description of each score; means for one class go by that of the mean over classes.
         curves: Curve of each class, by name of the diagram and class.
+        bins: Scores of each volume and class by tenths of its slices.
     """
 
     rows: list[CaseScores]
@@ -43,6 +46,7 @@ class SplitResult:
     chosen: dict[str, float]
     info: dict[str, MetricInfo]
     curves: dict[str, dict[str, Curve]]
+    bins: list[BinScores] = field(default_factory=list)
 
 
 def gather(results: Iterable[tuple[MetricResult, Mapping[str, MetricInfo]]]) -> SplitResult:
@@ -60,4 +64,5 @@ def gather(results: Iterable[tuple[MetricResult, Mapping[str, MetricInfo]]]) -> 
         whole.chosen.update(result.chosen)
         whole.info.update(info)
         whole.curves.update(result.curves)
+        whole.bins.extend(result.bins)
     return replace(whole, rows=list(rows.values()), scores=summarize(rows.values()) | whole.scores)

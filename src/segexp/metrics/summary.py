@@ -21,6 +21,29 @@ class CaseScores:
     scores: dict[str, float]
 
 
+@dataclass
+class BinScores:
+    """Scores of one tenth of the slices of one volume and class.
+
+    Args:
+        case: Number of the case in its set.
+        label: Name of the class or region.
+        bin: Number of the tenth, 1 to 10, from the first slice that truth or prediction of the class occupies.
+        slices: Number of slices that fall into it; 0 = its scores are undefined.
+        slices_invented: Number of those where nothing is true.
+        slices_missed: Number of those where nothing is predicted.
+        scores: Score by metric; nan = undefined.
+    """
+
+    case: int
+    label: str
+    bin: int
+    slices: int
+    slices_invented: int
+    slices_missed: int
+    scores: dict[str, float]
+
+
 def summarize(rows: Iterable[CaseScores]) -> dict[str, float]:
     """Average per class over cases, then over classes; what is undefined (nan) is left out of both.
 

@@ -49,6 +49,7 @@ class RunFolder:
     results_path = _File("results.json")  # final metrics with their protocol; there once the run has ended well
     postprocess_path = _File("postprocess.json")  # post-processing steps that the run keeps
     cases_path = _File("cases.csv")  # metrics per case and class
+    positions_path = _File("positions.csv")  # the same by tenths of the slices, where there are volumes
     curves_path = _File("metrics.csv")  # losses and metrics per epoch
     config_path = _File("config.yaml")  # resolved configuration
     overrides_path = _File("overrides.yaml")  # of the command line
@@ -140,6 +141,14 @@ class RunFolder:
         """
         return self._table(self.cases_path, ("split", "case", "class"))
 
+    def positions(self) -> Rows:
+        """Read the table of metrics per case, class and tenth of the slices; empty where there are no volumes.
+
+        Raises:
+            ValueError: It is no such table.
+        """
+        return self._table(self.positions_path, ("split", "case", "class"), ("bin",))
+
     def curves(self) -> Rows:
         """Read the table of losses and metrics per epoch; empty before the first has ended.
 
@@ -174,7 +183,8 @@ class RunFolder:
     def fault(self) -> str:
         """Say which of the small files cannot be read, and why; empty where all are whole, or not there yet."""
         config = partial(read_checked, self.config_path)  # YAML is slow to read
-        readers = (self.record, self.results, self.postprocess, self.cases, self.curves, self.overrides, config)
+        tables = (self.cases, self.positions, self.curves)
+        readers = (self.record, self.results, self.postprocess, *tables, self.overrides, config)
         for read in readers:
             try:
                 read()

@@ -19,6 +19,31 @@ class MetricFacts(TypedDict):
     targets: str
 
 
+class Band(TypedDict):
+    """A score in each tenth of the slices: mean over cases and its interval; None = undefined."""
+
+    mean: list[float | None]
+    low: list[float | None]
+    high: list[float | None]
+
+
+class PositionsOfClass(TypedDict):
+    """Scores of one class by tenths of its slices; counts are sums over the cases."""
+
+    cases: list[int]
+    slices: list[int]
+    slices_invented: list[int]
+    slices_missed: list[int]
+    scores: dict[str, Band]
+
+
+class ByPosition(TypedDict):
+    """Scores of the volumes of one split along what they show, with the protocol in words."""
+
+    protocol: str
+    classes: dict[str, PositionsOfClass]
+
+
 class Training(TypedDict, total=False):
     """What the training did and took; ``epochs`` were trained, ``ended_by`` says in words why no more were."""
 
@@ -42,6 +67,7 @@ class Results(TypedDict, total=False):
     test: Metrics
     observers: Mapping[str, Mapping[str, Mapping[str, float | None]]]
     curves: dict[str, dict[str, dict[str, Diagram]]]
+    positions: dict[str, ByPosition]  # by split, where there are volumes
     undefined: dict[str, dict[str, int]]
     metrics: dict[str, MetricFacts]
     protocol: dict[str, dict[str, str]]
