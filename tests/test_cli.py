@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from segexp import __version__
-from segexp.cli import resumed
+from segexp.command_line import resumed
 from segexp.ranks import RANKS
 from tests.conftest import ROOT, SMALL, python, sentence, write_pairs
 

@@ -20,7 +20,8 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from segexp import stopping
-from segexp.cli import remove_if_empty, resumed, with_plan
+from segexp.cli import remove_if_empty
+from segexp.command_line import resumed, with_network_of, with_plan
 from segexp.config import config_dir as own_config_dir
 from segexp.config import (
     own_config_dirs,
@@ -206,7 +207,9 @@ def _trained(given: Sequence[str]) -> Path:
     try:
         folders, words = split_config_dirs(given)
         options = [f"--config-dir={folder}" for folder in folders]
-        return _composed([*search_path(folders), *map(readable, resumed(with_plan(words), options))], run)
+        return _composed(
+            [*search_path(folders), *map(readable, resumed(with_plan(with_network_of(words)), options))], run
+        )
     except Exception as error:
         cause = stopping.cause(error)
         if isinstance(cause, stopping.Stopped):

@@ -6,7 +6,7 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from omegaconf import DictConfig
 import segexp
 from segexp import stopping
 from segexp.begun import note_command
+from segexp.command_line import resumed, with_network_of, with_plan
 from segexp.config import (
     config_dir,
     own_config_dirs,
@@ -39,12 +40,7 @@ from segexp.explain import explain
 from segexp.importable import make_importable
 from segexp.nearby import with_own_options
 from segexp.ranks import follows
-from segexp.runs.folder import RunFolder
-from segexp.runs.ownership import config_dirs_of_run, is_own, require_config_dirs
-from segexp.runs.secrets import MASK
-from segexp.sweeps.jobs import key_of, quoted, unquoted
 from segexp.terminal import plain_output
-from segexp.trust import Foreign, compose_checked
 
 COMMANDS = {
     "train": "train a network and score it on whole cases",
@@ -88,8 +84,6 @@ OPTIONS = """Hydra's options, anywhere among the overrides (https://hydra.cc):
 
 How a sweep runs: hydra/launcher=local, slurm, ray; hydra/sweeper=basic, optuna; hydra.run.dir= and hydra.sweep.dir=
 name the folder. Words complete in the shell after: eval "$(segexp completion bash)" (or zsh; fish | source)."""
-LEFT_TO_PLAN = {"data", "seed", "name", "minutes", "logger", "sweep"}  # with these alone a plan chooses the rest
-BESIDE_PLAN = ("data.", "paths.", "hydra", "sweep.", "logger.", "callbacks.progress.")
 FIRST_ARGUMENT = {"benchmark": "subject"}  # command: the key that its first argument sets when it has no "="
 
 
@@ -197,7 +191,7 @@ def _overrides(command: str, options: list[str], given: list[str]) -> list[str]:
     if command in FIRST_ARGUMENT and given and re.fullmatch(r"\w+", given[0]):
         given = [*given[1:], f"{FIRST_ARGUMENT[command]}={given[0]}"]
     replaying = command == "replay"
-    given = with_plan(given) if command == "train" else given
+    given = with_plan(with_network_of(given)) if command == "train" else given
     words = [*_all_config_dirs(options), *resumed(_of_run(given) if replaying else given, options, replaying)]
     overrides = [readable(word) for word in words]
     # Hydra itself would accept unknown settings of its own silently.
@@ -263,14 +257,6 @@ def _run(command: str, arguments: list[str]) -> None:
     raise error
 
 
-def with_plan(given: list[str]) -> list[str]:
-    """Let a plan choose where a training is asked for by nothing but its data."""
-    keys = {key_of(word).partition("@")[0] for word in given}
-    data = {word.partition("=")[2] for word in given if key_of(word) == "data"}
-    open_to_plan = all(key in LEFT_TO_PLAN or key.startswith(BESIDE_PLAN) for key in keys)
-    return ["plan=auto", *given] if data - {"synthetic"} and open_to_plan else given
-
-
 def remove_if_empty(folder: Path) -> None:
     """Remove the folder that Hydra made for a run which was refused before it claimed it."""
     if folder != Path.cwd():
@@ -283,41 +269,3 @@ def _of_run(arguments: list[str]) -> list[str]:
     if not any(argument.startswith("run=") for argument in arguments):
         raise ValueError("run=<run folder> must be given: the run that diverged")
     return [re.sub(r"^run=", "resume=", argument) for argument in arguments]
-
-
-def resumed(arguments: list[str], options: Sequence[str] = (), replaying: bool = False) -> list[str]:
-    """With ``resume=<run folder>``, put the overrides of that run before the new ones, in the same folder."""
-    values = [argument.partition("=")[2] for argument in arguments if argument.startswith("resume=")]
-    resume = unquoted(values[-1]) if values else ""
-    if resume in ("", "null"):
-        return arguments
-    # There must be a checkpoint, and something left to do.
-    folder = RunFolder(Path(resume).absolute())
-    if not (folder.overrides_path.is_file() if replaying else folder.is_resumable):
-        raise ValueError(
-            f"resume={resume}: nothing to resume, there is no checkpoints/last.ckpt with its overrides.yaml; "
-            "give the folder of a run that finished an epoch, or leave resume out to start anew"
-        )
-    longer = any(argument.startswith(("trainer.max_epochs=", "minutes=")) for argument in arguments)
-    # A limit of time counts for each process: after it there is something left to do.
-    by_time = "trainer.max_time" in folder.results().get("training", {}).get("ended_by", "")
-    if not (longer or by_time or replaying) and folder.record()["status"] == "done":
-        more = "minutes" if "clock" in folder.record() else "trainer.max_epochs"
-        raise ValueError(f"resume={resume}: the run is complete; to train longer give {more}=<more>")
-    # The folder may be a stranger's: its overrides are composed in a checked way first.
-    stored = folder.overrides()
-    record: Any = folder.record() | {"overrides": stored}
-    own = is_own(record)
-    if follows():  # the first process has noted its words already; to delete a key twice is an error
-        arguments = [argument for argument in arguments if readable(argument) not in stored]
-    given = {key_of(argument) for argument in arguments}
-    stored = [word for word in stored if MASK not in word or key_of(word) not in given]
-    remedy = "if it is yours, give it on the command line too; if not, do not resume this run"
-    if stored and not own:
-        foreign = Foreign(stored, folder.path, folder.overrides_path, remedy)
-        compose_checked(foreign, [*options, *arguments], folder.path)
-    if not split_config_dirs(options)[0]:
-        folders = config_dirs_of_run(record)
-        require_config_dirs(folders)
-        stored = [*search_path(folders), *stored]
-    return [*stored, f"hydra.run.dir={quoted(folder.path)}", *arguments]  # the last one of a key counts

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from segexp.checkpoints import open_model
-from segexp.cli import with_plan
+from segexp.command_line import with_plan
 from segexp.runs.folder import RunFolder
 from tests.conftest import write_pairs
 

@@ -86,24 +86,38 @@ def open_model(path: Path, network: Given | None = None, trust: Trust = False) -
         ValueError: The file is broken, foreign, names a class that nobody vouches for, or does not agree with its
             description; names file and rule.
     """
-    if path.suffix == SUFFIXES["safetensors"]:
-        file = path
-        description = read_package(path).description
-        state = read_tensors(path)
-    else:
-        run = RunFolder(path, foreign=True) if path.is_dir() else None
-        file = run.best_checkpoint if run else path
-        checkpoint = load_checkpoint(file, run.path if run else None, mapped=True)
-        if run:
-            require_own(checkpoint, file, run.record().get("id", ""), "name the file itself")
-        state = _network_state(checkpoint, file)
-        description = ModelDescription.from_plain(checkpoint["segexp"], str(file))
-        if run:
-            steps = {"postprocess": kept_steps(run, checkpoint.get("epoch")) or None}
-            description = ModelDescription.from_plain(description.to_plain() | steps, str(run.postprocess_path))
+    file, description, state = stored_network(path)
     built = _build(description, state, file, network, trust)
     built.load_state_dict(state)
     return Model(built.eval(), description)
+
+
+def stored_network(path: Path) -> tuple[Path, ModelDescription, dict[str, Tensor]]:
+    """Read a trained network without building it.
+
+    Args:
+        path: As of ``open_model``.
+
+    Returns:
+        The file that holds it, its description, and its tensors by name.
+
+    Raises:
+        FileNotFoundError: There is no such file.
+        ValueError: The file is broken or foreign; names file and rule.
+    """
+    if path.suffix == SUFFIXES["safetensors"]:
+        return path, read_package(path).description, read_tensors(path)
+    run = RunFolder(path, foreign=True) if path.is_dir() else None
+    file = run.best_checkpoint if run else path
+    checkpoint = load_checkpoint(file, run.path if run else None, mapped=True)
+    if run:
+        require_own(checkpoint, file, run.record().get("id", ""), "name the file itself")
+    state = _network_state(checkpoint, file)
+    description = ModelDescription.from_plain(checkpoint["segexp"], str(file))
+    if run:
+        steps = {"postprocess": kept_steps(run, checkpoint.get("epoch")) or None}
+        description = ModelDescription.from_plain(description.to_plain() | steps, str(run.postprocess_path))
+    return file, description, state
 
 
 def load_checkpoint(path: Path, folder: Path | None = None, mapped: bool = False) -> Checkpoint:

@@ -51,6 +51,7 @@ from segexp.training.divergence import DivergenceError
 from segexp.training.fitting import Fitting
 from segexp.training.footprint import Footprint, measure_footprint, print_footprint
 from segexp.training.forecast import forecast
+from segexp.training.initial import start_from_file
 from segexp.training.measure import random_patches
 from segexp.training.memory import memory_told
 from segexp.training.processes import following, watched
@@ -176,6 +177,11 @@ def _set_up(
     task.description = replace(
         describe(config, task.network, data.description()), plan=planned_by.splitlines() if planned_by else None
     )
+    if config["init"] and not resumed:
+        facts = start_from_file(own_module(task.network), config["init"], data.description().output_names)
+        record({"init": facts})
+        if trainer.is_global_zero:
+            print(f"starts from {config['init']}: {facts['took_over']}")
     if trainer.is_global_zero:
         print(data.report.summary(more=f"segexp audit data={chosen_options().get('data', '')} shows them"))
     if earlier and trainer.is_global_zero:

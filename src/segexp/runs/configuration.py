@@ -107,6 +107,7 @@ class Config(TypedDict):
     plan: str | None
     seed: int
     minutes: float | str | None
+    init: str | None
     resume: str | None
     allow_changes: list[str]
     on_divergence: Literal["stop", "skip", "rollback"]

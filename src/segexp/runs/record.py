@@ -47,6 +47,14 @@ class EvaluationFacts(TypedDict, total=False):
     postprocess: dict[str, Any]
 
 
+class InitFacts(TypedDict):
+    """Trained network that a run started from, with the CRC-32 of its file, and in words what was taken over."""
+
+    file: str
+    crc32: str
+    took_over: str
+
+
 class Headline(TypedDict):
     """Metric that stands for the run; its value is None where it is undefined."""
 
@@ -114,6 +122,7 @@ class Record(Environment, total=False):
     step_memory_mib: float
     receptive_field: int | Sequence[int] | None
     evaluation: EvaluationFacts
+    init: InitFacts
     clock: ClockFacts
     stepped_down: list[SteppedDown]
     headline: Headline
