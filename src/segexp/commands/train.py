@@ -19,7 +19,8 @@ from segexp.checkpoints.own import require_own
 from segexp.config import as_written, chosen_options, how_to_go_on, own_config_dirs, plain, unwrapped
 from segexp.data import DataModule
 from segexp.evaluation.outcome import TrainingRun, keeps_best, results_of_run, score, write_outcome
-from segexp.evaluation.report import print_folder, print_scores
+from segexp.evaluation.report import print_scores
+from segexp.evaluation.screen import intervals_of, print_next, rows_above, rows_below, undefined_words
 from segexp.models import own_module
 from segexp.planning.planned import planned
 from segexp.runs.claim import claimed
@@ -136,10 +137,13 @@ def _train(
             results = results_of_run(run, splits, epoch, {**meter.read(), "ended_by": ended})
             write_outcome(run, splits, results)
             record({"headline": results["headline"], "why": account(results)})
-            print_scores(results)
+            split = results["headline"]["split"]
+            print_scores(results, intervals=intervals_of(splits[split]))
             print(account(results))
+            if told := undefined_words(results["undefined"][split]):
+                print(told)
             kept_steps(run.folder, epoch)  # tells if it was chosen for an earlier best epoch
-            print_folder(folder.path, board=bool(folder.events))
+            print_next(results, folder.path, board=bool(folder.events))
     return splits["val"].scores[monitored(config, splits["val"])[0]]
 
 
@@ -192,7 +196,10 @@ def _set_up(
     weights = task.fit_class_weights(data.class_counts)
     if trainer.is_global_zero:
         Fitting(config, trainer, task, data).require()
+        choices = chosen_options()
         footprint = _footprint(trainer, task, data)
+        rows = rows_above(data, choices), rows_below(config, trainer, folder, choices)
+        print_footprint(footprint, type(own_module(task.network)).__name__, *rows)
         record(
             {
                 "parameters": footprint.parameters,
@@ -230,11 +237,9 @@ def _tell_changes(earlier: Record) -> None:
 
 
 def _footprint(trainer: pl.Trainer, task: Task, data: DataModule) -> Footprint:
-    """Measure size and cost of the network and print them."""
+    """Measure size and cost of the network."""
     batch = random_patches(data, data.sampling.batch_size // trainer.world_size)
-    footprint = measure_footprint(task, trainer, batch)
-    print_footprint(footprint, type(own_module(task.network)).__name__)
-    return footprint
+    return measure_footprint(task, trainer, batch)
 
 
 def _refuse_processes_in_sweep(config: Config) -> None:

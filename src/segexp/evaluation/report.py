@@ -7,11 +7,13 @@ from typing import cast
 
 from rich.table import Table
 
+from segexp.comparison.statistics.intervals import Interval
 from segexp.data import DataModule
 from segexp.data.prepared import target_tensor
 from segexp.errors import short_path
 from segexp.evaluation.positions import by_position
 from segexp.evaluation.rescoring import LabelScorer
+from segexp.evaluation.screen import range_of
 from segexp.metrics import SplitResult, score_observer, undefined
 from segexp.postprocessing.postprocess import Steps, in_words
 from segexp.runs.record import Headline, SplitName
@@ -115,18 +117,31 @@ def observers(task: Task, data: DataModule, split: str) -> dict[str, dict[str, f
     return found
 
 
-def print_scores(content: Results, others: Mapping[str, Mapping[str, float | None]] | None = None) -> None:
-    """Print the scores of the headline's split in results.json, and those of further columns, by title."""
+def print_scores(
+    content: Results,
+    others: Mapping[str, Mapping[str, float | None]] | None = None,
+    intervals: Mapping[str, Interval] | None = None,
+) -> None:
+    """Print the scores of the headline's split in results.json.
+
+    Args:
+        content: Content of results.json.
+        others: Further columns, by title.
+        intervals: Interval of each score that has one, see ``intervals_of``; None = no such column.
+    """
     split = content["headline"]["split"]
     scores = content[split]
     per_class = content["undefined"][split]
     columns = dict(others or {})
     columns |= {f"observer {name}": seen for name, seen in content["observers"][split].items()}
-    table = Table("metric", "value", *columns, title=content["headline"]["note"])
+    heads = [] if intervals is None else ["95 % interval over cases"]
+    table = Table("metric", "value", *heads, *columns, title=content["headline"]["note"])
     for name, value in scores.items():
         means = [mean for mean in scores if mean not in per_class and name.startswith(f"{mean}_")]
         if name not in per_class or all(scores[mean] != value for mean in means):  # of one class, the mean says it all
-            table.add_row(name, *(_number(column.get(name)) for column in (scores, *columns.values())))
+            unit = content["metrics"][name]["unit"] if name in content["metrics"] else "fraction"
+            told = [] if intervals is None else [range_of(intervals.get(name), unit)]
+            table.add_row(name, _number(value), *told, *(_number(column.get(name)) for column in columns.values()))
     Console().print(table)
 
 

@@ -3,7 +3,7 @@
 import copy
 import time
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, cast
@@ -132,15 +132,22 @@ def _storages(values: Any) -> list[torch.UntypedStorage]:
     return [tensor.untyped_storage() for tensor in tree_leaves(values) if isinstance(tensor, Tensor)]
 
 
-def print_footprint(footprint: Footprint, network: str) -> None:
-    """Print the table, and the warning if there is one."""
-    table = Table("network", network)
+def print_footprint(
+    footprint: Footprint, network: str, above: Mapping[str, str] = {}, below: Mapping[str, str] = {}
+) -> None:
+    """Print the table, with further rows above and below, and the warning if there is one."""
+    table = Table(show_header=False)
     patch = f"a patch of {_times(footprint.patch)} px"
-    table.add_row("parameters", f"{footprint.parameters:,}")
-    table.add_row("multiply-adds", f"{_short(footprint.multiply_adds)} for {patch}")
-    table.add_row("memory of a step", f"{footprint.step_memory_mib:,.4g} MiB for {footprint.batch} patches")
+    rows = {
+        **above,
+        "network": f"{network}, {footprint.parameters:,} parameters",
+        "multiply-adds": f"{_short(footprint.multiply_adds)} for {patch}",
+        "memory of a step": f"{footprint.step_memory_mib:,.4g} MiB for {footprint.batch} patches",
+    }
     if footprint.receptive_field is not None:
-        table.add_row("receptive field", f"{_times(footprint.receptive_field)} px; {patch}")
+        rows["receptive field"] = f"{_times(footprint.receptive_field)} px; {patch}"
+    for row in [*rows.items(), *below.items()]:
+        table.add_row(*row)
     console = Console()
     console.print(table)
     if warning := footprint.warning():
