@@ -11,7 +11,7 @@ from tests.conftest import modes
 
 def test_the_command_prints_and_writes(two, tmp_path, capsys):  # noqa: F811
     compare([str(two), "--where", "loss=='ce' or seed==1", "--metric", "dice"])
-    assert "is better than" in capsys.readouterr().out.replace("\n", " ")
+    assert "does better than" in capsys.readouterr().out.replace("\n", " ")
     compare([f"{two}/x", f"{two}/y", "--format", "json", "--output", str(tmp_path / "new" / "c.json")])
     content = json.loads((tmp_path / "new" / "c.json").read_text())
     assert [item["name"] for item in content["experiments"]] == ["ce", "dice"]

@@ -23,7 +23,7 @@ def test_figures_and_differences(two):
     assert pair["comparison"].interval.value == pytest.approx((rows[1] - rows[0]).mean())
     assert pair["comparison"].interval.low < 0.1 < pair["comparison"].interval.high
     assert pair["comparison"].p_wilcoxon == pytest.approx(wilcoxon(rows[1], rows[0]).pvalue)
-    assert pair["sentence"].startswith("B (dice) is better than A (ce) by 10")
+    assert pair["sentence"].startswith("on these cases the network of B (dice) does better than that of A (ce) by 10")
     assert "Dice points" in pair["sentence"] or "dice points" in pair["sentence"]
     assert "training randomness is not in the interval" in pair["sentence"]
     spread = dict(zip(table["cases"], abs(rows[1] - rows[0]), strict=True))

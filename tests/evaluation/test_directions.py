@@ -68,7 +68,7 @@ def test_the_run_with_fewer_wrong_pixels_is_called_better(pair, capsys):
     compare([str(pair / "weight1"), str(pair / "weight2"), "--metric", "wrong"])
     printed = " ".join(capsys.readouterr().out.split())
     assert "wrong, lower is better" in printed
-    assert "A (weight=1) is better than B (weight=2) by" in printed
+    assert "the network of A (weight=1) does better than that of B (weight=2) by" in printed
 
 
 def test_the_epoch_with_fewest_wrong_pixels_is_kept(pair):

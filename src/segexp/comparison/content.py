@@ -145,7 +145,12 @@ def as_json(content: Content) -> Json:
     tables = []
     for table in content["tables"]:
         pairs = [
-            {"letter": pair["letter"], **asdict(pair["comparison"]), "sentence": pair["sentence"]}
+            {
+                "letter": pair["letter"],
+                **asdict(pair["comparison"]),
+                "reach": pair["comparison"].reach,
+                "sentence": pair["sentence"],
+            }
             for pair in table["pairs"]
         ]
         tables.append({**table, "pairs": pairs})

@@ -50,7 +50,8 @@ def seeds(mean, seed):
 def test_verdict_says_who_by_how_much_and_how_sure():
     said = verdict(compare(seeds(0.0, 1), seeds(0.02, 2)), unit="Dice points", scale=100)
     number = r"\d\.\d+"
-    shape = f"B is better than A by {number} Dice points, 95 % interval {number} to {number}, on 52 cases"
+    shape = f"B is better than A by {number} Dice points, 95 % interval {number} to {number}, on 52 cases; {number} "
+    shape += "Dice points would have shown with power 0.8"
     assert re.fullmatch(shape, said)
     numbers_said = [float(word) for word in re.findall(r"\d\.\d+", said)]
     assert numbers_said[1] < numbers_said[0] < numbers_said[2]
@@ -68,15 +69,15 @@ def test_verdict_turns_with_the_sides_and_the_sense_of_the_metric():
 def test_verdict_without_difference_shows_the_sign():
     said = verdict(compare(seeds(0.0, 1), seeds(0.0, 2)), unit="mm")
     assert said.startswith("no difference can be seen: B − A is ")
-    assert re.search(r"mm, 95 % interval −\S+ to \d\S+, on 52 cases$", said)
+    assert re.search(r"mm, 95 % interval −\S+ to \d\S+, on 52 cases; ", said)
 
 
 def test_verdict_says_what_is_not_in_the_interval():
     one = verdict(compare(table(numbers(20)), table(numbers(20, seed=1))))
-    assert one.endswith("one run per side: training randomness is not in the interval, another seed may reverse it")
+    assert "one run per side: training randomness is not in the interval, another seed may reverse it; " in one
     folds = np.arange(20) % 5
     folded = verdict(compare(table(numbers(20), folds=folds), table(numbers(20, seed=1), folds=folds)))
-    assert folded.endswith("one seed: training randomness is judged from the spread between folds")
+    assert "one seed: training randomness is judged from the spread between folds; " in folded
 
 
 def test_five_hundred_runs_of_two_hundred_cases_take_seconds():

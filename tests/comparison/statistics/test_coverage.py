@@ -167,7 +167,7 @@ def measure_nothing(world: World, repetitions: int) -> list[Comparison]:
 
 
 def claimed(found: list[Comparison]) -> float:
-    """Share of the sentences that call one of the two better."""
+    """Share of the sentences that call one of the two methods better."""
     return float(np.mean(["is better" in verdict(item) for item in found]))
 
 
@@ -222,7 +222,8 @@ def test_tests_over_cases_alone_would_take_luck_of_training_for_a_difference():
 
 def test_one_run_per_side_is_fooled_by_training_and_says_so():
     found = measure_nothing(World(training=0.25, response=0.5), 300)
-    assert claimed(found) > 0.2
+    assert np.mean([item.claimed for item in found]) > 0.2  # of the networks, which do differ
+    assert claimed(found) == 0
     assert all("training randomness is not in the interval" in verdict(item) for item in found)
 
 
@@ -263,12 +264,14 @@ def write_docs(repetitions: int) -> None:
         measured = [measure_mean(world, n, m) for n, m in zip(sizes, methods.values(), strict=True)]
         lines.append(row(name, *map(percent, measured)))
         print(lines[-1], flush=True)
-    heads = ("covers a known difference", 'false "better"', "Wilcoxon p ≤ 0.05", "permutation p ≤ 0.05")
-    lines += ["", f"Difference, {repetitions:,} repetitions:", "", row("world", *heads), row(*["---"] * 5)]
+    heads = ("covers a known difference", "p ≤ 0.05", 'false "better"', "Wilcoxon p ≤ 0.05", "permutation p ≤ 0.05")
+    lines += ["", f"Difference, {repetitions:,} repetitions:", "", row("world", *heads), row(*["---"] * 6)]
     for name, world in {**PAIRS, **SAFE, "one run per side, seed effect": World(training=0.25, response=0.5)}.items():
         found = measure_nothing(world, repetitions)
         tests = [np.mean([getattr(item, p) <= 0.05 for item in found]) for p in ("p_wilcoxon", "p_permutation")]
-        lines.append(row(name, *map(percent, [measure_difference(world, repetitions), claimed(found), *tests])))
+        networks = np.mean([item.claimed for item in found])
+        measured = [measure_difference(world, repetitions), networks, claimed(found), *tests]
+        lines.append(row(name, *map(percent, measured)))
         print(lines[-1], flush=True)
     text = "<!-- coverage -->\n" + "\n".join(lines) + "\n<!-- /coverage -->"
     DOCS.write_text(re.sub(r"<!-- coverage -->.*<!-- /coverage -->", text, DOCS.read_text(), flags=re.S))

@@ -105,6 +105,21 @@ def holm(p_values: Sequence[float]) -> list[float]:
     return [float(value) for value in adjusted]
 
 
+def holm_level(p_values: Sequence[float], place: int, level: float) -> float:
+    """Largest p-value at one place that Holm's correction would take for a claim, the others being as they are.
+
+    Args:
+        p_values: P-values; nan for a comparison that could not be made.
+        place: Place of the one that is asked about.
+        level: Level of the family.
+    """
+    others = np.array([p for index, p in enumerate(p_values) if index != place and not math.isnan(p)])
+    steps = np.arange(len(others) + 1, 1, -1)
+    claimed = np.sort(others) <= level / steps
+    # Those before the first that is not claimed; the one asked about comes after them.
+    return level / (len(others) + 1 - int(np.argmin([*claimed, False])))
+
+
 @lru_cache(maxsize=EXACT + 1)
 def _all_signs(count: int) -> Array:
     """(2**count, count) every pattern of signs."""
