@@ -222,6 +222,7 @@ def describe(config: Config, network: Any, data: DataDescription) -> ModelDescri
         inference=tiling,
         chosen={},
         postprocess=None,
+        quality=[],
         plan=None,
         segexp_version=segexp.__version__,
     )

@@ -20,6 +20,7 @@ import torch
 from PIL import Image
 
 from segexp.checkpoints.checkpoint import Model, open_model
+from segexp.commands.evaluate import evaluate
 from segexp.commands.export import export
 from segexp.commands.predict import predict
 from segexp.commands.train import train
@@ -27,6 +28,7 @@ from segexp.config import compose
 from segexp.data import Case
 from segexp.data.sources import Chase, Synthetic
 from segexp.data.sources.chase import NAMES, OBSERVERS
+from segexp.inference.quality import CaseQuality
 from segexp.models import UNet
 from segexp.prediction import Segmenter, Settings, open_models, segment
 from tests.conftest import SMALL, modes
@@ -646,3 +648,63 @@ def test_ctrl_c_at_bad_moments(flat, images, tmp_path, monkeypatch, call):
     assert not list(out.glob(".*"))
     predict(words)
     assert len(left(out)) == 2 * len(list(images.iterdir()))
+
+
+@pytest.fixture(scope="module")
+def knowing(tmp_path_factory) -> Path:
+    """A run that knows the quality of its masks, with and without views; its evaluations lie beside it."""
+    run = tmp_path_factory.mktemp("knowing") / "run"
+    trained(run, *QUICK, *SMALL, "trainer.max_epochs=4", "optimizer.lr=1e-2", "data.sampling.foreground_fraction=0.5")
+    for inference in ("tiled", "tiled_turns"):
+        folder = run.with_name(inference)
+        evaluate([f"run={run}", "quality=true", f"inference={inference}", f"output={folder}", "worst=0"])
+    return run
+
+
+@pytest.mark.parametrize(("tta", "inference"), [("none", "tiled"), ("turns", "tiled_turns")])
+def test_estimates_are_those_of_evaluation_and_go_with_the_package(knowing, images, tmp_path, capsys, tta, inference):
+    package = tmp_path / "package" / "model.safetensors"
+    package.parent.mkdir()
+    export([f"run={knowing}", f"output={package}", "verify=false"])
+    output = tmp_path / "out"
+    words = [f"run={package}", f"input={images}", f"output={output}", f"tta={tta}", "flag=true", "device=cpu"]
+    predict(words)
+    printed = capsys.readouterr().out
+    assert "flag.false_alarms=0.05 cannot be promised: that takes 19 good validation cases, there are 3" in printed
+    scored = {row["case"]: row for row in rows(knowing.with_name(inference))}
+    with (output / "quality.csv").open(newline="") as file:
+        found = {row["input"]: row for row in csv.DictReader(file)}
+    assert len(found) == 6
+    for name, row in scored.items():
+        for column in ("estimated_dice", "expected_dice", "agreement", "mask_entropy"):
+            if row[column] or found[name][column]:
+                assert float(found[name][column]) == pytest.approx(float(row[column]), abs=1e-4), column
+    assert any(row["agreement"] for row in scored.values()) == (tta == "turns")
+    # What is done keeps its estimates, and is flagged anew.
+    before = (output / "quality.csv").read_bytes()
+    predict(words)
+    assert "6 already there" in capsys.readouterr().out
+    assert (output / "quality.csv").read_bytes() == before
+
+
+def test_a_flag_that_nothing_is_known_for_is_refused_before_the_prediction(flat, images, tmp_path, capsys):
+    words = [f"run={flat}", f"input={images}", f"output={tmp_path / 'out'}"]
+    with pytest.raises(ValueError, match="flag=true: the model keeps nothing of the quality of its masks: segexp eval"):
+        predict([*words, "flag=true"])
+    assert not (tmp_path / "out").exists()
+    predict([*words, "quality=true"])
+    assert "quality.csv holds no estimates" in capsys.readouterr().err
+    header, first, *_ = (tmp_path / "out" / "quality.csv").read_text().splitlines()
+    assert header.split(",")[1] == "estimated_dice"
+    assert first.split(",")[1] == ""
+
+
+def test_measures_of_tiles_are_those_of_the_whole_probabilities(volume_run, volumes):
+    (model,) = open_models(str(volume_run))
+    file = volumes / "images" / "v4.nii.gz"
+    found = segment(model, file, quality=True, probabilities=True, uncertainty=True, tta="none").quality.measures
+    probs = torch.from_numpy(segment(model, file, probabilities=True).probabilities).float()
+    expected = CaseQuality()
+    expected.add(probs)
+    for name in ("expected_dice", "entropy", "predicted"):  # the probabilities are kept in half precision
+        assert found[name] == pytest.approx(expected.measures()[name], abs=2e-3, rel=1e-3)

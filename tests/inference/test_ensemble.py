@@ -125,3 +125,13 @@ def test_a_flip_along_the_slices_is_that_of_the_volume() -> None:
 def test_refuses_views_without_a_plane() -> None:
     with pytest.raises(ValueError, match=r"image of shape \(1, 1, 9\) has no plane"):
         predict_tiled(Ensemble([nn.Conv1d(1, 2, 1)], views()), draw(1, 1, 9))
+
+
+def test_pairs_follow_means_and_deviations_and_one_member_has_none() -> None:
+    nets, image = networks(2), draw(1, 1, 20, 20)
+    plain = predict_tiled(Ensemble(nets, std=True), image, 16)
+    found = predict_tiled(Ensemble(nets, std=True, pairs=True), image, 16)
+    torch.testing.assert_close(found[:, :6], plain)
+    assert found.shape[1] == 6 + 4
+    assert torch.equal(predict_tiled(Ensemble(nets[:1], pairs=True), image, 16), predict_tiled(nets[0], image, 16))
+    assert FlipTurnPredictor(TiledPredictor(None))(Ensemble(nets, pairs=True), image).shape[1] == 3 + 4

@@ -98,3 +98,16 @@ def test_the_digest_is_that_of_all_files_of_an_input(tmp_path):
     assert len({input_digest([one]), input_digest([two]), input_digest([one, two]), input_digest([two, one])}) == 4
     two.write_bytes(b"1")
     assert input_digest([one]) == input_digest([two])
+
+
+def test_measures_are_kept_and_others_are_wanted_again(folder):
+    record = PredictionRecord(folder, HOW)
+    found = record.look("x", "digest", [MASK], [MAP], 1.0)
+    assert (found.done, found.why_not) == (False, "")
+    measures = {"expected_dice": 0.5, "agreement": None, "entropy": None, "predicted": 0, "temperature": 1.0}
+    record.note("x", "digest", {path: folder / path for path in (MASK, MAP)}, measures)
+    again = PredictionRecord(folder, HOW)
+    assert again.look("x", "digest", [MASK], [MAP], 1.0).done
+    assert not again.look("x", "digest", [MASK], [MAP], 2.0).done
+    assert again.qualities() == {"x": measures}
+    assert PredictionRecord(folder, HOW | {"tta": "flips"}).qualities() == {}

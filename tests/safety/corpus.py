@@ -46,6 +46,7 @@ DESCRIPTION: dict[str, Any] = {
     "reference": None,
     "spacing_unit": "files",
     "symmetries": ["flip_y", "flip_x", "quarter_turn"],
+    "quality": [],
     "plan": None,
     "segexp_version": "0.1.0",
 }

@@ -9,7 +9,7 @@ import json
 import logging
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
 
@@ -21,6 +21,7 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.networks import Given, Trust, build_foreign, build_ours
 from segexp.checkpoints.own import require_own
 from segexp.checkpoints.package import SUFFIXES, read_package, read_tensors
+from segexp.checkpoints.quality import kept_calibrations
 from segexp.checkpoints.rules import require_small, shown
 from segexp.importable import make_importable
 from segexp.models import Network
@@ -60,11 +61,18 @@ class Model:
 
     def digest(self) -> str:
         """Hash weights and description: equal digests, equal predictions, whatever file they were opened from."""
-        hashed = hashlib.sha256(json.dumps(self.description.to_plain(), sort_keys=True).encode())
-        for name, tensor in sorted(self.network.state_dict().items()):
-            hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-            hashed.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
-        return hashed.hexdigest()
+        plain = self.description.to_plain()
+        del plain["quality"]  # changes no mask
+        return hash_weights(self.network, json.dumps(plain, sort_keys=True).encode())
+
+
+def hash_weights(network: nn.Module, start: bytes = b"") -> str:
+    """Hash names and values of the weights of a network, after ``start``: SHA-256 in hexadecimal digits."""
+    hashed = hashlib.sha256(start)
+    for name, tensor in sorted(network.state_dict().items()):
+        hashed.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        hashed.update(tensor.cpu().contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return hashed.hexdigest()
 
 
 def open_model(path: Path, network: Given | None = None, trust: Trust = False) -> Model:
@@ -73,8 +81,8 @@ def open_model(path: Path, network: Given | None = None, trust: Trust = False) -
     A network of another package, or of one's own, is built if the user has trained it, gives it, or trusts its class.
 
     Args:
-        path: Path to a run folder (its checkpoints/best.ckpt, with the post-processing that it keeps), checkpoint, or
-            exported .safetensors with its .json beside it.
+        path: Path to a run folder (its checkpoints/best.ckpt, with what it keeps of post-processing and of the quality
+            of its masks), checkpoint, or exported .safetensors with its .json beside it.
         network: Module that takes the weights, or its class, or a function that takes the arguments of the class; None
             = as the file names it.
         trust: Classes outside of segexp that the file may name, by their dotted paths, or True for any: they are
@@ -117,6 +125,7 @@ def stored_network(path: Path) -> tuple[Path, ModelDescription, dict[str, Tensor
     if run:
         steps = {"postprocess": kept_steps(run, checkpoint.get("epoch")) or None}
         description = ModelDescription.from_plain(description.to_plain() | steps, str(run.postprocess_path))
+        description = replace(description, quality=kept_calibrations(run))
     return file, description, state
 
 

@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from typing import Any, Self, TypedDict
 
+from segexp.checkpoints.quality import Calibration, require_calibrations
 from segexp.checkpoints.rules import (
     Rule,
     either,
@@ -55,14 +56,16 @@ DESCRIPTION = {
     "chosen": named(number(-1e30, 1e30)),
     "inference": named(PLAIN, 7),
     "postprocess": maybe(named(named(either(PLAIN, named(PLAIN, 1000)), 20), len(STEPS))),
+    "quality": Rule("a list", lambda value: type(value) is list),
     "plan": maybe(several(text(1000), 1, 1000)),
     "segexp_version": text(50),
 }
 NUMBERS = several(either(number(0, 1e9), several(number(0, 1e9), 1, 3)), 1, 16)  # per level, or per level and axis
 ARGUMENTS = named(either(PLAIN, NUMBERS), 100)  # of a network of ours
-LATER = {  # keys that files of earlier versions lack
+LATER: dict[str, Any] = {  # keys that files of earlier versions lack
     "channels_by_suffix": False,
     "plan": None,
+    "quality": [],
     "reference": None,
     "symmetries": None,
     "signature": None,
@@ -127,6 +130,7 @@ class ModelDescription(DataDescription):
         inference: How whole images are tiled.
         chosen: What was chosen on validation cases, such as a threshold.
         postprocess: Post-processing steps and their settings; None = none.
+        quality: How measures of a case become an estimate of its Dice; empty = not known.
         plan: Lines of the plan that chose its settings, an experiment file with reasons; None = there was none.
         segexp_version: Version that trained it.
     """
@@ -138,6 +142,7 @@ class ModelDescription(DataDescription):
     inference: Tiling
     chosen: dict[str, float]
     postprocess: Steps | None
+    quality: list[Calibration]
     plan: list[str] | None
     segexp_version: str
 
@@ -164,6 +169,7 @@ class ModelDescription(DataDescription):
         require_fields(plain["inference"], INFERENCE, f"{where}: inference")
         if plain["reference"] is not None:
             _require_reference(plain["reference"], plain["channels"], f"{where}: reference")
+        require_calibrations(plain["quality"], f"{where}: quality")
         # From here on each value has its type; what is left is whether they go together.
         description = cls(**plain)
         description._require_classes(where)

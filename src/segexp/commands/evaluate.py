@@ -10,12 +10,14 @@ from typing import cast
 from rich.table import Table
 from rich.text import Text
 
+from segexp.checkpoints.quality import keep_calibration
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import chosen_options, split_config_dirs
 from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
 from segexp.evaluation.positions import write_positions
+from segexp.evaluation.quality import dice_of_cases, in_sentence, knowledge
 from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
 from segexp.evaluation.rescoring import LabelScorer, rescored
 from segexp.evaluation.trained import open_trained, own_arguments
@@ -45,6 +47,7 @@ DEFAULTS = {
     "worst": 8,
     "postprocess": True,
     "tune": False,
+    "quality": False,
     "strict": False,
 }
 COMMENTS = {
@@ -54,6 +57,7 @@ COMMENTS = {
     "worst": "pictures of the worst cases, 0 or more",
     "postprocess": "apply the steps that the run keeps in postprocess.json: true, false",
     "tune": "true = first choose the steps on the validation cases, and keep them in the run",
+    "quality": "true = first learn on the validation cases to estimate the Dice of a mask, and keep that in the run",
     "strict": "refuse other data whose cases are far from what the training saw, instead of a note: true, false",
     "…": "all else is an override, such as data=<another set>, inference=tiled_turns, metrics=[overlap,surface]",
 }
@@ -81,13 +85,17 @@ def evaluate(words: list[str]) -> None:
         raise ValueError(f"strict=true: {'; '.join(strange)}; strict=false scores them all the same")
     folder = _folder(given["output"], evaluation, split)
     config = evaluation.config_in(folder)  # with the paths of the folder, which follows from the data
-    tuned = claimed(run.folder) if given["tune"] else nullcontext()
-    with tuned, claimed(folder), _recorded(folder, evaluation, config, split) as record:
+    changed = claimed(run.folder) if given["tune"] or given["quality"] else nullcontext()
+    with changed, claimed(folder), _recorded(folder, evaluation, config, split) as record:
         tuning = None
         if given["tune"]:
             tuning = evaluation.tune()
             steps = tuning.kept
             keep_steps(run.files, steps, run.checkpoint["epoch"])
+        if given["quality"]:
+            keep_calibration(run.files, evaluation.calibrate(steps))
+        else:
+            evaluation.find_calibration(steps)
         content = _leave(RunFolder(folder), evaluation, split, steps, tuning, given["worst"])
         record.write(
             {
@@ -202,8 +210,16 @@ def _leave(
     }
     if steps:
         content["without_postprocess"] = {split: dict(plain.scores)}
+    rows = rows_of_cases({split: result}, vars(data.split))
+    if evaluation.calibration:
+        found = evaluation.qualities(split)
+        scores = dice_of_cases(scorer, predictions, data, steps)
+        known = knowledge(found, scores, evaluation.calibration["measure"])
+        content["evaluation"] = {**content["evaluation"], "quality": known}
+        cells = dict(zip(getattr(data.split, split), (one.cells() for one in found), strict=True))
+        rows = [{**row, **cells[str(row["case"])]} for row in rows]
     write_json(folder.results_path, content)
-    write_table(folder.cases_path, rows_of_cases({split: result}, vars(data.split)))
+    write_table(folder.cases_path, rows)
     write_positions(folder, {split: result}, vars(data.split), content["positions"])
     worst = worst_cases(result.rows, metric, count, higher_is_better)
     if worst:
@@ -231,6 +247,8 @@ def _report(folder: Path, evaluation: Evaluation, content: Results, tuning: Tuni
     print_scores(content, others)
     if same:
         print("the same figures as at the end of the training, to the last bit")
+    if quality := content["evaluation"].get("quality"):
+        print(in_sentence(quality))
     worst = RunFolder(folder).figures / "worst.png"
     if worst.is_file():
         print(f"worst cases  {short_path(worst)}")

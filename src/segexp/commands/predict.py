@@ -1,30 +1,37 @@
 """``segexp predict``: masks of new images, from one trained network or several, each in the geometry of its file."""
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
+from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 import segexp
+from segexp.checkpoints.checkpoint import Model
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.data.case import Case
 from segexp.errors import require_choice, short_path, some
 from segexp.foreign import one_line
 from segexp.prediction import Segmenter, Settings, open_models
+from segexp.prediction.flags import Flag, flag_of, quality_rows
 from segexp.prediction.inputs import Input, find_inputs, read_input
 from segexp.prediction.outputs import Outputs, outputs_of, require_free, require_space, write_outputs
+from segexp.prediction.quality import why_unknown
 from segexp.prediction.record import PredictionRecord, input_digest
-from segexp.runs.files import Json
+from segexp.runs.files import Json, table_text
 from segexp.terminal import Console
 from segexp.trust import OPTIONS, Vouched
-from segexp.writing import hidden_folder, remove_folder, settle
+from segexp.writing import hidden_folder, remove_folder, settle, write_text
 
 SETTINGS = {field.name: field.default for field in fields(Settings)}
 DEFAULTS = {
     **dict.fromkeys(("run", "input", "output"), REQUIRED),
     **SETTINGS,
+    "flag": False,
+    "flag.false_alarms": 0.05,
+    "flag.good": 0.0,
     "overlays": False,
     "overwrite": False,
     "spacing": None,
@@ -36,6 +43,11 @@ COMMENTS = {
     "output": "folder",
     "probabilities": "also NAME_probabilities.npy: (classes, *axes of the mask) float16; true, false",
     "uncertainty": "also NAME_entropy and, of several networks or views, NAME_std; true, false",
+    "quality": "also quality.csv: the Dice that each mask is likely to have (after segexp evaluate quality=true); "
+    "true, false",
+    "flag": "also mark the masks that should be looked at, in quality.csv and at the end; true, false",
+    "flag.false_alarms": "fraction of good cases like those of validation that may be marked, above 0 and below 1",
+    "flag.good": "Dice from which on a validation case is a good one, 0 to 1; 0 = any above 0",
     "overlays": "also NAME_overlay.png, the mask on the image; true, false",
     "tta": "average over views of each tile: none, flips (4), turns (8: flips and quarter turns), seen (all that the "
     "training showed), or some of flip_z, flip_y, flip_x, half_turn, quarter_turn, transpose, with commas",
@@ -58,6 +70,8 @@ COMMENTS = {
     **OPTIONS,
 }
 SHOWN = 5  # names of inputs of which the same is said
+MOST_FLAGGED = 20  # inputs that are named on the screen
+QUALITY = "quality.csv"
 
 
 def predict(words: list[str]) -> None:
@@ -72,10 +86,11 @@ def predict(words: list[str]) -> None:
     vouched, words = Vouched.of(words)
     arguments = parse(words, DEFAULTS, COMMENTS, "predict")
     require_choice("channels_by_suffix", arguments["channels_by_suffix"], (None, True, False))
-    settings = Settings(**{key: arguments[key] for key in SETTINGS})
+    settings = Settings(**{key: arguments[key] for key in SETTINGS} | {"quality": _wants_quality(arguments)})
     models = open_models(arguments["run"], vouched.networks())
     digests = [model.digest() for model in models]
     segmenter = Segmenter(models, settings)
+    flag = _flag(arguments, segmenter, models)
     del models  # the segmenter has copies
     if segmenter.steps_differ and settings.postprocess:
         print("the runs keep different post-processing steps: none is applied")
@@ -102,8 +117,44 @@ def predict(words: list[str]) -> None:
             remove_folder(part)
             bar.advance(task)
     report.print(folder)
+    if settings.quality:
+        _leave_qualities(folder, record, segmenter, flag, [item.name for item in inputs])
     if report.failures:
         sys.exit(1)
+
+
+def _wants_quality(arguments: Mapping[str, Any]) -> bool:
+    return bool(arguments["quality"] or arguments["flag"])
+
+
+def _flag(arguments: Mapping[str, Any], segmenter: Segmenter, models: Sequence[Model]) -> Flag | None:
+    """Choose the threshold of the flag, before anything is predicted; None = no flag was asked for."""
+    flag = None
+    if _wants_quality(arguments) and segmenter.calibration is None:
+        why = why_unknown(models, segmenter.views, segmenter.steps)
+        if arguments["flag"]:
+            raise ValueError(f"flag=true: {why}")
+        print(f"quality.csv holds no estimates: {why}", file=sys.stderr)
+    elif arguments["flag"] and segmenter.calibration:
+        flag = flag_of(segmenter.calibration, arguments["flag.false_alarms"], arguments["flag.good"])
+    return flag
+
+
+def _leave_qualities(
+    folder: Path, record: PredictionRecord, segmenter: Segmenter, flag: Flag | None, names: Sequence[str]
+) -> None:
+    """Write quality.csv of all that the record knows, and name the inputs of this call that are flagged."""
+    rows = quality_rows(record.qualities(), segmenter.calibration, flag)
+    if rows:
+        write_text(folder / QUALITY, table_text(rows))
+        print(f"estimates of quality in {short_path(folder / QUALITY)}")
+    if flag is None:
+        return
+    mine = [row for row in rows if row["input"] in names]
+    flagged = [f"{row['input']} ({row['why']})" for row in mine if row["why"]]
+    listed = f": {one_line(some(flagged, MOST_FLAGGED))}" if flagged else ""
+    print(f"{len(flagged)} of {len(mine)} masks should be looked at{listed}")
+    print(f"the flag: {flag.promise}")
 
 
 def _how(digests: Sequence[str], segmenter: Segmenter, spacing: Json) -> dict[str, Json]:
@@ -182,7 +233,8 @@ class Job:
             ValueError: It cannot be predicted, or something else stands in its place.
         """
         digest = input_digest(item.files)
-        found = self.record.look(item.name, digest, outputs.masks, list(outputs.others.values()))
+        temperature = self.segmenter.temperature if self.segmenter.settings.quality else None
+        found = self.record.look(item.name, digest, outputs.masks, list(outputs.others.values()), temperature)
         for path in found.damaged:
             print(f"{path} is damaged: it is predicted again", file=sys.stderr)
         if found.done and not self.overwrite:
@@ -207,7 +259,8 @@ class Job:
         for path in outputs.paths:
             (self.part / path).parent.mkdir(parents=True, exist_ok=True)
         write_outputs(maps, case, outputs, self.segmenter.description, self.part)
-        self.record.note(item.name, digest, {path: self.part / path for path in outputs.paths})
+        measures = maps.quality.measures if maps.quality else None
+        self.record.note(item.name, digest, {path: self.part / path for path in outputs.paths}, measures)
         for path in outputs.paths:
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             settle(self.part / path, self.folder / path)

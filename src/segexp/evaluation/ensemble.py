@@ -1,7 +1,7 @@
 """Several trained runs scored as one: the mean of their probabilities."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median_low
 
 from torch import Tensor, nn
@@ -25,8 +25,9 @@ class EnsemblePredictor:
 
     def __call__(self, network: Network | Ensemble, image: Tensor) -> Tensor:
         """Return the mean probabilities (B, K, *S) of an image (B, C, *S)."""
-        networks = getattr(network, "networks", [network])
-        return self.predictor(Ensemble([*networks, *(other.to(image.device) for other in self.others)]), image)
+        ensemble = Ensemble.of(network)
+        others = [other.to(image.device) for other in self.others]
+        return self.predictor(replace(ensemble, networks=[*ensemble.networks, *others]), image)
 
 
 def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained], trust: Trust = False) -> Predictor:

@@ -1,6 +1,7 @@
 """Scoring a trained run on whole cases, as the end of its training does."""
 
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -8,14 +9,19 @@ import pytorch_lightning as pl
 from torch.utils.data import DataLoader
 
 from segexp.build import build_trainer, settle_monitor_mode
+from segexp.checkpoints.checkpoint import hash_weights
+from segexp.checkpoints.quality import Calibration, kept_calibrations
 from segexp.data.patches import CaseDataset
 from segexp.data.reference import deviations
 from segexp.data.sources import require_files
 from segexp.evaluation.ensemble import ensemble_predictor, shared_choices
+from segexp.evaluation.quality import TEMPERATURES, Meter, PairsAside, dice_of_cases, views_of_predictor
 from segexp.evaluation.rescoring import LabelScorer, Predictions
 from segexp.evaluation.trained import Trained, build_again, changes_data, compose_again
 from segexp.evaluation.tuning import Tuner, Tuning
 from segexp.metrics import DecisionRule, SplitResult
+from segexp.postprocessing.postprocess import Steps
+from segexp.prediction.quality import Quality, estimated, fit, matching, names_of
 from segexp.prediction.views import shared_symmetries
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.record import SplitName
@@ -28,6 +34,9 @@ class Evaluation:
 
     Attributes:
         chosen: Values chosen on validation cases, such as a threshold; of several runs the middle one.
+        views: Views that are averaged over beside the image as it is.
+        meters: Measures of the cases of each split that was scored.
+        calibration: How measures of a case become an estimate of its Dice; None = not known.
 
     Raises:
         ValueError: They do not fit the run, or the runs do not go together.
@@ -43,6 +52,13 @@ class Evaluation:
         vouched, _ = Vouched.of(self.arguments)
         self.task.scorer = ensemble_predictor(self.task.scorer, self.runs, vouched.networks())
         self.chosen = shared_choices(self.runs)
+        self._others = getattr(self.task.scorer, "others", ())
+        self.views = views_of_predictor(self.task.scorer)
+        self.aside: PairsAside | None = None
+        if len(self.runs) > 1 or self.views:
+            self.task.scorer = self.aside = PairsAside(self.task.scorer, len(self.run.description.output_names))
+        self.meters: dict[str, Meter] = {}
+        self.calibration: Calibration | None = None
 
     def open(self, split: str) -> SplitName:
         """Read the data, and settle which split is scored: "auto" is the test cases, else those of validation.
@@ -155,6 +171,41 @@ class Evaluation:
         scorer = LabelScorer(self.data, "val")
         return Tuner(self.task.metrics, scorer, predictions, self.config["monitor"], self.chosen).run()
 
+    def calibrate(self, steps: Steps) -> Calibration:
+        """Fit on the run's own validation cases how measures of a case become an estimate of its Dice.
+
+        Args:
+            steps: Post-processing of the masks.
+
+        Raises:
+            ValueError: The validation cases are not those of all runs, or too few.
+        """
+        if not self.own_validation:
+            rule = "quality=true learns from the validation cases of the training, of several runs the same ones"
+            raise ValueError(f"{rule}, but data or split are others: leave data and data.split as they were")
+        _, predictions = self.score("val")
+        scores = dice_of_cases(LabelScorer(self.data, "val"), predictions, self.data, steps)
+        meter = self.meters["val"]
+        measures = meter.measures(meter.temperature)
+        self.calibration = fit(measures, scores, self.networks, names_of(self.views), steps, meter.temperature)
+        return self.calibration
+
+    def find_calibration(self, steps: Steps) -> None:
+        """Take the calibration that the runs keep for these networks, views and steps, if any."""
+        kept = [one for run in self.runs for one in kept_calibrations(run.files)]
+        self.calibration = matching(kept, self.networks, self.views, steps) if kept else None
+
+    def qualities(self, split: str) -> list[Quality]:
+        """Estimate the quality of each case of a split that was scored with a calibration."""
+        assert self.calibration is not None
+        measures = self.meters[split].measures(self.calibration["temperature"])
+        return [estimated(one, self.calibration) for one in measures]
+
+    @cached_property
+    def networks(self) -> list[str]:
+        """SHA-256 of the weights of each network."""
+        return sorted(map(hash_weights, (self.task.network, *self._others)))
+
     def score(self, split: str) -> tuple[SplitResult, Predictions]:
         """Score a split as the end of the training does.
 
@@ -162,7 +213,7 @@ class Evaluation:
         """
         rules = [metric.decision_rule(self.chosen) for metric in self.task.metrics]
         predictions = Predictions(self.data.labels.regions is not None, rules)
-        trainer = self._trainer(predictions)
+        trainer = self._trainer(predictions, self._meter(split))
         dataset = CaseDataset(self.data.cases(split), self.data.labels.regions, self.data.geometry.distance_unit)
         loader = DataLoader(dataset, batch_size=1)
         if split == "val" and self.own_validation:
@@ -173,7 +224,16 @@ class Evaluation:
         trainer.test(self.task, dataloaders=loader, verbose=False)
         return self.task.results["test"], predictions
 
-    def _trainer(self, predictions: Predictions) -> pl.Trainer:
+    def _meter(self, split: str) -> Meter:
+        """Measure the cases of a split while they are scored."""
+        insides = [prepared.original.valid for prepared in self.data.cases(split)]
+        temperatures = TEMPERATURES if split == "val" else TEMPERATURES[:1]
+        if self.calibration:
+            temperatures = tuple(dict.fromkeys((*temperatures, self.calibration["temperature"])))
+        self.meters[split] = Meter(self.run.description.activation, insides, self.aside, temperatures)
+        return self.meters[split]
+
+    def _trainer(self, *callbacks: pl.Callback) -> pl.Trainer:
         """One device, nothing written, all cases; device and precision as configured."""
         configured = self.config["trainer"]
         trainer_node: TrainerNode = {
@@ -188,5 +248,5 @@ class Evaluation:
             "use_distributed_sampler": False,
         }
         trainer = build_trainer(self.config | {"trainer": trainer_node, "callbacks": {}, "logger": None})
-        trainer.callbacks.append(predictions)  # type: ignore[attr-defined]
+        trainer.callbacks += callbacks  # type: ignore[attr-defined]
         return trainer

@@ -1,13 +1,21 @@
 """Several networks and views as one: mean probabilities, and how far apart the members are."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
 
-from segexp.inference.probabilities import Activation, Network, in_memory_format, margins_of, require_output, softmax
+from segexp.inference.probabilities import (
+    Activation,
+    Network,
+    in_memory_format,
+    margins_of,
+    masks_of,
+    require_output,
+    softmax,
+)
 from segexp.inference.smaller import Smaller
 from segexp.inference.views import UNTURNED, View, apply_view, flips_in_words, require_seen, undo_view, views_of
 
@@ -25,6 +33,10 @@ class Ensemble:
         views: Views of each tile, from ``views.views``; the default is the tile as it is.
         std: Whether the standard deviations over the members (divided by their number) follow the means as K further
             channels.
+        pairs: Whether, of several members, the agreement of their masks follows as 2 P further channels, P the number
+            of foreground classes, or of regions: the fraction of the pairs of members that both have a pixel in their
+            masks, and the fraction of the members that do. The sum over pixels of the one divided by that of the other
+            is the Dice of pairs, intersections and sizes of all pairs summed up.
 
     Raises:
         ValueError: There is no network or no view.
@@ -33,12 +45,23 @@ class Ensemble:
     networks: Sequence[Network]
     views: Sequence[View] = (UNTURNED,)
     std: bool = False
+    pairs: bool = False
 
     def __post_init__(self) -> None:
         if not self.networks or not self.views:
             raise ValueError(
                 f"{len(self.networks)} networks and {len(self.views)} views leave nothing to average: give one of each"
             )
+
+    @classmethod
+    def of(cls, network: "Network | Ensemble") -> "Ensemble":
+        """Return an ensemble as it is, and a network as an ensemble of its own."""
+        return network if isinstance(network, cls) else cls([cast("Network", network)])
+
+    @property
+    def members(self) -> int:
+        """Number of pairs of a network and a view."""
+        return len(self.networks) * len(self.views)
 
     def margins(self, axes: int) -> tuple[int, ...]:
         """Pixels per axis that the output lacks on each side: the largest margin of all members."""
@@ -56,16 +79,33 @@ class Ensemble:
             activation: Function from float32 logits to probabilities.
 
         Returns:
-            (N, K, *T') float32; with ``std`` (N, 2 K, *T'), the means before the standard deviations.
+            (N, K, *T') float32; with ``std`` and ``pairs`` more channels, the means first, the deviations next.
 
         Raises:
             ValueError: Two networks differ in their number of classes, or an output has another size than its margin
                 makes it.
         """
+        total = squares = votes = torch.zeros((), device=tiles.device)
+        for count, probs in enumerate(self._probabilities(tiles, activation)):
+            # Sums alone are kept, those of the squared differences from the mean as Welford updates them.
+            difference = probs - total / max(count, 1) if self.std else probs
+            total = total + probs
+            if self.std:
+                squares = squares + difference * (probs - total / (count + 1))
+            if self.pairs:
+                votes = votes + masks_of(probs, activation is softmax, dim=1)
+        parts = [total / self.members]
+        if self.std:
+            parts.append((squares / self.members).sqrt_())
+        if self.pairs and self.members > 1:
+            parts += [votes * (votes - 1) / (self.members * (self.members - 1)), votes / self.members]
+        return torch.cat(parts, dim=1) if len(parts) > 1 else parts[0]
+
+    def _probabilities(self, tiles: Tensor, activation: Activation) -> Iterator[Tensor]:
+        """Yield the probabilities (N, K, *T') of one member after the other."""
         pairs = zip(tiles.shape[2:], self.margins(tiles.ndim - 2), strict=True)
         size = [side - 2 * margin for side, margin in pairs]
-        total = squares = torch.zeros((), device=tiles.device)
-        count = 0
+        classes = None
         for number, network in enumerate(self.networks, start=1):
             for view in self.views:
                 seen = in_memory_format(apply_view(tiles, view))
@@ -74,19 +114,13 @@ class Ensemble:
                 probs = undo_view(activation(logits.float()), view)
                 for dim, side in enumerate(size, start=2):  # the center that all members have
                     probs = probs.narrow(dim, (probs.shape[dim] - side) // 2, side)
-                if count and probs.shape[1] != total.shape[1]:
+                classes = classes or probs.shape[1]
+                if probs.shape[1] != classes:
                     raise ValueError(
                         f"network {number} of the ensemble gives {probs.shape[1]} classes and network 1 gives "
-                        f"{total.shape[1]}: average only networks of the same classes"
+                        f"{classes}: average only networks of the same classes"
                     )
-                # Sums alone are kept, those of the squared differences from the mean as Welford updates them.
-                difference = probs - total / max(count, 1) if self.std else probs
-                total = total + probs
-                count += 1
-                if self.std:
-                    squares = squares + difference * (probs - total / count)
-        mean = total / count
-        return torch.cat([mean, (squares / count).sqrt_()], dim=1) if self.std else mean
+                yield probs
 
 
 Predictor = Callable[[Network | Ensemble, Tensor], Tensor]  # image (B, C, *S) to probabilities (B, K, *S)
@@ -146,8 +180,8 @@ class FlipTurnPredictor:
         Raises:
             ValueError: The image lacks an axis that is to be flipped.
         """
-        networks = getattr(network, "networks", [network])  # an ensemble's, each of which gets all views
-        return self.predictor(Ensemble(networks, self.views), image)
+        # Of an ensemble each network gets all views.
+        return self.predictor(replace(Ensemble.of(network), views=self.views), image)
 
     def smaller(self, network: object, sizes: Sequence[int]) -> Smaller | None:
         """Settings of the predictor that take less memory for images (*sizes); None = there are none."""

@@ -77,6 +77,42 @@ def require_output(logits: Tensor, tiles: Tensor, margins: Sequence[int]) -> Non
         )
 
 
+def masks_of(probs: Tensor, classes: bool, dim: int = 0) -> Tensor:
+    """Mark the pixels of each foreground class, the most probable one, or of each region, above 0.5.
+
+    Args:
+        probs: (..., K, ...) in [0, 1], with the channels along ``dim``.
+        classes: Whether the channels are classes that exclude each other, the background first; else regions.
+        dim: Axis of the channels.
+
+    Returns:
+        (..., P, ...) bool: P = K - 1 foreground classes, or K regions.
+    """
+    if not classes:
+        return probs > 0.5
+    channels = torch.arange(1, probs.shape[dim], device=probs.device)
+    shape = [-1 if axis == dim else 1 for axis in range(probs.ndim)]
+    return probs.max(dim, keepdim=True).indices == channels.view(shape)
+
+
+def tempered(probs: Tensor, temperature: float, activation: str = "softmax") -> Tensor:
+    """Probabilities of the same logits divided by a temperature: above 1 less certain, below 1 more.
+
+    Args:
+        probs: (K, *S) in [0, 1].
+        temperature: Number above 0.
+        activation: "softmax" or "sigmoid", as of ``entropy``.
+
+    Source: Guo et al. 2017 (arXiv:1706.04599).
+    """
+    if temperature == 1:
+        return probs
+    power = probs.clamp(0, 1) ** (1 / temperature)
+    if activation == "softmax":
+        return power / power.sum(0)
+    return power / (power + (1 - probs).clamp(0, 1) ** (1 / temperature))
+
+
 def entropy(probs: Tensor, activation: str = "softmax") -> Tensor:
     """Entropy of predicted probabilities, as a fraction of the largest possible one.
 

@@ -51,6 +51,7 @@ class Settings:
         probabilities: Whether to keep the probabilities, too.
         uncertainty: Whether to keep the entropy, and the standard deviation over networks and views where there are
             several.
+        quality: Whether to estimate the quality of the mask.
         strict: Whether to refuse an image that is far from what the training saw, instead of a warning.
     """
 
@@ -68,6 +69,7 @@ class Settings:
     postprocess: bool = True
     probabilities: bool = False
     uncertainty: bool = False
+    quality: bool = False
     strict: bool = False
 
 
@@ -116,7 +118,7 @@ def averaged(
     rules = [rule_from(intensity) for intensity in intensities]
     if len(networks) * len(views) == 1:
         return networks[0], rules
-    return Ensemble(networks, views, std=settings.uncertainty), rules
+    return Ensemble(networks, views, std=settings.uncertainty, pairs=settings.quality), rules
 
 
 def _fast(model: Model, device: torch.device) -> nn.Module:

@@ -3,7 +3,7 @@
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +14,10 @@ from segexp.data.case import Case
 from segexp.data.files.writing import in_file_axes, label_dtype
 from segexp.inference import Block, entropy
 from segexp.prediction.ensemble import Settings
+from segexp.prediction.quality import Quality
 
 MAPPED = 2**28  # bytes: larger arrays lie in a file while they are filled
+ARRAYS = ("labels", "probabilities", "entropy", "std")
 PIECE = 1 << 24  # pixels whose values are set at a time
 
 
@@ -29,12 +31,14 @@ class Maps:
         entropy: (*S) float32 from 0 to 1, of several regions the largest; None = not kept.
         std: (*S) float32, standard deviation of the probabilities over networks and views, of several classes or
             regions the largest; None = not kept.
+        quality: What the prediction tells of its own quality; None = not asked for.
     """
 
     labels: np.ndarray
     probabilities: np.ndarray | None = None
     entropy: np.ndarray | None = None
     std: np.ndarray | None = None
+    quality: Quality | None = None
 
     @classmethod
     def empty(
@@ -60,8 +64,9 @@ class Maps:
 
     def view(self, turn: Callable[[np.ndarray], np.ndarray]) -> "Maps":
         """Apply ``turn``, which gives a view of (..., *S), to every array."""
-        arrays = [getattr(self, field.name) for field in fields(self)]
-        return Maps(*(None if array is None else turn(array) for array in arrays))  # type: ignore[arg-type]
+        arrays = {name: getattr(self, name) for name in ARRAYS}
+        turned: dict[str, Any] = {name: turn(array) for name, array in arrays.items() if array is not None}
+        return replace(self, **turned)
 
     def in_file_axes(self, case: Case) -> "Maps":
         """Turn all arrays from the axes of a case to those of its file."""
@@ -71,7 +76,7 @@ class Maps:
         """Fill in a block.
 
         Args:
-            block: Its first ``parts`` channels are probabilities; standard deviations may follow.
+            block: Its first ``parts`` channels are probabilities; standard deviations and more may follow.
             parts: Number of classes or regions.
             activation: "softmax": the label is the class of the highest probability; "sigmoid": a pixel is in each
                 region with a probability above 0.5.
@@ -86,7 +91,7 @@ class Maps:
             uncertainty = entropy(probs, activation)
             self.entropy[here] = (uncertainty if classes else uncertainty.amax(0)).numpy()
         if self.std is not None:
-            self.std[here] = block.probs[parts:].amax(0).numpy()
+            self.std[here] = block.probs[parts : 2 * parts].amax(0).numpy()
 
     def blank(self, outside: np.ndarray, activation: str) -> None:
         """Put background, as certain, where the network was not trained.

@@ -6,12 +6,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NotRequired, TypedDict
 
 from segexp.crc import crc_of_file, crc_of_plain
 from segexp.data.cache.hashes import hash_file, hash_plain
 from segexp.data.files.volumes import opened_files
 from segexp.data.files.writing import is_whole
+from segexp.inference.quality import Measures
 from segexp.runs.files import Json, json_text, read_json
 from segexp.runs.shape import require_shape
 from segexp.writing import write_text
@@ -22,11 +23,15 @@ DIGITS = 16  # of the hash under which models and settings stand
 
 
 class Made(TypedDict):
-    """How one input was predicted: hash of its files, key of models and settings, CRC-32 of each file that it left."""
+    """How one input was predicted: hash of its files, key of models and settings, CRC-32 of each file that it left.
+
+    ``quality`` holds its measures, see ``segexp.inference.quality.Measures``, where they were asked for.
+    """
 
     input: str
     how: str
     files: dict[str, str]
+    quality: NotRequired[Measures]
 
 
 class Content(TypedDict):
@@ -74,7 +79,9 @@ class PredictionRecord:
         places = {(self.folder / place).resolve() for made in self._known["inputs"].values() for place in made["files"]}
         return all(path.resolve() in places for path in files)
 
-    def look(self, name: str, digest: str, masks: Sequence[Path], others: Sequence[Path]) -> Found:
+    def look(
+        self, name: str, digest: str, masks: Sequence[Path], others: Sequence[Path], temperature: float | None = None
+    ) -> Found:
         """Look at what stands at the places of an input's files.
 
         Args:
@@ -82,6 +89,7 @@ class PredictionRecord:
             digest: Hash of its files, see ``input_digest``.
             masks: Paths of its masks, relative to the folder; they are written last.
             others: Paths of its other files.
+            temperature: Temperature at which its measures must be known, too; None = they need not.
         """
         there = [path for path in (*masks, *others) if (self.folder / path).exists()]
         damaged = tuple(self.folder / path for path in there if not is_whole(self.folder / path))
@@ -91,21 +99,38 @@ class PredictionRecord:
         if made is None:
             return Found(why_not=f"{NAME} does not tell what made it")
         why_not = self._difference(made, digest) or self._changed(there, made)
-        return Found(not why_not and len(there) == len(masks) + len(others), why_not=why_not)
+        complete = len(there) == len(masks) + len(others)
+        if temperature is not None:
+            complete = complete and made.get("quality", {}).get("temperature") == temperature
+        return Found(not why_not and complete, why_not=why_not)
 
-    def note(self, name: str, digest: str, files: Mapping[Path, Path]) -> None:
+    def qualities(self) -> dict[str, Measures]:
+        """Measures of all inputs that were predicted by these models and settings and have them, by name."""
+        inputs = self._read()["inputs"]
+        return {
+            name: made["quality"]
+            for name, made in inputs.items()
+            if made["how"] == self.key and "quality" in made and self._is_there(made)
+        }
+
+    def _is_there(self, made: Made) -> bool:
+        return all((self.folder / path).exists() for path in made["files"])
+
+    def note(self, name: str, digest: str, files: Mapping[Path, Path], quality: Measures | None = None) -> None:
         """Note what an input leaves, before its files take their places: one that never does counts as missing.
 
         Args:
             name: Name of the input.
             digest: Hash of its files.
             files: Place of each file, relative to the folder -> path at which it is whole by now.
+            quality: Its measures; None = they were not asked for.
         """
         sums = {place.as_posix(): crc_of_file(path) for place, path in files.items()}
         with _locked(self.folder):
             self._known = self._read()  # another process may have added to it
             self._known["how"][self.key] = self.how
-            self._known["inputs"][name] = Made(input=digest, how=self.key, files=sums)
+            made = Made(input=digest, how=self.key, files=sums)
+            self._known["inputs"][name] = made if quality is None else {**made, "quality": quality}
             write_text(self.path, json_text({**self._known, CHECKSUM: crc_of_plain(self._known)}))
 
     def _difference(self, made: Made, digest: str) -> str:

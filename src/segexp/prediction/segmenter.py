@@ -12,15 +12,19 @@ import numpy as np
 import torch
 
 from segexp.checkpoints.checkpoint import Model
+from segexp.checkpoints.quality import Calibration
 from segexp.data.case import Case, slices_first
 from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.reference import Deviation, deviations
 from segexp.data.resample import FILES, spacing_of_network
 from segexp.inference import Block, Ensemble, predict_blocks, to_size
+from segexp.inference.quality import CaseQuality
+from segexp.inference.views import View
 from segexp.postprocessing.postprocess import PostProcess
 from segexp.prediction.ensemble import Settings, averaged, device_of, predictor_of, require_same
 from segexp.prediction.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
 from segexp.prediction.maps import MAPPED, Maps, room_for
+from segexp.prediction.quality import estimated, find_calibration
 
 Progress = Callable[[int, int], object]  # called with the number of tiles done and of all tiles, of an image or a page
 
@@ -72,6 +76,8 @@ class Segmenter:
 
     Attributes:
         has_std: Whether the standard deviation over several networks or views is kept.
+        calibration: How the quality is estimated; None = it was not asked for, or the models do not know.
+        steps: Post-processing steps that are applied.
         steps_differ: Whether the models keep different post-processing steps, so that none is applied.
 
     Raises:
@@ -86,9 +92,13 @@ class Segmenter:
         self.predictor = predictor_of(self.description, settings)
         steps = [model.description.postprocess or {} for model in models]
         self.steps_differ = any(other != steps[0] for other in steps)
-        self.postprocess = PostProcess(steps[0] if settings.postprocess and not self.steps_differ else {})
+        self.steps = steps[0] if settings.postprocess and not self.steps_differ else {}
+        self.postprocess = PostProcess(self.steps)
         self.network, self.rules = averaged(models, settings, self.device)
         self.has_std = settings.uncertainty and isinstance(self.network, Ensemble)
+        self.calibration: Calibration | None = None
+        if settings.quality:
+            self.calibration = find_calibration(models, self.views, self.steps)
 
     @property
     def channels(self) -> int:
@@ -100,6 +110,16 @@ class Segmenter:
         """Number of classes or regions that the networks predict."""
         return len(self.description.output_names)
 
+    @property
+    def views(self) -> Sequence[View]:
+        """Views that are averaged over."""
+        return Ensemble.of(self.network).views
+
+    @property
+    def temperature(self) -> float:
+        """Temperature of the probabilities by which the quality is measured."""
+        return self.calibration["temperature"] if self.calibration else 1.0
+
     def scratch(self, case: Case) -> int:
         """Bytes that arrays other than the maps may take on the disk: overlaps of tiles and resampled probabilities."""
         size, tile = case.image.shape[1:], self.predictor.tile
@@ -109,7 +129,8 @@ class Segmenter:
             at = spacing_of_network(case, spacing, self.description.spacing_unit) or at
         resampled = [px * old / new for px, old, new in zip(size, case.spacing, at, strict=False)]
         side = tile if isinstance(tile, int) or tile is None else max(tile)
-        channels = self.parts * (1 + self.has_std)
+        # Of the agreement there are two channels per part, at most.
+        channels = self.parts * (1 + self.has_std + 2 * self.settings.quality)
         numbers = [(channels + 1) * (side or 0) * math.prod(resampled[1 - self.description.spatial_dims :])]
         if spacing:
             numbers += [channels * math.prod(resampled), channels * math.prod(size)]
@@ -131,17 +152,26 @@ class Segmenter:
         """
         self._require_fit(case)
         description = self.description
+        quality = CaseQuality(description.activation, [self.temperature]) if self.settings.quality else None
         maps = Maps.empty(case.image.shape[1:], description, self.settings, self.has_std, folder)
         for original, resampled, part in self._images(case, maps):
             for block in self._blocks(resampled, original.image.shape[1:], folder, progress):
                 part.put(block, self.parts, description.activation)
+                if quality:
+                    self._measure(quality, block, original.valid)
             if original.valid is not None:
                 part.blank(~original.valid, description.activation)
             if self.postprocess.steps:
                 spacing = original.spacing if original.spacing_unit == "mm" else None
                 part.labels[...] = self.postprocess(part.labels, spacing)
         maps.set_values(description)
-        return maps
+        return replace(maps, quality=estimated(quality.measures(), self.calibration)) if quality else maps
+
+    def _measure(self, quality: CaseQuality, block: Block, valid: np.ndarray | None) -> None:
+        """Add a block to the measures of a case whose field of view is ``valid``."""
+        pairs = block.probs[self.parts * (1 + self.has_std) :]
+        inside = None if valid is None else torch.from_numpy(valid[block.px])
+        quality.add(block.probs[: self.parts], pairs if len(pairs) else None, inside)
 
     def compare(self, case: Case) -> list[Deviation]:
         """Tell in what a case, as ``read_input`` returns it, is far from what the training of the first model saw.

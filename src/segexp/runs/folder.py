@@ -48,6 +48,7 @@ class RunFolder:
     record_path = _File(RECORD)  # status, overrides, code, packages, machine and data of the run
     results_path = _File("results.json")  # final metrics with their protocol; there once the run has ended well
     postprocess_path = _File("postprocess.json")  # post-processing steps that the run keeps
+    quality_path = _File("quality.json")  # how measures of a case become an estimate of its Dice
     cases_path = _File("cases.csv")  # metrics per case and class
     positions_path = _File("positions.csv")  # the same by tenths of the slices, where there are volumes
     curves_path = _File("metrics.csv")  # losses and metrics per epoch
@@ -133,6 +134,14 @@ class RunFolder:
             raise ValueError(f"{path} must be a mapping of steps")
         return steps
 
+    def quality(self) -> Any:
+        """Read what the run keeps of the quality of its masks, see `segexp.checkpoints.quality`; empty if nothing.
+
+        Raises:
+            ValueError: The file cannot be read.
+        """
+        return self._read(self.quality_path) if self.quality_path.exists() else []
+
     def cases(self) -> Rows:
         """Read the table of metrics per case and class; empty before the end.
 
@@ -184,7 +193,8 @@ class RunFolder:
         """Say which of the small files cannot be read, and why; empty where all are whole, or not there yet."""
         config = partial(read_checked, self.config_path)  # YAML is slow to read
         tables = (self.cases, self.positions, self.curves)
-        readers = (self.record, self.results, self.postprocess, *tables, self.overrides, config)
+        kept = (self.postprocess, self.quality)
+        readers = (self.record, self.results, *kept, *tables, self.overrides, config)
         for read in readers:
             try:
                 read()
