@@ -17,7 +17,7 @@ from segexp.errors import require_at_least, require_choice, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
 from segexp.evaluation.positions import write_positions
-from segexp.evaluation.quality import dice_of_cases, in_sentence, knowledge
+from segexp.evaluation.quality import dice_of_cases, in_sentence
 from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
 from segexp.evaluation.rescoring import LabelScorer, rescored
 from segexp.evaluation.trained import open_trained, own_arguments
@@ -210,14 +210,11 @@ def _leave(
     }
     if steps:
         content["without_postprocess"] = {split: dict(plain.scores)}
-    rows = rows_of_cases({split: result}, vars(data.split))
+    rows: list[Mapping[str, object]] = list(rows_of_cases({split: result}, vars(data.split)))
     if evaluation.calibration:
-        found = evaluation.qualities(split)
-        scores = dice_of_cases(scorer, predictions, data, steps)
-        known = knowledge(found, scores, evaluation.calibration["measure"])
+        found, known = evaluation.estimates(split, dice_of_cases(scorer, predictions, data, steps))
         content["evaluation"] = {**content["evaluation"], "quality": known}
-        cells = dict(zip(getattr(data.split, split), (one.cells() for one in found), strict=True))
-        rows = [{**row, **cells[str(row["case"])]} for row in rows]
+        rows = [{**row, **found[str(row["case"])].cells()} for row in rows]
     write_json(folder.results_path, content)
     write_table(folder.cases_path, rows)
     write_positions(folder, {split: result}, vars(data.split), content["positions"])

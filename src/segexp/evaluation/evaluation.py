@@ -15,7 +15,15 @@ from segexp.data.patches import CaseDataset
 from segexp.data.reference import deviations
 from segexp.data.sources import require_files
 from segexp.evaluation.ensemble import ensemble_predictor, shared_choices
-from segexp.evaluation.quality import TEMPERATURES, Meter, PairsAside, dice_of_cases, views_of_predictor
+from segexp.evaluation.quality import (
+    TEMPERATURES,
+    Knowledge,
+    Meter,
+    PairsAside,
+    dice_of_cases,
+    knowledge,
+    views_of_predictor,
+)
 from segexp.evaluation.rescoring import LabelScorer, Predictions
 from segexp.evaluation.trained import Trained, build_again, changes_data, compose_again
 from segexp.evaluation.tuning import Tuner, Tuning
@@ -195,11 +203,21 @@ class Evaluation:
         kept = [one for run in self.runs for one in kept_calibrations(run.files)]
         self.calibration = matching(kept, self.networks, self.views, steps) if kept else None
 
-    def qualities(self, split: str) -> list[Quality]:
-        """Estimate the quality of each case of a split that was scored with a calibration."""
+    def estimates(self, split: str, scores: Sequence[float]) -> tuple[dict[str, Quality], Knowledge]:
+        """Estimate the quality of each case of a split that was scored with a calibration.
+
+        Args:
+            split: Name of the split.
+            scores: True Dice of each case.
+
+        Returns:
+            Quality of each case by its name, and how well the estimates agree with the truth.
+        """
         assert self.calibration is not None
         measures = self.meters[split].measures(self.calibration["temperature"])
-        return [estimated(one, self.calibration) for one in measures]
+        found = [estimated(one, self.calibration) for one in measures]
+        names = getattr(self.data.split, split)
+        return dict(zip(names, found, strict=True)), knowledge(found, scores, self.calibration["measure"])
 
     @cached_property
     def networks(self) -> list[str]:
