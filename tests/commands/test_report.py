@@ -131,8 +131,9 @@ def test_a_wrong_marker_is_named_by_file_and_line(page, capsys, monkeypatch, mar
 
 
 def test_a_folder_without_a_page_is_told(page):
-    with pytest.raises(FileNotFoundError, match="outputs/README.md is not there"):
-        report(["outputs"])
+    Path("empty").mkdir()
+    with pytest.raises(FileNotFoundError, match="empty/README.md is not there"):
+        report(["empty"])
 
 
 def test_goals_are_written_beside_what_was_reached(page):
@@ -140,3 +141,10 @@ def test_goals_are_written_beside_what_was_reached(page):
     report(["experiments/losses"])
     assert "| ≥ 0.6 | 0.6550 | 0.6033 to 0.7067 | 4 | yes |" in page.read_text()
     report(["experiments/losses", "--check"])
+
+
+def test_a_run_and_a_sweep_get_a_page(page, capsys):
+    report(["outputs/ce_1", "outputs"])
+    assert capsys.readouterr().out.split() == ["outputs/ce_1/report.html", "outputs/report.html"]
+    assert "Case by case" in Path("outputs/ce_1/report.html").read_text()
+    assert "Comparison of 2 experiments" in Path("outputs/report.html").read_text()

@@ -11,8 +11,12 @@ from segexp.commands.compare import parser as compare_parser
 from segexp.comparison.comparison import compare
 from segexp.comparison.goals import goal_sheet, read_goals
 from segexp.comparison.markers import choose_sheets, filled, provenance
+from segexp.comparison.page import page
+from segexp.comparison.run_page import write_run_page
 from segexp.comparison.tables import markdown, sheets
 from segexp.errors import require_choice
+from segexp.runs.folder import RunFolder
+from segexp.runs.runs import find_runs
 from segexp.writing import write_text
 
 SHEETS = "sheets="
@@ -20,20 +24,40 @@ ELSEWHERE = ("format", "output", "html")  # options of `segexp compare` that mak
 
 
 def report(arguments: list[str]) -> None:
-    """Fill the tables between the markers of Markdown files.
+    """Fill the tables between the markers of Markdown files; write the page of a run, or of a sweep.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A marker is wrong; names file and line.
     """
     parser = argparse.ArgumentParser(prog="segexp report", description=(report.__doc__ or "").splitlines()[0])
-    parser.add_argument("paths", nargs="+", help="experiments/<name> with a README.md, or a Markdown file")
+    parser.add_argument(
+        "paths", nargs="+", help="experiments/<name> with a README.md, or a Markdown file; run or sweep"
+    )
     parser.add_argument("--check", action="store_true", help="change nothing; exit status 1 if something would change")
     given = parser.parse_intermixed_args(arguments)
-    stale = [line for word in given.paths for line in _fill(_page(word), given.check)]
+    pages = [word for word in given.paths if _holds_runs(Path(word))]
+    for word in pages if not given.check else ():
+        print(_page_of_runs(Path(word)))
+    stale = [line for word in given.paths if word not in pages for line in _fill(_page(word), given.check)]
     if given.check and stale:
         print("\n".join(stale), file=sys.stderr)
         sys.exit(1)
+
+
+def _holds_runs(path: Path) -> bool:
+    """Whether a folder is a run, or holds runs and no README."""
+    return path.is_dir() and not (path / "README.md").is_file() and any(RunFolder.below(path))
+
+
+def _page_of_runs(path: Path) -> Path:
+    """Write report.html into the folder of a run, or of several, which it compares."""
+    if RunFolder(path).record_path.is_file():
+        return write_run_page(path)
+    runs = find_runs([str(path)])
+    place = RunFolder(path).page_path
+    write_text(place, page(compare(runs), runs))
+    return place
 
 
 def _page(word: str) -> Path:

@@ -16,8 +16,10 @@ from segexp.begun import begun
 from segexp.build import build_data, build_task, build_trainer, describe, require_trainer
 from segexp.checkpoints.checkpoint import load_newest
 from segexp.checkpoints.own import require_own
+from segexp.comparison.run_page import write_run_page
 from segexp.config import as_written, chosen_options, how_to_go_on, own_config_dirs, plain, unwrapped
 from segexp.data import DataModule
+from segexp.errors import short_path
 from segexp.evaluation.outcome import TrainingRun, keeps_best, results_of_run, score, write_outcome
 from segexp.evaluation.report import print_scores
 from segexp.evaluation.screen import intervals_of, print_next, rows_above, rows_below, undefined_words
@@ -144,6 +146,8 @@ def _train(
                 print(told)
             kept_steps(run.folder, epoch)  # tells if it was chosen for an earlier best epoch
             print_next(results, folder.path, board=bool(folder.events))
+    if config["page"] and _is_first_process():
+        _write_page(folder)
     return splits["val"].scores[monitored(config, splits["val"])[0]]
 
 
@@ -304,6 +308,14 @@ def _end(record: RunRecorder, folder: RunFolder, before: Account | None, error: 
         before.restore()
     else:
         record.stop(unwrapped(error), remedy)
+
+
+def _write_page(folder: RunFolder) -> None:
+    """Write the page of the run, which is complete without it."""
+    try:
+        print(f"page         {short_path(write_run_page(folder.path))}")
+    except (OSError, ValueError) as error:
+        print(f"no page of the run: {error}; segexp report writes it anew")
 
 
 def _words() -> list[str]:

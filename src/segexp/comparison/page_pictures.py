@@ -4,6 +4,7 @@ import base64
 import io
 import os
 from collections.abc import Sequence
+from pathlib import Path
 
 from PIL import Image
 
@@ -78,17 +79,20 @@ def _name(run: Run, case: str) -> str:
 
 
 def _address(run: Run, case: str) -> str | None:
-    """Picture as a data URL, larger ones made smaller; None if the file is broken."""
-    path = run.files.figures / _name(run, case)
+    return data_url(run.files.figures / _name(run, case))
+
+
+def data_url(path: Path, longest: int = LONGEST) -> str | None:
+    """Picture as a data URL, one with longer sides made smaller; None if the file is broken or not there."""
     try:
         with Image.open(path) as picture:
-            if max(picture.size) <= LONGEST and path.stat().st_size <= AS_IT_IS:
+            if max(picture.size) <= longest and path.stat().st_size <= AS_IT_IS:
                 picture.verify()
                 return _url("png", path.read_bytes())
             small = picture.convert("RGB")
     except (OSError, SyntaxError):  # the two that Pillow raises for what it cannot read
         return None
-    small.thumbnail((LONGEST, LONGEST))
+    small.thumbnail((longest, longest))
     buffer = io.BytesIO()
     small.save(buffer, "JPEG", quality=80)
     return _url("jpeg", buffer.getvalue())

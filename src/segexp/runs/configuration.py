@@ -108,6 +108,7 @@ class Config(TypedDict):
     seed: int
     minutes: float | str | None
     init: str | None
+    page: bool
     resume: str | None
     allow_changes: list[str]
     on_divergence: Literal["stop", "skip", "rollback"]

@@ -60,6 +60,7 @@ class RunFolder:
     previous_checkpoint = _File("checkpoints", "previous.ckpt")  # the one before, should the last be damaged
     best_checkpoint = _File("checkpoints", "best.ckpt")  # of the best epoch, to predict with
     figures = _File("figures")  # folder of the pictures
+    page_path = _File("report.html")  # page for a browser
     lock_path = _File(".lock")  # of the process that works in the folder, see segexp.runs.claim
     reserve_path = _File(".reserve")  # bytes to free on a full disk
     log_path = _File("log.txt")  # output of a job of a sweep

@@ -1,0 +1,327 @@
+"""The page of a run: one HTML file that opens from the disk and asks no network for anything."""
+
+import base64
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from html import escape
+from importlib.resources import files
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from segexp.comparison.comparison import compare
+from segexp.comparison.line_chart import line_chart
+from segexp.comparison.page_pictures import data_url
+from segexp.errors import some
+from segexp.pictures.figures import COLORS
+from segexp.runs.files import Rows
+from segexp.runs.results import account
+from segexp.runs.runs import Run, find_runs, flat_settings
+from segexp.writing import write_text
+
+ASSETS = files("segexp.comparison") / "page_assets"
+PICTURES = 3_000_000  # bytes that pictures may take
+UNFOLDED = 12  # pictures that are seen at once
+LONGEST = 1400  # pixels of their longer side
+DIGITS = 4
+INTERVAL = "95 % interval over the cases"  # of the split that counts
+SHOWN_CASES = 12  # names of a split
+SECTIONS = {
+    "scores": "Scores",
+    "curves": "Learning curves",
+    "pictures": "Cases: worst, median, best, then the others",
+    "diagrams": "Calibration, and where along the organ",
+    "cases": "Case by case",
+    "settings": "What was chosen",
+    "data": "Data",
+    "cost": "What it cost",
+    "again": "How to repeat it",
+    "protocol": "How it was measured",
+}
+
+
+def run_page(run: Run) -> str:
+    """Write a finished run as a page.
+
+    Args:
+        run: The run; its small files and pictures are read, checkpoints never.
+
+    Returns:
+        HTML with style, script, data and pictures in it.
+
+    Raises:
+        ValueError: The run has not ended well.
+    """
+    if not run.results:
+        raise ValueError(f"{run.folder} has no results: it is {run.status}; a page is written of runs that ended well")
+    parts = {
+        "scores": _scores(run),
+        "curves": _curves(run.curves),
+        "pictures": _pictures(run),
+        "diagrams": _diagrams(run),
+        "cases": _table(run.cases, "split"),
+        "settings": _settings(run),
+        "data": _data(run),
+        "cost": _facts(_cost(run)),
+        "again": _again(run),
+        "protocol": _facts(run.results["protocol"].get(run.split, {})),
+    }
+    body = "".join(
+        f"<section id='s-{name}'><h2>{title}</h2>{parts[name]}</section>"
+        for name, title in SECTIONS.items()
+        if parts[name]
+    )
+    style, script = _asset("page.css") + _asset("run.css") + _class_colors(), _asset("run.js")
+    policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+    title = escape(_name(run))
+    return (
+        "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
+        "<meta name='viewport' content='width=device-width, initial-scale=1'>"
+        "<meta name='color-scheme' content='light dark'>"
+        f"<title>{title}</title><style>{style}</style></head><body><header><h1>{title}</h1>"
+        f"<div id='verdict'>{_summary(run)}</div></header><main>{body}</main>"
+        f"<dialog id='large'><img alt=''><p></p></dialog><script>{script}</script></body></html>\n"
+    )
+
+
+def _asset(name: str) -> str:
+    return (ASSETS / name).read_text(encoding="utf-8")
+
+
+def _class_colors() -> str:
+    """Style of the colors that classes have in pictures."""
+    return "".join(f".p{n} {{ --own: rgb({','.join(map(str, color))}) }}\n" for n, color in enumerate(COLORS.tolist()))
+
+
+def _digest(text: str) -> str:
+    """Hash by which a content security policy knows the text."""
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _name(run: Run) -> str:
+    config = run.record.get("config", {})
+    return f"{config.get('name', 'run')} / {run.folder.resolve().name}"
+
+
+def _summary(run: Run) -> str:
+    """Sentences: what was trained on what, how good it is, which epoch, why the training ended."""
+    results, choices = run.results, run.choices
+    headline = results["headline"]
+    model, loss, data = (choices.get(group) or "own" for group in ("model", "loss", "data"))
+    value = headline["value"]
+    score = "undefined" if value is None else f"{value:.{DIGITS}f}"
+    better = "higher" if headline.get("higher_is_better", True) else "lower"
+    chosen = results.get("chosen_on_val", {})
+    note = headline.get("note", "scored on whole cases")
+    sentences = [
+        f"{model} with loss {loss} on {data}: {headline['metric']} {score} ({better} is better), {note}.",
+        f"{account(results)}." if "scored" in results else "",
+        f"Best epoch: {int(chosen['epoch']) + 1}, by {chosen['by']}." if "epoch" in chosen else "",
+    ]
+    return "".join(f"<p>{escape(sentence)}</p>" for sentence in sentences if sentence)
+
+
+def _scores(run: Run) -> str:
+    """Table of all scores by split."""
+    splits = [split for split in ("train", "val", "test") if split in run.results]
+    scores: dict[str, Any] = {split: run.results[split] for split in splits}
+    names = dict.fromkeys(name for of in scores.values() for name in of)
+    intervals = _intervals(run)
+    rows = [
+        {"metric": name, **{split: of.get(name) for split, of in scores.items()}, INTERVAL: intervals.get(name, "")}
+        for name in names
+        if not _is_repeated(name, scores[run.split])
+    ]
+    undefined = run.results.get("undefined", {}).get(run.split, {})
+    notes = [f"{name}: undefined in {count} cases" for name, count in undefined.items() if count]
+    return _table(rows) + "".join(f"<p class=dim>{escape(note)}</p>" for note in notes)
+
+
+def _is_repeated(name: str, scores: Mapping[str, Any]) -> bool:
+    """Whether a score is that of the only class, which the mean over classes tells."""
+    return any(name.startswith(f"{other}_") and scores[name] == scores[other] for other in scores if other != name)
+
+
+def _intervals(run: Run) -> dict[str, str]:
+    """Interval over the cases of each score that is a mean over them."""
+    found = {}
+    for table in compare([run])["tables"]:
+        (summary,) = table["summaries"]
+        low, high = summary.interval.low, summary.interval.high
+        name = f"{table['metric']}_{table['class']}" if table["class"] else table["metric"]
+        found[name] = "" if math.isnan(low) else f"{low:.{DIGITS}f} to {high:.{DIGITS}f}"
+    return found
+
+
+def _curves(rows: Rows) -> str:
+    """Charts of the loss and of the validation scores against the epoch, from 1."""
+    columns = list(rows[0]) if rows else []
+    losses = [name for name in ("train/loss", "val/loss") if name in columns]
+    scores = [name for name in columns if name.startswith("val/") and "loss" not in name]
+    scores = [name for name in scores if not _is_repeated(name, {one: _column(rows, one) for one in scores})]
+    means = [name for name in scores if not any(name.startswith(f"{other}_") for other in scores)]
+    charts = [line_chart("loss", _lines(rows, losses))] if losses else []
+    for name in means:
+        charts.append(line_chart(name, _lines(rows, [name, *(one for one in scores if one.startswith(f"{name}_"))])))
+    return f"<div class=charts>{''.join(charts)}</div>" if charts else ""
+
+
+def _column(rows: Rows, name: str) -> list[str]:
+    return [row[name] for row in rows]
+
+
+def _lines(rows: Rows, names: Sequence[str]) -> dict[str, list[tuple[float, float]]]:
+    lines = {}
+    for name in names:
+        points = [(float(row["epoch"]) + 1, number_of(row[name])) for row in rows]
+        lines[name] = [(x, y) for x, y in points if math.isfinite(y)]
+    return {name: line for name, line in lines.items() if line}
+
+
+def number_of(text: str) -> float:
+    """Number in a table of a run; nan for anything else."""
+    try:
+        return float(text)
+    except ValueError:
+        return math.nan
+
+
+def _pictures(run: Run) -> str:
+    """Pictures of cases, the worst, median and best by the headline first; legend above."""
+    metric = run.results["headline"]["metric"]
+    by_case: dict[str, list[float]] = {}
+    for row in run.cases:
+        value = number_of(row.get(metric, ""))
+        by_case.setdefault(row["case"], []).extend([value] if math.isfinite(value) else [])
+    means = {case: mean(values) for case, values in by_case.items() if values}
+    low_first = run.results["headline"].get("higher_is_better", True)
+    ordered = sorted(means, key=lambda case: means[case], reverse=not low_first)
+    first = [ordered[place] for place in dict.fromkeys((0, len(ordered) // 2, len(ordered) - 1))] if ordered else []
+    room, found = PICTURES, []
+    for case in dict.fromkeys([*first, *ordered, *by_case]):
+        url = data_url(run.files.figures / f"{run.split}_{case.replace('/', '_')}.png", LONGEST)
+        if url is None or len(url) > room:
+            continue
+        room -= len(url)
+        told = f"{case}: {metric} {means[case]:.{DIGITS}f}" if case in means else case
+        found.append(_figure(url, told))
+    if not found:
+        return ""
+    shown, others = "".join(found[:UNFOLDED]), "".join(found[UNFOLDED:])
+    more = f"<details><summary>{len(found) - UNFOLDED} more</summary><div class=cards>{others}</div></details>"
+    return f"<p class=dim>{_legend(run)}</p><div class=cards>{shown}</div>{more if others else ''}"
+
+
+def _legend(run: Run) -> str:
+    """Say what the panels of a picture are, and the color of each class and error."""
+    labels: Any = run.record.get("config", {}).get("data", {}).get("labels", {})
+    names = labels.get("regions") or labels.get("class_names", ["background"])[1:]
+    classes = [f"<span class='p{place % len(COLORS)} key'></span>{escape(name)}" for place, name in enumerate(names)]
+    return (
+        f"From left to right: image, ground truth, prediction ({' '.join(classes)}), error (blue: missed, orange: "
+        "invented, pink: another class). A click makes a picture grow."
+    )
+
+
+def _diagrams(run: Run) -> str:
+    """Reliability diagrams and scores by position, as they were drawn."""
+    names = {
+        f"reliability_{run.split}.png": "how often a probability came true",
+        f"positions_{run.split}.png": "by tenths of the slices",
+    }
+    urls = {told: data_url(run.files.figures / name, LONGEST) for name, told in names.items()}
+    return "".join(_figure(url, told) for told, url in urls.items() if url)
+
+
+def _figure(url: str, told: str) -> str:
+    text = escape(told, quote=True)
+    return f"<figure class=picture tabindex=0><img alt='{text}' src='{url}'><figcaption>{text}</figcaption></figure>"
+
+
+def _settings(run: Run) -> str:
+    """Overrides, the plan where there is one, and the whole configuration folded away."""
+    record = run.record
+    words = record.get("overrides", [])
+    parts = [f"<p>Overrides: <code>{escape(' '.join(words))}</code></p>" if words else "<p>The defaults alone.</p>"]
+    plan = run.files.plan()
+    if plan:
+        told = "<summary>The plan, each choice with its reason</summary>"
+        parts.append(f"<details open>{told}<pre>{escape(plan)}</pre></details>")
+    if "config" in record:
+        flat = {key: _written(value) for key, value in flat_settings(record["config"]).items()}
+        parts.append(f"<details><summary>All {len(flat)} settings</summary>{_facts(flat)}</details>")
+    return "".join(parts)
+
+
+def _data(run: Run) -> str:
+    cases: Mapping[str, list[str]] = run.results.get("cases", {})
+    facts = {split: f"{len(names)} cases: {some(names, SHOWN_CASES)}" for split, names in cases.items() if names}
+    facts["fingerprint"] = str(run.record.get("data_fingerprint", ""))[:16]
+    command = escape(f"segexp audit data={run.choices.get('data')}")
+    return _facts(facts) + f"<p class=dim>What the audit finds: <code>{command}</code></p>"
+
+
+def _cost(run: Run) -> dict[str, str]:
+    training = run.results.get("training", {})
+    names = {"minutes": "minutes of training", "epochs": "epochs", "patches_per_second": "patches per second"}
+    names |= {"peak_memory_mib": "peak memory (MiB)", "energy_wh": "energy (Wh)"}
+    facts = {told: _written(training.get(name)) for name, told in names.items() if training.get(name) is not None}
+    facts |= {"parameters": f"{run.record.get('parameters', 0):,}"}
+    machine = run.record.get("machine", {})
+    facts["machine"] = ", ".join([*machine.get("gpus", []), str(machine.get("processor") or "")])
+    return facts
+
+
+def _again(run: Run) -> str:
+    record = run.record
+    git = record.get("git")
+    code = f"{git['commit'][:10]}{', with uncommitted changes' if git['diff'] else ''}" if git else "not under git"
+    packages = ", ".join(f"{name} {version}" for name, version in record.get("packages", {}).items())
+    facts = {
+        "command": " ".join(record.get("command", [])),
+        "seed": str(record.get("seed", "")),
+        "code": f"segexp {record.get('segexp_version', '')} ({code})",
+        "packages": packages,
+        "from": str(record.get("start", "")),
+        "to": str(record.get("end", "")),
+    }
+    return _facts(facts) + f"<p>Again: <code>segexp reproduce {escape(str(run.folder))}</code></p>"
+
+
+def _facts(facts: Any) -> str:
+    rows = "".join(f"<tr><th scope=row>{escape(str(name))}<td>{escape(str(value))}" for name, value in facts.items())
+    return f"<div class=wide><table class=facts>{rows}</table></div>" if rows else ""
+
+
+def _table(rows: Sequence[Mapping[str, Any]], *without: str) -> str:
+    """Table that a click on a head sorts."""
+    columns = [name for name in (rows[0] if rows else {}) if name not in without]
+    if not columns:
+        return ""
+    head = "".join(f"<th scope=col><button type=button>{escape(name)}</button>" for name in columns)
+    body = "".join(f"<tr>{_cells(row.get(name) for name in columns)}" for row in rows)
+    return f"<div class=wide><table class=sortable><thead><tr>{head}<tbody>{body}</table></div>"
+
+
+def _cells(values: Iterable[Any]) -> str:
+    return "".join(f"<td>{escape(_written(value))}" for value in values)
+
+
+def _written(value: Any) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    if isinstance(value, str) and math.isfinite(number_of(value)) and "." in value:
+        value = float(value)
+    if isinstance(value, float):
+        return f"{value:.{DIGITS}g}" if abs(value) < 1e-3 else f"{value:.{DIGITS}f}"
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def write_run_page(folder: Path) -> Path:
+    """Write the page of a run into its folder; return its path."""
+    run = find_runs([str(folder)])[0]
+    write_text(run.files.page_path, run_page(run))
+    return run.files.page_path

@@ -1,0 +1,43 @@
+import re
+from xml.etree import ElementTree
+
+import numpy as np
+import pytest
+
+from segexp.comparison.line_chart import BOTTOM, HEIGHT, LEFT, RIGHT, TOP, WIDTH, line_chart, nice_ticks
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "ticks"),
+    [
+        (0.0, 1.0, [0, 0.2, 0.4, 0.6, 0.8, 1.0]),
+        (0.81, 0.93, [0.8, 0.825, 0.85, 0.875, 0.9, 0.925, 0.95]),
+        (-3.0, 12.0, [-5, 0, 5, 10, 15]),
+    ],
+)
+def test_ticks_are_round_and_hold_all_values(low, high, ticks):
+    assert nice_ticks(low, high) == pytest.approx(ticks)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.5, -7.0, 1e6])
+def test_one_value_has_ticks_on_both_sides(value):
+    ticks = nice_ticks(value, value)
+    assert ticks[0] < value < ticks[-1]
+
+
+def test_points_lie_where_their_values_are():
+    chart = line_chart("dice", {"a": [(1, 0.0), (2, 1.0), (3, 0.5)]})
+    (points,) = re.findall(r"points='([^']*)'", chart)
+    places = [tuple(map(float, point.split(","))) for point in points.split()]
+    bottom, top = HEIGHT - BOTTOM, TOP
+    wanted = [(LEFT, bottom), ((LEFT + WIDTH - RIGHT) / 2, top), (WIDTH - RIGHT, (bottom + top) / 2)]
+    np.testing.assert_allclose(places, wanted, atol=0.1)
+
+
+def test_names_are_text_and_several_lines_have_a_legend():
+    lines = {"<b>": [(1.0, 0.1), (2.0, 0.2)], "c": [(1.0, 0.3)]}
+    chart = line_chart("a & b", lines)
+    assert "<b>" not in chart
+    assert "<figcaption>" in chart
+    assert "<figcaption>" not in line_chart("a", {"c": [(1.0, 0.3)]})
+    ElementTree.fromstring(re.sub(r"=([\w.-]+)(?=[ />])", r"='\1'", chart))  # well-formed, but for HTML's quotes
