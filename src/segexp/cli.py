@@ -46,6 +46,7 @@ COMMANDS = {
     "train": "train a network and score it on whole cases",
     "predict": "turn new images into masks in their own geometry",
     "evaluate": "score a trained run on cases, as at the end of its training",
+    "stress": "score a trained run on corrupted copies of its cases: noise, motion, blur, rotation …",
     "export": "hand a trained network over as one file: safetensors, ONNX, torch.export",
     "plan": "choose the settings of a training by its data, this machine and the minutes that there are",
     "adopt": "describe images and masks of your own, so that data=NAME stands for them",
@@ -68,6 +69,7 @@ WITHOUT_CONFIGURATION = (
     "report",
     "predict",
     "evaluate",
+    "stress",
     "export",
     "completion",
 )

@@ -139,7 +139,9 @@ def check_segexp(command: str, words: list[str]) -> None:
         return
     module = importlib.import_module(f"segexp.commands.{command}")
     if hasattr(module, "DEFAULTS"):
-        keys = [word for word in words if command != "evaluate" or word.partition("=")[0] in module.DEFAULTS]
+        keys = [
+            word for word in words if command not in ("evaluate", "stress") or word.partition("=")[0] in module.DEFAULTS
+        ]
         parse(keys, module.DEFAULTS)
         check_overrides("train", [word for word in words if word not in keys])
     else:

@@ -25,7 +25,7 @@ STEPS = {"min_size": {"size": 30}}
 def scorer() -> LabelScorer:
     data = build_data(plain(compose([*SMALL, "name=test"])))
     data.setup()
-    return LabelScorer(data, "test")
+    return LabelScorer(data, data.cases("test"))
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_without_steps_labels_score_as_their_probabilities(scorer, scored):
 
 def test_true_objects_keep_their_numbers():
     data = ready(source=Numbered(), spacing=[0.5, 0.5])
-    scorer = LabelScorer(data, "test")
+    scorer = LabelScorer(data, data.cases("test"))
     (row, *_) = scorer.score(ObjectScores(NAMES), [case.target for case in scorer.cases]).rows
     case = scorer.cases[0]
     wanted = object_scores(label(case.target, connectivity=1), case.instances)

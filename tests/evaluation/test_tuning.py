@@ -20,7 +20,7 @@ def scorer() -> LabelScorer:
     words = [*SMALL, "name=test", "data.source.count=15", "data.split.val=0-11", "data.split.test=12"]
     data = build_data(plain(compose(words)))
     data.setup()
-    return LabelScorer(data, "val")
+    return LabelScorer(data, data.cases("val"))
 
 
 def certain(labels: np.ndarray) -> torch.Tensor:

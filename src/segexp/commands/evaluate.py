@@ -83,7 +83,7 @@ def evaluate(words: list[str]) -> None:
     strange = evaluation.deviations(split) if given["strict"] else []
     if strange:
         raise ValueError(f"strict=true: {'; '.join(strange)}; strict=false scores them all the same")
-    folder = _folder(given["output"], evaluation, split)
+    folder = folder_of(given["output"], evaluation, split)
     config = evaluation.config_in(folder)  # with the paths of the folder, which follows from the data
     changed = claimed(run.folder) if given["tune"] or given["quality"] else nullcontext()
     with changed, claimed(folder), _recorded(folder, evaluation, config, split) as record:
@@ -107,8 +107,8 @@ def evaluate(words: list[str]) -> None:
     _report(folder, evaluation, content, tuning)
 
 
-def _folder(output: str, evaluation: Evaluation, split: str) -> Path:
-    """Find the folder of the evaluation."""
+def folder_of(output: str, evaluation: Evaluation, split: str) -> Path:
+    """Find the folder of the evaluation; "auto" is named after the run, what is scored, and the data."""
     words = evaluation.arguments
     data = "".join(f"-{word.partition('=')[2]}" for word in words if key_of(word) == "data")
     more = f"-ensemble{len(evaluation.runs)}" if evaluation.several else ""
@@ -191,7 +191,7 @@ def _leave(
     """Score and write results.json, tables and pictures; after post-processing the plain scores stand by."""
     data, metric, higher_is_better = evaluation.data, evaluation.metric, evaluation.higher_is_better
     plain, predictions = evaluation.score(split)
-    scorer = LabelScorer(data, split)
+    scorer = LabelScorer(data, data.cases(split))
     result = rescored(evaluation.task.metrics, scorer, predictions, steps) if steps else plain
     epoch = {} if evaluation.several else {"epoch": evaluation.run.checkpoint["epoch"]}
     content: Results = {

@@ -27,6 +27,7 @@ from segexp.comparison.statistics.scores import Scores
 from segexp.errors import require_choice
 from segexp.pictures.reliability import pooled
 from segexp.runs.runs import Run
+from segexp.runs.stress import is_detail
 
 MOST_DIFFERENT = 8  # cases that are shown where two experiments differ most
 
@@ -36,7 +37,8 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] | None = None, baseline:
 
     Args:
         runs: Runs, in the order in which experiments shall appear.
-        metrics: Names of metrics; None = all that are measured per case. The first is the headline.
+        metrics: Names of metrics; None = all that are measured per case, of a stress test the mean of the headline
+            over all corruptions. The first is the headline.
         baseline: Name or letter of the experiment that the others are compared with; None = the first.
 
     Raises:
@@ -97,7 +99,8 @@ def _metrics(experiments: Sequence[Experiment], requested: Sequence[str] | None)
     if not common:
         raise ValueError("the runs share no metric that is measured per case: compare runs of one `metrics` group")
     headline = experiments[0].first.results["headline"]["metric"]
-    return sorted(common, key=lambda name: name != headline)
+    ordered = sorted(common, key=lambda name: name != headline)
+    return [name for name in ordered if not is_detail(name, ordered)]
 
 
 def _experiment(letter: str, found: Experiment) -> ExperimentFacts:

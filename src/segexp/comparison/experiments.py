@@ -147,7 +147,8 @@ def warnings(experiments: Sequence[Experiment]) -> list[str]:
         if len({str(ask(run)) for run in runs}) > 1 and not excused:
             found.append(f"the {what} differ: {effect}")
     for metric in _keys([run.results["protocol"][run.split] for run in runs]):
-        if len({run.results["protocol"][run.split].get(metric) for run in runs}) > 1:
+        protocols = {run.results["protocol"][run.split].get(metric) for run in runs}
+        if len(protocols - {None}) > 1:
             found.append(f"{metric} is defined differently in some runs: its values do not compare")
     names = [run.results["cases"] for run in runs]
     if any(set(one.get("train", ())) & set(one[run.split]) for one, run in zip(names, runs, strict=True)):

@@ -43,24 +43,25 @@ def page(content: Content, runs: Sequence[Run]) -> str:
     data = _data(content, runs)
     room = min(PICTURES, WHOLE - len(_json(data)))
     data = {**data, "pictures": pictures(content, runs, room)}
-    style = _asset("page.css")
-    script = "\n".join(map(_asset, SCRIPTS))
+    style = asset("page.css")
+    script = "\n".join(map(asset, SCRIPTS))
     count = len(content["experiments"])
     parts = {
         "title": f"Comparison of {count} experiment{'' if count == 1 else 's'}",
-        "policy": f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'",
+        "policy": f"default-src 'none'; img-src data:; style-src '{digest(style)}'; script-src '{digest(script)}'",
         "style": style,
         "script": script,
         "data": _json(data),
     }
-    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], _asset("page.html"))
+    return re.sub(r"\{\{(\w+)\}\}", lambda found: parts[found[1]], asset("page.html"))
 
 
-def _asset(name: str) -> str:
+def asset(name: str) -> str:
+    """Read a part of the page, such as page.css."""
     return (ASSETS / name).read_text(encoding="utf-8")
 
 
-def _digest(text: str) -> str:
+def digest(text: str) -> str:
     """Hash that a content security policy knows the text by, so that no other script or style is run."""
     return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 

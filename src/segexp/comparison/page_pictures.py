@@ -35,7 +35,7 @@ def pictures(content: Content, runs: Sequence[Run], room: int) -> Pictures:
     found: Pictures = {}
     for case, index in ((case, index) for case in _ordered(content, shown) for index in shown):
         run = next((run for run, names in folders[index] if _name(run, case) in names), None)
-        address = None if run is None else _address(run, case)
+        address = None if run is None else data_url(run.files.figures / _name(run, case))
         if run is None or address is None:
             continue
         room -= len(address)
@@ -76,10 +76,6 @@ def _files(runs: Sequence[Run]) -> list[tuple[Run, set[str]]]:
 
 def _name(run: Run, case: str) -> str:
     return f"{run.split}_{case.replace('/', '_')}.png"
-
-
-def _address(run: Run, case: str) -> str | None:
-    return data_url(run.files.figures / _name(run, case))
 
 
 def data_url(path: Path, longest: int = LONGEST) -> str | None:

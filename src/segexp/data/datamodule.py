@@ -79,6 +79,7 @@ class DataModule(pl.LightningDataModule):
         self.cache = cache or CaseCache(None)
         self.seed = seed
         self._prepared: dict[str, Prepared] = {}
+        self._read_cases: dict[str, Case] = {}  # those that are used, as the source has them
         self._fingerprint = ""
         self._digests: dict[str, str] = {}  # of the cases that were read
         self._reference: Reference | None = None  # known once the cases are read
@@ -106,12 +107,10 @@ class DataModule(pl.LightningDataModule):
         used = {*self.split.train, *self.split.val, *self.split.test}
         cases = {e.name: self._resampled(e, originals[e.name]) for e in self._entries if e.name in used}
         self.intensity.fit([cases[name] for name in self.split.train])
+        self._read_cases = {name: originals[name] for name in cases}
         for name, case in cases.items():
-            original = originals[name]
-            turned = slices_first(case, self.geometry.slice_axis)
-            turned_original = turned if case is original else slices_first(original, self.geometry.slice_axis)
             coords = self.sampling.foreground_fraction > 0 and name in self.split.train
-            self._prepared[name] = prepare(turned, self.intensity, self.weight_map, turned_original, coords)
+            self._prepared[name] = self._prepare(case, originals[name], coords)
         self._reference = reference_of([prepared.original for prepared in self.cases("train")])
         self.cache.trim()
 
@@ -157,6 +156,22 @@ class DataModule(pl.LightningDataModule):
         if not getattr(self.source, "content_in_files", True):
             settings["content"] = self._digests[entry.name]
         return self.cache.case(entry, settings, lambda: resample(original, spacing))[0]
+
+    def _prepare(self, case: Case, original: Case, coords: bool = False) -> Prepared:
+        """Bring the slices of a case to the front, and measure it."""
+        turned = slices_first(case, self.geometry.slice_axis)
+        turned_original = turned if case is original else slices_first(original, self.geometry.slice_axis)
+        return prepare(turned, self.intensity, self.weight_map, turned_original, coords)
+
+    def read_cases(self, split: str) -> list[Case]:
+        """Cases of a split as their source read them, before spacing, order of axes and intensity rule of the run."""
+        return [self._read_cases[name] for name in getattr(self.split, split)]
+
+    def made_ready(self, case: Case) -> Prepared:
+        """Make a changed copy of a case, as the source reads it, ready as the cases of the data; it is not cached."""
+        spacing = spacing_of_network(case, self.geometry.sizes, self.geometry.spacing_unit)
+        as_it_is = spacing is None or has_spacing(case, spacing)
+        return self._prepare(case if as_it_is else resample(case, spacing or ()), case)
 
     def cases(self, split: str) -> list[Prepared]:
         """Cases of a split: "train", "val" or "test"."""

@@ -152,13 +152,13 @@ class CaseDataset(Dataset):
     """Whole cases in order, for scoring; the item says which case it is.
 
     Args:
-        cases: Validation or test cases.
+        cases: Validation or test cases; they may be made as they are asked for.
         regions: Overlapping regions as targets, name -> classes; None = the classes.
         distance_unit: "px" = every pixel measures 1; "mm" = the spacing of the cases.
     """
 
     def __init__(self, cases: Sequence[Prepared], regions: Regions | None = None, distance_unit: str = "px") -> None:
-        self.cases = list(cases)
+        self.cases = cases
         self.regions = regions
         self.distance_unit = distance_unit
 

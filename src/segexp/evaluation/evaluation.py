@@ -11,10 +11,12 @@ from torch.utils.data import DataLoader
 from segexp.build import build_trainer, settle_monitor_mode
 from segexp.checkpoints.checkpoint import hash_weights
 from segexp.checkpoints.quality import Calibration, kept_calibrations
-from segexp.data.patches import CaseDataset
+from segexp.data.patches import CaseDataset, WholeCase
+from segexp.data.prepared import Prepared
 from segexp.data.reference import deviations
 from segexp.data.sources import require_files
 from segexp.evaluation.ensemble import ensemble_predictor, shared_choices
+from segexp.evaluation.one_by_one import Heed, OneByOne
 from segexp.evaluation.quality import (
     TEMPERATURES,
     Knowledge,
@@ -176,7 +178,7 @@ class Evaluation:
             rule = "tune=true chooses for the run, on the validation cases of its training"
             raise ValueError(f"{rule}, but data or split are others: leave data and data.split as they were")
         _, predictions = self.score("val")
-        scorer = LabelScorer(self.data, "val")
+        scorer = LabelScorer(self.data, self.data.cases("val"))
         return Tuner(self.task.metrics, scorer, predictions, self.config["monitor"], self.chosen).run()
 
     def calibrate(self, steps: Steps) -> Calibration:
@@ -192,7 +194,7 @@ class Evaluation:
             rule = "quality=true learns from the validation cases of the training, of several runs the same ones"
             raise ValueError(f"{rule}, but data or split are others: leave data and data.split as they were")
         _, predictions = self.score("val")
-        scores = dice_of_cases(LabelScorer(self.data, "val"), predictions, self.data, steps)
+        scores = dice_of_cases(LabelScorer(self.data, self.data.cases("val")), predictions, self.data, steps)
         meter = self.meters["val"]
         measures = meter.measures(meter.temperature)
         self.calibration = fit(measures, scores, self.networks, names_of(self.views), steps, meter.temperature)
@@ -232,15 +234,32 @@ class Evaluation:
         rules = [metric.decision_rule(self.chosen) for metric in self.task.metrics]
         predictions = Predictions(self.data.labels.regions is not None, rules)
         trainer = self._trainer(predictions, self._meter(split))
-        dataset = CaseDataset(self.data.cases(split), self.data.labels.regions, self.data.geometry.distance_unit)
-        loader = DataLoader(dataset, batch_size=1)
+        loader = self._loader(self.data.cases(split))
         if split == "val" and self.own_validation:
             trainer.validate(self.task, dataloaders=loader, verbose=False)
             return self.task.results["val"], predictions
+        self._test(trainer, loader)
+        return self.task.results["test"], predictions
+
+    def score_each(self, cases: Sequence[Prepared], steps: Steps, heed: Heed) -> None:
+        """Score cases one by one, each as a set of its own, with what was chosen on validation cases.
+
+        Args:
+            cases: Cases, ready; they may be made as they are asked for.
+            steps: Steps of post-processing.
+            heed: Function that is called with each scored case.
+        """
+        trainer = self._trainer(OneByOne(self.data, self.task.metrics, self.decision_rule, steps, heed), bar=False)
+        self._test(trainer, self._loader(cases))
+
+    def _loader(self, cases: Sequence[Prepared]) -> DataLoader[WholeCase]:
+        dataset = CaseDataset(cases, self.data.labels.regions, self.data.geometry.distance_unit)
+        return DataLoader(dataset, batch_size=1)
+
+    def _test(self, trainer: pl.Trainer, loader: DataLoader[WholeCase]) -> None:
         for metric in self.task.metrics:
             metric.chosen = dict(self.chosen)
         trainer.test(self.task, dataloaders=loader, verbose=False)
-        return self.task.results["test"], predictions
 
     def _meter(self, split: str) -> Meter:
         """Measure the cases of a split while they are scored."""
@@ -251,7 +270,7 @@ class Evaluation:
         self.meters[split] = Meter(self.run.description.activation, insides, self.aside, temperatures)
         return self.meters[split]
 
-    def _trainer(self, *callbacks: pl.Callback) -> pl.Trainer:
+    def _trainer(self, *callbacks: pl.Callback, bar: bool = True) -> pl.Trainer:
         """One device, nothing written, all cases; device and precision as configured."""
         configured = self.config["trainer"]
         trainer_node: TrainerNode = {
@@ -262,7 +281,7 @@ class Evaluation:
             "devices": 1,
             "enable_checkpointing": False,
             "enable_model_summary": False,
-            "enable_progress_bar": Console().is_terminal,
+            "enable_progress_bar": bar and Console().is_terminal,
             "use_distributed_sampler": False,
         }
         trainer = build_trainer(self.config | {"trainer": trainer_node, "callbacks": {}, "logger": None})

@@ -108,7 +108,7 @@ def rows_of_cases(splits: Splits, names: Mapping[str, Sequence[str]]) -> list[di
 
 def observers(task: Task, data: DataModule, split: str) -> dict[str, dict[str, float]]:
     """Score further human observers, where all cases of a split have them, against the truth: the human reference."""
-    scorer = LabelScorer(data, split)
+    scorer = LabelScorer(data, data.cases(split))
     found = {}
     for name in sorted(set.intersection(*(set(case.others) for case in scorer.cases))):
         labels = [target_tensor(case.others[name], scorer.regions) for case in scorer.cases]

@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 
 from segexp.data import DataModule
 from segexp.data.case import Case
-from segexp.data.prepared import instance_tensor, spacing_of, target_of, target_tensor
+from segexp.data.prepared import Prepared, instance_tensor, spacing_of, target_of, target_tensor
 from segexp.metrics import CaseMetric, DecisionRule, MetricInfo, MetricResult, SplitResult, gather, score_labels
 from segexp.postprocessing.postprocess import PostProcess, Steps, in_words
 
@@ -49,7 +49,11 @@ class Predictions(Callback):
 
 
 class LabelScorer:
-    """Scores labels of the cases of one split; the data are set up.
+    """Scores labels of cases; the data are set up.
+
+    Args:
+        data: Data, whose classes and unit of distances count.
+        cases: Cases, such as those of one split.
 
     Attributes:
         targets: Truth of each case, (*S) or (R, *S) of regions.
@@ -57,8 +61,8 @@ class LabelScorer:
         instances: Numbers of the true objects (*S) of each case; None where they are not numbered.
     """
 
-    def __init__(self, data: DataModule, split: str) -> None:
-        self.cases: list[Case] = [prepared.original for prepared in data.cases(split)]
+    def __init__(self, data: DataModule, cases: Sequence[Prepared]) -> None:
+        self.cases: list[Case] = [prepared.original for prepared in cases]
         self.regions = data.labels.regions
         self.num_classes = data.labels.num_classes
         self.targets = [target_tensor(target_of(case), data.labels.regions) for case in self.cases]

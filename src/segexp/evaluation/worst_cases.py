@@ -59,13 +59,25 @@ def draw_worst(
     strips = []
     for number, score in worst:
         case = scorer.cases[number]
-        probs = certain_probs(torch.from_numpy(labels[number].astype(np.int64)), classes)
-        picture = draw_case(*_plane(case.image, scorer.targets[number].numpy(), probs.numpy()))
+        picture = draw_labels(case.image, scorer.targets[number].numpy(), labels[number], classes)
         save_picture(folder / f"{split}_{case.name.replace('/', '_')}.png", picture)
         strips.append((f"{case.name}   {metric} {round(score, 4) + 0.0:.4f}", picture))
     path = folder / "worst.png"
     save_picture(path, sheet(strips))
     return path
+
+
+def draw_labels(image: np.ndarray, target: np.ndarray, labels: np.ndarray, classes: int | None) -> np.ndarray:
+    """Draw input, truth, prediction and error side by side; of a volume the slice with most wrong voxels.
+
+    Args:
+        image: (C, *S).
+        target: (*S) class indices, or (R, *S) overlapping regions.
+        labels: Predicted labels in the shape of the target.
+        classes: Number of classes, background included; None = regions.
+    """
+    probs = certain_probs(torch.from_numpy(labels.astype(np.int64)), classes)
+    return draw_case(*_plane(image, target, probs.numpy()))
 
 
 def sheet(strips: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:

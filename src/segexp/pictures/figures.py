@@ -37,7 +37,7 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
     if probs.ndim == 4:
         middle = probs.shape[1] // 2
         image, target, probs = (a[..., middle, ::-1, :] for a in (image, target, probs))
-    truth, pred, known = _layers(target, probs)
+    truth, pred, known = layers(target, probs)
     gray = grays(image)
     # Pixels of any class or region that was missed, invented, or both, over a faint image.
     missed = (truth & ~pred & known).any(0)
@@ -58,8 +58,13 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
     return sheet
 
 
-def _layers(target: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Truth and prediction of each foreground class or region, and what is labeled: (R, H, W) bool."""
+def layers(target: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Truth and prediction of each foreground class or region, and what is labeled: (R, H, W) bool.
+
+    Args:
+        target: (H, W) class indices, or (K, H, W) overlapping regions; 255 = not labeled.
+        probs: (K, H, W) probabilities.
+    """
     if target.ndim == probs.ndim:
         return target == 1, probs > 0.5, target != 255
     classes = np.arange(1, len(probs))[:, None, None]

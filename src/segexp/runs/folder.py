@@ -16,10 +16,12 @@ from segexp.runs.record import ClockFacts, Record
 from segexp.runs.results import Results
 from segexp.runs.secrets import masked
 from segexp.runs.shape import PARTIAL, require_shape
+from segexp.runs.stress import StressResults
 from segexp.writing import remove, write_bytes
 
 RECORD = "run.json"
 RESULTS = Annotated[Results, PARTIAL]
+STRESS = Annotated[StressResults, PARTIAL]
 REMEDY = "remove that run, or leave it out"
 
 
@@ -51,6 +53,10 @@ class RunFolder:
     quality_path = _File("quality.json")  # how measures of a case become an estimate of its Dice
     cases_path = _File("cases.csv")  # metrics per case and class
     positions_path = _File("positions.csv")  # the same by tenths of the slices, where there are volumes
+    stress_path = _File("stress.json")  # where `segexp stress` was run: figures of its corruptions
+    stress_cases_path = _File("stress.csv")  # metrics per corrupted copy and class
+    stress_page_path = _File("stress.html")
+    stress_folder = _File("stress")  # folder of what it has scored so far, and of its pictures
     curves_path = _File("metrics.csv")  # losses and metrics per epoch
     config_path = _File("config.yaml")  # resolved configuration
     overrides_path = _File("overrides.yaml")  # of the command line
@@ -143,6 +149,22 @@ class RunFolder:
         """
         return self._read(self.quality_path) if self.quality_path.exists() else []
 
+    def stress(self) -> StressResults:
+        """Read stress.json; empty where the run was not stressed.
+
+        Raises:
+            ValueError: It holds no figures of a stress test; names file, rule and remedy.
+        """
+        return cast(StressResults, self._mapping(self.stress_path, STRESS, list(StressResults.__required_keys__)))
+
+    def stress_cases(self) -> Rows:
+        """Read the table of metrics per corrupted copy and class; empty where the run was not stressed.
+
+        Raises:
+            ValueError: It is no such table.
+        """
+        return self._table(self.stress_cases_path, ("corruption", "case", "class"), ("severity",))
+
     def cases(self) -> Rows:
         """Read the table of metrics per case and class; empty before the end.
 
@@ -193,8 +215,8 @@ class RunFolder:
     def fault(self) -> str:
         """Say which of the small files cannot be read, and why; empty where all are whole, or not there yet."""
         config = partial(read_checked, self.config_path)  # YAML is slow to read
-        tables = (self.cases, self.positions, self.curves)
-        kept = (self.postprocess, self.quality)
+        tables = (self.cases, self.positions, self.curves, self.stress_cases)
+        kept = (self.postprocess, self.quality, self.stress)
         readers = (self.record, self.results, *kept, *tables, self.overrides, config)
         for read in readers:
             try:

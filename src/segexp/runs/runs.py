@@ -17,6 +17,7 @@ from segexp.runs.files import Json, Rows
 from segexp.runs.folder import RunFolder
 from segexp.runs.record import Record, SplitName
 from segexp.runs.results import MetricFacts, Results
+from segexp.runs.stress import StressResults, with_columns, with_metrics
 
 _log = logging.getLogger(__name__)
 REPLICATE_KEYS = ("seed", "data.split.fold")  # runs that differ in these alone repeat one experiment
@@ -47,8 +48,17 @@ class Run:
 
     @cached_property
     def results(self) -> Results:
-        """Content of results.json; empty if the run has not ended well."""
-        return self.files.results(self.record)
+        """Content of results.json, with the metrics of a stress test; empty if the run has not ended well."""
+        results = self.files.results(self.record)
+        return with_metrics(results, self.stress["split"], self.stress) if self.stress else results
+
+    @cached_property
+    def stress(self) -> StressResults | None:
+        """Content of stress.json, where it is of the split and epoch that results.json is of."""
+        results, found = self.files.results(self.record), self.files.stress()
+        epoch = results.get("chosen_on_val", {}).get("epoch")
+        same = found and found["split"] == results.get("headline", {}).get("split")
+        return found if same and (epoch is None or found["epochs"] == [epoch]) else None
 
     @property
     def status(self) -> str:
@@ -105,8 +115,9 @@ class Run:
 
     @cached_property
     def cases(self) -> Rows:
-        """Rows of cases.csv of that split: split, case, class, and one column per metric."""
-        return [row for row in self.files.cases() if row["split"] == self.split]
+        """Rows of cases.csv of that split: split, case, class, and one column per metric, those of stress added."""
+        rows = [row for row in self.files.cases() if row["split"] == self.split]
+        return with_columns(rows, self.stress, self.files.stress_cases()) if self.stress else rows
 
     @cached_property
     def curves(self) -> Rows:

@@ -1,0 +1,245 @@
+"""``segexp stress``: how a trained run holds out on corrupted copies of its held-out cases."""
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+import segexp
+from segexp.commands.arguments import REQUIRED, parse
+from segexp.commands.evaluate import evaluate, folder_of
+from segexp.config import split_config_dirs
+from segexp.errors import require_at_least, require_choice, require_each, short_path
+from segexp.evaluation.ensemble import shared_steps
+from segexp.evaluation.evaluation import Evaluation
+from segexp.evaluation.trained import open_trained, own_arguments
+from segexp.prediction.ensemble import paths_of
+from segexp.runs.claim import claimed
+from segexp.runs.files import write_json, write_table
+from segexp.runs.folder import RunFolder
+from segexp.runs.stress import StressResults
+from segexp.stress.corruptions import CORRUPTIONS, SEVERITIES
+from segexp.stress.journal import CLEAN, Journal, Unit
+from segexp.stress.page import Stressed, page
+from segexp.stress.pictures import Gallery, draw_missing
+from segexp.stress.reference import reference_results, set_against
+from segexp.stress.scoring import identity, plan_of, score_missing
+from segexp.stress.summary import rows_of, summarized, typical_case
+from segexp.terminal import Console
+from segexp.training.resources import ResourceMeter
+from segexp.training.warnings import quiet
+from segexp.writing import write_text
+
+DEFAULTS = {
+    "run": REQUIRED,
+    "split": "auto",
+    "corruptions": None,
+    "severities": list(SEVERITIES),
+    "cases": None,
+    "seed": 0,
+    "reference": "none",
+    "pictures": True,
+    "postprocess": True,
+    "html": "auto",
+}
+COMMENTS = {
+    "run": "folder of a run; several with commas, or a folder of runs, as an ensemble; run= may be given several times",
+    "split": "cases that are scored: test, val; auto = test where there are test cases, else val",
+    "corruptions": f"list of {', '.join(CORRUPTIONS)}; null = all that make sense for the cases",
+    "severities": "list of integers from 1 to 5",
+    "cases": "number of cases, evenly chosen from the split; null = all",
+    "seed": "seed of the corruptions: the same one gives every run the same images",
+    "reference": "folder of a stressed run, whose errors those of the others are divided by; none = no reference",
+    "pictures": "draw a typical case in every severity, and the worst case of each corruption: true, false",
+    "postprocess": "apply the steps that the run keeps in postprocess.json: true, false",
+    "html": "file of the page; auto = stress.html in the folder of the results, of several runs of the first one's",
+    "…": "all else is an override, as of segexp evaluate: metrics=[overlap,surface], inference=tiled_turns, "
+    "inference.predictor.batch_size=8",
+}
+
+
+def stress(words: list[str]) -> None:
+    """Score corrupted copies of a run's cases; leave stress.json, stress.csv and stress.html beside its results.
+
+    A stress test that was ended goes on with the copies that are missing.
+
+    Raises:
+        FileNotFoundError: There is no such run or reference, or its data are not there.
+        ValueError: A word is wrong, or a corruption does not fit the cases.
+    """
+    mine, more = own_arguments(words, list(DEFAULTS))
+    given = parse(mine, DEFAULTS, COMMENTS, "stress")
+    _check(given)
+    quiet()
+    runs = [word.partition("=")[2] for word in mine if word.startswith("run=")]
+    stressed = [_stress(run, given, more) for run in dict.fromkeys(runs)]
+    if given["reference"] != "none":
+        stressed = [_against(*each, given["reference"]) for each in stressed]
+    found = [each for each, _ in stressed]
+    if len({each.results["metric"] for each in found}) > 1:
+        raise ValueError("the runs have different headline metrics: stress each on its own")
+    for each, folder in stressed:
+        _print(each, folder)
+    path = stressed[0][1].stress_page_path if given["html"] == "auto" else Path(given["html"])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_text(path, page(found, segexp.__version__, shlex.join(["segexp", "stress", *words])))
+    print(f"page         {short_path(path)}")
+
+
+def _check(given: dict[str, Any]) -> None:
+    """Refuse values outside their range."""
+    require_choice("split", given["split"], ("auto", "test", "val"))
+    require_each("severities", given["severities"], SEVERITIES[0], SEVERITIES[-1])
+    for severity in given["severities"]:
+        require_choice("severities", severity, SEVERITIES)
+    require_at_least("seed", given["seed"], 0, integer=True)
+    if given["cases"] is not None:
+        require_at_least("cases", given["cases"], 1, integer=True)
+    if isinstance(given["corruptions"], str):
+        given["corruptions"] = [given["corruptions"]]
+    if given["corruptions"] is not None and not isinstance(given["corruptions"], list):
+        raise ValueError(f"corruptions={given['corruptions']!r} must be a list such as [blur,motion], or null")
+
+
+def _folders(run: str) -> list[Path]:
+    """Folders of the runs that a word names; those below a folder that is no run itself."""
+    paths = paths_of(run)
+    if len(paths) == 1 and paths[0].is_dir():
+        return sorted(folder.path for folder in RunFolder.below(paths[0]) if _is_training(folder)) or paths
+    return paths
+
+
+def _is_training(folder: RunFolder) -> bool:
+    return folder.best_checkpoint.is_file()
+
+
+def _stress(run: str, given: dict[str, Any], more: list[str]) -> tuple[Stressed, RunFolder]:
+    """Stress one run or ensemble."""
+    paths = _folders(run)
+    runs = [open_trained(path) for path in paths]
+    steps = shared_steps(runs) if given["postprocess"] else {}
+    evaluation = Evaluation(runs, more)
+    split = evaluation.open(given["split"])
+    meter = ResourceMeter()
+    plan = plan_of(
+        evaluation.data, split, given["corruptions"], given["severities"], given["cases"], int(given["seed"])
+    )
+    folder = _place(evaluation, split, bool(steps), paths)
+    with claimed(folder.path):
+        name = identity(evaluation, plan, steps, split_config_dirs(more)[1])
+        journal = Journal(folder.stress_folder / f"{name}.jsonl")
+        with _Bar(folder, sum(key not in journal.units for key in plan.copies()), len(plan.copies())) as bar:
+            score_missing(evaluation, plan, steps, journal, bar)
+        facts = _facts(evaluation, journal)
+        metric = evaluation.metric if evaluation.metric in facts else next(iter(facts))
+        epochs = [int(one.checkpoint["epoch"]) for one in runs]
+        results = summarized(journal, plan, metric, facts, epochs, meter.read()["peak_memory_mib"])
+        write_table(folder.stress_cases_path, rows_of(journal, plan))
+        write_json(folder.stress_path, results)
+        gallery = Gallery.of(folder.stress_folder / name, typical_case(journal, plan, metric), results)
+        if given["pictures"]:
+            draw_missing(evaluation, plan, steps, gallery)
+    return Stressed(folder.path.name, results, gallery if given["pictures"] else None), folder
+
+
+def _place(evaluation: Evaluation, split: str, processed: bool, paths: Sequence[Path]) -> RunFolder:
+    """Find the folder of the results that the stress metrics go with: the run's own, else that of an evaluation.
+
+    The evaluation is made, where it was not yet.
+    """
+    run = evaluation.run
+    own = split == run.results.get("headline", {}).get("split") and not evaluation.several and not processed
+    if own and not split_config_dirs(evaluation.arguments)[1]:
+        return run.files
+    folder = RunFolder(folder_of("auto", evaluation, split))
+    if not folder.results_path.is_file():
+        words = [f"run={','.join(map(str, paths))}", f"split={split}", f"postprocess={str(processed).lower()}"]
+        evaluate([*words, *evaluation.arguments])
+    return folder
+
+
+def _facts(evaluation: Evaluation, journal: Journal) -> dict[str, Any]:
+    """Descriptions of the metrics that each case has, by name."""
+    names = dict.fromkeys(name for unit in journal.units.values() for row in unit.scores.values() for name in row)
+    infos = {name: info for metric in evaluation.task.metrics for name, info in metric.info.items()}
+    return {
+        name: {
+            "higher_is_better": infos[name].higher_is_better,
+            "unit": infos[name].unit,
+            "computed_from": infos[name].computed_from,
+            "targets": infos[name].targets,
+        }
+        for name in names
+        if name in infos
+    }
+
+
+class _Bar:
+    """Progress over the copies: a bar in a terminal, elsewhere a line when a corruption is done."""
+
+    def __init__(self, folder: RunFolder, missing: int, whole: int) -> None:
+        columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn())
+        self.bar = Progress(*columns, TimeRemainingColumn(), console=Console(stderr=True), transient=True)
+        self.task = self.bar.add_task(folder.path.name, total=whole, completed=whole - missing)
+        self.last = ""
+        if missing < whole:
+            print(f"{short_path(folder.path)}: {whole - missing} of {whole} copies are scored already")
+
+    def __enter__(self) -> "_Bar":
+        self.bar.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.bar.stop()
+
+    def __call__(self, unit: Unit, left: int) -> None:
+        self.bar.update(self.task, advance=1, description=f"{unit.corruption} {unit.case}")
+        if not self.bar.console.is_terminal and self.last not in ("", unit.corruption):
+            print(f"{self.last} done, {left + 1} copies left", flush=True)
+        self.last = unit.corruption
+
+
+def _against(stressed: Stressed, folder: RunFolder, reference: str) -> tuple[Stressed, RunFolder]:
+    """Set a stressed run against the reference."""
+    base = RunFolder(Path(reference), foreign=True)
+    results = set_against(stressed.results, reference_results(base), base.path.name)
+    write_json(folder.stress_path, results)
+    return Stressed(stressed.name, results, stressed.gallery), folder
+
+
+def _print(stressed: Stressed, folder: RunFolder) -> None:
+    """Print the table of a stressed run."""
+    found: StressResults = stressed.results
+    metric = found["metric"]
+    count = f"{len(found['cases'])} {found['split']} cases"
+    table = Table(title=f"{stressed.name}: {metric} of {count} by severity; {CLEAN} {_number(found['clean'][metric])}")
+    extra = [key for key in ("corruption_error", "relative_corruption_error") if "reference" in found]
+    for head in (
+        "corruption",
+        *map(str, found["severities"]),
+        "degradation",
+        *(key.replace("_", " ") for key in extra),
+    ):
+        table.add_column(head, no_wrap=head == "corruption")
+    for name, figures in found["corruptions"].items():
+        scores = figures["scores"].get(metric, [None] * len(found["severities"]))
+        further = [figures.get(key) for key in ("degradation", *extra)]
+        table.add_row(name, *map(_number, scores), *map(_number, further))  # type: ignore[arg-type]
+    Console().print(table)
+    overall = found["overall"]
+    print(f"over all corruptions: mean {_number(overall['mean'])}, degradation {_number(overall['degradation'])}")
+    missed = [name for name, figures in found["corruptions"].items() if any(figures["missed"])]
+    if missed:
+        print(
+            f"in some cases no strength reaches the declared measure of {', '.join(missed)}: "
+            f"see {folder.stress_path.name}"
+        )
+    print(f"{found['seconds_per_case']:.2f} s per copy, {found['peak_memory_mib']:.0f} MiB at most")
+    print(f"results      {short_path(folder.stress_path)}")
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.4f}"
