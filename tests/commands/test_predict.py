@@ -197,9 +197,10 @@ def test_a_field_of_view_counts_as_in_training_and_nothing_lies_beyond_it(tmp_pa
 
 
 def test_everything_that_can_be_asked_for(volume_run, volumes, tmp_path):
-    words = ["probabilities=true", "uncertainty=true", "overlays=true", "tta=flips"]
+    words = ["probabilities=true", "uncertainty=true", "overlays=true", "tta=flips", "measure=true"]
     predict([f"run={volume_run}", f"input={volumes / 'images' / 'v1.nii.gz'}", f"output={tmp_path}", *words])
     names = {"v1.nii.gz", "v1_probabilities.npy", "v1_entropy.nii.gz", "v1_std.nii.gz", "v1_overlay.png"}
+    names.add("v1_objects.csv")
     assert {path.name for path in left(tmp_path)} == names
     source = nib.load(volumes / "images" / "v1.nii.gz")
     mask, entropy, std = (nib.load(tmp_path / f"v1{end}.nii.gz") for end in ("", "_entropy", "_std"))
@@ -213,6 +214,11 @@ def test_everything_that_can_be_asked_for(volume_run, volumes, tmp_path):
     precise = np.maximum(probs.astype(float), 1e-7)
     assert np.allclose(entropy.get_fdata(), -(precise * np.log(precise)).sum(0) / np.log(3), atol=5e-3)
     assert 0 < std.get_fdata().max() < 0.5
+    with (tmp_path / "v1_objects.csv").open(newline="") as file:
+        objects = list(csv.DictReader(file))
+    for name, value in (("membrane", 7), ("dark", 40)):
+        sizes = [int(row["volume_px"]) for row in objects if row["class"] == name]
+        assert sum(sizes) == (np.asanyarray(mask.dataobj) == value).sum()
     for found in (mask, entropy, std):
         assert np.array_equal(found.affine, source.affine)
         assert found.shape == source.shape

@@ -33,6 +33,7 @@ DEFAULTS = {
     "flag.false_alarms": 0.05,
     "flag.good": 0.0,
     "overlays": False,
+    "measure": False,
     "overwrite": False,
     "spacing": None,
     "channels_by_suffix": None,
@@ -49,6 +50,7 @@ COMMENTS = {
     "flag.false_alarms": "fraction of good cases like those of validation that may be marked, above 0 and below 1",
     "flag.good": "Dice from which on a validation case is a good one, 0 to 1; 0 = any above 0",
     "overlays": "also NAME_overlay.png, the mask on the image; true, false",
+    "measure": "also NAME_objects.csv: size, place, shape and intensity of every object of every class; true, false",
     "tta": "average over views of each tile: none, flips (4), turns (8: flips and quarter turns), seen (all that the "
     "training showed), or some of flip_z, flip_y, flip_x, half_turn, quarter_turn, transpose, with commas",
     "allow_unseen_views": "average over views that the training never showed, too; true, false",
@@ -102,7 +104,7 @@ def predict(words: list[str]) -> None:
     )
     record = PredictionRecord(folder, _how(digests, segmenter, arguments["spacing"]))
     inputs = [item for item in inputs if not record.left(item.files)]  # a pattern may reach into the output folder
-    jobs = {item: outputs_of(item, segmenter, arguments["overlays"]) for item in inputs}
+    jobs = {item: outputs_of(item, segmenter, arguments["overlays"], arguments["measure"]) for item in inputs}
     require_free(jobs, folder)
     report = Report()
     with hidden_folder(folder) as part, _bar() as bar:

@@ -16,7 +16,9 @@ from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, wri
 from segexp.pictures.overlays import draw_overlay
 from segexp.prediction.inputs import Input
 from segexp.prediction.maps import Maps, integer_values
+from segexp.prediction.objects import measure_objects
 from segexp.prediction.segmenter import Segmenter
+from segexp.runs.files import table_text
 
 
 @dataclass(frozen=True)
@@ -24,7 +26,7 @@ class Outputs:
     """Files that one input leaves, relative to the output folder."""
 
     masks: tuple[Path, ...]  # the mask, or one per region, in their order
-    others: Mapping[str, Path]  # "probabilities", "entropy", "std" and "overlay", as far as they are wanted
+    others: Mapping[str, Path]  # "probabilities", "entropy", "std", "overlay", "objects", as far as they are wanted
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -32,7 +34,7 @@ class Outputs:
         return (*self.others.values(), *self.masks)
 
 
-def outputs_of(item: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
+def outputs_of(item: Input, segmenter: Segmenter, overlay: bool, measure: bool = False) -> Outputs:
     """Name the files that an input leaves."""
     regions = segmenter.description.regions
     mask_type = np.dtype(np.uint8) if regions else label_dtype(integer_values(segmenter.description))
@@ -45,6 +47,7 @@ def outputs_of(item: Input, segmenter: Segmenter, overlay: bool) -> Outputs:
         "entropy": segmenter.settings.uncertainty and map_suffix,
         "std": segmenter.has_std and map_suffix,
         "overlay": overlay and ".png",
+        "objects": measure and ".csv",
     }
     others = {name: stem.with_name(f"{stem.name}_{name}{suffix}") for name, suffix in wanted.items() if suffix}
     return Outputs(tuple(masks), others)
@@ -102,6 +105,9 @@ def write_outputs(maps: Maps, case: Case, outputs: Outputs, description: ModelDe
     for name, path in outputs.others.items():
         if name == "overlay":
             Image.fromarray(draw_overlay(case.image, maps.labels, integer_values(description)[1:])).save(folder / path)
+        elif name == "objects":
+            rows = measure_objects(maps.labels, case, description)
+            (folder / path).write_text(table_text(rows) if rows else "class,object\r\n", encoding="utf-8", newline="")
         elif name == "probabilities":
             assert maps.probabilities is not None
             np.save(folder / path, in_file_axes(maps.probabilities, case))
