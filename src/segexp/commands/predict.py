@@ -39,7 +39,8 @@ DEFAULTS = {
     "channels_by_suffix": None,
 }
 COMMENTS = {
-    "run": "run folder (its best epoch), checkpoint or exported .safetensors; several with commas are averaged",
+    "run": "run folder (its best epoch), checkpoint or exported .safetensors; several with commas are averaged, "
+    "and so are the runs in a folder, such as that of a sweep over folds",
     "input": 'file, folder (also of a DICOM series), or pattern such as "scans/**/*.nii.gz"',
     "output": "folder",
     "probabilities": "also NAME_probabilities.npy: (classes, *axes of the mask) float16; true, false",

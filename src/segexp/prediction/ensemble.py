@@ -14,12 +14,14 @@ from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.networks import Trust
 from segexp.data.intensity.rules import IntensityRule, rule_from
+from segexp.data.sources.pairs import natural_order
 from segexp.errors import require_choice
 from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference
 from segexp.inference.probabilities import Network
 from segexp.models import own_module
 from segexp.models.sizes import along_axes
 from segexp.prediction.views import views_asked
+from segexp.runs.folder import RunFolder
 
 SAME_LOGITS = 1e-3  # largest difference, as a fraction of the largest logit
 SAME = (
@@ -77,14 +79,26 @@ def open_models(run: str, trust: Trust = False) -> list[Model]:
     """Open trained models.
 
     Args:
-        run: Run folder, checkpoint or exported .safetensors; several with commas.
+        run: Run folder, checkpoint or exported .safetensors; several with commas; a folder that holds runs, such as
+            that of a sweep over folds, stands for all of them that ended well.
         trust: Classes outside of segexp that may be built, see ``open_model``.
 
     Raises:
         FileNotFoundError: There is no such file.
         ValueError: A file is broken or foreign.
     """
-    return [open_model(path, trust=trust) for path in paths_of(run)]
+    return [open_model(path, trust=trust) for given in paths_of(run) for path in _runs_in(given)]
+
+
+def _runs_in(path: Path) -> list[Path]:
+    """Runs below a folder that is none itself, in the order of their names; else the path."""
+    if not path.is_dir() or RunFolder(path).record_path.is_file() or not any(RunFolder.below(path)):
+        return [path]
+    runs = sorted((folder for folder in RunFolder.below(path)), key=lambda folder: natural_order(str(folder.path)))
+    done = [folder.path for folder in runs if folder.best_checkpoint.is_file() and folder.record()["status"] == "done"]
+    if not done:
+        raise ValueError(f"{path} holds {len(runs)} runs, and none has ended well: name a run")
+    return done
 
 
 def paths_of(run: str) -> list[Path]:
