@@ -54,6 +54,7 @@ COMMANDS = {
     "preview": "draw training patches before and after augmentation",
     "replay": "look into the batch at which a run diverged",
     "compare": "set runs side by side: is one better, by how much, how sure is that",
+    "learning-curve": "the score against the number of training cases: what the next label is worth",
     "runs": "list the runs under outputs/; `runs clean` removes failed and abandoned ones",
     "reproduce": "show what has changed since a run, run it again, compare the metrics",
     "report": "write the tables of an experiment's README from its runs",
@@ -64,6 +65,7 @@ COMMANDS = {
 WITHOUT_CONFIGURATION = (
     "adopt",
     "compare",
+    "learning-curve",
     "runs",
     "reproduce",
     "report",
@@ -117,7 +119,7 @@ def main(command: str | None = None) -> None:
 
 
 def _usage() -> str:
-    rows = "\n".join(f"  {name:10} {what}" for name, what in COMMANDS.items())
+    rows = "\n".join(f"  {name:14} {what}" for name, what in COMMANDS.items())
     return f"usage: segexp <command> [overrides]\n\n{rows}\n\n`segexp <command> --help` lists its configuration groups."
 
 
@@ -176,13 +178,14 @@ def _function(command: str) -> Callable[..., Any]:
     stopping.defer()
     gc.disable()  # it finds nothing among modules, and takes a quarter of the time of their imports
     try:
-        module = importlib.import_module(f"segexp.commands.{command}")
+        name = command.replace("-", "_")
+        module = importlib.import_module(f"segexp.commands.{name}")
     finally:
         gc.freeze()  # later collections skip the modules, too
         gc.enable()
         stopping.defer(False)
     stopping.check()
-    return getattr(module, command)
+    return getattr(module, name)
 
 
 def _overrides(command: str, options: list[str], given: list[str]) -> list[str]:

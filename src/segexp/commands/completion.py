@@ -125,7 +125,7 @@ def _overrides(command: str, words: Sequence[str]) -> list[str]:
 
 def _own_words(command: str) -> list[str]:
     """Keys and options of a command with arguments of its own, from its source: to import it would take seconds."""
-    tree = ast.parse(Path(__file__).with_name(f"{command}.py").read_text(encoding="utf-8"))
+    tree = ast.parse(Path(__file__).with_name(f"{command.replace('-', '_')}.py").read_text(encoding="utf-8"))
     found: list[str] = []
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") in ("DEFAULTS", "COMMENTS"):

@@ -180,7 +180,7 @@ def _table(
         "better": "higher" if facts["higher_is_better"] else "lower",
         "unit": facts["unit"],
         "protocol": run.results["protocol"][run.split].get(metric, ""),
-        "summaries": [_summary(table, facts["unit"]) for table in scores],
+        "summaries": [bounded_summary(table, facts["unit"]) for table in scores],
         "pairs": [
             {"letter": letters[index], "comparison": pair, "sentence": sentence}
             for index, pair, sentence in zip(others, pairs, sentences, strict=True)
@@ -191,7 +191,7 @@ def _table(
     }
 
 
-def _summary(table: Scores, unit: str) -> Summary:
+def bounded_summary(table: Scores, unit: str) -> Summary:
     """Summary of one experiment; an interval does not reach beyond what the score can be."""
     summary = summarize(table)
     interval = summary.interval

@@ -21,6 +21,7 @@ from segexp.runs.stress import StressResults, with_columns, with_metrics
 
 _log = logging.getLogger(__name__)
 REPLICATE_KEYS = ("seed", "data.split.fold")  # runs that differ in these alone repeat one experiment
+TRAIN_SEED = "data.split.train_seed"
 BOOKKEEPING = (  # settings that change no metric
     *("paths", "name", "resume", "logger", "data.sampling.num_workers", "data.cache", "trainer.enable_progress_bar"),
     *("trainer.log_every_n_steps", "callbacks.table", "callbacks.panels", "callbacks.progress", "callbacks.curves"),
@@ -78,8 +79,9 @@ class Run:
 
     @property
     def settings(self) -> Settings:
-        """The configuration but for seed and fold."""
-        return {key: value for key, value in self.config.items() if key not in REPLICATE_KEYS}
+        """The configuration but for seed and fold, and for a seed of the training cases that follows the run's."""
+        followed = TRAIN_SEED if self.config.get(TRAIN_SEED) == self.config.get("seed") else None
+        return {key: value for key, value in self.config.items() if key not in (*REPLICATE_KEYS, followed)}
 
     @property
     def replicate(self) -> tuple[int, int | None]:

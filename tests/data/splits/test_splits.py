@@ -142,6 +142,22 @@ def test_training_fractions_are_nested(entries, fractions, seed):
     assert smaller == set(whole.train)
 
 
+def test_another_train_seed_draws_other_training_cases_and_nothing_else():
+    names = [f"case_{n:02d}" for n in range(40)]
+    entries = [Entry(name) for name in names]
+    drawn = {}
+    for seed in (None, 0, 1, 2):
+        nested = [
+            split_of(entries, "random", test=0.2, train_fraction=fraction, train_seed=seed)
+            for fraction in (0.2, 0.5, 1)
+        ]
+        assert set(nested[0].train) < set(nested[1].train) < set(nested[2].train)
+        drawn[seed] = nested
+    assert drawn[None] == drawn[0]  # that of the split
+    assert len({split[0].train for split in drawn.values()}) == 3
+    assert len({(split[2].train, split[0].val, split[0].test) for split in drawn.values()}) == 1
+
+
 def test_a_training_fraction_keeps_kinds_in_proportion():
     entries = [Entry(f"{kind}{i}", stratum=kind) for kind, n in (("a", 80), ("b", 20)) for i in range(n)]
     entries += [Entry("val", split="val")]
@@ -252,6 +268,7 @@ def test_listed_folds_with_three_sides_stay_as_they_are():
         ({"method": "list", "lists": {"val": NAMES}}, "leaves none for train"),
         ({"method": "all", "fold": 0}, "no case is tested"),
         ({"train_fraction": 0}, "data.split.train_fraction=0 must be a number above 0 and at most 1"),
+        ({"train_seed": -1}, "data.split.train_seed=-1 must be an integer of at least 0"),
         ({"train_fraction": 1.1}, "data.split.train_fraction=1.1"),
         ({"train_fraction": float("nan")}, "data.split.train_fraction=nan"),
     ],

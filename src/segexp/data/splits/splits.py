@@ -67,6 +67,8 @@ class SplitSettings:
         fold: Fold that is tested, 0 to folds - 1; None = no cross-validation.
         train_fraction: Fraction of the training cases that is kept, in (0, 1]; whole groups, at least one. A smaller
             fraction is a part of a larger one; val and test stay.
+        train_seed: Seed of the draw of ``train_fraction``, at least 0; None = ``seed``. Runs with another one learn
+            from other cases of the same training set.
         exclude: Names of cases that are left out, as if the source did not have them; None = none.
 
     Raises:
@@ -83,6 +85,7 @@ class SplitSettings:
     folds: int = 5
     fold: int | None = None
     train_fraction: float = 1.0
+    train_seed: int | None = None
     exclude: Sequence[str] | None = None
 
     def __post_init__(self) -> None:
@@ -93,6 +96,8 @@ class SplitSettings:
                 f"data.split.lists goes with data.split.method=list (now {self.method}): set both or neither"
             )
         require_between("data.split.train_fraction", self.train_fraction, 0, 1, open_at="low")
+        if self.train_seed is not None:
+            require_at_least("data.split.train_seed", self.train_seed, 0, integer=True)
 
 
 def without_excluded(entries: Sequence[Entry], settings: SplitSettings) -> list[Entry]:
@@ -118,7 +123,8 @@ def make_split(entries: Sequence[Entry], settings: SplitSettings) -> Split:
     split = _METHODS[settings.method](entries, settings)
     _require_whole_groups(entries, split, settings.method)
     training = [entry for entry in entries if entry.name in set(split.train)]
-    kept = thinned(training, settings.train_fraction, settings.seed)
+    seed = settings.seed if settings.train_seed is None else settings.train_seed
+    kept = thinned(training, settings.train_fraction, seed)
     train = tuple(name for name in split.train if name in kept)
     return replace(split, train=train, val=train if split.val == split.train else split.val)
 
