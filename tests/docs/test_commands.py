@@ -137,7 +137,8 @@ def check_segexp(command: str, words: list[str]) -> None:
     if command not in WITHOUT_CONFIGURATION:
         check_overrides(command, words)
         return
-    module = importlib.import_module(f"segexp.commands.{command}")
+    name = command.replace("-", "_")
+    module = importlib.import_module(f"segexp.commands.{name}")
     if hasattr(module, "DEFAULTS"):
         keys = [
             word for word in words if command not in ("evaluate", "stress") or word.partition("=")[0] in module.DEFAULTS
@@ -146,7 +147,7 @@ def check_segexp(command: str, words: list[str]) -> None:
         check_overrides("train", [word for word in words if word not in keys])
     else:
         with patch.object(argparse.ArgumentParser, "parse_intermixed_args", parse_and_stop), pytest.raises(ParsedError):
-            getattr(module, command)(words)
+            getattr(module, name)(words)
 
 
 def check(words: list[str]) -> None:
