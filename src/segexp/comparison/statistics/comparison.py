@@ -16,7 +16,7 @@ from segexp.comparison.statistics.paired import (
     sign_flip_p,
     signed_rank_p,
 )
-from segexp.comparison.statistics.power import FEW_SEEDS, MOST_CASES, MOST_FOLDS, MOST_SEEDS, Design, Reach, reach
+from segexp.comparison.statistics.power import FEW_SEEDS, Design, Reach, reach
 from segexp.comparison.statistics.scores import Array, Scores, shared
 
 MINUS = "\N{MINUS SIGN}"
@@ -204,17 +204,14 @@ def _outlook(comparison: Comparison, unit: str, scale: float, digits: int) -> st
         return said
     if comparison.interval.training == "folds":
         return f"{said}; what more would settle it one seed does not tell: train a second one"
-    ways = []
-    for count, most, what in (
-        (known.seeds, MOST_SEEDS, "seeds per side"),
-        (known.folds, MOST_FOLDS, "folds"),
-        (known.cases, MOST_CASES, "cases"),
-    ):
-        if count is not None:
-            ways.append(f"{count:,} {what}")
-        elif what != "folds":
-            ways.append(f"more than {most:,} {what}")
-    return f"{said}; a difference as estimated would take {' or '.join(ways)}"
+    ways = {"seeds per side": known.seeds, "folds": known.folds, "cases": known.cases}
+    asked = {what: count for what, count in ways.items() if what != "folds" or comparison.folds > 1}
+    enough = [f"{count:,} {what}" for what, count in asked.items() if count is not None]
+    vain = [what for what, count in asked.items() if count is None]
+    if not enough:
+        return f"{said}; a difference as estimated would not show by more {' or more '.join(vain)} alone"
+    beside = f", and not by more {' or more '.join(vain)} alone" if vain else ""
+    return f"{said}; a difference as estimated would show with {' or '.join(enough)}{beside}"
 
 
 def _of_methods(known: Reach, unit: str, scale: float, digits: int) -> str:
