@@ -1,6 +1,6 @@
 import numpy as np
 
-from segexp.evaluation.worst_cases import _plane, sheet, worst_cases
+from segexp.evaluation.worst_cases import _plane, worst_cases
 from segexp.metrics import CaseScores
 
 
@@ -29,11 +29,3 @@ def test_of_a_volume_the_slice_with_most_wrong_voxels_is_shown():
     assert np.array_equal(shown[0], image[:, 2:3])
     assert np.array_equal(shown[1], target[2:3])
     assert shown[2].shape == (2, 1, 5, 6)
-
-
-def test_pictures_of_all_sizes_fit_on_a_sheet():
-    small, wide = np.zeros((10, 20, 3), np.uint8), np.zeros((40, 3200, 3), np.uint8)
-    drawn = sheet([("one", small), ("two", wide)])
-    assert drawn.shape == (16 + 16 + 16 + 26, 1600, 3)
-    assert (drawn[16:26, :20] == 0).all()
-    assert (drawn[16:26, 20:] == 255).all()

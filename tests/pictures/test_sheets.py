@@ -1,7 +1,7 @@
 import numpy as np
 
 from segexp.pictures.figures import COLORS, HEADER
-from segexp.pictures.sheets import UNLABELED, draw_sheet
+from segexp.pictures.sheets import UNLABELED, draw_sheet, sheet
 
 
 def test_outlines_lie_on_the_border_pixels_of_each_class():
@@ -33,3 +33,11 @@ def test_the_middle_of_channels_and_of_slices_is_shown():
     image[2, 1] = np.linspace(0, 1, 200)
     sheet = draw_sheet([[(image, np.zeros((3, 200, 200), np.uint8))]], ["before"])
     assert sheet[HEADER + 100, 190, 0] > sheet[HEADER + 100, 10, 0] + 200
+
+
+def test_pictures_of_all_sizes_fit_on_a_sheet():
+    small, wide = np.zeros((10, 20, 3), np.uint8), np.zeros((40, 3200, 3), np.uint8)
+    drawn = sheet([("one", small), ("two", wide)])
+    assert drawn.shape == (16 + 16 + 16 + 26, 1600, 3)
+    assert (drawn[16:26, :20] == 0).all()
+    assert (drawn[16:26, 20:] == 255).all()

@@ -6,14 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import Image, ImageOps
 
 from segexp.evaluation.rescoring import LabelScorer
 from segexp.metrics import CaseScores, case_means, certain_probs
-from segexp.pictures.figures import draw_case, save_picture, title
-
-MOST_WIDTH = 1600  # pixels of a picture on the sheet; wider ones are made smaller there
-GAP = 6  # pixels
+from segexp.pictures.figures import draw_case, save_picture
+from segexp.pictures.sheets import sheet
 
 
 def worst_cases(
@@ -78,21 +75,6 @@ def draw_labels(image: np.ndarray, target: np.ndarray, labels: np.ndarray, class
     """
     probs = certain_probs(torch.from_numpy(labels.astype(np.int64)), classes)
     return draw_case(*_plane(image, target, probs.numpy()))
-
-
-def sheet(strips: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
-    """Put pictures (H, W, 3) of any sizes below one another, each under its text: (H', W', 3) uint8."""
-    parts = []
-    for text, picture in strips:
-        narrowed = ImageOps.contain(Image.fromarray(picture), (MOST_WIDTH, len(picture)), Image.Resampling.BOX)
-        parts.append((text, np.asarray(narrowed)))
-    width = max(picture.shape[1] for _, picture in parts)
-    rows = []
-    for text, picture in parts:
-        wide = np.full((len(picture) + GAP, width, 3), 255, np.uint8)
-        wide[: len(picture), : picture.shape[1]] = picture
-        rows += [title(text, width), wide]
-    return np.concatenate(rows)
 
 
 def _plane(image: np.ndarray, target: np.ndarray, maps: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

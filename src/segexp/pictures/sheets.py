@@ -1,8 +1,9 @@
-"""Contact sheets of training patches before and after augmentation, with the outlines of their masks."""
+"""Contact sheets: of pictures below one another, and of training patches with the outlines of their masks."""
 
 from collections.abc import Sequence
 
 import numpy as np
+from PIL import Image, ImageOps
 from skimage.segmentation import find_boundaries
 
 from segexp.pictures.figures import COLORS, HEADER, PERCENTILES, enlarged, three_channels, title, to_uint8
@@ -10,6 +11,23 @@ from segexp.pictures.figures import COLORS, HEADER, PERCENTILES, enlarged, three
 UNLABELED = np.array([120, 120, 120])
 LEAST = 192  # pixels: smaller patches are enlarged by a whole factor
 GAP = 2  # pixels
+MOST_WIDTH = 1600  # pixels of a picture on a sheet; wider ones are made smaller there
+SPACE = 6  # pixels between pictures
+
+
+def sheet(strips: Sequence[tuple[str, np.ndarray]]) -> np.ndarray:
+    """Put pictures (H, W, 3) of any sizes below one another, each under its text: (H', W', 3) uint8."""
+    parts = []
+    for text, picture in strips:
+        narrowed = ImageOps.contain(Image.fromarray(picture), (MOST_WIDTH, len(picture)), Image.Resampling.BOX)
+        parts.append((text, np.asarray(narrowed)))
+    width = max(picture.shape[1] for _, picture in parts)
+    rows = []
+    for text, picture in parts:
+        wide = np.full((len(picture) + SPACE, width, 3), 255, np.uint8)
+        wide[: len(picture), : picture.shape[1]] = picture
+        rows += [title(text, width), wide]
+    return np.concatenate(rows)
 
 
 def draw_sheet(rows: Sequence[Sequence[tuple[np.ndarray, np.ndarray]]], titles: Sequence[str]) -> np.ndarray:
