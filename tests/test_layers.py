@@ -25,7 +25,7 @@ FLOORS = [  # from the top; a room imports itself and the rooms of lower floors,
     {"making", "merging", "parsed", "terminal"},
     {"signatures"},
     {"importable"},
-    {"begun", "crc", "errors", "foreign", "ranks", "stopping", "writing"},
+    {"begun", "crc", "errors", "foreign", "keys", "ranks", "stopping", "writing"},
 ]
 BELOW = {room: set().union(*FLOORS[floor + 1 :]) for floor, rooms in enumerate(FLOORS) for room in rooms}
 LIGHTNING = ("training", "build", "evaluation", "commands")

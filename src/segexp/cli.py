@@ -60,10 +60,12 @@ COMMANDS = {
     "reproduce": "show what has changed since a run, run it again, compare the metrics",
     "report": "write the tables of an experiment's README from its runs",
     "benchmark": "measure speed: `benchmark data` for patches per second of every augmentation",
+    "help": "explain a command, a group of options or a key: `segexp help loss`",
     "completion": "print the script that completes commands, options and keys in bash, zsh or fish",
 }
 # These take arguments and options of their own instead of overrides.
 WITHOUT_CONFIGURATION = (
+    "help",
     "adopt",
     "compare",
     "learning-curve",
@@ -86,7 +88,7 @@ OPTIONS = """Hydra's options, anywhere among the overrides (https://hydra.cc):
   --package, -p       with --cfg, the part to print, such as model
   --resolve           with --cfg, resolve interpolations
   --info, -i          print what Hydra knows: all, config, defaults, defaults-tree, plugins, searchpath
-  --help, -h          list the configuration groups
+  --help, -h          explain the command
 
 How a sweep runs: hydra/launcher=local, slurm, ray; hydra/sweeper=basic, optuna; hydra.run.dir= and hydra.sweep.dir=
 name the folder. Words complete in the shell after: eval "$(segexp completion bash)" (or zsh; fish | source)."""
@@ -106,11 +108,12 @@ def main(command: str | None = None) -> None:
     if command in ("--version", "-V"):
         print(segexp.__version__)
         return
+    if command in ("--help", "-h"):
+        command, arguments = "help", []
     if command not in COMMANDS:
-        wanted = command in ("--help", "-h", "help")
-        wrong = f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}\n"
-        print(_usage() if wanted else wrong + _usage(), file=sys.stdout if wanted else sys.stderr)
-        sys.exit(0 if wanted else 2)
+        print(f"segexp {command}: no such command{did_you_mean(command, COMMANDS)}", file=sys.stderr)
+        print(_function("help", "usage")(), file=sys.stderr)
+        sys.exit(2)
     if command not in WITHOUT_CONFIGURATION:
         arguments = with_own_options(arguments)
     make_importable(split_config_dirs(arguments)[0])
@@ -118,11 +121,6 @@ def main(command: str | None = None) -> None:
         print(f"segexp {segexp.__version__}: {command}, loading PyTorch and the data", file=sys.stderr)
     with plain_output():
         _run_or_explain(command, arguments)
-
-
-def _usage() -> str:
-    rows = "\n".join(f"  {name:14} {what}" for name, what in COMMANDS.items())
-    return f"usage: segexp <command> [overrides]\n\n{rows}\n\n`segexp <command> --help` lists its configuration groups."
 
 
 def _run_or_explain(command: str, arguments: list[str]) -> None:
@@ -175,19 +173,22 @@ def _outcome(job: JobReturn) -> Any:
     return job._return_value
 
 
-def _function(command: str) -> Callable[..., Any]:
-    """Import a command. Signals wait meanwhile: a library whose Python code raises something may abort the process."""
+def _function(command: str, name: str | None = None) -> Callable[..., Any]:
+    """Import a command, or another function of its module.
+
+    Signals wait meanwhile: a library whose Python code raises something may abort the process.
+    """
     stopping.defer()
     gc.disable()  # it finds nothing among modules, and takes a quarter of the time of their imports
     try:
-        name = command.replace("-", "_")
-        module = importlib.import_module(f"segexp.commands.{name}")
+        stem = command.replace("-", "_")
+        module = importlib.import_module(f"segexp.commands.{stem}")
     finally:
         gc.freeze()  # later collections skip the modules, too
         gc.enable()
         stopping.defer(False)
     stopping.check()
-    return getattr(module, name)
+    return getattr(module, name or stem)
 
 
 def _overrides(command: str, options: list[str], given: list[str]) -> list[str]:
@@ -230,6 +231,9 @@ def _run(command: str, arguments: list[str]) -> None:
     options, given = split_options(arguments)
     if "--hydra-help" in options:
         print(OPTIONS)
+        return
+    if "--help" in options or "-h" in options:
+        print(_function("help", "of_command")(command))
         return
     overrides = _overrides(command, options, given)
     original = sys.argv
