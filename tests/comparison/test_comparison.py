@@ -1,5 +1,6 @@
 """Run folders are written as `segexp train` leaves them; the values are worked out by hand or by scipy."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -76,3 +77,18 @@ def test_marginal_effects_and_the_pareto_front(tmp_path):
     assert effects["optimizer.lr"] == pytest.approx([-0.01, 0.01])
     names = {item["letter"]: item["name"] for item in content["experiments"]}
     assert [names[letter] for letter in content["pareto"]] == ["ce lr=0.2", "dice lr=0.2"]
+
+
+def test_the_dice_along_the_organ_is_that_of_all_runs_that_have_it(tmp_path):
+    scores = {"a": {"c1": 0.5, "c2": 0.6}}
+    for loss, seed, mean in (("ce", 1, [0.2, None]), ("ce", 2, [0.4, None]), ("dice", 1, [0.5, 0.7])):
+        leave(tmp_path / f"{loss}{seed}", loss, seed, scores)
+        path = tmp_path / f"{loss}{seed}" / "results.json"
+        band = {"mean": mean, "low": mean, "high": mean}
+        counts = {key: [2, 2] for key in ("cases", "slices", "slices_invented", "slices_missed")}
+        positions = {"test": {"protocol": "", "classes": {"a": {**counts, "scores": {"dice": band}}}}}
+        path.write_text(json.dumps(json.loads(path.read_text()) | {"positions": positions}))
+    leave(tmp_path / "images", "focal", 1, scores)  # a run without
+    content = content_of(tmp_path)
+    lines = {item["name"]: item["positions"] for item in content["experiments"]}
+    assert lines == {"ce": {"a": [pytest.approx(0.3), None]}, "dice": {"a": [0.5, 0.7]}, "focal": {}}

@@ -38,6 +38,15 @@ def test_scores_of_cases_and_figures_are_those_that_were_compared(tmp_path):
         assert table["pairs"][2][4] == pytest.approx(wanted["pairs"][1]["comparison"].p_holm, rel=1e-4)
 
 
+def test_the_dice_along_the_organ_is_drawn_of_those_that_have_it(tmp_path):
+    _, data, content = made(tmp_path / "runs", Sweep(experiments=2))
+    assert data["positions"] == {}
+    content["experiments"][1]["positions"] = {"cell": [0.123456789, None]}
+    text = page(content, find_runs([str(tmp_path / "runs")]))
+    found = re.search(r'<script type="application/json" id="data">(.*?)</script>', text, re.DOTALL)
+    assert json.loads(found[1])["positions"] == {"cell": [None, [0.12346, None]]}
+
+
 def test_a_case_that_an_experiment_did_not_score_has_no_score(tmp_path):
     folder = tmp_path / "runs"
     first = write_runs(folder, Sweep(seeds=1, cases=5, metrics=("dice",)))[0]

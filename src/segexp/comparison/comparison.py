@@ -112,6 +112,7 @@ def _experiment(letter: str, found: Experiment) -> ExperimentFacts:
         "cost": _cost(found),
         "curves": [_curve(run) for run in found.runs],
         "reliability": _reliability(found),
+        "positions": _positions(found),
     }
 
 
@@ -151,6 +152,17 @@ def _reliability(found: Experiment) -> dict[str, Diagram]:
     names = [name for name in curves[0] if all(name in own for own in curves)]
     diagrams = {name: pooled(own[name] for own in curves) for name in names}
     return {name: diagram for name, diagram in diagrams.items() if diagram}
+
+
+def _positions(found: Experiment) -> dict[str, list[float | None]]:
+    """Mean over runs of the Dice of each tenth of the slices, by class; of what all runs have."""
+    bands: list[dict[str, list[float | None]]] = []
+    for run in found.runs:
+        of_split = run.results.get("positions", {}).get(run.split)
+        classes = of_split["classes"] if of_split else {}
+        bands.append({name: of["scores"]["dice"]["mean"] for name, of in classes.items() if "dice" in of["scores"]})
+    names = [name for name in bands[0] if all(name in own for own in bands)]
+    return {name: [_mean(tenth) for tenth in zip(*(own[name] for own in bands), strict=True)] for name in names}
 
 
 def _table(

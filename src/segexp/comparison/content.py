@@ -76,7 +76,7 @@ class Curve(TypedDict):
 
 
 class ExperimentFacts(TypedDict):
-    """One experiment: its runs, cost, learning curves and reliability diagrams."""
+    """One experiment: its runs, cost, learning curves, reliability diagrams, and Dice by tenths of the slices."""
 
     letter: str
     name: str
@@ -85,6 +85,7 @@ class ExperimentFacts(TypedDict):
     cost: Cost
     curves: list[Curve]
     reliability: dict[str, Diagram]
+    positions: dict[str, list[float | None]]
 
 
 Table = TypedDict(

@@ -110,6 +110,7 @@ def _data(content: Content, runs: Sequence[Run]) -> Mapping[str, Json]:
         ],
         "marginals": [_marginal(item) for item in content["marginals"]],
         "reliability": _reliability([item["reliability"] for item in content["experiments"]]),
+        "positions": _positions([item["positions"] for item in content["experiments"]]),
         "curves": _curves([item["curves"] for item in content["experiments"]]),
     }
 
@@ -206,6 +207,12 @@ def _reliability(experiments: Sequence[Mapping[str, Diagram]]) -> Json:
     """Per class and experiment, [probability, share, pixels] of each filled bin."""
     names = list(dict.fromkeys(name for diagrams in experiments for name in diagrams))
     return {name: [_points(diagrams.get(name)) for diagrams in experiments] for name in names}
+
+
+def _positions(experiments: Sequence[Mapping[str, Sequence[float | None]]]) -> Json:
+    """Per class and experiment, the Dice of each tenth of the slices."""
+    names = list(dict.fromkeys(name for lines in experiments for name in lines))
+    return {name: [_numbers(lines[name]) if name in lines else None for lines in experiments] for name in names}
 
 
 def _points(diagram: Diagram | None) -> list[list[float | None]] | None:

@@ -172,7 +172,7 @@ function redraw() {
   place("more").hidden = count <= FIRST;
   place("more").lastElementChild.textContent = `plots show all ${count}, not the best ${FIRST}`;
   for (const node of document.querySelectorAll(".which")) node.textContent = title(state.table);
-  for (const part of [experimentsTable, differencesTable, scoresTable, forest, curves, reliability, marginals, cost, setsTable, redrawCases]) part();
+  for (const part of [experimentsTable, differencesTable, scoresTable, forest, curves, positions, reliability, marginals, cost, setsTable, redrawCases]) part();
 }
 
 function theme() {

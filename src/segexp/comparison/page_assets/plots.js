@@ -114,6 +114,30 @@ function diagonal(name, list, size) {
   return picture;
 }
 
+function positions() {
+  const classes = Object.keys(DATA.positions);
+  place("s-positions").hidden = !classes.length;
+  put("positions", ...classes.map((name) => {
+    const holder = el("div", null, el("h3", null, name));
+    holder.append(along(name, shown().filter((i) => DATA.positions[name][i]), Math.min(room(place("positions")), 430)));
+    return holder;
+  }));
+}
+
+function along(name, list, width) {
+  const left = 44, bottom = 210, x = scale(0, 100, left, width - 12), y = scale(0, 1, bottom, 8);
+  const picture = draw("svg", { width, height: bottom + 40, role: "img", "aria-label": `Dice along the slices of ${name}` },
+    axisBelow(x, 0, 100, 8, bottom, left, width, "% of the slices, from the first"), axisLeft(y, 0, 1, left, width - 12));
+  for (const i of list) {
+    const points = DATA.positions[name][i].map((dice, k) => [10 * k + 5, dice]).filter(([, dice]) => known(dice));
+    picture.append(draw("g", { class: color(i) },
+      draw("path", { class: "mean", d: points.map(([at, dice], k) => `${k ? "L" : "M"}${x(at)} ${y(dice)}`).join("") || "M0 0" }),
+      ...points.map(([at, dice]) => draw("circle", { class: "solid", cx: x(at), cy: y(dice), r: 4,
+        "data-tip": `${full(i)}\n${at - 5} to ${at + 5} % of the slices: Dice ${short(dice, 3)}` }))));
+  }
+  return picture;
+}
+
 const quantile = (sorted, share) => {
   const at = (sorted.length - 1) * share, below = Math.floor(at);
   return sorted[below] + (at - below) * ((sorted[below + 1] ?? sorted[below]) - sorted[below]);
