@@ -36,6 +36,14 @@ def test_sentences_tell_the_gain_in_points(tmp_path):
     assert "expected to bring" in terminal([sheet]).replace("\n", " ")
 
 
+def test_a_law_that_rests_on_the_fewest_cases_is_told(tmp_path):
+    flat = curves_of(write_curve(tmp_path / "flat", a=0.8, b=20.0, c=2.5, noise=0.003))
+    steady = curves_of(write_curve(tmp_path / "steady"))
+    told = "Without the trainings with 20 cases there is no trend: the law rests on them."
+    assert told in sentences(flat.curves[0], flat)
+    assert told not in sentences(steady.curves[0], steady)
+
+
 def test_a_refusal_says_why_and_leaves_the_points(tmp_path):
     found = curves_of(write_curve(tmp_path, b=0.0))
     assert sentences(found.curves[0], found) == [f"nothing is said of more cases: {found.curves[0].refusal}."]

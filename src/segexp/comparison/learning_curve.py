@@ -10,7 +10,14 @@ from segexp.comparison.comparison import bounded_summary
 from segexp.comparison.content import Better
 from segexp.comparison.experiments import Experiment, group, labels, warnings
 from segexp.comparison.statistics.intervals import Interval
-from segexp.comparison.statistics.power_law import Estimate, PowerLaw, fit, points_of, refusal
+from segexp.comparison.statistics.power_law import (
+    Estimate,
+    PowerLaw,
+    fit,
+    has_trend,
+    points_of,
+    refusal,
+)
 from segexp.errors import require_choice
 from segexp.runs.runs import Run
 
@@ -64,6 +71,7 @@ class LearningCurve:
         law: Power law of a score of which more is better; None where the data do not say.
         refusal: Why there is none; empty where there is one.
         expected: What 1.5 and 2 times the cases would bring; empty without a law.
+        rests_on_fewest: Whether there is a trend only with the fewest cases among the points.
     """
 
     name: str
@@ -71,6 +79,7 @@ class LearningCurve:
     law: PowerLaw | None
     refusal: str
     expected: list[Expected]
+    rests_on_fewest: bool = False
 
 
 @dataclass(frozen=True)
@@ -176,16 +185,18 @@ def _curve(
         Measured(_fraction(one), _size(one), bounded_summary(table, unit).interval, table.runs, len(table.values))
         for one, table in zip(in_order, tables, strict=True)
     ]
-    points = points_of(tables, [point.cases for point in measured], higher, _best_score(unit, higher))
+    sizes, best = [point.cases for point in measured], _best_score(unit, higher)
+    points = points_of(tables, sizes, higher, best)
     why = refusal(points)
     if why:
         return LearningCurve(name, measured, None, why, [])
-    law, most = fit(points), measured[-1].cases
+    law, most = fit(points), sizes[-1]
     expected = [
         Expected(factor, factor * most, turned(law.score(factor * most), higher), law.gain(most, factor * most))
         for factor in FACTORS
     ]
-    return LearningCurve(name, measured, law, "", expected)
+    rests = not has_trend(points_of(tables[1:], sizes[1:], higher, best))
+    return LearningCurve(name, measured, law, "", expected, rests)
 
 
 def turned(found: Estimate, higher: bool) -> Estimate:

@@ -93,6 +93,10 @@ def sentences(curve: LearningCurve, found: LearningCurves) -> list[str]:
             f"{one.factor:g} times the cases ({one.cases:.0f}) are expected to bring {f'{gain[0]} {unit}'.strip()} "
             f"(95 % interval {gain[1]} to {gain[2]}), if the law holds that far."
         )
+    if curve.rests_on_fewest:
+        said.append(
+            f"Without the trainings with {curve.points[0].cases:.4g} cases there is no trend: the law rests on them."
+        )
     if _says_little(curve):
         said.append("The interval is wider than all that was gained so far: it says little.")
     return said

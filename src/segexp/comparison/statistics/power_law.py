@@ -190,10 +190,17 @@ def refusal(points: Points, names: str = "training cases") -> str:
         return "all sizes share fewer than 2 scored cases: score the same cases with each"
     if points.df < LEAST_DF:
         return f"{points.df:.0f} degrees of freedom tell noise from trend: give two seeds or more, or more sizes"
-    slope, se = _log_slope(points)
-    if slope < float(stdtrit(points.df, 1 - CHANCE / 2)) * se:
+    if not has_trend(points):
         return f"no trend: no gain of more {names} can be told from noise"
     return ""
+
+
+def has_trend(points: Points) -> bool:
+    """Whether the score rises with the logarithm of the size beyond noise; False where nothing tells the noise."""
+    if points.df < 1:
+        return False
+    slope, se = _log_slope(points)
+    return slope >= float(stdtrit(points.df, 1 - CHANCE / 2)) * se
 
 
 def _log_slope(points: Points) -> tuple[float, float]:
