@@ -234,8 +234,8 @@ def _print(stressed: Stressed, folder: RunFolder) -> None:
     missed = [name for name, figures in found["corruptions"].items() if any(figures["missed"])]
     if missed:
         print(
-            f"in some cases no strength reaches the declared measure of {', '.join(missed)}: "
-            f"see {folder.stress_path.name}"
+            f"in some cases {', '.join(missed)} came not near the declared measure, see {folder.stress_path.name}: "
+            "no strength reaches it, or it goes in steps"
         )
     print(f"{found['seconds_per_case']:.2f} s per copy, {found['peak_memory_mib']:.0f} MiB at most")
     print(f"results      {short_path(folder.stress_path)}")

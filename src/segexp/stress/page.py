@@ -93,13 +93,14 @@ def _verdict(runs: Sequence[Stressed]) -> str:
     lines = []
     for number, run in enumerate(runs):
         found = run.results
-        order = sorted(found["corruptions"].items(), key=lambda pair: -(pair[1]["degradation"] or 0.0))
-        most = ", ".join(f"{name} (−{figures['degradation'] or 0:.3f})" for name, figures in order[:3])
+        losses = {name: figures["degradation"] or 0.0 for name, figures in found["corruptions"].items()}
+        order = sorted(losses, key=lambda name: -losses[name])
+        most = ", ".join(f"{name} ({losses[name]:.3f})" for name in order[:3] if losses[name] > 0) or "none"
         clean, mean = found["clean"].get(found["metric"]), found["overall"]["mean"]
         text = (
             f"{run.name}: {found['metric']} {_number(clean)} without corruption, {_number(mean)} on average over all "
         )
-        text += f"corruptions and severities. The largest losses: {most}."
+        text += f"corruptions and severities. The largest degradations: {most}."
         lines.append(f'<p class="c{number % COLORS}">{escape(text)}</p>')
     return f'<div id="verdict">{"".join(lines)}</div>'
 
@@ -219,7 +220,8 @@ def _protocol(found: StressResults) -> str:
         for severity, count in zip(found["severities"], figures["missed"], strict=True)
         if count
     ]
-    text = f"{found['protocol']}. Not near the target, as no strength reaches it: {'; '.join(missed) or 'none'}."
+    text = f"{found['protocol']}. Not near the target, as no strength reaches it, or it goes in steps: "
+    text += f"{'; '.join(missed) or 'none'}."
     cost = f"{found['seconds_per_case']:.2f} s per corrupted case, {found['peak_memory_mib']:.0f} MiB at most."
     return f"<p>{escape(text[0].upper() + text[1:])}</p><dl>{rows}</dl><p>{escape(cost)}</p>"
 

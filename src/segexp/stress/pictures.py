@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from segexp.evaluation.evaluation import Evaluation
     from segexp.evaluation.one_by_one import Scored
 
-LEAST, MOST = 160, 320  # pixels of the width of a panel
+LEAST, MOST = 160, 240  # pixels of the width of a panel
 GAP = 2  # pixels
 WHITE = np.array([255, 255, 255])
 
