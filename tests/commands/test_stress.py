@@ -143,6 +143,21 @@ def test_post_processed_labels_are_scored_as_evaluate_scores_them(run):
     assert clean["dice"] != read(run / "results.json")["test"]["dice"]
 
 
+def test_other_overrides_go_to_an_evaluation_of_their_own(run, tmp_path):
+    few = ["corruptions=[contrast]", "severities=[3]", "pictures=false"]
+    stress([f"run={run}", *few, "metrics=[overlap]"])
+    folder = run.with_name("first-test")
+    assert read(folder / "stress.json")["clean"]["dice"] == read(folder / "results.json")["test"]["dice"]
+    with pytest.raises(FileExistsError, match="output="):
+        stress([f"run={run}", *few, "inference.predictor.overlap=0.5"])
+    stress([f"run={run}", *few, "inference.predictor.overlap=0.5", f"output={tmp_path / 'other'}"])
+    assert (
+        read(tmp_path / "other" / "stress.json")["clean"]["dice"]
+        == read(tmp_path / "other" / "results.json")["test"]["dice"]
+    )
+    assert "rotation" in read(run / "stress.json")["corruptions"]  # of the run itself, as it was
+
+
 def test_words_that_are_wrong_are_refused(run):
     for words, said in {
         "corruptions=[moton]": "did you mean 'motion'",

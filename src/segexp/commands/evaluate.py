@@ -124,15 +124,22 @@ def _clear(earlier: RunFolder, evaluation: Evaluation, split: str) -> None:
     """
     if not held(earlier.path):
         return
-    known = earlier.record().get("evaluation")
-    same = (_names(evaluation), _settings(evaluation.arguments), split)
-    if not known or (known["run"], _settings(known["words"]), known["split"]) != same:
+    if not holds(earlier, evaluation, split):
         raise FileExistsError(
             f"{short_path(earlier.path)} holds something else than an earlier evaluation of the same kind: name "
             "another folder with output=<folder>"
         )
     for path in [*earlier.path.glob("*.json"), *earlier.path.glob("*.csv"), *earlier.figures.glob("*.png")]:
         remove(path)
+
+
+def holds(folder: RunFolder, evaluation: Evaluation, split: str) -> bool:
+    """Whether a folder holds an evaluation of the same runs, arguments and split."""
+    known = folder.record().get("evaluation")
+    if not known:
+        return False
+    same = (_names(evaluation), _settings(evaluation.arguments), split)
+    return (known["run"], _settings(known["words"]), known["split"]) == same
 
 
 def _settings(words: Sequence[str]) -> list[str]:

@@ -1,7 +1,6 @@
 """``segexp stress``: how a trained run holds out on corrupted copies of its held-out cases."""
 
 import shlex
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +9,13 @@ from rich.table import Table
 
 import segexp
 from segexp.commands.arguments import REQUIRED, parse
-from segexp.commands.evaluate import evaluate, folder_of
+from segexp.commands.evaluate import evaluate, folder_of, holds
 from segexp.config import split_config_dirs
 from segexp.errors import require_at_least, require_choice, require_each, short_path
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
 from segexp.evaluation.trained import open_trained, own_arguments
+from segexp.postprocessing.postprocess import Steps
 from segexp.prediction.ensemble import paths_of
 from segexp.runs.claim import claimed
 from segexp.runs.files import write_json, write_table
@@ -41,6 +41,7 @@ DEFAULTS = {
     "cases": None,
     "seed": 0,
     "reference": "none",
+    "output": "auto",
     "pictures": True,
     "postprocess": True,
     "html": "auto",
@@ -53,6 +54,8 @@ COMMENTS = {
     "cases": "number of cases, evenly chosen from the split; null = all",
     "seed": "seed of the corruptions: the same one gives every run the same images",
     "reference": "folder of a stressed run, whose errors those of the others are divided by; none = no reference",
+    "output": "folder of the evaluation that the results go with; auto = the run itself where its own scores are of "
+    "the same cases and settings, else the folder that segexp evaluate names",
     "pictures": "draw a typical case in every severity, and the worst case of each corruption: true, false",
     "postprocess": "apply the steps that the run keeps in postprocess.json: true, false",
     "html": "file of the page; auto = stress.html in the folder of the results, of several runs of the first one's",
@@ -67,15 +70,16 @@ def stress(words: list[str]) -> None:
     A stress test that was ended goes on with the copies that are missing.
 
     Raises:
+        FileExistsError: The folder of the evaluation holds another one.
         FileNotFoundError: There is no such run or reference, or its data are not there.
         ValueError: A word is wrong, or a corruption does not fit the cases.
     """
     mine, more = own_arguments(words, list(DEFAULTS))
     given = parse(mine, DEFAULTS, COMMENTS, "stress")
-    _check(given)
+    runs = list(dict.fromkeys(word.partition("=")[2] for word in mine if word.startswith("run=")))
+    _check(given, len(runs))
     quiet()
-    runs = [word.partition("=")[2] for word in mine if word.startswith("run=")]
-    stressed = [_stress(run, given, more) for run in dict.fromkeys(runs)]
+    stressed = [_stress(run, given, more) for run in runs]
     if given["reference"] != "none":
         stressed = [_against(*each, given["reference"]) for each in stressed]
     found = [each for each, _ in stressed]
@@ -89,8 +93,10 @@ def stress(words: list[str]) -> None:
     print(f"page         {short_path(path)}")
 
 
-def _check(given: dict[str, Any]) -> None:
+def _check(given: dict[str, Any], runs: int) -> None:
     """Refuse values outside their range."""
+    if runs > 1 and given["output"] != "auto":
+        raise ValueError(f"output={given['output']} is one folder for {runs} runs: stress each on its own")
     require_choice("split", given["split"], ("auto", "test", "val"))
     require_each("severities", given["severities"], SEVERITIES[0], SEVERITIES[-1])
     for severity in given["severities"]:
@@ -118,8 +124,7 @@ def _is_training(folder: RunFolder) -> bool:
 
 def _stress(run: str, given: dict[str, Any], more: list[str]) -> tuple[Stressed, RunFolder]:
     """Stress one run or ensemble."""
-    paths = _folders(run)
-    runs = [open_trained(path) for path in paths]
+    runs = [open_trained(path) for path in _folders(run)]
     steps = shared_steps(runs) if given["postprocess"] else {}
     evaluation = Evaluation(runs, more)
     split = evaluation.open(given["split"])
@@ -127,7 +132,7 @@ def _stress(run: str, given: dict[str, Any], more: list[str]) -> tuple[Stressed,
     plan = plan_of(
         evaluation.data, split, given["corruptions"], given["severities"], given["cases"], int(given["seed"])
     )
-    folder = _place(evaluation, split, bool(steps), paths)
+    folder = _place(evaluation, split, steps, given["output"])
     with claimed(folder.path):
         name = identity(evaluation, plan, steps, split_config_dirs(more)[1])
         journal = Journal(folder.stress_folder / f"{name}.jsonl")
@@ -145,19 +150,26 @@ def _stress(run: str, given: dict[str, Any], more: list[str]) -> tuple[Stressed,
     return Stressed(folder.path.name, results, gallery if given["pictures"] else None), folder
 
 
-def _place(evaluation: Evaluation, split: str, processed: bool, paths: Sequence[Path]) -> RunFolder:
+def _place(evaluation: Evaluation, split: str, steps: Steps, output: str) -> RunFolder:
     """Find the folder of the results that the stress metrics go with: the run's own, else that of an evaluation.
 
     The evaluation is made, where it was not yet.
+
+    Raises:
+        FileExistsError: The folder holds another evaluation.
     """
     run = evaluation.run
-    own = split == run.results.get("headline", {}).get("split") and not evaluation.several and not processed
-    if own and not split_config_dirs(evaluation.arguments)[1]:
+    own = split == run.results.get("headline", {}).get("split") and not evaluation.several and not steps
+    if own and output == "auto" and not split_config_dirs(evaluation.arguments)[1]:
         return run.files
-    folder = RunFolder(folder_of("auto", evaluation, split))
-    if not folder.results_path.is_file():
-        words = [f"run={','.join(map(str, paths))}", f"split={split}", f"postprocess={str(processed).lower()}"]
-        evaluate([*words, *evaluation.arguments])
+    folder = RunFolder(folder_of(output, evaluation, split))
+    known = folder.record().get("evaluation", {})
+    if folder.results() and holds(folder, evaluation, split) and known.get("postprocess") == dict(steps):
+        return folder
+    names = ",".join(str(each.folder) for each in evaluation.runs)
+    evaluate(
+        [f"run={names}", f"split={split}", f"output={folder.path}", f"postprocess={bool(steps)}", *evaluation.arguments]
+    )
     return folder
 
 
