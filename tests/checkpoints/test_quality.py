@@ -34,6 +34,7 @@ def test_what_is_no_calibration_is_refused(tmp_path, change, message):
     with pytest.raises(ValueError, match=message) as error:
         kept_calibrations(run)
     assert "quality.json" in str(error.value)
+    assert str(error.value).endswith("remove the file, and segexp evaluate quality=true learns it anew")
 
 
 def test_what_is_no_list_is_refused(tmp_path):

@@ -82,8 +82,11 @@ def kept_calibrations(run: RunFolder) -> list[Calibration]:
     Raises:
         ValueError: The file holds something else; names file and rule.
     """
-    found: list[Calibration] = run.quality()
-    require_calibrations(found, str(run.quality_path))
+    try:
+        found: list[Calibration] = run.quality()
+        require_calibrations(found, str(run.quality_path))
+    except ValueError as error:
+        raise ValueError(f"{error}; remove the file, and segexp evaluate quality=true learns it anew") from error
     return found
 
 
