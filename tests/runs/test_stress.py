@@ -83,6 +83,13 @@ def test_a_case_that_was_not_stressed_has_no_stress_score(two):
     assert [row["stress_dice"] == "" for row in run.cases] == [True, True, False, False, False, False]
 
 
+def test_figures_that_lack_something_make_no_metric(two):
+    path = RunFolder(two / "ce").stress_path
+    write_json(path, json.loads(path.read_text()) | {"corruptions": {"motion": {}}})
+    (run,) = find_runs([str(two / "ce")])
+    assert "stress_dice" not in run.metrics
+
+
 def test_a_damaged_file_is_named(two):
     RunFolder(two / "ce").stress_path.write_text("{}")
     with pytest.raises(ValueError, match="stress.json"):

@@ -34,6 +34,13 @@ def test_scores_are_in_the_table_and_losses_in_the_sentence(run):
     assert "segexp stress run=first" in html
 
 
+def test_cells_are_shaded_by_what_is_lost_and_gains_are_not(run):
+    html = page([run], "1.0", "segexp stress")
+    assert 'class="number h4">0.600' in html  # a quarter of 0.8
+    gained = replace(run, results=results_for(run.gallery.folder, {"motion": -0.02}))
+    assert not re.search('class="number h[1-5]"', page([gained], "1.0", "segexp stress"))
+
+
 def test_nothing_is_fetched_and_no_script_runs(run):
     html = page([run], "1.0", "segexp stress")
     assert "default-src 'none'" in html

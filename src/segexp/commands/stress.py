@@ -228,21 +228,20 @@ def _print(stressed: Stressed, folder: RunFolder) -> None:
     metric = found["metric"]
     count = f"{len(found['cases'])} {found['split']} cases"
     table = Table(title=f"{stressed.name}: {metric} of {count} by severity; {CLEAN} {_number(found['clean'][metric])}")
-    extra = [key for key in ("corruption_error", "relative_corruption_error") if "reference" in found]
-    for head in (
-        "corruption",
-        *map(str, found["severities"]),
-        "degradation",
-        *(key.replace("_", " ") for key in extra),
-    ):
-        table.add_column(head, no_wrap=head == "corruption")
+    heads = {"degradation": "degr."} | ({"corruption_error": "CE"} if "reference" in found else {})
+    for head in ("corruption", *map(str, found["severities"]), *heads.values()):
+        table.add_column(head, no_wrap=True)
     for name, figures in found["corruptions"].items():
         scores = figures["scores"].get(metric, [None] * len(found["severities"]))
-        further = [figures.get(key) for key in ("degradation", *extra)]
+        further = [figures.get(key) for key in heads]
         table.add_row(name, *map(_number, scores), *map(_number, further))  # type: ignore[arg-type]
     Console().print(table)
     overall = found["overall"]
-    print(f"over all corruptions: mean {_number(overall['mean'])}, degradation {_number(overall['degradation'])}")
+    print(
+        f"over all corruptions: mean {_number(overall['mean'])}, degradation (degr.) {_number(overall['degradation'])}"
+    )
+    if "reference" in found:
+        print(f"corruption error (CE) against {found['reference']}: {_number(overall['corruption_error'])}")
     missed = [name for name, figures in found["corruptions"].items() if any(figures["missed"])]
     if missed:
         print(
@@ -254,4 +253,4 @@ def _print(stressed: Stressed, folder: RunFolder) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.4f}"
+    return "" if value is None else f"{value:.3f}"

@@ -50,13 +50,18 @@ class Run:
     @cached_property
     def results(self) -> Results:
         """Content of results.json, with the metrics of a stress test; empty if the run has not ended well."""
-        results = self.files.results(self.record)
+        results = self._own_results
         return with_metrics(results, self.stress["split"], self.stress) if self.stress else results
+
+    @cached_property
+    def _own_results(self) -> Results:
+        """Content of results.json as it is."""
+        return self.files.results(self.record)
 
     @cached_property
     def stress(self) -> StressResults | None:
         """Content of stress.json, where it is of the split and epoch that results.json is of."""
-        results, found = self.files.results(self.record), self.files.stress()
+        results, found = self._own_results, self.files.stress()
         epoch = results.get("chosen_on_val", {}).get("epoch")
         same = found and found["split"] == results.get("headline", {}).get("split")
         return found if same and (epoch is None or found["epochs"] == [epoch]) else None

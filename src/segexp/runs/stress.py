@@ -110,7 +110,7 @@ def with_metrics(results: Results, split: str, stress: StressResults) -> Results
     for metric, info in stress["metrics"].items():
         means: dict[str, float] = {}
         for name, figures in stress["corruptions"].items():
-            known = [score for score in figures["scores"].get(metric, []) if score is not None]
+            known = [score for score in figures.get("scores", {}).get(metric, []) if score is not None]
             if known:
                 means[name] = fmean(known)
         for key, (value, what) in _columns(metric, means).items():
@@ -122,7 +122,7 @@ def with_metrics(results: Results, split: str, stress: StressResults) -> Results
             **results,
             "metrics": {**results.get("metrics", {}), **facts},
             "protocol": _updated(results.get("protocol", {}), split, protocol),
-            split: {**cast(Mapping[str, Any], results)[split], **scores},
+            split: {**cast(Mapping[str, Any], results).get(split, {}), **scores},
         },
     )
 

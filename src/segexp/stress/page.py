@@ -111,11 +111,12 @@ def _table(run: Stressed) -> str:
     wanted = [key for key in HEADS if key not in ERRORS or "reference" in found]
     heads = ["corruption", "clean", *map(str, found["severities"]), *(HEADS[key] for key in wanted)]
     clean = found["clean"].get(found["metric"])
+    higher = found["metrics"][found["metric"]]["higher_is_better"]
     rows = []
     for name, figures in found["corruptions"].items():
         scores = figures["scores"].get(found["metric"], [None] * len(found["severities"]))
         cells = [f'<td class="name pin">{escape(name)}</td>', f'<td class="number">{_number(clean)}</td>']
-        cells += [f'<td class="number {_shade(score, clean)}">{_number(score)}</td>' for score in scores]
+        cells += [f'<td class="number {_shade(score, clean, higher)}">{_number(score)}</td>' for score in scores]
         cells += [f'<td class="number">{_number(figures.get(key))}</td>' for key in wanted]  # type: ignore[arg-type]
         rows.append(f"<tr>{''.join(cells)}</tr>")
     means = [f'<td class="number">{_number(found["overall"].get(key))}</td>' for key in wanted]
@@ -128,12 +129,12 @@ def _table(run: Stressed) -> str:
     )
 
 
-def _shade(score: float | None, clean: float | None) -> str:
-    """Class of a cell by the part of the clean score that is lost; of what grows, by the part that is added."""
+def _shade(score: float | None, clean: float | None, higher: bool) -> str:
+    """Class of a cell by what is lost against the clean score, as a part of it."""
     if score is None or not clean:
         return "h0"
-    change = abs(score - clean) / abs(clean)
-    return f"h{sum(change > loss for loss in LOSSES)}"
+    lost = (clean - score if higher else score - clean) / abs(clean)
+    return f"h{sum(lost > loss for loss in LOSSES)}"
 
 
 def _legend(runs: Sequence[Stressed]) -> str:

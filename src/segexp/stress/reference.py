@@ -7,7 +7,7 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.stress import CorruptionFigures, StressResults
 from segexp.stress.summary import degradation
 
-LEAST = 1e-6  # of a denominator
+LEAST = 1e-3  # mean loss of the reference over the severities: by less nothing is divided
 SAME = ("metric", "split", "cases", "severities", "seed", "version")
 ERRORS = ("corruption_error", "relative_corruption_error", "relative_degradation")
 
@@ -69,9 +69,9 @@ def _relative(own: StressResults, reference: StressResults, corruption: str) -> 
     if higher and not fraction:  # there is no error without a largest score
         return {**found, "corruption_error": None, "relative_corruption_error": None}
     errors = [{severity: 1 - score if higher else score for severity, score in one.items()} for one in curves]
-    sums = [math.fsum(error for severity, error in one.items() if severity) for one in errors]
-    growths = [total - (len(one) - 1) * one[0] for total, one in zip(sums, errors, strict=True)]
-    return {**found, "corruption_error": _ratio(*sums), "relative_corruption_error": _ratio(*growths)}
+    means = [fmean(error for severity, error in one.items() if severity) for one in errors]
+    growths = [mean - one[0] for mean, one in zip(means, errors, strict=True)]
+    return {**found, "corruption_error": _ratio(*means), "relative_corruption_error": _ratio(*growths)}
 
 
 def _heights(stress: StressResults, corruption: str) -> dict[int, float]:
@@ -83,7 +83,7 @@ def _heights(stress: StressResults, corruption: str) -> dict[int, float]:
 
 
 def _ratio(own: float, reference: float) -> float | None:
-    """Quotient; None where the reference loses nothing, or one is undefined."""
+    """Quotient; None where the reference loses next to nothing, or one is undefined."""
     if math.isnan(own) or math.isnan(reference) or reference < LEAST:
         return None
     return own / reference
