@@ -65,6 +65,9 @@ NAMES = {  # path of an image and of its mask below the folder, and the folders 
     "subfolders of one, suffix": ("all/images/a{n}.png", "all/labels/a{n}-labels.png", "all", None),
     "a folder a patient": ("all/p{n}/images/x.png", "all/p{n}/masks/x.png", "all", None),
     "patients below both": ("i/p{n}/x1.png", "m/p{n}/x1.png", "i", "m"),
+    "numbers in brackets": ("all/benign ({n}).png", "all/benign ({n})_mask.png", "all", None),
+    "a folder a case": ("all/{n}/raw.png", "all/{n}/label.png", "all", None),
+    "spaces": ("my images/scan {n}.png", "my masks/scan {n}.png", "my images", "my masks"),
     "other suffix of files": ("i/a{n}.tif", "m/a{n}.png", "i", "m"),
 }
 
@@ -109,6 +112,15 @@ def test_two_images_to_a_mask_are_channels(tmp_path):
     cases = read(adopt(tmp_path / "i", tmp_path / "m", None, ""))
     assert len(cases) == 4
     np.testing.assert_array_equal(cases["a1"].image, [image(2), image(3)])
+
+
+def test_a_folder_a_patient_holds_its_channels(tmp_path):
+    for n in range(4):
+        for number, channel in enumerate(("flair", "t1")):
+            save(image(2 * n + number), tmp_path / f"all/p{n}/p{n}_{channel}.png")
+        save(binary(n), tmp_path / f"all/p{n}/p{n}_seg.png")
+    cases = read(adopt(tmp_path / "all", None, None, ""))
+    np.testing.assert_array_equal(cases["p1"].image, [image(2), image(3)])
 
 
 def test_patients_in_names_stay_together(tmp_path):
