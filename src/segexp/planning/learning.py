@@ -10,6 +10,7 @@ WIDTH = "model.base_channels"
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)  # base channels
 WIDEST = {2: 64, 3: 32}  # as Ronneberger et al. 2015 and nnU-Net have it
 FIRST = 16  # that is measured first
+FEWEST_STEPS = 1000  # that this width should make; of a patch of which STEPS are affordable it does on any day
 RARE = 0.1  # fraction of foreground below which patches look for it
 WHOLE = 0.8  # fraction of a case from where on a patch shows the foreground anyway
 SCORING_SHARE = 0.1  # of the minutes, for the views that final scores average
@@ -115,11 +116,11 @@ def _width_and_batch(draft: Draft) -> StepCost:
     position = WIDTHS.index(FIRST)
     while True:
         seen[position] = draft.cost(f"{WIDTH}={WIDTHS[position]}")
-        further = position + 1 if _affordable(draft, seen[position]) else position - 1
+        further = position + 1 if _affordable(draft, seen[position], WIDTHS[position]) else position - 1
         if further in seen or further not in range(WIDTHS.index(WIDEST[dims]) + 1):
             break
         position = further
-    position = max((n for n, cost in seen.items() if _affordable(draft, cost)), default=min(seen))
+    position = max((n for n, cost in seen.items() if _affordable(draft, cost, WIDTHS[n])), default=min(seen))
     draft.choose(WIDTH, WIDTHS[position], "")
     cost = _lighter(draft)
     steps = int(draft.training_seconds / cost.seconds)
@@ -128,8 +129,9 @@ def _width_and_batch(draft: Draft) -> StepCost:
     return cost
 
 
-def _affordable(draft: Draft, cost: StepCost) -> bool:
-    enough = draft.training_seconds / cost.seconds >= STEPS
+def _affordable(draft: Draft, cost: StepCost, width: int) -> bool:
+    least = STEPS if width > FIRST else FEWEST_STEPS
+    enough = draft.training_seconds / cost.seconds >= least
     return enough and cost.memory <= MEMORY_SHARE * draft.machine.memory
 
 
