@@ -5,6 +5,8 @@ from .augmentation.appearance import TorchIO as TorchIO
 from .augmentation.augment import Augment as Augment
 from .augmentation.geometry import GridElastic as GridElastic
 from .augmentation.geometry import QuarterTurns as QuarterTurns
+from .augmentation.shift import HistogramShift as HistogramShift
+from .augmentation.shift import RandomTexture as RandomTexture
 from .augmentation.spatial import AffineElastic as AffineElastic
 from .case import Case as Case
 from .case import Entry as Entry

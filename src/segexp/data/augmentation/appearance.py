@@ -18,7 +18,7 @@ GRAY_OR_RGB = (A.CLAHE, A.ColorJitter, A.HueSaturationValue)  # albumentations r
 ARTIFACTS = ("RandomBiasField", "RandomBlur", "RandomGamma", "RandomGhosting", "RandomSpike")
 
 
-class _OnVolume(A.ImageOnlyTransform):
+class OnVolume(A.ImageOnlyTransform):
     """A transform of a whole volume, where albumentations would take slice by slice."""
 
     def apply_to_images(self, images: np.ndarray, **params: Any) -> np.ndarray:
@@ -26,7 +26,7 @@ class _OnVolume(A.ImageOnlyTransform):
         return self.apply(images, **params)
 
 
-class Noise(_OnVolume):
+class Noise(OnVolume):
     """Gaussian noise, independent in every pixel, slice and channel (albumentations repeats it from slice to slice).
 
     Args:
@@ -39,7 +39,7 @@ class Noise(_OnVolume):
 
     def __init__(self, std: tuple[float, float] = (0.05, 0.4), p: float = 1.0) -> None:
         super().__init__(p=p)
-        self.std = _range("std of Noise", std, least=0)
+        self.std = range_of("std of Noise", std, least=0)
 
     def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
         """Add noise to an image (H, W, C), or a volume (D, H, W, C), in [0, 1]."""
@@ -48,7 +48,7 @@ class Noise(_OnVolume):
         return np.clip(np.add(img, noise, out=noise), 0, 1, out=noise)
 
 
-class Anisotropy(_OnVolume):
+class Anisotropy(OnVolume):
     """Thick slices: means over several pixels along one axis, drawn evenly, linearly interpolated again.
 
     Args:
@@ -63,7 +63,7 @@ class Anisotropy(_OnVolume):
 
     def __init__(self, factor: tuple[float, float] = (1.2, 2.5), p: float = 1.0) -> None:
         super().__init__(p=p)
-        self.factor = _range("factor of Anisotropy", factor, least=1)
+        self.factor = range_of("factor of Anisotropy", factor, least=1)
 
     def get_params(self) -> dict[str, float]:
         """Draw thickness and axis, the latter as a fraction of the number of axes."""
@@ -132,7 +132,7 @@ class Motion(A.ImageOnlyTransform):
         return np.clip(np.abs(fft.ifft(spectrum, axis=0)), 0, 1)
 
 
-class TorchIO(_OnVolume):
+class TorchIO(OnVolume):
     """A TorchIO transform of the intensities, such as an artifact of MRI, on the volume as a whole.
 
     An image is handed over as a volume of one slice; axes 0, 1, 2 of TorchIO are x, y, z. Values are cut to [0, 1].
@@ -176,7 +176,8 @@ class TorchIO(_OnVolume):
         return np.clip(moved.numpy().T, 0, 1).reshape(img.shape)
 
 
-def _range(name: str, value: tuple[float, float], least: float) -> tuple[float, float]:
+def range_of(name: str, value: tuple[float, float], least: float) -> tuple[float, float]:
+    """Return a range of numbers; refuse, by a ValueError, what is none."""
     if len(value) != 2 or not least <= value[0] <= value[1]:
         raise ValueError(f"{name}={list(value)} must be a range [least, most] of numbers from {least} upwards")
     return value[0], value[1]
