@@ -122,6 +122,7 @@ def test_a_run_against_a_reference_and_its_place_in_a_comparison(run, tmp_path):
     assert content["tables"][0]["summaries"][1].interval.value == pytest.approx((noise + turns) / 2)
 
 
+@pytest.mark.slow
 def test_an_ensemble_has_its_figures_beside_those_of_its_evaluation(run, tmp_path):
     shutil.copytree(run, tmp_path / "sweep" / "first")
     trained(tmp_path / "sweep" / "second", *LONGER, "seed=5")
@@ -143,6 +144,7 @@ def test_post_processed_labels_are_scored_as_evaluate_scores_them(run):
     assert clean["dice"] != read(run / "results.json")["test"]["dice"]
 
 
+@pytest.mark.slow
 def test_other_overrides_go_to_an_evaluation_of_their_own(run, tmp_path):
     few = ["corruptions=[contrast]", "severities=[3]", "pictures=false"]
     stress([f"run={run}", *few, "metrics=[overlap]"])

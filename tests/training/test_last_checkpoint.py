@@ -89,7 +89,7 @@ def unbroken(tmp_path_factory):
 @pytest.mark.parametrize(
     ("batch", "step"),
     [
-        (9, 6),  # between two optimizer steps: it stops after the next one
+        pytest.param(9, 6, marks=pytest.mark.slow),  # between two optimizer steps: it stops after the next one
         (13, 8),  # the last batch of an epoch: it stops after the validation
     ],
 )
