@@ -206,10 +206,7 @@ def _table(
 def bounded_summary(table: Scores, unit: str) -> Summary:
     """Summary of one experiment; an interval does not reach beyond what the score can be."""
     summary = summarize(table)
-    interval = summary.interval
-    if unit == "fraction":
-        interval = replace(interval, low=max(interval.low, 0.0), high=min(interval.high, 1.0))
-    return replace(summary, interval=interval)
+    return replace(summary, interval=summary.interval.in_unit(unit))
 
 
 def _most_different(cases: Sequence[str], rows: Sequence[Sequence[float]], base: int) -> list[str]:

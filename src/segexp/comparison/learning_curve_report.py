@@ -10,7 +10,7 @@ import numpy as np
 from segexp.comparison.comparison import shown_unit
 from segexp.comparison.learning_curve import FACTORS, Expected, LearningCurve, LearningCurves, turned
 from segexp.comparison.statistics.power_law import Estimate, PowerLaw
-from segexp.comparison.tables import Sheet
+from segexp.comparison.tables import Sheet, range_text
 from segexp.pictures.figures import save_picture
 from segexp.pictures.learning_curve import DrawnCurve, Point, draw_learning_curves
 from segexp.runs.files import Json, table_text
@@ -44,7 +44,7 @@ def sheets(found: LearningCurves) -> list[Sheet]:
                 str(point.runs),
                 str(point.seeds),
                 f"{point.interval.value:.4f}",
-                _range(point.interval.low, point.interval.high, 4),
+                range_text(point.interval.low, point.interval.high, 4),
                 "",
                 "",
             ]
@@ -68,9 +68,9 @@ def _expected_cells(one: Expected, found: LearningCurves) -> list[str]:
         "expected",
         "",
         f"{one.score.value:.4f}",
-        _range(one.score.low, one.score.high, 4),
+        range_text(one.score.low, one.score.high, 4),
         gain,
-        _range(scale * one.gain.low, scale * one.gain.high, 2),
+        range_text(scale * one.gain.low, scale * one.gain.high, 2),
     ]
 
 
@@ -81,7 +81,7 @@ def sentences(curve: LearningCurve, found: LearningCurves) -> list[str]:
         return [f"nothing is said of more cases: {curve.refusal}."]
     end, exponent = turned(law.score(math.inf), found.better == "higher"), law.exponent()
     sign = "−" if found.better == "higher" else "+"
-    ends, exponents = _range(end.low, end.high, 4), _range(exponent.low, exponent.high, 2)
+    ends, exponents = range_text(end.low, end.high, 4), range_text(exponent.low, exponent.high, 2)
     said = [
         f"{found.metric} = {end.value:.4f} {sign} {law.b:.3g} n^−{law.c:.2f} for n training cases; 95 % intervals: "
         f"{ends} of the score that endless cases lead to, {exponents} of the exponent."
@@ -107,10 +107,6 @@ def _says_little(curve: LearningCurve) -> bool:
     values = [point.interval.value for point in curve.points]
     score = curve.expected[-1].score
     return score.high - score.low > max(values) - min(values)
-
-
-def _range(low: float, high: float, digits: int) -> str:
-    return "" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 
 def rows(found: LearningCurves) -> list[Row]:

@@ -1,18 +1,16 @@
 """The page of a run: one HTML file that opens from the disk and asks no network for anything."""
 
-import base64
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
-from importlib.resources import files
 from pathlib import Path
 from statistics import mean
 from typing import Any
 
 from segexp.comparison.comparison import compare
 from segexp.comparison.line_chart import line_chart
+from segexp.comparison.page import asset, digest
 from segexp.comparison.page_pictures import data_url
 from segexp.errors import some
 from segexp.pictures.figures import COLORS
@@ -21,7 +19,6 @@ from segexp.runs.results import account
 from segexp.runs.runs import Run, find_runs, flat_settings
 from segexp.writing import write_text
 
-ASSETS = files("segexp.comparison") / "page_assets"
 PICTURES = 3_000_000  # bytes that pictures may take
 UNFOLDED = 12  # pictures that are seen at once
 LONGEST = 1400  # pixels of their longer side
@@ -73,8 +70,8 @@ def run_page(run: Run) -> str:
         for name, title in SECTIONS.items()
         if parts[name]
     )
-    style, script = _asset("page.css") + _asset("run.css") + _class_colors(), _asset("run.js")
-    policy = f"default-src 'none'; img-src data:; style-src '{_digest(style)}'; script-src '{_digest(script)}'"
+    style, script = asset("page.css") + asset("run.css") + _class_colors(), asset("run.js")
+    policy = f"default-src 'none'; img-src data:; style-src '{digest(style)}'; script-src '{digest(script)}'"
     title = escape(_name(run))
     return (
         "<!doctype html>\n<html lang='en'><head><meta charset='utf-8'>"
@@ -87,18 +84,9 @@ def run_page(run: Run) -> str:
     )
 
 
-def _asset(name: str) -> str:
-    return (ASSETS / name).read_text(encoding="utf-8")
-
-
 def _class_colors() -> str:
     """Style of the colors that classes have in pictures."""
     return "".join(f".p{n} {{ --own: rgb({','.join(map(str, color))}) }}\n" for n, color in enumerate(COLORS.tolist()))
-
-
-def _digest(text: str) -> str:
-    """Hash by which a content security policy knows the text."""
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
 
 
 def _name(run: Run) -> str:

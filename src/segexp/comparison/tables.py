@@ -144,10 +144,12 @@ def _marginal(content: Content, item: Marginal) -> Sheet:
 
 
 def _range(interval: Interval, scale: float) -> str:
-    if math.isnan(interval.low):
-        return ""
-    digits = 2 if scale > 1 else 4
-    return f"{scale * interval.low:.{digits}f} to {scale * interval.high:.{digits}f}".replace("-", "−")
+    return range_text(scale * interval.low, scale * interval.high, 2 if scale > 1 else 4)
+
+
+def range_text(low: float, high: float, digits: int) -> str:
+    """Write the ends of an interval; nothing where they are not known."""
+    return "" if math.isnan(low) else f"{low:.{digits}f} to {high:.{digits}f}".replace("-", "−")
 
 
 def _p(value: float) -> str:

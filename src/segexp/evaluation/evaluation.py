@@ -45,7 +45,7 @@ class Evaluation:
     Attributes:
         chosen: Values chosen on validation cases, such as a threshold; of several runs the middle one.
         views: Views that are averaged over beside the image as it is.
-        meters: Measures of the cases of each split that was scored.
+        meters: Measures of the cases of each split that was measured.
         calibration: How measures of a case become an estimate of its Dice; None = not known.
 
     Raises:
@@ -64,9 +64,10 @@ class Evaluation:
         self.chosen = shared_choices(self.runs)
         self._others = getattr(self.task.scorer, "others", ())
         self.views = views_of_predictor(self.task.scorer)
+        self._scorer = self.task.scorer
         self.aside: PairsAside | None = None
         if len(self.runs) > 1 or self.views:
-            self.task.scorer = self.aside = PairsAside(self.task.scorer, len(self.run.description.output_names))
+            self.aside = PairsAside(self._scorer, len(self.run.description.output_names))
         self.meters: dict[str, Meter] = {}
         self.calibration: Calibration | None = None
 
@@ -193,7 +194,7 @@ class Evaluation:
         if not self.own_validation:
             rule = "quality=true learns from the validation cases of the training, of several runs the same ones"
             raise ValueError(f"{rule}, but data or split are others: leave data and data.split as they were")
-        _, predictions = self.score("val")
+        _, predictions = self.score("val", TEMPERATURES)
         scores = dice_of_cases(LabelScorer(self.data, self.data.cases("val")), predictions, self.data, steps)
         meter = self.meters["val"]
         measures = meter.measures(meter.temperature)
@@ -226,14 +227,23 @@ class Evaluation:
         """SHA-256 of the weights of each network."""
         return sorted(map(hash_weights, (self.task.network, *self._others)))
 
-    def score(self, split: str) -> tuple[SplitResult, Predictions]:
+    def score(self, split: str, temperatures: Sequence[float] = ()) -> tuple[SplitResult, Predictions]:
         """Score a split as the end of the training does.
 
         What was chosen on validation cases holds; only the run's own validation cases choose once more, the same.
+
+        Args:
+            split: Name of the split.
+            temperatures: Temperatures at which the cases are measured; none = that of the calibration. Without either
+                they are not.
         """
+        if self.calibration and not temperatures:
+            temperatures = [self.calibration["temperature"]]
         rules = [metric.decision_rule(self.chosen) for metric in self.task.metrics]
         predictions = Predictions(self.data.labels.regions is not None, rules)
-        trainer = self._trainer(predictions, self._meter(split))
+        meters = [self._meter(split, temperatures)] if temperatures else []
+        self.task.scorer = self.aside if meters and self.aside else self._scorer
+        trainer = self._trainer(predictions, *meters)
         loader = self._loader(self.data.cases(split))
         if split == "val" and self.own_validation:
             trainer.validate(self.task, dataloaders=loader, verbose=False)
@@ -249,6 +259,7 @@ class Evaluation:
             steps: Steps of post-processing.
             heed: Function that is called with each scored case.
         """
+        self.task.scorer = self._scorer
         trainer = self._trainer(OneByOne(self.data, self.task.metrics, self.decision_rule, steps, heed), bar=False)
         self._test(trainer, self._loader(cases))
 
@@ -261,12 +272,9 @@ class Evaluation:
             metric.chosen = dict(self.chosen)
         trainer.test(self.task, dataloaders=loader, verbose=False)
 
-    def _meter(self, split: str) -> Meter:
+    def _meter(self, split: str, temperatures: Sequence[float]) -> Meter:
         """Measure the cases of a split while they are scored."""
         insides = [prepared.original.valid for prepared in self.data.cases(split)]
-        temperatures = TEMPERATURES if split == "val" else TEMPERATURES[:1]
-        if self.calibration:
-            temperatures = tuple(dict.fromkeys((*temperatures, self.calibration["temperature"])))
         self.meters[split] = Meter(self.run.description.activation, insides, self.aside, temperatures)
         return self.meters[split]
 

@@ -1,10 +1,7 @@
 """Where along an organ the scores are high and low: tables, intervals and pictures by tenths of the slices."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from math import isnan
-
-import numpy as np
 
 from segexp.comparison.statistics.intervals import Interval, weighted_interval
 from segexp.comparison.statistics.scores import Scores
@@ -54,11 +51,9 @@ def _of_class(rows: Sequence[BinScores], bounded: set[str]) -> PositionsOfClass:
 
 def _interval(scores: Sequence[float], bounded: bool) -> Interval:
     """Mean over cases and its interval, which does not reach beyond what a fraction can be."""
-    values = np.array([[score for score in scores if not isnan(score)]])
-    names = tuple(map(str, range(values.shape[1])))
-    table = Scores(values, names, np.zeros(len(names), dtype=np.intp), 1)
+    table = Scores.of_one_run({str(place): score for place, score in enumerate(scores) if not isnan(score)})
     found = weighted_interval([table], [1.0], resamples=RESAMPLES)
-    return replace(found, low=max(found.low, 0.0), high=min(found.high, 1.0)) if bounded else found
+    return found.in_unit("fraction") if bounded else found
 
 
 def _band(intervals: Sequence[Interval]) -> Band:

@@ -1,6 +1,5 @@
 """What `train` and `evaluate` share: from the scores of whole cases to results.json and the table that is printed."""
 
-import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
@@ -145,14 +144,9 @@ def print_scores(
     Console().print(table)
 
 
-def print_folder(run_dir: Path, board: bool = False) -> None:
-    """Print the run folder and, where TensorBoard has them, how to look at the curves."""
-    shown = short_path(run_dir)
-    console = Console()
-    console.print(f"run folder   {shown}", soft_wrap=True, highlight=False)
-    if board:
-        tensorboard = short_path(Path(sys.executable).with_name("tensorboard"))
-        console.print(f"look at it   {tensorboard} --logdir {shown}", soft_wrap=True, highlight=False)
+def print_folder(run_dir: Path) -> None:
+    """Print the run folder."""
+    Console().print(f"run folder   {short_path(run_dir)}", soft_wrap=True, highlight=False)
 
 
 def _number(value: float | None) -> str:

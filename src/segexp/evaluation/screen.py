@@ -1,6 +1,5 @@
 """What a training says on the screen: before its first step what it is, after its last one what came of it."""
 
-import os
 import shlex
 import shutil
 import sys
@@ -11,7 +10,6 @@ from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
-import torch
 from pytorch_lightning.loggers import TensorBoardLogger
 
 from segexp.comparison.statistics.intervals import Interval, weighted_interval
@@ -23,6 +21,7 @@ from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
 from segexp.runs.results import Results
 from segexp.terminal import Console
+from segexp.training.forecast import machine_of
 
 RESAMPLES = 2000
 Intervals = dict[str, Interval]  # by score
@@ -53,12 +52,8 @@ def rows_below(config: Config, trainer: pl.Trainer, folder: RunFolder, choices: 
 
 def device_of(trainer: pl.Trainer) -> str:
     """Name what computes, such as "2 CPU cores"."""
-    device = trainer.strategy.root_device
     several = f"{trainer.world_size} × " if trainer.world_size > 1 else ""
-    if device.type == "cuda":
-        return several + torch.cuda.get_device_name(device)
-    threads = min(torch.get_num_threads(), os.cpu_count() or 1)
-    return several + ("1 CPU core" if threads == 1 else f"{threads} CPU cores")
+    return several + machine_of(trainer, "CPU ")
 
 
 def intervals_of(result: SplitResult) -> Intervals:
@@ -90,19 +85,15 @@ def intervals_of(result: SplitResult) -> Intervals:
 
 def _table(scores: Mapping[int, float]) -> Scores:
     """Scores of the cases that define them."""
-    defined = {case: score for case, score in scores.items() if not isnan(score)}
-    cases = tuple(map(str, defined))
-    return Scores(np.array([list(defined.values())]), cases, np.zeros(len(cases), dtype=np.intp), 1)
+    return Scores.of_one_run({str(case): score for case, score in scores.items() if not isnan(score)})
 
 
 def range_of(interval: Interval | None, unit: str) -> str:
     """Write an interval; of a fraction it does not reach beyond 0 and 1."""
     if interval is None:
         return ""
-    low, high = interval.low, interval.high
-    if unit == "fraction":
-        low, high = max(low, 0.0), min(high, 1.0)
-    return f"{low:.4f} to {high:.4f}"
+    shown = interval.in_unit(unit)
+    return f"{shown.low:.4f} to {shown.high:.4f}"
 
 
 def print_next(results: Results, folder: Path, board: bool) -> None:

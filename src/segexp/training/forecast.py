@@ -35,7 +35,7 @@ def forecast(task: Task, trainer: pl.Trainer, data: DataModule, step: float, mad
     pace = presumed_pace(step, trainer, data)
     parts = _parts(pace, epochs, batches, every)
     steps = f"{epochs} {'epoch' if epochs == 1 else 'epochs'} of {batches} steps"
-    machine = f"machine: {_machine(trainer)}"
+    machine = f"machine: {machine_of(trainer)}"
     if sum(parts.values()) < SHORT:
         return f"under a minute: {steps}, validation and scoring; {machine}", pace
     if step < PLAIN_STEP:
@@ -59,10 +59,10 @@ def _parts(pace: Pace, epochs: int, batches: int, every: int) -> dict[str, float
     }
 
 
-def _machine(trainer: pl.Trainer) -> str:
-    """Name what computes."""
+def machine_of(trainer: pl.Trainer, kind: str = "") -> str:
+    """Name what computes in one process: the GPU, or the number of cores, of a kind such as "CPU "."""
     device = trainer.strategy.root_device
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = min(torch.get_num_threads(), os.cpu_count() or 1)
-    return "1 core" if threads == 1 else f"{threads} cores"
+    return f"1 {kind}core" if threads == 1 else f"{threads} {kind}cores"

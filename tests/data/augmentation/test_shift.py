@@ -19,23 +19,23 @@ def smooth(shape: tuple[int, ...], seed: int = 0) -> np.ndarray:
 def test_a_shifted_histogram_keeps_the_order_of_intensities(shape):
     image = smooth(shape)
     for seed in range(5):
-        moved = drawn(HistogramShift(spread=1.0), image, seed)
+        moved = drawn(HistogramShift(std=1.0), image, seed)
         assert stats.spearmanr(image.ravel(), moved.ravel()).statistic > 0.999
         assert np.abs(moved - image).max() > 0.03
-    turned = drawn(HistogramShift(spread=0.3, invert=1.0), image)
+    turned = drawn(HistogramShift(std=0.3, invert=1.0), image)
     assert stats.spearmanr(image.ravel(), turned.ravel()).statistic < -0.999
 
 
 def test_the_curve_is_straight_between_its_knots_and_keeps_the_ends():
     image = np.linspace(0, 1, 41, dtype=np.float32).reshape(1, 1, 41)
-    moved = drawn(HistogramShift(knots=11, spread=1.0), image)[0, 0]
+    moved = drawn(HistogramShift(knots=11, std=1.0), image)[0, 0]
     rises = np.diff(moved).reshape(10, 4)
     assert (moved[0], moved[-1]) == pytest.approx((0, 1))
     assert (rises > 0).all()
     np.testing.assert_allclose(rises, rises.mean(1, keepdims=True).repeat(4, 1), rtol=1e-2)
     logs = np.log([np.diff(drawn(HistogramShift(41, 0.5), image, seed)[0, 0]) for seed in range(200)])
     assert logs.std() == pytest.approx(0.5, rel=0.05)
-    np.testing.assert_allclose(drawn(HistogramShift(spread=0.0), image), image, atol=1e-6)
+    np.testing.assert_allclose(drawn(HistogramShift(std=0.0), image), image, atol=1e-6)
 
 
 @pytest.mark.parametrize("shape", [(1, 40, 48), (3, 40, 48), (1, 12, 20, 24)])
@@ -77,7 +77,7 @@ def test_an_even_image_stays():
     ("make", "said"),
     [
         (lambda: HistogramShift(knots=2), "knots of HistogramShift"),
-        (lambda: HistogramShift(spread=-1), "spread of HistogramShift"),
+        (lambda: HistogramShift(std=-1), "std of HistogramShift"),
         (lambda: RandomTexture(layers=0), "layers of RandomTexture"),
         (lambda: RandomTexture(mix=(0.5, 1.5)), "must not exceed 1"),
         (lambda: RandomTexture(mix=(0.5, 0.1)), "must be a range"),

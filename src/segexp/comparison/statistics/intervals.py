@@ -46,6 +46,10 @@ class Interval:
     parts: tuple[Part, ...]
     training: Training
 
+    def in_unit(self, unit: str) -> "Interval":
+        """Let it not reach beyond what the score can be: of a "fraction" 0 to 1."""
+        return replace(self, low=max(self.low, 0.0), high=min(self.high, 1.0)) if unit == "fraction" else self
+
 
 def weighted_interval(
     tables: Sequence[Scores],

@@ -43,6 +43,12 @@ class Scores:
     folds: NDArray[np.intp]
     runs: int
 
+    @classmethod
+    def of_one_run(cls, scores: Mapping[str, float]) -> "Scores":
+        """Scores of one run on a single split, by case; each is defined."""
+        cases = tuple(scores)
+        return cls(np.array([list(scores.values())]), cases, np.zeros(len(cases), dtype=np.intp), 1)
+
     def __post_init__(self) -> None:
         if self.values.shape[1] != len(self.cases) or len(self.folds) != len(self.cases):
             raise ValueError(

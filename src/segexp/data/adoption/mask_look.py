@@ -109,9 +109,8 @@ def _look(path: Path) -> _Seen:
 
 
 def _in_one_piece(raw: np.ndarray, values: Sequence[int]) -> int:
-    """How many of the values fill one connected region each."""
-    order = {value: place for place, value in enumerate(values, start=1)}
-    places = np.vectorize(lambda value: order.get(int(value), 0), otypes=[np.int64])(raw)
+    """How many of the values, all of a mask but 0 in their order, fill one connected region each."""
+    places = np.where(raw == 0, 0, np.searchsorted(values, raw) + 1)
     boxes = ndimage.find_objects(places)
     touching = np.ones((3,) * raw.ndim)
     return sum(ndimage.label(places[box] == place, touching)[1] == 1 for place, box in enumerate(boxes, 1) if box)

@@ -20,7 +20,7 @@ class HistogramShift(OnVolume):
 
     Args:
         knots: Number of knots, evenly from 0 to 1, at least 3; the curve is straight between them.
-        spread: Standard deviation of the logarithms of its slopes; 0 leaves the image as it is.
+        std: Standard deviation of the logarithms of its slopes; 0 leaves the image as it is.
         invert: Probability that bright and dark change places, as between kinds of MRI.
         p: Probability of use.
 
@@ -30,19 +30,19 @@ class HistogramShift(OnVolume):
     Source: after RandHistogramShift of MONAI, and the nonlinear transform of Zhou et al. 2019 (Models Genesis).
     """
 
-    def __init__(self, knots: int = 10, spread: float = 0.7, invert: float = 0.0, p: float = 1.0) -> None:
+    def __init__(self, knots: int = 10, std: float = 0.7, invert: float = 0.0, p: float = 1.0) -> None:
         super().__init__(p=p)
         require_at_least("knots of HistogramShift", knots, 3, integer=True)
-        require_at_least("spread of HistogramShift", spread, 0)
+        require_at_least("std of HistogramShift", std, 0)
         require_at_least("invert of HistogramShift", invert, 0)
-        self.spread = spread
+        self.std = std
         self.invert = invert
         self.knots = knots
 
     def get_params(self) -> dict[str, np.ndarray]:
         """Draw the curve: its value at each knot."""
         draw = self.random_generator
-        rises = np.exp(self.spread * draw.standard_normal(self.knots - 1))
+        rises = np.exp(self.std * draw.standard_normal(self.knots - 1))
         curve = np.concatenate([[0.0], np.cumsum(rises) / rises.sum()])
         return {"curve": curve[::-1] if draw.random() < self.invert else curve}
 
@@ -59,7 +59,7 @@ class RandomTexture(OnVolume):
     Args:
         layers: Number of convolutions, at least 1.
         channels: Channels between them, at least 1.
-        mix: Range of the share of the random network in the result, 0 = none, 1 = it alone.
+        mix: Range of the fraction of the random network in the result, 0 = none, 1 = it alone.
         p: Probability of use.
 
     Raises:
@@ -76,7 +76,7 @@ class RandomTexture(OnVolume):
         require_at_least("channels of RandomTexture", channels, 1, integer=True)
         self.mix = range_of("mix of RandomTexture", mix, least=0)
         if self.mix[1] > 1:
-            raise ValueError(f"mix of RandomTexture={list(mix)} is a share: it must not exceed 1")
+            raise ValueError(f"mix of RandomTexture={list(mix)} is a fraction: it must not exceed 1")
         self.layers = layers
         self.channels = channels
 
@@ -90,8 +90,8 @@ class RandomTexture(OnVolume):
         found = self._network(torch.from_numpy(np.moveaxis(plain, -1, 0)[None]))[0]
         # Single pixels far out would take all contrast from the others.
         other = np.clip(_standard(np.moveaxis(found.numpy(), 0, -1)), -FAR, FAR)
-        share = self.random_generator.uniform(*self.mix)
-        mixed = _standard(share * _standard(other) + (1 - share) * plain) * deviation + mean
+        fraction = self.random_generator.uniform(*self.mix)
+        mixed = _standard(fraction * _standard(other) + (1 - fraction) * plain) * deviation + mean
         return np.clip(mixed, 0, 1).astype(np.float32)
 
     def _network(self, image: Tensor) -> Tensor:
@@ -113,5 +113,5 @@ class RandomTexture(OnVolume):
 def _standard(img: np.ndarray) -> np.ndarray:
     """Let each channel of (*S, C) have mean 0 and deviation 1; one that is even becomes 0."""
     axes = tuple(range(img.ndim - 1))
-    spread = img.std(axes)
-    return (img - img.mean(axes)) / np.where(spread > 0, spread, 1)
+    std = img.std(axes)
+    return (img - img.mean(axes)) / np.where(std > 0, std, 1)
