@@ -16,7 +16,7 @@ from segexp.build import (
 )
 from segexp.checkpoints.description import ModelDescription
 from segexp.config import compose, plain
-from segexp.inference import SlicePredictor
+from segexp.inference import AdaptivePredictor, SlicePredictor
 from segexp.training.tensorboard_callbacks import Panels
 from tests.conftest import SMALL
 
@@ -79,6 +79,14 @@ def test_the_final_scorer_averages_views_where_validation_does_not():
     assert not torch.allclose(once, averaged)
     turned = task.scorer(task.network, image.rot90(1, (2, 3))).rot90(-1, (2, 3))
     torch.testing.assert_close(turned, averaged, rtol=1e-4, atol=1e-5)
+
+
+def test_the_final_scorer_adapts_to_the_case_where_validation_does_not():
+    plain, adaptive = build_task(config()), build_task(config("inference.adapt=0.5", "inference=tiled_turns"))
+    assert not isinstance(plain.scorer, AdaptivePredictor)
+    assert isinstance(adaptive.scorer, AdaptivePredictor)
+    assert adaptive.scorer.weight == 0.5
+    assert not isinstance(adaptive.predictor, AdaptivePredictor)
 
 
 def test_views_that_the_augmentation_does_not_show_are_refused():

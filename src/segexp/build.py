@@ -12,7 +12,7 @@ from segexp.checkpoints.networks import name_and_arguments
 from segexp.data import DataModule
 from segexp.data.description import DataDescription
 from segexp.errors import did_you_mean, require_choice
-from segexp.inference import SlicePredictor
+from segexp.inference import AdaptivePredictor, SlicePredictor
 from segexp.losses.adapter import adapted as adapted_loss
 from segexp.making import called, make, make_class, make_function
 from segexp.metrics import CaseMetric, find_info
@@ -287,5 +287,6 @@ def _predictors(config: Config, symmetries: list[str] | None) -> tuple[Any, Any]
             raise ValueError("inference.averaging.flips names z, but images have no such axis: leave it out")
     if axes == 2:
         context = config["data"]["geometry"]["context"]
-        return SlicePredictor(predictor, context), SlicePredictor(scorer, context)
-    return predictor, scorer
+        predictor, scorer = SlicePredictor(predictor, context), SlicePredictor(scorer, context)
+    weight = config["inference"].get("adapt", 0)  # runs of earlier versions do not have it
+    return predictor, AdaptivePredictor(scorer, weight) if weight else scorer

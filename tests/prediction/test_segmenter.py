@@ -121,6 +121,22 @@ def test_the_deviation_is_kept_where_there_are_several_views():
         segment(model, image, tta="flip")
 
 
+def test_an_adapted_network_normalizes_by_the_image():
+    model, image = make_model(classes=3), noise(32, 24)
+    found = segment(model, image[None], tile="whole", probabilities=True, adapt=1).probabilities
+    plain = segment(model, image[None], tile="whole", probabilities=True).probabilities
+    model.network.train()
+    np.testing.assert_allclose(found, by_hand(model, image[None]), atol=2e-3)
+    model.network.eval()
+    assert np.abs(found - plain).max() > 0.01
+    for settings, message in [
+        ({"adapt": -1}, "adapt=-1 must be"),
+        ({"adapt": 1, "quality": True}, "adapt=1 with an estimate of the quality .* leave adapt at 0"),
+    ]:
+        with pytest.raises(ValueError, match=message):
+            segment(model, image[None], **settings)
+
+
 def test_a_spacing_in_pixels_is_one_of_each_image_whatever_it_tells():
     model, image = make_model(), noise(1, 24, 36)
     halved = replace(model, description=replace(model.description, spacing=[2.0, 3.0], spacing_unit="px"))

@@ -55,6 +55,8 @@ COMMENTS = {
     "tta": "average over views of each tile: none, flips (4), turns (8: flips and quarter turns), seen (all that the "
     "training showed), or some of flip_z, flip_y, flip_x, half_turn, quarter_turn, transpose, with commas",
     "allow_unseen_views": "average over views that the training never showed, too; true, false",
+    "adapt": "weight of an image's own statistics in batch norms, 0 (as trained) to 1 (its own alone); then it takes "
+    "twice the time",
     "overwrite": "predict again what is there, also what was made of another input, by another model or with other "
     "settings, which is refused else; true, false",
     "strict": "refuse inputs that are far from what the training saw, instead of a warning; true, false",
@@ -169,6 +171,7 @@ def _how(digests: Sequence[str], segmenter: Segmenter, spacing: Json) -> dict[st
     return {
         "models": list(digests),
         "tta": settings.tta,
+        **({"adapt": settings.adapt} if settings.adapt else {}),
         **{key: list(value) if isinstance(value, tuple) else value for key, value in tiling.items()},
         "postprocess": settings.postprocess,
         "spacing": spacing,

@@ -31,7 +31,7 @@ from segexp.evaluation.trained import Trained, build_again, changes_data, compos
 from segexp.evaluation.tuning import Tuner, Tuning
 from segexp.metrics import DecisionRule, SplitResult
 from segexp.postprocessing.postprocess import Steps
-from segexp.prediction.quality import Quality, estimated, fit, matching, names_of
+from segexp.prediction.quality import Quality, estimated, fit, matching, names_of, require_as_trained
 from segexp.prediction.views import shared_symmetries
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.record import SplitName
@@ -191,6 +191,7 @@ class Evaluation:
         Raises:
             ValueError: The validation cases are not those of all runs, or too few.
         """
+        require_as_trained(self.config["inference"].get("adapt", 0))
         if not self.own_validation:
             rule = "quality=true learns from the validation cases of the training, of several runs the same ones"
             raise ValueError(f"{rule}, but data or split are others: leave data and data.split as they were")
@@ -203,6 +204,8 @@ class Evaluation:
 
     def find_calibration(self, steps: Steps) -> None:
         """Take the calibration that the runs keep for these networks, views and steps, if any."""
+        if self.config["inference"].get("adapt", 0):
+            return
         kept = [one for run in self.runs for one in kept_calibrations(run.files)]
         self.calibration = matching(kept, self.networks, self.views, steps) if kept else None
 

@@ -39,6 +39,8 @@ class Settings:
             quarter turns), "seen" (all that the training showed to the networks), or flips and turns with commas, see
             ``segexp.inference.views.WORDS``.
         allow_unseen_views: Whether to average over views that the training never showed, instead of refusing them.
+        adapt: Weight of an image's own statistics in batch norms, from 0 (as trained) to 1, see
+            ``segexp.inference.adapted``.
         device: Name of the device: "auto", "cpu", "cuda", "cuda:1", "mps" …
         tile: Side of a tile in px, one for all axes or one per axis; "whole" takes the image in one go.
         overlap: What a tile has in common with the next one: a fraction of it in [0, 1), or a whole number of px; one
@@ -59,6 +61,7 @@ class Settings:
 
     tta: str = "none"
     allow_unseen_views: bool = False
+    adapt: float = 0
     device: str = "auto"
     tile: int | Sequence[int] | str | None = None
     overlap: float | Sequence[float] | None = None
@@ -120,7 +123,9 @@ def averaged(
     """
     descriptions = [model.description for model in models]
     views = views_asked(descriptions, settings.tta, settings.allow_unseen_views)
-    networks: list[Network] = [_fast(model, device) for model in models]
+    # Fused, a batch norm has no statistics to adapt.
+    make = _plain if settings.adapt else _fast
+    networks: list[Network] = [make(model, device) for model in models]
     intensities = []
     for description in descriptions:
         if description.intensity not in intensities:
@@ -135,6 +140,11 @@ def averaged(
     return Ensemble(networks, views, std=settings.uncertainty, pairs=settings.quality), rules
 
 
+def _plain(model: Model, device: torch.device) -> nn.Module:
+    """Copy a network for a device, as it was trained."""
+    return copy.deepcopy(model.network).to(device)
+
+
 def _fast(model: Model, device: torch.device) -> nn.Module:
     """Copy a network for a device, as one for prediction alone; one of others as it is where that changes its logits.
 
@@ -143,7 +153,7 @@ def _fast(model: Model, device: torch.device) -> nn.Module:
     network = model.network
     if own_module(network) is network:
         return optimized_for_inference(network, device)
-    plain = copy.deepcopy(network).to(device)
+    plain = _plain(model, device)
     sizes = along_axes(network.even_sizes, model.description.spatial_dims)
     size = (1, model.description.in_channels, *(even.least for even in sizes))
     noise = torch.randn(size, generator=torch.Generator().manual_seed(0))

@@ -165,6 +165,19 @@ def find_calibration(models: Sequence[Model], views: Sequence[View], steps: Step
     return matching(kept, [hash_weights(model.network) for model in models], views, steps) if kept else None
 
 
+def require_as_trained(adapt: float) -> None:
+    """Refuse to estimate the quality of masks of adapted batch norms: estimates were learned without.
+
+    Raises:
+        ValueError: The weight of a case's own statistics is not 0.
+    """
+    if adapt:
+        raise ValueError(
+            f"adapt={adapt} with an estimate of the quality of masks, which is learned for networks as trained: leave "
+            "adapt at 0, or quality, flag and suggest out"
+        )
+
+
 def why_unknown(models: Sequence[Model], views: Sequence[View], steps: Steps) -> str:
     """Say why no calibration was found, and what to do."""
     wanted = f"{_in_words(names_of(views))} and post-processing {in_words(steps)}"

@@ -2,6 +2,7 @@
 
 import logging
 import math
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from functools import partial
@@ -17,14 +18,15 @@ from segexp.data.case import Case, slices_first
 from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.reference import Deviation, deviations
 from segexp.data.resample import FILES, spacing_of_network
-from segexp.inference import Block, Ensemble, predict_blocks, to_size
+from segexp.errors import require_between
+from segexp.inference import Block, Ensemble, adapted, predict_blocks, to_size
 from segexp.inference.quality import CaseQuality
 from segexp.inference.views import View
 from segexp.postprocessing.postprocess import PostProcess
 from segexp.prediction.ensemble import Settings, averaged, device_of, predictor_of, require_same
 from segexp.prediction.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
 from segexp.prediction.maps import MAPPED, Maps, room_for
-from segexp.prediction.quality import estimated, find_calibration
+from segexp.prediction.quality import estimated, find_calibration, require_as_trained
 
 Progress = Callable[[int, int], object]  # called with the number of tiles done and of all tiles, of an image or a page
 
@@ -97,7 +99,9 @@ class Segmenter:
         self.network, self.rules = averaged(models, settings, self.device)
         self.has_std = settings.uncertainty and isinstance(self.network, Ensemble)
         self.calibration: Calibration | None = None
+        require_between("adapt", settings.adapt, 0, 1, "it is the weight of an image's own statistics")
         if settings.quality:
+            require_as_trained(settings.adapt)
             self.calibration = find_calibration(models, self.views, self.steps)
 
     @property
@@ -212,7 +216,7 @@ class Segmenter:
     def _blocks(
         self, case: Case, size: tuple[int, ...], folder: Path | None, progress: Progress | None
     ) -> Iterator[Block]:
-        """Yield blocks of the case, interpolated to ``size`` where it was resampled."""
+        """Yield blocks of the case, interpolated to ``size`` where it was resampled; adapted to it where asked for."""
         try:
             intensities = [rule.of(case.image, case.valid) for rule in self.rules]
         except ValueError as error:
@@ -221,19 +225,23 @@ class Segmenter:
         def ready(tile: np.ndarray) -> np.ndarray:
             return np.concatenate([each.standardize(each.to_unit(tile)) for each in intensities])
 
-        blocks = predict_blocks(
-            self.network,
-            case.image,
-            ready,
-            self.predictor,
-            self.description.spatial_dims,
-            self.description.context,
-            self.device,
-            self.settings.accumulate,
-            progress,
-            partial(room_for, dtype=np.float32, folder=folder),
-        )
-        return blocks if case.image.shape[1:] == size else _resized(blocks, case.image.shape[1:], size, folder)
+        def predicted() -> Iterator[Block]:
+            return predict_blocks(
+                self.network,
+                case.image,
+                ready,
+                self.predictor,
+                self.description.spatial_dims,
+                self.description.context,
+                self.device,
+                self.settings.accumulate,
+                progress,
+                partial(room_for, dtype=np.float32, folder=folder),
+            )
+
+        with adapted(self.network, self.settings.adapt, lambda: deque(predicted(), maxlen=0)):
+            same = case.image.shape[1:] == size
+            yield from predicted() if same else _resized(predicted(), case.image.shape[1:], size, folder)
 
     def _require_fit(self, case: Case) -> None:
         description = self.description

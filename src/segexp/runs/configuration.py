@@ -58,10 +58,11 @@ class PredictorNode(Node, total=False):
 
 
 class Inference(TypedDict):
-    """Prediction of whole images, and what is averaged for the final metrics."""
+    """Prediction of whole images, and what is averaged and adapted for the final metrics."""
 
     predictor: PredictorNode
     averaging: Node | None
+    adapt: float
 
 
 class TrainerNode(Node, total=False):
