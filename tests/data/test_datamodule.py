@@ -7,6 +7,7 @@ import torch
 
 from segexp.data import Case, DataModule, Entry
 from segexp.data.cache import CaseCache
+from segexp.data.intensity import N4
 from segexp.data.sources import Folder, Synthetic
 from tests.data.made import data_module
 
@@ -163,6 +164,19 @@ def test_cases_are_resampled_for_the_network_and_scored_as_they_are():
     assert ready(**SLICED, spacing="median").description().spacing == [4.0, 1.0, 1.0]
     with pytest.raises(ValueError, match="data.geometry.spacing='auto' must be one size per axis, median or null"):
         ready(**SLICED, spacing="auto")
+
+
+def test_cases_are_corrected_once_and_scored_as_they_are(tmp_path, monkeypatch):
+    changes = {**SLICED, "spacing": [2.0, 2.0, 2.0]}
+    corrected = {**changes, "intensity": N4(shrink=1, iterations=[5]), "cache": CaseCache(tmp_path)}
+    plain, data = ready(**changes).cases("val")[0], ready(**corrected)
+    found = data.cases("val")[0]
+    np.testing.assert_array_equal(found.case.image, corrected["intensity"].correct(plain.case).image)
+    np.testing.assert_array_equal(found.original.image, plain.original.image)
+    assert data.fingerprint() == ready(**SLICED).fingerprint()
+    np.testing.assert_array_equal(data.made_ready(data.read_cases("val")[0]).case.image, found.case.image)
+    monkeypatch.setattr(N4, "correct", lambda self, case: pytest.fail(f"{case.name} was corrected again"))
+    np.testing.assert_array_equal(ready(**corrected).cases("val")[0].case.image, found.case.image)
 
 
 def test_pixels_outside_the_field_of_view_are_not_labeled():

@@ -12,9 +12,10 @@ from torch.nn.functional import interpolate
 
 from segexp.checkpoints.checkpoint import Model
 from segexp.data.case import Case
+from segexp.data.intensity import N4
 from segexp.data.resample import resize_image
 from segexp.prediction import Segmenter, Settings, segment
-from tests.prediction.models import make_model
+from tests.prediction.models import ZSCORE, make_model
 
 VOLUMES = {"spatial_dims": 3, "patch_size": [8, 8, 8], "inference__tile": 8}
 
@@ -119,6 +120,19 @@ def test_the_deviation_is_kept_where_there_are_several_views():
     assert segment(model, image, tta="flips").std is None
     with pytest.raises(ValueError, match="did you mean 'flips'"):
         segment(model, image, tta="flip")
+
+
+def test_a_bias_field_is_divided_out_before_the_network_sees_the_image():
+    models = [make_model(seed, intensity=rule) for seed, rule in enumerate([N4(shrink=1).description(), ZSCORE])]
+    image = noise(32, 24) * np.linspace(0.5, 1.5, 24)
+    corrected = N4(shrink=1).correct(Case("a", image[None], None, (1.0, 1.0))).image
+    expected = [by_hand(models[0], corrected), by_hand(models[1], image[None])]
+    settings = {"tile": "whole", "probabilities": True}
+    for model, probs in zip(models, expected, strict=True):
+        np.testing.assert_allclose(segment(model, image[None], **settings).probabilities, probs, atol=2e-3)
+    both = segment(models, image[None], **settings).probabilities
+    np.testing.assert_allclose(both, (expected[0] + expected[1]) / 2, atol=2e-3)
+    assert (expected[0] - by_hand(models[0], image[None])).abs().max() > 0.01
 
 
 def test_an_adapted_network_normalizes_by_the_image():

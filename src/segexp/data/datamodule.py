@@ -18,7 +18,7 @@ from segexp.data.declared import Geometry, Labels, Sampling, require_as_declared
 from segexp.data.description import DataDescription
 from segexp.data.intensity.rules import IntensityRule, ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
-from segexp.data.prepared import Prepared, WeightMap, prepare, target_of
+from segexp.data.prepared import Prepared, WeightMap, corrected, prepare, target_of
 from segexp.data.reference import Reference, reference_of
 from segexp.data.regions import pixel_counts
 from segexp.data.resample import has_spacing, resample, spacing_of_network
@@ -105,7 +105,7 @@ class DataModule(pl.LightningDataModule):
             median = np.median([originals[name].spacing for name in self.split.train], axis=0)
             self.geometry = replace(self.geometry, spacing=[float(size) for size in median])
         used = {*self.split.train, *self.split.val, *self.split.test}
-        cases = {e.name: self._resampled(e, originals[e.name]) for e in self._entries if e.name in used}
+        cases = {e.name: self._at_network(e, originals[e.name]) for e in self._entries if e.name in used}
         self.intensity.fit([cases[name] for name in self.split.train])
         self._read_cases = {name: originals[name] for name in cases}
         for name, case in cases.items():
@@ -147,15 +147,19 @@ class DataModule(pl.LightningDataModule):
         case = unlabeled_outside(self.source.read(entry.name))
         return self.cache.case(entry, settings | {"content": content_digest(case)}, lambda: case)
 
-    def _resampled(self, entry: Entry, original: Case) -> Case:
-        """Bring a case to the network's spacing, from the cache where it can."""
-        spacing = spacing_of_network(original, self.geometry.sizes, self.geometry.spacing_unit)
-        if spacing is None or has_spacing(original, spacing):
-            return original
-        settings = settings_of(self.source) | {"spacing": spacing}
+    def _at_network(self, entry: Entry, original: Case) -> Case:
+        """Bring a case to the network's spacing and correct its pixels, each from the cache where it can."""
+        case, settings = original, settings_of(self.source)
         if not getattr(self.source, "content_in_files", True):
             settings["content"] = self._digests[entry.name]
-        return self.cache.case(entry, settings, lambda: resample(original, spacing))[0]
+        spacing = spacing_of_network(original, self.geometry.sizes, self.geometry.spacing_unit)
+        if spacing is not None and not has_spacing(original, spacing):
+            settings["spacing"] = spacing
+            case = self.cache.case(entry, settings, lambda: resample(original, spacing))[0]
+        if self.intensity.corrects:
+            settings["correction"] = self.intensity.description()
+            case = self.cache.case(entry, settings, partial(corrected, case, self.intensity))[0]
+        return case
 
     def _prepare(self, case: Case, original: Case, coords: bool = False) -> Prepared:
         """Bring the slices of a case to the front, and measure it."""
@@ -171,7 +175,8 @@ class DataModule(pl.LightningDataModule):
         """Make a changed copy of a case, as the source reads it, ready as the cases of the data; it is not cached."""
         spacing = spacing_of_network(case, self.geometry.sizes, self.geometry.spacing_unit)
         as_it_is = spacing is None or has_spacing(case, spacing)
-        return self._prepare(case if as_it_is else resample(case, spacing or ()), case)
+        at_network = case if as_it_is else resample(case, spacing or ())
+        return self._prepare(corrected(at_network, self.intensity), case)
 
     def cases(self, split: str) -> list[Prepared]:
         """Cases of a split: "train", "val" or "test"."""

@@ -1,6 +1,7 @@
 """A case made ready before training: what is measured on it once, its truth and the size of its pixels."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
@@ -52,14 +53,31 @@ def prepare(
     Raises:
         ValueError: The image is not finite; names the case and its files.
     """
-    try:
+    with _naming(case):
         intensity = rule.of(case.image, case.valid)
-    except ValueError as error:
-        files = ", ".join(str(f) for f in case.files)
-        raise ValueError(f"case {case.name} ({files}): {error}") from error
     weight = None if weight_map is None else weight_map(target_of(case))
     coords = foreground_coords(target_of(case)) if find_foreground else ()
     return Prepared(case, original or case, intensity, weight, coords)
+
+
+def corrected(case: Case, rule: IntensityRule) -> Case:
+    """Correct the pixels of a case at the spacing of the network, where its rule does so.
+
+    Raises:
+        ValueError: They cannot be corrected; names the case and its files.
+    """
+    with _naming(case):
+        return rule.correct(case)
+
+
+@contextmanager
+def _naming(case: Case) -> Iterator[None]:
+    """Name the case and its files in what a rule refuses."""
+    try:
+        yield
+    except ValueError as error:
+        files = ", ".join(str(f) for f in case.files)
+        raise ValueError(f"case {case.name} ({files}): {error}") from error
 
 
 def target_of(case: Case) -> np.ndarray:

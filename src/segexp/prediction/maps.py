@@ -2,17 +2,18 @@
 
 import math
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from segexp.checkpoints.description import ModelDescription
 from segexp.data.case import Case
 from segexp.data.files.writing import in_file_axes, label_dtype
-from segexp.inference import Block, entropy
+from segexp.inference import Block, entropy, to_size
 from segexp.prediction.ensemble import Settings
 from segexp.prediction.quality import Quality
 
@@ -136,3 +137,20 @@ def room_for(shape: Sequence[int], dtype: Any, folder: Path | None) -> np.ndarra
         return np.zeros(tuple(shape), dtype)
     with tempfile.NamedTemporaryFile(dir=folder, suffix=".map", delete=False) as file:
         return np.memmap(file.name, dtype, "w+", shape=tuple(shape))
+
+
+def resized_blocks(
+    blocks: Iterator[Block], small_size: tuple[int, ...], size: tuple[int, ...], folder: Path | None
+) -> Iterator[Block]:
+    """Interpolate the probabilities of a whole image to ``size``, channel by channel, as validation does."""
+    small = torch.empty(0)
+    for block in blocks:
+        if not small.numel():
+            small = torch.from_numpy(room_for((len(block.probs), *small_size), np.float32, folder))
+        small[(slice(None), *block.px)] = block.probs
+    large = torch.from_numpy(room_for((len(small), *size), np.float32, folder))
+    for channel, probs in zip(large, small, strict=True):
+        channel.copy_(to_size(probs[None, None], size)[0, 0])
+    whole = [slice(None)] * (len(size) - 1)
+    for index in range(size[0]):
+        yield Block((slice(index, index + 1), *whole), large[:, index : index + 1])

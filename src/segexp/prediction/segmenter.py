@@ -4,6 +4,7 @@ import logging
 import math
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -19,13 +20,13 @@ from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.reference import Deviation, deviations
 from segexp.data.resample import FILES, spacing_of_network
 from segexp.errors import require_between
-from segexp.inference import Block, Ensemble, adapted, predict_blocks, to_size
+from segexp.inference import Block, Ensemble, adapted, predict_blocks
 from segexp.inference.quality import CaseQuality
 from segexp.inference.views import View
 from segexp.postprocessing.postprocess import PostProcess
 from segexp.prediction.ensemble import Settings, averaged, device_of, predictor_of, require_same
 from segexp.prediction.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
-from segexp.prediction.maps import MAPPED, Maps, room_for
+from segexp.prediction.maps import MAPPED, Maps, resized_blocks, room_for
 from segexp.prediction.quality import estimated, find_calibration, require_as_trained
 
 Progress = Callable[[int, int], object]  # called with the number of tiles done and of all tiles, of an image or a page
@@ -210,20 +211,33 @@ class Segmenter:
                 image = replace(image, valid=FIELDS_OF_VIEW[description.field_of_view](image.image))
             if axis:
                 part = part.view(partial(np.moveaxis, source=axis - 3, destination=-3))
-            resampled = at_spacing(image, description.spacing, description.spacing_unit)
+            resampled = self._corrected(at_spacing(image, description.spacing, description.spacing_unit))
             yield slices_first(image, axis), slices_first(resampled, axis), part
+
+    def _corrected(self, case: Case) -> Case:
+        """Correct the pixels as the intensity rules do; where they do so, the channels of each rule follow in turn."""
+        if not any(rule.corrects for rule in self.rules):
+            return case
+        with _naming(case):
+            return replace(case, image=np.concatenate([rule.correct(case).image for rule in self.rules]))
+
+    def _by_rule(self, image: np.ndarray) -> Sequence[np.ndarray]:
+        """Image (C, *S), or part of it, as each rule takes it."""
+        if len(image) == self.channels:
+            return [image] * len(self.rules)
+        return np.split(image, len(self.rules))
 
     def _blocks(
         self, case: Case, size: tuple[int, ...], folder: Path | None, progress: Progress | None
     ) -> Iterator[Block]:
         """Yield blocks of the case, interpolated to ``size`` where it was resampled; adapted to it where asked for."""
-        try:
-            intensities = [rule.of(case.image, case.valid) for rule in self.rules]
-        except ValueError as error:
-            raise ValueError(f"{_where(case)}: {error}") from error
+        with _naming(case):
+            parts = zip(self.rules, self._by_rule(case.image), strict=True)
+            intensities = [rule.of(part, case.valid) for rule, part in parts]
 
         def ready(tile: np.ndarray) -> np.ndarray:
-            return np.concatenate([each.standardize(each.to_unit(tile)) for each in intensities])
+            parts = zip(intensities, self._by_rule(tile), strict=True)
+            return np.concatenate([each.standardize(each.to_unit(part)) for each, part in parts])
 
         def predicted() -> Iterator[Block]:
             return predict_blocks(
@@ -241,7 +255,7 @@ class Segmenter:
 
         with adapted(self.network, self.settings.adapt, lambda: deque(predicted(), maxlen=0)):
             same = case.image.shape[1:] == size
-            yield from predicted() if same else _resized(predicted(), case.image.shape[1:], size, folder)
+            yield from predicted() if same else resized_blocks(predicted(), case.image.shape[1:], size, folder)
 
     def _require_fit(self, case: Case) -> None:
         description = self.description
@@ -267,21 +281,13 @@ def _page(array: np.ndarray, index: int) -> np.ndarray:
     return array[..., index, :, :]
 
 
-def _resized(
-    blocks: Iterator[Block], small_size: tuple[int, ...], size: tuple[int, ...], folder: Path | None
-) -> Iterator[Block]:
-    """Interpolate the probabilities of a whole image to ``size``, channel by channel, as validation does."""
-    small = torch.empty(0)
-    for block in blocks:
-        if not small.numel():
-            small = torch.from_numpy(room_for((len(block.probs), *small_size), np.float32, folder))
-        small[(slice(None), *block.px)] = block.probs
-    large = torch.from_numpy(room_for((len(small), *size), np.float32, folder))
-    for channel, probs in zip(large, small, strict=True):
-        channel.copy_(to_size(probs[None, None], size)[0, 0])
-    whole = [slice(None)] * (len(size) - 1)
-    for index in range(size[0]):
-        yield Block((slice(index, index + 1), *whole), large[:, index : index + 1])
+@contextmanager
+def _naming(case: Case) -> Iterator[None]:
+    """Name the file of a case in what a rule refuses."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"{_where(case)}: {error}") from error
 
 
 def _where(case: Case) -> str:

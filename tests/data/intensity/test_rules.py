@@ -20,10 +20,17 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 from segexp.config import config_dir
 from segexp.data.case import Case
 from segexp.data.intensity import scaling
-from segexp.data.intensity.rules import PercentileClip, TrainingStatistics, Window, ZScore, rule_from
+from segexp.data.intensity.rules import N4, PercentileClip, TrainingStatistics, Window, ZScore, rule_from
 
 MEASURED = {"low": [-50.0], "high": [200.0], "mean": [60.0], "std": [40.0]}
-RULES = [ZScore(), PercentileClip(), PercentileClip(2, 98), Window(-10, 90), TrainingStatistics(measured=MEASURED)]
+RULES = [
+    ZScore(),
+    N4(),
+    PercentileClip(),
+    PercentileClip(2, 98),
+    Window(-10, 90),
+    TrainingStatistics(measured=MEASURED),
+]
 SHAPES = st.tuples(st.just(1), st.integers(1, 9), st.integers(1, 9))
 WHOLE = arrays(st.sampled_from([np.uint8, np.int16, np.uint16, np.int32]), SHAPES, elements=st.integers(0, 255))
 REAL = arrays(st.sampled_from([np.float32, np.float64]), SHAPES, elements=st.floats(-1e6, 1e6, width=32))

@@ -6,13 +6,14 @@ A rule (``data/intensity=zscore``, percentile, window, training) measures a case
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from segexp.data.case import IGNORED, Case
 from segexp.data.description import RuleSettings
+from segexp.data.intensity.bias_field import simpleitk, without_bias_field
 from segexp.data.intensity.scaling import (
     SAMPLE,
     Intensity,
@@ -22,11 +23,17 @@ from segexp.data.intensity.scaling import (
     robust_range,
     strided,
 )
-from segexp.errors import require_between, require_choice
+from segexp.errors import require_at_least, require_between, require_choice
 
 
 class IntensityRule(Protocol):
-    """How intensities become the network's; a checkpoint keeps its description, to apply the same rule again."""
+    """How intensities become the network's; a checkpoint keeps its description, to apply the same rule again.
+
+    Attributes:
+        corrects: Whether ``correct`` changes pixels.
+    """
+
+    corrects: ClassVar[bool] = False
 
     def fit(self, cases: Sequence[Case]) -> None:  # noqa: ARG002
         """Learn from the training cases, where the rule does; called once, before any ``of``."""
@@ -40,6 +47,10 @@ class IntensityRule(Protocol):
         Raises:
             ValueError: The image holds values that are not finite, or ``valid`` has another size or no pixel.
         """
+
+    def correct(self, case: Case) -> Case:
+        """Change the pixels of a case at the network's spacing before its maps are measured; most rules do not."""
+        return case
 
     def description(self) -> RuleSettings:
         """Return name and settings as plain values; ``rule_from`` makes the rule again."""
@@ -57,6 +68,48 @@ class ZScore(IntensityRule):
     def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:
         """Measure image (C, *S); see ``IntensityRule.of``."""
         return measure_channels(image, valid, lambda channel, _: robust_range(channel))
+
+
+@dataclass(frozen=True)
+class N4(ZScore):
+    """Per case and channel: N4 bias-field correction, then (x - mean) / standard deviation as of ``ZScore``.
+
+    Args:
+        shrink: Factor by which the image is made smaller for the estimate, at least 1, see ``without_bias_field``.
+        iterations: Most iterations at each resolution of the field, the coarsest first; each at least 1.
+        width: Full width at half maximum of the kernel that sharpens the histogram, above 0, at most 1.
+
+    Raises:
+        ValueError: A setting is out of range, or SimpleITK is missing.
+
+    Source: Tustison et al. 2010 (N4ITK), IEEE Transactions on Medical Imaging 29:1310-1320.
+    """
+
+    corrects: ClassVar[bool] = True
+    shrink: int = 2
+    iterations: Sequence[int] = (50, 50, 50)
+    width: float = 0.15
+
+    def __post_init__(self) -> None:
+        simpleitk()
+        require_at_least("shrink", self.shrink, 1, integer=True)
+        require_between("width", self.width, 0, 1, "it is in logarithmic intensities", open_at="low")
+        if not self.iterations:
+            raise ValueError("iterations=[] must have a number per resolution of the field, such as [50, 50, 50]")
+        for count in self.iterations:
+            require_at_least("iterations", count, 1, integer=True)
+
+    def correct(self, case: Case) -> Case:
+        """Divide the bias field out of each channel (*S) of a case."""
+        channels = [
+            without_bias_field(channel, case.spacing, self.shrink, self.iterations, self.width)
+            for channel in case.image
+        ]
+        return replace(case, image=np.stack(channels))
+
+    def description(self) -> RuleSettings:
+        """Return name and settings as plain values."""
+        return {"rule": type(self).__name__, **vars(self), "iterations": [int(count) for count in self.iterations]}
 
 
 @dataclass(frozen=True)
@@ -120,7 +173,7 @@ class Window(IntensityRule):
         return intensity_of([(self.low, self.high, middle, half)] * len(image), image.ndim)
 
 
-class TrainingStatistics:
+class TrainingStatistics(IntensityRule):
     """Clip and standardize all cases alike, by the foreground of the training cases: nnU-Net's rule for CT.
 
     Clip bounds are percentiles, mean and standard deviation those of the values before clipping, per channel, over the
@@ -191,7 +244,7 @@ class TrainingStatistics:
         return self._numbers
 
 
-RULES = {rule.__name__: rule for rule in (ZScore, PercentileClip, Window, TrainingStatistics)}
+RULES = {rule.__name__: rule for rule in (ZScore, N4, PercentileClip, Window, TrainingStatistics)}
 
 
 def rule_from(description: Mapping[str, Any]) -> IntensityRule:
