@@ -8,6 +8,8 @@ from collections import Counter
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from segexp.data.case import Entry
 from segexp.data.splits.groups import distributed, drawn, group_count, thinned
 from segexp.data.splits.lists import SPLITS, Lists, read_lists
@@ -159,18 +161,16 @@ def _random(entries: Sequence[Entry], settings: SplitSettings) -> Split:
 
 
 def _nnunet(entries: Sequence[Entry], settings: SplitSettings) -> Split:
-    from sklearn.model_selection import KFold  # slow to import
-
     if settings.fold is None or settings.folds != 5:
         raise ValueError(
             f"data.split.fold={settings.fold} of data.split.folds={settings.folds} is no fold of nnU-Net, which has "
             "five: set data.split.fold to 0, 1, 2, 3 or 4 and data.split.folds to 5"
         )
     _require_fold(settings, len(entries), "cases")
-    # nnU-Net sorts the names and shuffles them with this seed.
+    # nnU-Net sorts the names and cuts them as scikit-learn's KFold shuffles them with this seed.
     names = sorted(entry.name for entry in entries)
-    folds = list(KFold(n_splits=5, shuffle=True, random_state=12345).split(names))
-    test = {names[position] for position in folds[settings.fold][1]}
+    shuffled = np.random.RandomState(12345).permutation(len(names))  # noqa: NPY002: numpy keeps these draws for ever
+    test = {names[position] for position in np.array_split(shuffled, 5)[settings.fold]}
     return _prescribed_split(
         [replace(entry, split="test" if entry.name in test else "train") for entry in entries], settings
     )
