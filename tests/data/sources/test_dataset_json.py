@@ -3,6 +3,7 @@
 import pytest
 
 from segexp.config import compose, plain
+from segexp.data.sources import NnUNetRaw
 from segexp.data.sources.dataset_json import dataset_fact
 
 
@@ -15,10 +16,26 @@ def test_facts_of_both_layouts(msd, nnunet):
     assert dataset_fact(root, "class_names") == ["background", "cord"]
 
 
+def test_regions_are_those_of_the_network(nnunet):
+    root = nnunet(
+        labels={"background": 0, "whole": [1, 2, 3], "core": [2, 3], "enhancing": 3, "ignore": 4},
+        regions_class_order=[1, 2, 3],
+    )
+    words = ["data=nnunet", f"data.source.root={root}", "name=test", "loss=dice_bce"]
+    config = plain(compose(words, run_dir="unused"))
+    assert config["data"]["labels"]["class_names"] == ["background", "label_1", "label_2", "enhancing"]
+    assert config["data"]["labels"]["regions"] == {"whole": [1, 2, 3], "core": [2, 3], "enhancing": [3]}
+    assert NnUNetRaw(root).mask_values == {0: 0, 1: 1, 2: 2, 3: 3, 4: 255}
+    own = plain(compose([*words, "data.labels.regions={all: [1, 2, 3]}"], run_dir="unused"))
+    assert own["data"]["labels"]["regions"] == {"all": [1, 2, 3]}
+
+
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({"background": 0, "whole": [1, 2]}, r"gives 'whole' the region \[1, 2\]: .*set data\.labels\.regions"),
+        ({"background": 0, "whole": ["core"]}, r"gives 'whole' the region \['core'\]: a region lists labels such as"),
+        ({"background": 0, "whole": []}, r"gives 'whole' the region \[\]"),
+        ({"background": 0, "whole": [1, 3]}, r"labels 0, 1, 3 in .*dataset\.json are not 0, 1, 2, …"),
         ({"0": "background", "2": "tumor"}, r"labels 0, 2 in .*dataset\.json are not 0, 1, 2, …: give data\.source"),
         ({"background": 0, "air": 0}, r"has 'air': 0 among its labels: each needs a name and a number of its own"),
         ({"background": "zero"}, r"has 'background': 'zero' among its labels"),

@@ -146,3 +146,18 @@ def test_what_belongs_to_no_case_is_left_out(nnunet):
     assert left_out(NnUNetRaw(root)) == {
         "hidden": ("imagesTr/._a_0000.nii.gz",), "no end .nii.gz of a case": ("labelsTr/notes.txt",)
     }  # fmt: skip
+
+
+def test_cases_that_are_held_out(nnunet):
+    root = nnunet()
+    for channel in range(2):
+        put(root / "imagesTs" / f"z_000{channel}.nii.gz", LABELS)
+    with pytest.raises(FileNotFoundError, match="labelsTs has no files that end with"):
+        NnUNetRaw(root, cases="Ts").prepare()
+    put(root / "labelsTs" / "z.nii.gz", LABELS)
+    (root / "labelsTs" / "notes.txt").write_text("")
+    source = NnUNetRaw(root, cases="Ts")
+    assert (names(source), names(NnUNetRaw(root))) == (["z"], ["a", "b"])
+    assert left_out(source) == {"no end .nii.gz of a case": ("labelsTs/notes.txt",)}
+    with pytest.raises(ValueError, match=r"data.source.cases='Va' is not one of \['Tr', 'Ts'\]"):
+        NnUNetRaw(root, cases="Va")

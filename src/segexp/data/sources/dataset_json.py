@@ -6,7 +6,7 @@ from typing import Any
 
 from segexp.errors import require_choice, some
 
-FACTS = ("channels", "num_classes", "class_names")
+FACTS = ("channels", "num_classes", "class_names", "regions")
 
 
 def read_dataset_json(root: Path) -> dict[str, Any]:
@@ -28,7 +28,8 @@ def dataset_fact(root: str | Path, fact: str) -> Any:
 
     Args:
         root: Folder with dataset.json, of the Decathlon or of nnU-Net.
-        fact: "channels" (a number), "num_classes" (background counts, "ignore" does not) or "class_names" (a list).
+        fact: "channels" (a number), "num_classes" (background counts, "ignore" does not), "class_names" (a list), or
+            "regions" (name -> classes, where labels of nnU-Net are regions; else None).
 
     Raises:
         FileNotFoundError: There is no dataset.json.
@@ -42,6 +43,8 @@ def dataset_fact(root: str | Path, fact: str) -> Any:
         if not isinstance(channels, dict) or not channels:
             raise ValueError(f'{root / "dataset.json"} has neither "modality" nor "channel_names": add one of them')
         return len(channels)
+    if fact == "regions":
+        return read_regions(root)
     names = {label: name for label, name in read_labels(root).items() if name != "ignore"}
     if sorted(names) != list(range(len(names))):
         raise ValueError(
@@ -52,21 +55,42 @@ def dataset_fact(root: str | Path, fact: str) -> Any:
 
 
 def read_labels(root: Path) -> dict[int, str]:
-    """Name of each label, from {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net)."""
+    """Name of each label, from {"0": "background"} (Decathlon) or {"background": 0} (nnU-Net).
+
+    Labels that only regions speak of are called label_1 and so on.
+    """
     path = root / "dataset.json"
     names: dict[int, str] = {}
-    labels = read_dataset_json(root).get("labels")
-    for key, value in labels.items() if isinstance(labels, dict) else ():
+    for key, value in _labels(root).items():
         if isinstance(value, list):
-            raise ValueError(
-                f"{path} gives {key!r} the region {value}: list single labels, and set data.labels.regions"
-            )
+            continue
         name, label = (key, value) if isinstance(value, int) else (value, key)
         if not str(label).isdecimal() or not isinstance(name, str) or int(label) in names:
             raise ValueError(
                 f"{path} has {key!r}: {value!r} among its labels: each needs a name and a number of its own"
             )
         names[int(label)] = name
+    of_regions = {label for classes in (read_regions(root) or {}).values() for label in classes}
+    names |= {label: f"label_{label}" for label in sorted(of_regions - set(names))}
     if not names:
         raise ValueError(f'{path} has no "labels" such as {{"0": "background", "1": "liver"}}: add them')
     return names
+
+
+def read_regions(root: Path) -> dict[str, list[int]] | None:
+    """Classes of each region, from {"background": 0, "whole": [1, 2], "core": 2} (nnU-Net); None without a list."""
+    labels = _labels(root)
+    if not any(isinstance(value, list) for value in labels.values()):
+        return None
+    regions = {name: value if isinstance(value, list) else [value] for name, value in labels.items()}
+    for name, classes in regions.items():
+        if not classes or not all(type(label) is int for label in classes):
+            raise ValueError(
+                f"{root / 'dataset.json'} gives {name!r} the region {classes}: a region lists labels such as [1, 2]"
+            )
+    return {name: classes for name, classes in regions.items() if name not in ("background", "ignore")}
+
+
+def _labels(root: Path) -> dict[str, Any]:
+    labels = read_dataset_json(root).get("labels")
+    return labels if isinstance(labels, dict) else {}

@@ -72,12 +72,17 @@ class Decathlon:
         """Tell what lies in imagesTr and labelsTr and belongs to no case, as the function ``left_out`` does."""
         taken = {file for files in self._cases.values() for file in files.all}
         left: dict[str, tuple[str, ...]] = {}
-        for folder in (self.root / "imagesTr", self.root / "labelsTr"):
+        for folder in self._folders:
             for path in sorted(folder.iterdir()) if folder.is_dir() else ():
                 reason = "hidden" if path.name.startswith(".") else self._why_not
                 if path not in taken:
                     left[reason] = (*left.get(reason, ()), f"{folder.name}/{path.name}")
         return left
+
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        """Folders of the images and of the labels."""
+        return self.root / "imagesTr", self.root / "labelsTr"
 
     @property
     def _why_not(self) -> str:

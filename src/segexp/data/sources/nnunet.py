@@ -2,6 +2,7 @@
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ from segexp.data.files.images import SUFFIXES
 from segexp.data.sources.dataset_json import dataset_fact, read_dataset_json
 from segexp.data.sources.msd import Decathlon
 from segexp.data.sources.pairs import CaseFiles
-from segexp.errors import some
+from segexp.errors import require_choice, some
 
 _FIRST_VERSION = ".nii.gz"  # all files of version 1, which tells no ending
 
@@ -26,23 +27,33 @@ class NnUNetRaw(Decathlon):
     Args:
         root: Folder with dataset.json, such as nnUNet_raw/Dataset004_Hippocampus.
         values: Class of each label in the files, see ``Decathlon``.
+        cases: Which cases: Tr, or Ts, those of imagesTs with their labels in labelsTs, to score a run on them.
 
     Raises:
-        ValueError: ``values`` is no such map.
+        ValueError: ``values`` is no such map, or there are no such cases.
 
     Source: Isensee et al. 2021 (Nature Methods 18:203-211), documentation/dataset_format.md of version 2.
     """
 
     channels_by_suffix = True  # so that images to predict are put together likewise
 
+    def __init__(self, root: str | Path, values: Mapping[int, int] | None = None, cases: str = "Tr") -> None:
+        super().__init__(root, values)
+        require_choice("data.source.cases", cases, ("Tr", "Ts"))
+        self.cases = cases
+
+    @property
+    def _folders(self) -> tuple[Path, Path]:
+        return self.root / f"images{self.cases}", self.root / f"labels{self.cases}"
+
     @cached_property
     def _cases(self) -> dict[str, CaseFiles]:
         """Files of each case; ``prepare`` checks that all are there."""
         listed = read_dataset_json(self.root).get("dataset")
-        if isinstance(listed, dict) and listed:
+        if isinstance(listed, dict) and listed and self.cases == "Tr":
             return {name: self._listed(name, files) for name, files in listed.items()}
         channels, ending = dataset_fact(self.root, "channels"), self._ending
-        images, labels = self.root / "imagesTr", self.root / "labelsTr"
+        images, labels = self._folders
         # <case>_0000, <case>_0001 and so on are the channels of <case>.
         parts = {stem: re.fullmatch(r"(.+)_([0-9]{4})", stem) for stem in _stems(images, ending)}
         numbers = Counter(int(part[2]) for part in parts.values() if part is not None)

@@ -167,9 +167,9 @@ def _nnunet(entries: Sequence[Entry], settings: SplitSettings) -> Split:
             "five: set data.split.fold to 0, 1, 2, 3 or 4 and data.split.folds to 5"
         )
     _require_fold(settings, len(entries), "cases")
-    # nnU-Net sorts the names and cuts them as scikit-learn's KFold shuffles them with this seed.
+    # nnU-Net sorts the names and cuts them as KFold of scikit-learn does with this seed; numpy keeps these draws.
     names = sorted(entry.name for entry in entries)
-    shuffled = np.random.RandomState(12345).permutation(len(names))  # noqa: NPY002: numpy keeps these draws for ever
+    shuffled = np.random.RandomState(12345).permutation(len(names))
     test = {names[position] for position in np.array_split(shuffled, 5)[settings.fold]}
     return _prescribed_split(
         [replace(entry, split="test" if entry.name in test else "train") for entry in entries], settings
