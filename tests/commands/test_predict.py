@@ -15,6 +15,7 @@ from typing import Any
 import nibabel as nib
 import numpy as np
 import pytest
+import slicerio
 import tifffile
 import torch
 from PIL import Image
@@ -22,7 +23,7 @@ from PIL import Image
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.commands.evaluate import evaluate
 from segexp.commands.export import export
-from segexp.commands.predict import predict
+from segexp.commands.predict import leave_labels, predict
 from segexp.commands.train import train
 from segexp.config import compose
 from segexp.data import Case
@@ -63,8 +64,8 @@ def trained(folder: Path, *words: str) -> Path:
 
 
 def left(folder: Path) -> list[Path]:
-    """What a prediction left beside its record."""
-    return sorted(path for path in folder.iterdir() if path.name != "predicted.json")
+    """What a prediction left beside its record and the names of labels."""
+    return sorted(path for path in folder.iterdir() if path.name not in ("predicted.json", "labels.txt"))
 
 
 def dice(pred: np.ndarray, truth: np.ndarray) -> float:
@@ -224,6 +225,31 @@ def test_everything_that_can_be_asked_for(volume_run, volumes, tmp_path):
         assert found.shape == source.shape
 
 
+def test_names_of_labels_for_itk_snap_are_left_once_and_a_file_of_the_user_stays(tmp_path, capsys):
+    path = tmp_path / "labels.txt"
+    leave_labels(tmp_path, "", overwrite=True)
+    assert not path.exists()
+    for overwrite, after in ((False, "mine"), (True, "ours")):
+        path.write_text("mine")
+        leave_labels(tmp_path, "ours", overwrite)
+        assert path.read_text() == after
+        assert ("labels.txt is another one, and stays" in capsys.readouterr().err) is not overwrite
+    leave_labels(tmp_path, "ours", overwrite=False)
+    assert capsys.readouterr().err == ""
+
+
+def test_an_image_becomes_a_colored_tiff_of_imagej(flat, images, tmp_path):
+    words = [f"run={flat}", f"input={images / 'cells_0003.png'}", f"output={tmp_path}"]
+    predict([*words, "format=imagej"])
+    (path,) = left(tmp_path)
+    with tifffile.TiffFile(path) as file:
+        assert file.is_imagej
+        assert file.imagej_metadata["Info"].startswith("1 ")
+        assert np.array_equal(file.asarray(), segment(open_model(flat), images / "cells_0003.png").labels)
+    with pytest.raises(ValueError, match=r"format='imgej' is not one of .* .did you mean 'imagej'"):
+        predict([*words, "format=imgej"])
+
+
 def stack_of(folder: Path, images: Path) -> Path:
     pages = [np.asarray(Image.open(path)) for path in sorted(images.iterdir())]
     tifffile.imwrite(folder / "stack.tif", np.stack(pages), photometric="minisblack")
@@ -251,6 +277,11 @@ def test_python_gives_what_the_command_writes(flat, images, volume_run, volumes,
     predict([f"run={volume_run}", f"input={path}", f"output={tmp_path}"])
     labels = segment(open_model(volume_run), path).labels
     assert np.array_equal(labels, np.asanyarray(nib.load(tmp_path / "v2.nii.gz").dataobj))
+    assert '"membrane"' in (tmp_path / "labels.txt").read_text()
+    predict([f"run={volume_run}", f"input={path}", f"output={tmp_path}", "format=seg.nrrd"])
+    found = slicerio.read_segmentation(str(tmp_path / "v2.seg.nrrd"))
+    assert np.array_equal(found["voxels"], labels)
+    assert {one["name"]: one["labelValue"] for one in found["segments"]} == {"membrane": 7, "dark": 40}
 
 
 def test_an_ensemble_averages_members_under_their_own_intensity_rules(flat, images):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from segexp.prediction.record import NAME, PredictionRecord, input_digest
+from segexp.prediction.record import NAME, PredictionRecord, SegmentRow, Shown, input_digest, read_record
 
 HOW = {"models": ["a"], "tta": "none"}
 MASK, MAP = Path("x.png"), Path("x_overlay.png")
@@ -111,3 +111,21 @@ def test_measures_are_kept_and_others_are_wanted_again(folder):
     assert not again.look("x", "digest", [MASK], [MAP], 2.0).done
     assert again.qualities() == {"x": measures}
     assert PredictionRecord(folder, HOW | {"tta": "flips"}).qualities() == {}
+
+
+def test_what_a_viewer_must_know_stands_beside_what_was_made(tmp_path):
+    """Each combination of models and settings has its own classes; sources are told from the folder on."""
+    out = tmp_path / "deep" / "out"
+    out.mkdir(parents=True)
+    Image.new("L", (8, 8)).save(out / MASK)
+    cell = Shown(channels=1, segments=[SegmentRow(name="cell", value=7, color=[1, 2, 3])], regions=False)
+    for how, shown in ((HOW, cell), (HOW | {"tta": "flips"}, cell | {"channels": 3})):
+        record = PredictionRecord(out, how, shown)
+        record.note(how["tta"], "digest", {MASK: out / MASK}, None, [tmp_path / "scans" / "x.png"], [MASK])
+    found = read_record(out)
+    made = [found["inputs"][name] for name in ("none", "flips")]
+    assert [found["shown"][one["how"]]["channels"] for one in made] == [1, 3]
+    assert found["shown"][made[0]["how"]]["segments"] == [{"name": "cell", "value": 7, "color": [1, 2, 3]}]
+    assert made[0]["sources"] == ["../../scans/x.png"]
+    assert made[0]["masks"] == ["x.png"]
+    assert read_record(tmp_path) == {"how": {}, "inputs": {}}

@@ -25,7 +25,7 @@ from segexp.errors import short_path
 from segexp.evaluation.trained import compose_again, open_trained
 from segexp.inference.slices import with_neighbors
 from segexp.models.sizes import along_axes
-from segexp.pictures.figures import COLORS
+from segexp.pictures.figures import class_colors
 from segexp.postprocessing.postprocess import in_words
 from segexp.runs.configuration import Config
 from segexp.runs.folder import RunFolder
@@ -95,7 +95,7 @@ def _facts(source: Path, run: RunFolder | None, model: Model) -> Facts:
         return Facts(package.colors, package.scores, package.data_fingerprint)
     background: list[list[int] | None] = [] if model.description.regions else [None]
     count = len(model.description.output_names) - len(background)
-    colors = [*background, *itertools.islice(itertools.cycle(COLORS.tolist()), count)]
+    colors = [*background, *map(list, class_colors(count))]
     if run is None:
         return Facts(colors)
     best = source.is_dir() or source.name == run.best_checkpoint.name

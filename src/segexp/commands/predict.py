@@ -16,8 +16,10 @@ from segexp.errors import require_choice, short_path, some
 from segexp.foreign import one_line
 from segexp.prediction import Segmenter, Settings, open_models
 from segexp.prediction.flags import Flag, flag_of, quality_rows
+from segexp.prediction.formats import FORMATS
 from segexp.prediction.inputs import Input, find_inputs, read_input
-from segexp.prediction.outputs import Outputs, outputs_of, require_free, require_space, write_outputs
+from segexp.prediction.legend import shown_of
+from segexp.prediction.outputs import Outputs, outputs_of, require_free, require_space, snap_labels, write_outputs
 from segexp.prediction.quality import why_unknown
 from segexp.prediction.record import PredictionRecord, input_digest
 from segexp.runs.files import Json, table_text
@@ -32,6 +34,7 @@ DEFAULTS = {
     "flag": False,
     "flag.false_alarms": 0.05,
     "flag.good": 0.0,
+    "format": "auto",
     "overlays": False,
     "measure": False,
     "overwrite": False,
@@ -50,6 +53,8 @@ COMMENTS = {
     "flag": "also mark the masks that should be looked at, in quality.csv and at the end; true, false",
     "flag.false_alarms": "fraction of good cases like those of validation that may be marked, above 0 and below 1",
     "flag.good": "Dice from which on a validation case is a good one, 0 to 1; 0 = any above 0",
+    "format": "of the masks: auto (that of the input; beside volumes labels.txt, for ITK-SNAP), seg.nrrd (3D Slicer; "
+    "names, colors, overlapping regions), imagej (TIFF with names and a look-up table of colors)",
     "overlays": "also NAME_overlay.png, the mask on the image; true, false",
     "measure": "also NAME_objects.csv: size, place, shape and intensity of every object of every class; true, false",
     "tta": "average over views of each tile: none, flips (4), turns (8: flips and quarter turns), seen (all that the "
@@ -77,6 +82,7 @@ COMMENTS = {
 SHOWN = 5  # names of inputs of which the same is said
 MOST_FLAGGED = 20  # inputs that are named on the screen
 QUALITY = "quality.csv"
+SNAP = "labels.txt"
 
 
 def predict(words: list[str]) -> None:
@@ -89,8 +95,7 @@ def predict(words: list[str]) -> None:
         SystemExit: With status 1, some inputs could not be predicted.
     """
     vouched, words = Vouched.of(words)
-    arguments = parse(words, DEFAULTS, COMMENTS, "predict")
-    require_choice("channels_by_suffix", arguments["channels_by_suffix"], (None, True, False))
+    arguments = _parsed(words)
     settings = Settings(**{key: arguments[key] for key in SETTINGS} | {"quality": _wants_quality(arguments)})
     models = open_models(arguments["run"], vouched.networks())
     digests = [model.digest() for model in models]
@@ -105,27 +110,44 @@ def predict(words: list[str]) -> None:
     inputs = find_inputs(
         arguments["input"], segmenter.description.channels_by_suffix if by_suffix is None else by_suffix
     )
-    record = PredictionRecord(folder, _how(digests, segmenter, arguments["spacing"]))
+    record = PredictionRecord(folder, _how(digests, segmenter, arguments), shown_of(segmenter.description))
     inputs = [item for item in inputs if not record.left(item.files)]  # a pattern may reach into the output folder
-    jobs = {item: outputs_of(item, segmenter, arguments["overlays"], arguments["measure"]) for item in inputs}
+    wanted = arguments["overlays"], arguments["measure"], FORMATS[arguments["format"]]
+    jobs = {item: outputs_of(item, segmenter, *wanted) for item in inputs}
     require_free(jobs, folder)
-    report = Report()
     with hidden_folder(folder) as part, _bar() as bar:
         job = Job(segmenter, folder, part, record, arguments["spacing"], arguments["overwrite"], _Tiles(bar))
-        task = bar.add_task("", total=len(inputs))
-        for item in inputs:
-            bar.update(task, description=one_line(item.name))
-            try:
-                job.run(item, jobs[item], report)
-            except Exception as error:  # a bad file must not cost the others
-                report.failures[item] = error
-            remove_folder(part)
-            bar.advance(task)
+        report = _each(jobs, job, bar)
     report.print(folder)
+    if report.done or report.skipped:
+        leave_labels(folder, snap_labels(jobs.values(), segmenter.description), arguments["overwrite"])
     if settings.quality:
         _leave_qualities(folder, record, segmenter, flag, [item.name for item in inputs])
     if report.failures:
         sys.exit(1)
+
+
+def _parsed(words: Sequence[str]) -> dict[str, Any]:
+    """Read the arguments, and refuse values that are no choices."""
+    arguments = parse(words, DEFAULTS, COMMENTS, "predict")
+    require_choice("channels_by_suffix", arguments["channels_by_suffix"], (None, True, False))
+    require_choice("format", arguments["format"], FORMATS)
+    return arguments
+
+
+def _each(jobs: Mapping[Input, Outputs], job: "Job", bar: Progress) -> "Report":
+    """Predict inputs one after the other; what cannot be predicted is told in the report."""
+    report = Report()
+    task = bar.add_task("", total=len(jobs))
+    for item, outputs in jobs.items():
+        bar.update(task, description=one_line(item.name))
+        try:
+            job.run(item, outputs, report)
+        except Exception as error:  # a bad file must not cost the others
+            report.failures[item] = error
+        remove_folder(job.part)
+        bar.advance(task)
+    return report
 
 
 def _wants_quality(arguments: Mapping[str, Any]) -> bool:
@@ -162,7 +184,18 @@ def _leave_qualities(
     print(f"the flag: {flag.promise}")
 
 
-def _how(digests: Sequence[str], segmenter: Segmenter, spacing: Json) -> dict[str, Json]:
+def leave_labels(folder: Path, text: str, overwrite: bool) -> None:
+    """Write the names and colors of labels for ITK-SNAP; a file that is not this one stays unless ``overwrite``."""
+    path = folder / SNAP
+    if not text or (path.is_file() and path.read_bytes() == text.encode("utf-8")):
+        return
+    if path.exists() and not overwrite:
+        print(f"{short_path(path)} is another one, and stays: overwrite=true replaces it", file=sys.stderr)
+        return
+    write_text(path, text)
+
+
+def _how(digests: Sequence[str], segmenter: Segmenter, arguments: Mapping[str, Any]) -> dict[str, Json]:
     """What changes masks beside the input, in plain values; how many tiles go at a time, and where, does not."""
     predictor, settings = segmenter.predictor, segmenter.settings
     tiling = {
@@ -174,7 +207,8 @@ def _how(digests: Sequence[str], segmenter: Segmenter, spacing: Json) -> dict[st
         **({"adapt": settings.adapt} if settings.adapt else {}),
         **{key: list(value) if isinstance(value, tuple) else value for key, value in tiling.items()},
         "postprocess": settings.postprocess,
-        "spacing": spacing,
+        "spacing": arguments["spacing"],
+        "format": arguments["format"],
         "segexp_version": segexp.__version__,
     }
 
@@ -266,7 +300,8 @@ class Job:
             (self.part / path).parent.mkdir(parents=True, exist_ok=True)
         write_outputs(maps, case, outputs, self.segmenter.description, self.part)
         measures = maps.quality.measures if maps.quality else None
-        self.record.note(item.name, digest, {path: self.part / path for path in outputs.paths}, measures)
+        files = {path: self.part / path for path in outputs.paths}
+        self.record.note(item.name, digest, files, measures, item.files, outputs.masks)
         for path in outputs.paths:
             (self.folder / path).parent.mkdir(parents=True, exist_ok=True)
             settle(self.part / path, self.folder / path)

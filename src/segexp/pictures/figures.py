@@ -58,6 +58,11 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
     return sheet
 
 
+def class_colors(count: int) -> list[tuple[int, int, int]]:
+    """Color of each of so many foreground classes, or regions, wherever they are shown: red, green, blue, 0 to 255."""
+    return [(int(red), int(green), int(blue)) for red, green, blue in np.resize(COLORS, (count, 3))]
+
+
 def layers(target: np.ndarray, probs: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Truth and prediction of each foreground class or region, and what is labeled: (R, H, W) bool.
 

@@ -12,9 +12,13 @@ from PIL import Image
 
 from segexp.checkpoints.description import ModelDescription
 from segexp.data.case import Case
+from segexp.data.files.segments import snap_description
+from segexp.data.files.volumes import volume_stem
 from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_map
 from segexp.pictures.overlays import draw_overlay
+from segexp.prediction.formats import FORMATS, MaskFormat
 from segexp.prediction.inputs import Input
+from segexp.prediction.legend import background_of, legend_of
 from segexp.prediction.maps import Maps, integer_values
 from segexp.prediction.objects import measure_objects
 from segexp.prediction.segmenter import Segmenter
@@ -25,8 +29,9 @@ from segexp.runs.files import table_text
 class Outputs:
     """Files that one input leaves, relative to the output folder."""
 
-    masks: tuple[Path, ...]  # the mask, or one per region, in their order
+    masks: tuple[Path, ...]  # the mask, or one per region, in their order, unless the format joins them
     others: Mapping[str, Path]  # "probabilities", "entropy", "std", "overlay", "objects", as far as they are wanted
+    form: MaskFormat = FORMATS["auto"]
 
     @property
     def paths(self) -> tuple[Path, ...]:
@@ -34,11 +39,16 @@ class Outputs:
         return (*self.others.values(), *self.masks)
 
 
-def outputs_of(item: Input, segmenter: Segmenter, overlay: bool, measure: bool = False) -> Outputs:
-    """Name the files that an input leaves."""
-    regions = segmenter.description.regions
-    mask_type = np.dtype(np.uint8) if regions else label_dtype(integer_values(segmenter.description))
-    mask_suffix = suffix_for(item.files[0], mask_type)
+def outputs_of(
+    item: Input, segmenter: Segmenter, overlay: bool, measure: bool = False, form: MaskFormat = FORMATS["auto"]
+) -> Outputs:
+    """Name the files that an input leaves.
+
+    Raises:
+        ValueError: The format of the masks does not go with the input.
+    """
+    regions = None if form.joined else segmenter.description.regions
+    mask_suffix = form.suffix(item.files[0], segmenter.description)
     map_suffix = suffix_for(item.files[0], np.dtype(np.float32))
     stem = Path(item.name)
     masks = [stem.with_name(f"{stem.name}{ending}{mask_suffix}") for ending in (_endings(regions) if regions else [""])]
@@ -50,7 +60,7 @@ def outputs_of(item: Input, segmenter: Segmenter, overlay: bool, measure: bool =
         "objects": measure and ".csv",
     }
     others = {name: stem.with_name(f"{stem.name}_{name}{suffix}") for name, suffix in wanted.items() if suffix}
-    return Outputs(tuple(masks), others)
+    return Outputs(tuple(masks), others, form)
 
 
 def _endings(regions: Iterable[str]) -> list[str]:
@@ -97,11 +107,8 @@ def require_space(case: Case, outputs: Outputs, segmenter: Segmenter, folder: Pa
 
 
 def write_outputs(maps: Maps, case: Case, outputs: Outputs, description: ModelDescription, folder: Path) -> None:
-    """Write masks and maps; inside a region is 1 in volumes, and 255, which can be seen, in images and stacks."""
-    inside = np.uint8(255 if case.affine is None else 1)
-    masks = (region * inside for region in maps.labels) if description.regions else [maps.labels]
-    for mask, path in zip(masks, outputs.masks, strict=True):
-        write_map(mask, case, folder / path)
+    """Write masks and maps."""
+    outputs.form.write_all(maps.labels, case, [folder / path for path in outputs.masks], description)
     for name, path in outputs.others.items():
         if name == "overlay":
             Image.fromarray(draw_overlay(case.image, maps.labels, integer_values(description)[1:])).save(folder / path)
@@ -113,3 +120,14 @@ def write_outputs(maps: Maps, case: Case, outputs: Outputs, description: ModelDe
             np.save(folder / path, in_file_axes(maps.probabilities, case))
         else:
             write_map(getattr(maps, name), case, folder / path)
+
+
+def snap_labels(outputs: Iterable[Outputs], description: ModelDescription) -> str:
+    """Write what ITK-SNAP needs to name and color masks; empty where no mask is a volume of labels that it knows."""
+    volumes = any(volume_stem(path) is not None for each in outputs for path in each.masks if not each.form.joined)
+    if not volumes or description.regions or background_of(description):
+        return ""
+    try:
+        return snap_description(legend_of(description))
+    except ValueError:  # labels that it does not know
+        return ""

@@ -22,23 +22,47 @@ CHECKSUM = "crc32"  # key of the record: of all its other keys and values
 DIGITS = 16  # of the hash under which models and settings stand
 
 
+class SegmentRow(TypedDict):
+    """What a value of the masks is called, and its color."""
+
+    name: str
+    value: int
+    color: list[int]
+
+
+class Shown(TypedDict):
+    """What a viewer must know of the masks: channels of the images, classes or regions, whether these overlap."""
+
+    channels: int
+    segments: list[SegmentRow]
+    regions: bool
+
+
 class Made(TypedDict):
     """How one input was predicted: hash of its files, key of models and settings, CRC-32 of each file that it left.
 
-    ``quality`` holds its measures, see ``segexp.inference.quality.Measures``, where they were asked for.
+    ``quality`` holds its measures, see ``segexp.inference.quality.Measures``, where they were asked for; ``sources``
+    the paths of its files, relative to the output folder, and ``masks`` those of its masks, which earlier versions did
+    not note.
     """
 
     input: str
     how: str
     files: dict[str, str]
     quality: NotRequired[Measures]
+    sources: NotRequired[list[str]]
+    masks: NotRequired[list[str]]
 
 
 class Content(TypedDict):
-    """Content of predicted.json: models and settings, each combination once, and what was made with them."""
+    """Content of predicted.json: models and settings, each combination once, and what was made with them.
+
+    ``shown`` says of each combination what a viewer must know; earlier versions did not note it.
+    """
 
     how: dict[str, dict[str, Any]]
     inputs: dict[str, Made]
+    shown: NotRequired[dict[str, Shown]]
 
 
 @dataclass(frozen=True)
@@ -62,17 +86,19 @@ class PredictionRecord:
     Args:
         folder: The output folder; it need not be there.
         how: Models and settings in plain values, as far as they change what is predicted.
+        shown: What a viewer must know of the masks; None = nothing is noted.
 
     Raises:
         ValueError: The folder holds a predicted.json that cannot be read; names it and the remedy.
     """
 
-    def __init__(self, folder: Path, how: Mapping[str, Json]) -> None:
+    def __init__(self, folder: Path, how: Mapping[str, Json], shown: Shown | None = None) -> None:
         self.folder = folder
+        self.shown = shown
         self.path = folder / NAME
         self.how = dict(how)
         self.key = hash_plain(self.how)[:DIGITS]
-        self._known = self._read()
+        self._known = read_record(folder)
 
     def left(self, files: Sequence[Path]) -> bool:
         """Whether files are masks or maps that this folder already had from earlier predictions, in place of inputs."""
@@ -106,7 +132,7 @@ class PredictionRecord:
 
     def qualities(self) -> dict[str, Measures]:
         """Measures of all inputs that were predicted by these models and settings and have them, by name."""
-        inputs = self._read()["inputs"]
+        inputs = read_record(self.folder)["inputs"]
         return {
             name: made["quality"]
             for name, made in inputs.items()
@@ -116,7 +142,15 @@ class PredictionRecord:
     def _is_there(self, made: Made) -> bool:
         return all((self.folder / path).exists() for path in made["files"])
 
-    def note(self, name: str, digest: str, files: Mapping[Path, Path], quality: Measures | None = None) -> None:
+    def note(
+        self,
+        name: str,
+        digest: str,
+        files: Mapping[Path, Path],
+        quality: Measures | None = None,
+        sources: Sequence[Path] = (),
+        masks: Sequence[Path] = (),
+    ) -> None:
         """Note what an input leaves, before its files take their places: one that never does counts as missing.
 
         Args:
@@ -124,13 +158,22 @@ class PredictionRecord:
             digest: Hash of its files.
             files: Place of each file, relative to the folder -> path at which it is whole by now.
             quality: Its measures; None = they were not asked for.
+            sources: Files of the input.
+            masks: Those of ``files`` that are masks, in order.
         """
         sums = {place.as_posix(): crc_of_file(path) for place, path in files.items()}
+        made = Made(input=digest, how=self.key, files=sums)
+        if quality is not None:
+            made["quality"] = quality
+        if sources:
+            made["sources"] = [os.path.relpath(source, self.folder) for source in sources]
+            made["masks"] = [path.as_posix() for path in masks]
         with _locked(self.folder):
-            self._known = self._read()  # another process may have added to it
+            self._known = read_record(self.folder)  # another process may have added to it
             self._known["how"][self.key] = self.how
-            made = Made(input=digest, how=self.key, files=sums)
-            self._known["inputs"][name] = made if quality is None else {**made, "quality": quality}
+            if self.shown:
+                self._known.setdefault("shown", {})[self.key] = self.shown
+            self._known["inputs"][name] = made
             write_text(self.path, json_text({**self._known, CHECKSUM: crc_of_plain(self._known)}))
 
     def _difference(self, made: Made, digest: str) -> str:
@@ -154,21 +197,28 @@ class PredictionRecord:
                 return f"{path} was changed since it was written"
         return ""
 
-    def _read(self) -> Content:
-        if not self.path.exists():
-            return Content(how={}, inputs={})
-        try:
-            plain = read_json(self.path)
-            checksum = plain.pop(CHECKSUM, None) if isinstance(plain, dict) else None
-            require_shape(plain, Content, str(self.path))
-            content: Content = plain
-            if checksum != crc_of_plain(content):
-                raise ValueError("it was changed or damaged since it was written")
-        except (ValueError, OSError) as error:
-            raise ValueError(
-                f"{self.path} cannot be read ({error}); remove it, and predict again with overwrite=true"
-            ) from error
-        return content
+
+def read_record(folder: Path) -> Content:
+    """Read the record of an output folder; an empty one where there is none.
+
+    Raises:
+        ValueError: It cannot be read; names it and the remedy.
+    """
+    path = folder / NAME
+    if not path.exists():
+        return Content(how={}, inputs={})
+    try:
+        plain = read_json(path)
+        checksum = plain.pop(CHECKSUM, None) if isinstance(plain, dict) else None
+        require_shape(plain, Content, str(path))
+        content: Content = plain
+        if checksum != crc_of_plain(content):
+            raise ValueError("it was changed or damaged since it was written")
+    except (ValueError, OSError) as error:
+        raise ValueError(
+            f"{path} cannot be read ({error}); remove it, and predict again with overwrite=true"
+        ) from error
+    return content
 
 
 def input_digest(files: Sequence[Path]) -> str:

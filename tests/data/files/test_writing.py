@@ -10,8 +10,9 @@ import tifffile
 from PIL import Image, ImageOps
 
 from segexp.data.case import Case
+from segexp.data.files.segments import Segment
 from segexp.data.files.volumes import read_volume, to_file
-from segexp.data.files.writing import is_whole, label_dtype, suffix_for, write_map
+from segexp.data.files.writing import is_whole, label_dtype, suffix_for, write_colored, write_map
 from segexp.prediction.inputs import find_inputs, read_input
 from tests.data.files.test_volumes import DIRECTIONS, affine_of, same_locale, save_dicom, save_itk  # noqa: F401
 
@@ -141,6 +142,31 @@ def test_a_stack_of_numpy_becomes_a_tiff_of_pages(tmp_path):
     np.save(tmp_path / "s.npy", pages)
     case = case_of(tmp_path / "s.npy")
     assert np.array_equal(tifffile.imread(written(case, case.image[0], tmp_path)), pages)
+
+
+@pytest.mark.parametrize("shape", [(12, 10), (3, 12, 10)])
+def test_a_colored_mask_is_an_indexed_image_of_imagej(shape, tmp_path):
+    """As tifffile and Pillow read it: values, look-up table in both places, names, and the resolution of the source."""
+    mask = np.random.default_rng(0).choice([0, 7, 200], shape).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "scan.tif", mask, photometric="minisblack", resolution=(4.0, 5.0))
+    segments = [Segment("cell", 7, (86, 180, 233)), Segment("debris", 200, (230, 159, 0))]
+    write_colored(mask, case_of(tmp_path / "scan.tif"), tmp_path / "out.tif", segments)
+    with tifffile.TiffFile(tmp_path / "out.tif") as file:
+        assert file.is_imagej
+        assert np.array_equal(file.asarray(), mask)
+        assert len(file.pages) == (1 if mask.ndim == 2 else 3)
+        tables = [file.imagej_metadata["LUTs"], file.pages.first.colormap >> 8]
+        assert file.imagej_metadata["Info"] == "7 cell\n200 debris\n"
+        assert file.pages.first.resolution == (4.0, 5.0)
+    for table in tables:
+        assert table[:, [0, 7, 200]].T.tolist() == [[0, 0, 0], [86, 180, 233], [230, 159, 0]]
+    with Image.open(tmp_path / "out.tif") as image:
+        assert image.mode == "P"
+        page = mask if mask.ndim == 2 else mask[0]
+        assert np.array_equal(np.asarray(image), page)
+        row, column = np.argwhere(page == 7)[0]
+        assert image.convert("RGB").getpixel((int(column), int(row))) == (86, 180, 233)
+    assert is_whole(tmp_path / "out.tif")
 
 
 def test_a_damaged_mask_is_not_whole(tmp_path):

@@ -1,7 +1,7 @@
 """Masks and maps written so that they lie on the file they were made from: its size, place, orientation and units."""
 
 import gzip
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from segexp.data.case import Case
 from segexp.data.files import arrays
 from segexp.data.files.images import TIFF_SUFFIXES, read_pages, stored_facts
 from segexp.data.files.itk import read_itk, write_itk
+from segexp.data.files.seg_nrrd import SUFFIX as SEG_NRRD
+from segexp.data.files.seg_nrrd import require_whole_segmentation
+from segexp.data.files.segments import Segment, color_table, in_words
 from segexp.data.files.volumes import file_affine, to_file, volume_stem
 
 Resolution = tuple[tuple[int, int], tuple[int, int]]  # pixels per unit along x and y, as fractions
@@ -77,6 +80,24 @@ def write_map(array: np.ndarray, case: Case, path: Path) -> None:
         _write_tiff(turned, source, path)
 
 
+def write_colored(array: np.ndarray, case: Case, path: Path, segments: Sequence[Segment]) -> None:
+    """Write the mask of an image or a stack as a TIFF of ImageJ with names and a look-up table of colors.
+
+    ImageJ takes the table of the TIFF tag; others that of ImageJ's metadata. The values stay indices of the table.
+
+    Args:
+        array: (*S) uint8.
+        case: Case as it was read; its first file is the source.
+        path: Path to the file, .tif.
+        segments: The segments of the mask.
+
+    Raises:
+        ValueError: A value is beyond the table.
+        OSError: The file cannot be written.
+    """
+    _write_tiff(in_file_axes(array, case), case.files[0], path, segments)
+
+
 def is_whole(path: Path) -> bool:
     """Whether a mask, map or picture is there, and its bytes agree with the sizes and checksums that its format has."""
     if not path.is_file() or not path.stat().st_size:
@@ -90,6 +111,8 @@ def is_whole(path: Path) -> bool:
             np.load(path, mmap_mode="r", allow_pickle=False)
         elif path.suffix == ".png" or path.suffix in TIFF_SUFFIXES:
             read_pages(path, channels=1)
+        elif path.name.endswith(SEG_NRRD):
+            require_whole_segmentation(path)
         else:
             read_itk(path)
     except Exception:  # decoders raise all kinds, SyntaxError among them
@@ -115,18 +138,23 @@ def _write_nifti(array: np.ndarray, case: Case, source: Path, path: Path) -> Non
     nibabel.save(image, path)
 
 
-def _write_tiff(array: np.ndarray, source: Path, path: Path) -> None:
-    """Write (H, W) or (N, H, W), one page each."""
+def _write_tiff(array: np.ndarray, source: Path, path: Path, segments: Sequence[Segment] = ()) -> None:
+    """Write (H, W) or (N, H, W), one page each; as one of ImageJ with colors where there are segments."""
     axes = "YX" if array.ndim == 2 else "ZYX"
     resolution, unit, pages = _scale_of(source)
     # ImageJ reads the distance of pages from its own metadata, for these types alone.
-    imagej = bool(pages) and array.dtype in (np.uint8, np.uint16, np.float32)
+    imagej = bool(pages or segments) and array.dtype in (np.uint8, np.uint16, np.float32)
+    metadata: dict[str, Any] = {"axes": axes, **(pages if imagej else {})}
+    table = color_table(segments)
+    if segments:
+        metadata |= {"LUTs": [table], "Info": in_words(segments)}
     tifffile.imwrite(
         path,
         array,
-        photometric="minisblack",
+        photometric="palette" if segments else "minisblack",
+        colormap=table.astype(np.uint16) * 257 if segments else None,  # 255 becomes 65535
         compression="zlib",
-        metadata={"axes": axes, **(pages if imagej else {})},
+        metadata=metadata,
         imagej=imagej,
         resolution=resolution,
         resolutionunit=unit,
