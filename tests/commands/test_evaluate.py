@@ -101,7 +101,7 @@ def test_several_runs_are_scored_by_the_mean_of_their_probabilities(run, second,
 
 
 def test_an_ensemble_tells_what_each_of_its_runs_has_seen(run, second):
-    evaluate([f"run={run},{second}", "split=val", "worst=0"])
+    evaluate([f"run={run},{second}", "split=val", "out_of_fold=false", "worst=0"])
     notes = read(run.with_name("first-ensemble2-val") / "results.json")["evaluation"]["notes"]
     assert notes == ["second: the network has learned from 3 of these 3 cases: their scores are optimistically biased"]
 

@@ -5,26 +5,27 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
-from rich.table import Table
 from rich.text import Text
 
 from segexp.checkpoints.quality import keep_calibration
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import chosen_options, split_config_dirs
 from segexp.errors import require_at_least, require_choice, short_path
+from segexp.evaluation.cross_validation import evaluate_held_out, report_held_out
 from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
+from segexp.evaluation.held_out import held_out_split
 from segexp.evaluation.positions import write_positions
 from segexp.evaluation.quality import dice_of_cases, in_sentence
-from segexp.evaluation.report import headline, print_folder, print_scores, results_of, rows_of_cases
+from segexp.evaluation.report import headline, print_folder, print_scores, print_tuning, results_of, rows_of_cases
 from segexp.evaluation.rescoring import LabelScorer, rescored
-from segexp.evaluation.trained import open_trained, own_arguments
+from segexp.evaluation.trained import Trained, changes_data, open_trained, own_arguments
 from segexp.evaluation.tuning import Tuning
 from segexp.evaluation.worst_cases import draw_worst, worst_cases
 from segexp.postprocessing.postprocess import Steps, in_words
-from segexp.prediction.ensemble import paths_of
+from segexp.prediction.ensemble import run_paths
 from segexp.runs.claim import claimed
 from segexp.runs.configuration import Config, Scored
 from segexp.runs.files import write_json, write_table
@@ -44,6 +45,7 @@ DEFAULTS = {
     "run": REQUIRED,
     "split": "auto",
     "output": "auto",
+    "out_of_fold": "auto",
     "worst": 8,
     "postprocess": True,
     "tune": False,
@@ -51,12 +53,16 @@ DEFAULTS = {
     "strict": False,
 }
 COMMENTS = {
-    "run": "folder of the run; its best epoch is scored; several with commas as an ensemble, the mean of probabilities",
+    "run": "folder of the run; its best epoch is scored; several with commas, or a folder of runs, as a "
+    "cross-validation, or as an ensemble, the mean of probabilities",
     "split": "cases that are scored: test, val, train; auto = test where there are test cases, else val",
-    "output": "folder for the results; auto = <run>-<split> beside the run",
+    "output": "folder for the results; auto = <run>-<split> beside the run; of folds the folder of the sweep",
+    "out_of_fold": "true = score each case by the runs that held it out, false = all cases by the ensemble; auto = "
+    "true where runs have learned from cases that others held out, as those of folds",
     "worst": "pictures of the worst cases, 0 or more",
     "postprocess": "apply the steps that the run keeps in postprocess.json: true, false",
-    "tune": "true = first choose the steps on the validation cases, and keep them in the run",
+    "tune": "true = first choose the steps on the validation cases, and keep them in the run; of folds on all cases, "
+    "and keep them beside the runs",
     "quality": "true = first learn on the validation cases to estimate the Dice of a mask, and keep that in the run",
     "strict": "refuse other data whose cases are far from what the training saw, instead of a note: true, false",
     "…": "all else is an override, such as data=<another set>, inference=tiled_turns, metrics=[overlap,surface]",
@@ -74,8 +80,13 @@ def evaluate(words: list[str]) -> None:
     given = parse(mine, DEFAULTS, COMMENTS, "evaluate")
     require_at_least("worst", given["worst"], 0, integer=True)
     require_choice("split", given["split"], ("auto", *SPLITS))
+    require_choice("out_of_fold", given["out_of_fold"].lower(), ("auto", "true", "false"))
     quiet()
-    runs = [open_trained(path) for path in paths_of(given["run"])]
+    runs = [open_trained(path) for path in run_paths(given["run"])]
+    held_out = None if given["out_of_fold"].lower() == "false" else _held_out(runs, given, more)
+    if held_out is not None:
+        _evaluate_held_out(runs, held_out, given, more)
+        return
     run = runs[0]
     steps = shared_steps(runs) if given["postprocess"] else {}
     evaluation = Evaluation(runs, more)
@@ -105,6 +116,34 @@ def evaluate(words: list[str]) -> None:
             }
         )
     _report(folder, evaluation, content, tuning)
+
+
+def _held_out(runs: Sequence[Trained], given: Mapping[str, Any], more: Sequence[str]) -> SplitName | None:
+    """Settle which split is scored by the runs that held it out; None = the runs are scored as one."""
+    several = len(runs) > 1 and not changes_data(more)
+    split = held_out_split(runs, given["split"]) if several else None
+    if split is None and given["out_of_fold"].lower() == "true":
+        raise ValueError(
+            "out_of_fold=true needs several runs on the data of their training that held out different cases, as those "
+            "of sweep=folds: give the folder of such a sweep"
+        )
+    return split
+
+
+def _evaluate_held_out(
+    runs: Sequence[Trained], split: SplitName, given: Mapping[str, Any], more: Sequence[str]
+) -> None:
+    """Score a cross-validation, and print what came of it."""
+    if given["quality"]:
+        raise ValueError("quality=true learns for one run, or an ensemble: leave it out, or give out_of_fold=false")
+    first, folder = runs[0].folder.absolute(), Path(given["output"])
+    if given["output"] == "auto":
+        sweep = Path(given["run"])
+        folder = sweep if sweep.is_dir() else first.with_name(f"{first.name}-out_of_fold")
+    outcome = evaluate_held_out(runs, split, more, folder, given["postprocess"], given["tune"])
+    if outcome.tuning:
+        print_tuning(outcome.tuning, "held-out cases")
+    report_held_out(outcome, folder)
 
 
 def folder_of(output: str, evaluation: Evaluation, split: str) -> Path:
@@ -238,7 +277,7 @@ def _report(folder: Path, evaluation: Evaluation, content: Results, tuning: Tuni
     for note in content["evaluation"]["notes"]:
         console.print(Text("note", "yellow"), note, soft_wrap=True, highlight=False)
     if tuning:
-        _print_tuning(tuning)
+        print_tuning(tuning, "val")
     split = content["headline"]["split"]
     plain = content.get("without_postprocess", content)[split]
     trained = _of_training(evaluation, split)
@@ -272,17 +311,3 @@ def _of_training(evaluation: Evaluation, split: str) -> dict[str, float]:
 
 def _defined(figures: Mapping[str, float | None]) -> dict[str, float]:
     return {name: value for name, value in figures.items() if value is not None and not math.isnan(value)}
-
-
-def _print_tuning(tuning: Tuning) -> None:
-    """Print each step's best setting, on top of those kept."""
-    table = Table(title=f"{tuning.metric} on val")
-    for head in ("step", "best setting", "gain per case", "interval", "kept"):
-        table.add_column(head, no_wrap=head != "best setting")
-    for name, step in tuning.steps.items():
-        best = step.on_top
-        numbers = ["" if number is None else f"{number:+.4f}" for number in (best.gain, best.low, best.high)]
-        settings = ", ".join(f"{key}={value}" for key, value in best.settings.items()) or "defaults"
-        table.add_row(name, settings, numbers[0], f"{numbers[1]} to {numbers[2]}", "yes" if step.kept else "no")
-    Console().print(table)
-    print(f"mean over {tuning.cases} cases: {tuning.before:.4f} before, {tuning.after:.4f} after")

@@ -13,7 +13,7 @@ from segexp.inference import Ensemble, Predictor
 from segexp.inference.probabilities import Network
 from segexp.postprocessing.postprocess import Steps
 from segexp.prediction.ensemble import require_same
-from segexp.runs.postprocess import kept_steps
+from segexp.runs.postprocess import Together, choice_together, kept_steps
 
 
 @dataclass(frozen=True)
@@ -55,11 +55,20 @@ def ensemble_predictor(predictor: Predictor, runs: Sequence[Trained], trust: Tru
 
 
 def shared_steps(runs: Sequence[Trained]) -> Steps:
-    """Post-processing steps that all runs keep; none where they keep different ones."""
+    """Post-processing steps that were chosen for these runs together, else those that all keep; none if they differ."""
+    together = _together(runs)
+    if together is not None:
+        return together["steps"]
     steps = [kept_steps(run.files, run.checkpoint.get("epoch")) for run in runs]
     return steps[0] if all(other == steps[0] for other in steps) else {}
 
 
 def shared_choices(runs: Sequence[Trained]) -> dict[str, float]:
-    """Values chosen on validation cases, such as a threshold: of several runs the middle one, the lower of two."""
-    return {key: median_low(run.chosen[key] for run in runs) for key in runs[0].chosen}
+    """Values such as a threshold: chosen for these runs together, else the middle of their own, the lower of two."""
+    together = _together(runs)
+    middle = {key: median_low(run.chosen[key] for run in runs) for key in runs[0].chosen}
+    return middle if together is None else middle | together["chosen"]
+
+
+def _together(runs: Sequence[Trained]) -> Together | None:
+    return choice_together([run.files for run in runs], [run.checkpoint.get("epoch") for run in runs])

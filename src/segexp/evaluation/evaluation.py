@@ -230,7 +230,9 @@ class Evaluation:
         """SHA-256 of the weights of each network."""
         return sorted(map(hash_weights, (self.task.network, *self._others)))
 
-    def score(self, split: str, temperatures: Sequence[float] = ()) -> tuple[SplitResult, Predictions]:
+    def score(
+        self, split: str, temperatures: Sequence[float] = (), folder: Path | None = None
+    ) -> tuple[SplitResult, Predictions]:
         """Score a split as the end of the training does.
 
         What was chosen on validation cases holds; only the run's own validation cases choose once more, the same.
@@ -239,11 +241,12 @@ class Evaluation:
             split: Name of the split.
             temperatures: Temperatures at which the cases are measured; none = that of the calibration. Without either
                 they are not.
+            folder: Folder that labels are kept in, see ``Predictions``; None = in memory.
         """
         if self.calibration and not temperatures:
             temperatures = [self.calibration["temperature"]]
         rules = [metric.decision_rule(self.chosen) for metric in self.task.metrics]
-        predictions = Predictions(self.data.labels.regions is not None, rules)
+        predictions = Predictions(self.data.labels.regions is not None, rules, folder)
         meters = [self._meter(split, temperatures)] if temperatures else []
         self.task.scorer = self.aside if meters and self.aside else self._scorer
         trainer = self._trainer(predictions, *meters)

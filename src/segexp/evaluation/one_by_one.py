@@ -11,7 +11,7 @@ from pytorch_lightning.callbacks import Callback
 from segexp.data import DataModule
 from segexp.data.patches import CaseDataset
 from segexp.data.prepared import Prepared
-from segexp.evaluation.rescoring import LabelScorer, Predictions, rescored
+from segexp.evaluation.rescoring import Labels, LabelScorer, Predictions, rescored
 from segexp.metrics import CaseMetric, DecisionRule, SplitResult, gather
 from segexp.postprocessing.postprocess import Steps
 
@@ -82,7 +82,7 @@ class OneByOne(Callback):
         rules = [metric.decision_rule(metric.chosen) for metric in self.metrics]
         predictions = Predictions(self.data.labels.regions is not None, [self.rule, *rules])
         predictions.on_test_batch_end(trainer, pl_module, outputs, batch)
-        labels = predictions.by(self.rule)
+        labels: Labels = predictions.by(self.rule)
         if self.steps:
             result = rescored(self.metrics, scorer, predictions, self.steps)
             labels = scorer.processed(labels, self.steps)

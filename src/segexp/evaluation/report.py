@@ -13,10 +13,11 @@ from segexp.errors import short_path
 from segexp.evaluation.positions import by_position
 from segexp.evaluation.rescoring import LabelScorer
 from segexp.evaluation.screen import range_of
+from segexp.evaluation.tuning import Tuning
 from segexp.metrics import SplitResult, score_observer, undefined
 from segexp.postprocessing.postprocess import Steps, in_words
 from segexp.runs.record import Headline, SplitName
-from segexp.runs.results import Results
+from segexp.runs.results import MetricFacts, Results
 from segexp.terminal import Console
 from segexp.training.task import Task
 
@@ -29,16 +30,7 @@ def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
         "observers": {split: observers(task, data, split) for split in splits},
         "curves": {split: result.curves for split, result in splits.items()},
         "undefined": {split: undefined(result.rows) for split, result in splits.items()},
-        "metrics": {
-            name: {
-                "higher_is_better": info.higher_is_better,
-                "unit": info.unit,
-                "computed_from": info.computed_from,
-                "targets": info.targets,
-            }
-            for result in splits.values()
-            for name, info in result.info.items()
-        },
+        "metrics": {name: facts for result in splits.values() for name, facts in metric_facts(result).items()},
         # A threshold may be chosen on one split and fixed on another, so each has its own protocol.
         "protocol": {
             split: {name: info.protocol for name, info in result.info.items()} for split, result in splits.items()
@@ -51,6 +43,19 @@ def results_of(splits: Splits, task: Task, data: DataModule) -> Results:
     for split, result in splits.items():
         content[cast(SplitName, split)] = dict(result.scores)
     return content
+
+
+def metric_facts(result: SplitResult) -> dict[str, MetricFacts]:
+    """Describe each score in plain values."""
+    return {
+        name: {
+            "higher_is_better": info.higher_is_better,
+            "unit": info.unit,
+            "computed_from": info.computed_from,
+            "targets": info.targets,
+        }
+        for name, info in result.info.items()
+    }
 
 
 def headline(
@@ -142,6 +147,20 @@ def print_scores(
             told = [] if intervals is None else [range_of(intervals.get(name), unit)]
             table.add_row(name, _number(value), *told, *(_number(column.get(name)) for column in columns.values()))
     Console().print(table)
+
+
+def print_tuning(tuning: Tuning, where: str) -> None:
+    """Print each step's best setting, on top of those kept."""
+    table = Table(title=f"{tuning.metric} on {where}")
+    for head in ("step", "best setting", "gain per case", "interval", "kept"):
+        table.add_column(head, no_wrap=head != "best setting")
+    for name, step in tuning.steps.items():
+        best = step.on_top
+        numbers = ["" if number is None else f"{number:+.4f}" for number in (best.gain, best.low, best.high)]
+        settings = ", ".join(f"{key}={value}" for key, value in best.settings.items()) or "defaults"
+        table.add_row(name, settings, numbers[0], f"{numbers[1]} to {numbers[2]}", "yes" if step.kept else "no")
+    Console().print(table)
+    print(f"mean over {tuning.cases} cases: {tuning.before:.4f} before, {tuning.after:.4f} after")
 
 
 def print_folder(run_dir: Path) -> None:

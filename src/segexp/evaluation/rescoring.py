@@ -2,7 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 import pytorch_lightning as pl
@@ -12,10 +13,19 @@ from pytorch_lightning.callbacks import Callback
 from segexp.data import DataModule
 from segexp.data.case import Case
 from segexp.data.prepared import Prepared, instance_tensor, spacing_of, target_of, target_tensor
+from segexp.evaluation.lazy import Lazy
 from segexp.metrics import CaseMetric, DecisionRule, MetricInfo, MetricResult, SplitResult, gather, score_labels
 from segexp.postprocessing.postprocess import PostProcess, Steps, in_words
 
 Settings = dict[str, bool | int | float | list[int] | None]
+Labels = Sequence[np.ndarray]  # of each case
+
+
+class LabelsByRule(Protocol):
+    """Predicted labels of cases, by the rule that decides."""
+
+    def by(self, rule: DecisionRule) -> Labels:
+        """Return the labels of each case, decided by this rule."""
 
 
 class Predictions(Callback):
@@ -24,15 +34,17 @@ class Predictions(Callback):
     Args:
         regions: Whether the network predicts overlapping regions.
         rules: Decision rules by which labels are wanted, beside the most probable class.
+        folder: Folder of their own that the labels are kept in; None = in memory.
     """
 
-    def __init__(self, regions: bool, rules: Sequence[DecisionRule]) -> None:
+    def __init__(self, regions: bool, rules: Sequence[DecisionRule], folder: Path | None = None) -> None:
         self.regions = regions
         self.rules = list(dict.fromkeys([DecisionRule(), *rules]))
+        self.folder = folder
         self._labels: dict[int, dict[DecisionRule, np.ndarray]] = {}
 
     def by(self, rule: DecisionRule) -> list[np.ndarray]:
-        """Return the labels of each case, decided by this rule."""
+        """Return the labels of each case, decided by this rule; those of a folder are mapped, not read."""
         return [self._labels[index][rule] for index in sorted(self._labels)]
 
     def on_test_batch_end(
@@ -40,12 +52,24 @@ class Predictions(Callback):
     ) -> None:
         """Keep the labels of a case."""
         del trainer, pl_module, args
-        probs = outputs["probs"][0]
-        self._labels[int(batch["case_index"][0])] = {rule: rule.labels(probs, self.regions) for rule in self.rules}
+        probs, index = outputs["probs"][0], int(batch["case_index"][0])
+        labels = {rule: rule.labels(probs, self.regions) for rule in self.rules}
+        if self.folder is not None:
+            names = {rule: self.folder / f"{index}-{number}.npy" for number, rule in enumerate(self.rules)}
+            labels = {rule: mapped(names[rule], found) for rule, found in labels.items()}
+        self._labels[index] = labels
 
     def on_validation_batch_end(self, *args: Any) -> None:
         """Keep the labels of a case."""
         self.on_test_batch_end(*args)
+
+
+def mapped(path: Path, array: np.ndarray) -> np.ndarray:
+    """Move an array to a file that is not there yet, from which it is read as it is needed."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    np.save(path, array)
+    kept: np.ndarray = np.load(path, mmap_mode="r")
+    return kept
 
 
 class LabelScorer:
@@ -53,7 +77,8 @@ class LabelScorer:
 
     Args:
         data: Data, whose classes and unit of distances count.
-        cases: Cases, such as those of one split.
+        cases: Cases, such as those of one split; a case may come several times.
+        lazy: Whether post-processed labels are made each time they are asked for, so that none stays in memory.
 
     Attributes:
         targets: Truth of each case, (*S) or (R, *S) of regions.
@@ -61,34 +86,39 @@ class LabelScorer:
         instances: Numbers of the true objects (*S) of each case; None where they are not numbered.
     """
 
-    def __init__(self, data: DataModule, cases: Sequence[Prepared]) -> None:
+    def __init__(self, data: DataModule, cases: Sequence[Prepared], lazy: bool = False) -> None:
         self.cases: list[Case] = [prepared.original for prepared in cases]
         self.regions = data.labels.regions
         self.num_classes = data.labels.num_classes
-        self.targets = [target_tensor(target_of(case), data.labels.regions) for case in self.cases]
+        self.lazy = lazy
+        count = len(self.cases)
+        self.targets = Lazy(count, lambda index: target_tensor(target_of(self.cases[index]), self.regions))
         self.spacings = [spacing_of(case, data.geometry.distance_unit) for case in self.cases]
-        self.instances = [instance_tensor(case) for case in self.cases]
+        self.instances = Lazy(count, lambda index: instance_tensor(self.cases[index]))
 
-    def score(self, metric: CaseMetric, labels: Sequence[np.ndarray]) -> MetricResult:
+    def score(self, metric: CaseMetric, labels: Labels) -> MetricResult:
         """Compute the metric of labels, one array per case; the metric itself stays as it is."""
-        tensors = [torch.from_numpy(array.astype(np.int64)) for array in labels]
+        tensors = Lazy(len(labels), lambda index: torch.from_numpy(labels[index].astype(np.int64)))
         return score_labels(metric, self.targets, tensors, self.spacings, self.num_classes, self.instances)
 
-    def processed(self, labels: Sequence[np.ndarray], steps: Steps) -> list[np.ndarray]:
+    def processed(self, labels: Labels, steps: Steps) -> Labels:
         """Post-process the labels of each case."""
         process = PostProcess(steps)
         sizes = [case.spacing if case.spacing_unit == "mm" else None for case in self.cases]
-        return [process(array, size) for array, size in zip(labels, sizes, strict=True)]
+        found = Lazy(len(labels), lambda index: process(np.asarray(labels[index]), sizes[index]))
+        return found if self.lazy else list(found)
 
 
-def rescored(metrics: Sequence[CaseMetric], scorer: LabelScorer, predictions: Predictions, steps: Steps) -> SplitResult:
+def rescored(
+    metrics: Sequence[CaseMetric], scorer: LabelScorer, predictions: LabelsByRule, steps: Steps
+) -> SplitResult:
     """Score post-processed labels with all metrics that have just scored the probabilities of these cases.
 
     Metrics computed from probabilities alone (calibration, ranking) keep their scores; a maximum over thresholds beside
     scores of labels is left out.
     """
     results: list[tuple[MetricResult, dict[str, MetricInfo]]] = []
-    processed: dict[DecisionRule, list[np.ndarray]] = {}
+    processed: dict[DecisionRule, Labels] = {}
     for metric in metrics:
         if all(info.computed_from == "probabilities" for info in metric.info.values()):
             results.append((metric.compute(), metric.info))

@@ -4,11 +4,9 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import numpy as np
-
 from segexp.comparison.statistics.intervals import Interval, weighted_interval
 from segexp.comparison.statistics.scores import Run, gather
-from segexp.evaluation.rescoring import LabelScorer, Predictions, Settings
+from segexp.evaluation.rescoring import Labels, LabelsByRule, LabelScorer, Settings
 from segexp.metrics import CaseMetric, case_means, mean_of_defined
 from segexp.postprocessing.postprocess import STEPS
 
@@ -17,7 +15,6 @@ HOLES = (10, 100, None)  # px: largest hole that is filled; None = any
 DEPTHS = (1.0, 2.0, 4.0, 8.0)  # px
 CHANCE = 0.05  # shared among the settings of a step
 RESAMPLES = 2000
-Labels = Sequence[np.ndarray]
 
 
 @dataclass(frozen=True)
@@ -107,7 +104,7 @@ class Tuner:
         self,
         metrics: Sequence[CaseMetric],
         scorer: LabelScorer,
-        predictions: Predictions,
+        predictions: LabelsByRule,
         monitor: str,
         chosen: Mapping[str, float],
     ) -> None:
@@ -117,7 +114,7 @@ class Tuner:
         decision = self.metric.decision_rule(chosen)
         if decision.boundary_class is not None:
             self.metric.chosen = dict(chosen)
-        self.labels = predictions.by(decision)
+        self.labels: Labels = predictions.by(decision)
         self.parts = list(range(1, scorer.num_classes) if scorer.regions is None else range(len(scorer.regions)))
         self.sign = 1.0 if self.metric.info[self.name].higher_is_better else -1.0
 
@@ -165,9 +162,12 @@ class Tuner:
         )
 
     def _scores(self, labels: Labels) -> dict[str, float]:
-        """Score of each case, by name; nan where it is undefined."""
+        """Score of each case, by name, the mean where it comes several times; nan where it is undefined."""
         means = case_means(self.scorer.score(self.metric, labels).rows, self.name)
-        return {self.scorer.cases[i].name: means.get(i, math.nan) for i in range(len(labels))}
+        of: dict[str, list[float]] = {}
+        for i in range(len(labels)):
+            of.setdefault(self.scorer.cases[i].name, []).append(means.get(i, math.nan))
+        return {case: mean_of_defined(scores) for case, scores in of.items()}
 
 
 def _finite(number: float) -> float | None:

@@ -3,14 +3,14 @@
 import copy
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from segexp.checkpoints.checkpoint import Model, open_model
+from segexp.checkpoints.checkpoint import Model, load_checkpoint, open_model
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.networks import Trust
 from segexp.data.intensity.rules import IntensityRule, rule_from
@@ -21,7 +21,8 @@ from segexp.inference.probabilities import Network
 from segexp.models import own_module
 from segexp.models.sizes import along_axes
 from segexp.prediction.views import views_asked
-from segexp.runs.folder import RunFolder
+from segexp.runs.folder import RunFolder, SweepFolder
+from segexp.runs.postprocess import choice_together
 
 SAME_LOGITS = 1e-3  # largest difference, as a fraction of the largest logit
 SAME = (
@@ -90,7 +91,33 @@ def open_models(run: str, trust: Trust = False) -> list[Model]:
         FileNotFoundError: There is no such file.
         ValueError: A file is broken or foreign.
     """
-    return [open_model(path, trust=trust) for given in paths_of(run) for path in _runs_in(given)]
+    paths = run_paths(run)
+    return _with_shared_steps([open_model(path, trust=trust) for path in paths], paths)
+
+
+def run_paths(run: str) -> list[Path]:
+    """Paths of runs that are meant, see ``open_models``."""
+    return [path for given in paths_of(run) for path in _runs_in(given)]
+
+
+def _with_shared_steps(models: list[Model], paths: Sequence[Path]) -> list[Model]:
+    """Let models have the post-processing that the sweep of their runs keeps for them together, where it keeps one."""
+    runs = [RunFolder(path, foreign=True) for path in paths]
+    if len(runs) < 2 or not all(run.record_path.is_file() for run in runs):
+        return models
+    if not SweepFolder(paths[0].absolute().parent).choices_path.is_file():
+        return models
+    epochs = [load_checkpoint(run.best_checkpoint, run.path, mapped=True).get("epoch") for run in runs]
+    together = choice_together(runs, epochs)
+    if together is None:
+        return models
+    steps = {"postprocess": together["steps"] or None}
+    place = str(SweepFolder(paths[0].absolute().parent).choices_path)
+    told = [ModelDescription.from_plain(model.description.to_plain() | steps, place) for model in models]
+    return [
+        Model(model.network, replace(description, quality=model.description.quality))
+        for model, description in zip(models, told, strict=True)
+    ]
 
 
 def _runs_in(path: Path) -> list[Path]:

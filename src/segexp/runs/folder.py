@@ -26,12 +26,12 @@ REMEDY = "remove that run, or leave it out"
 
 
 class _File:
-    """Path of a file in a run folder, as an attribute of the folder."""
+    """Path of a file in a folder, as an attribute of the folder."""
 
     def __init__(self, *names: str) -> None:
         self.names = names
 
-    def __get__(self, folder: "RunFolder", _: type) -> Path:
+    def __get__(self, folder: "RunFolder | SweepFolder", _: type) -> Path:
         return folder.path.joinpath(*self.names)
 
 
@@ -295,6 +295,22 @@ class RunFolder:
 
     def _read(self, path: Path) -> Any:
         return read_json(path, self.path if self.foreign else None)
+
+
+@dataclass(frozen=True)
+class SweepFolder:
+    """Folder that holds the runs of a sweep: paths of what is said of them together.
+
+    Args:
+        path: Path to the folder.
+    """
+
+    path: Path
+
+    summary_path = _File("summary.csv")  # one row per experiment
+    held_out_path = _File("out_of_fold.json")  # scores of cases by the runs that held them out
+    held_out_cases_path = _File("out_of_fold.csv")  # the same per case, class and run
+    choices_path = _File("out_of_fold_choices.json")  # post-processing and thresholds chosen for runs together
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from rich.table import Table
 
 from segexp.errors import short_path
 from segexp.runs.files import write_table
+from segexp.runs.folder import SweepFolder
 from segexp.runs.results import Results
 from segexp.sweeps.jobs import Job, key_of, varying
 from segexp.terminal import Console
@@ -26,7 +27,7 @@ def mean_monitored(jobs: Sequence[Job]) -> float:
 def report(jobs: Sequence[Job], folder: Path) -> None:
     """Write summary.csv and print it: per experiment settings, number of runs, mean and sd of the headline metric."""
     rows = _summarized(jobs)
-    write_table(folder / "summary.csv", rows)
+    write_table(SweepFolder(folder).summary_path, rows)
     table = Table(*rows[0], title="one row per experiment; mean and sd over its seeds and folds")
     for row in rows:
         table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
