@@ -7,6 +7,9 @@ import numpy as np
 import pytest
 from scipy.stats import wilcoxon
 
+from segexp.comparison.comparison import compare
+from segexp.comparison.tables import sheets
+from segexp.runs.runs import find_runs
 from tests.comparison.small_runs import content_of, leave, write_two
 
 
@@ -92,3 +95,20 @@ def test_the_dice_along_the_organ_is_that_of_all_runs_that_have_it(tmp_path):
     content = content_of(tmp_path)
     lines = {item["name"]: item["positions"] for item in content["experiments"]}
     assert lines == {"ce": {"a": [pytest.approx(0.3), None]}, "dice": {"a": [0.5, 0.7]}, "focal": {}}
+
+
+def test_the_best_experiment_over_folds_is_said_and_that_it_was_chosen_on_these_cases(tmp_path):
+    for loss, gain in (("ce", 0.0), ("dice", 0.1)):
+        for fold in range(3):
+            scores = {"a": {f"case{fold}{number}": 0.5 + gain + fold / 50 + number / 100 for number in range(3)}}
+            leave(tmp_path / f"{loss}{fold}", loss, 0, scores, fold)
+            path = tmp_path / f"{loss}{fold}" / "results.json"
+            results = json.loads(path.read_text())
+            path.write_text(json.dumps(results | {"val": {"dice": 0.6 + gain + fold / 100}}))
+    content = compare(find_runs([str(tmp_path)]))
+    assert content["best"].startswith(
+        "val/dice has its best mean over folds, 0.7100, with B dice; 95 % interval 0.6852 to"
+    )
+    assert "optimistically biased" in content["best"]
+    assert content["best"] + "." in sheets(content)[0].notes
+    assert "best" not in compare(find_runs([str(tmp_path / "ce*")]))

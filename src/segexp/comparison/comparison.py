@@ -26,6 +26,7 @@ from segexp.comparison.statistics.marginal import marginal_effects
 from segexp.comparison.statistics.scores import Scores
 from segexp.errors import require_choice
 from segexp.pictures.reliability import pooled
+from segexp.runs.folds import best_of_folds, in_words
 from segexp.runs.runs import Run
 from segexp.runs.stress import is_detail
 
@@ -61,7 +62,7 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] | None = None, baseline:
     classes = [name for name in experiments[0].classes if all(name in found.classes for found in experiments)]
     labels = [None, *classes] if len(classes) > 1 else [None]
     rows = differences([found.first for found in experiments])
-    return {
+    content: Content = {
         "experiments": [_experiment(*pair) for pair in zip(letters, experiments, strict=True)],
         "baseline": letters[base],
         "differences": rows,
@@ -71,6 +72,12 @@ def compare(runs: Sequence[Run], metrics: Sequence[str] | None = None, baseline:
         "marginals": _marginals(experiments, chosen[0], rows),
         "pareto": _pareto(experiments, letters, chosen[0]),
     }
+    of_folds = {f"{letter} {found.name}": found for letter, found in zip(letters, experiments, strict=True)}
+    runs_of = {name: [(run.replicate[1], run.results) for run in found.runs] for name, found in of_folds.items()}
+    best = best_of_folds(runs_of) if len(experiments) > 1 else None
+    if best:
+        content["best"] = in_words(*best, len(experiments))
+    return content
 
 
 def _require_complete(run: Run) -> None:

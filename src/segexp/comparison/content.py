@@ -120,7 +120,8 @@ class Content(TypedDict):
 
     ``warnings`` say what makes scores incomparable. ``tables`` are per metric and class. ``of_sets`` are the metrics of
     whole sets of cases. ``pareto`` are the letters of the experiments that no other beats in score, minutes and
-    parameters at once. ``command`` is the command line that asked for it.
+    parameters at once. ``best`` says which experiment is best over folds, by the validation score that chose epochs.
+    ``command`` is the command line that asked for it.
     """
 
     experiments: list[ExperimentFacts]
@@ -131,6 +132,7 @@ class Content(TypedDict):
     of_sets: list[SetMetric]
     marginals: list[Marginal]
     pareto: list[str]
+    best: NotRequired[str]
     command: NotRequired[str]
 
 

@@ -95,7 +95,7 @@ def _data(content: Content, runs: Sequence[Run]) -> Mapping[str, Json]:
         "baseline": letters.index(content["baseline"]),
         "experiments": [_experiment(item, content["pareto"]) for item in content["experiments"]],
         "differences": [{"key": row["key"], "values": [*map(_cell, row["values"])]} for row in content["differences"]],
-        "warnings": content["warnings"],
+        "warnings": [*([content["best"]] if "best" in content else []), *content["warnings"]],
         "tables": tables,
         "cases": case_lists,
         "sets": [

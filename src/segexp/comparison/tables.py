@@ -80,7 +80,8 @@ def _overview(content: Content) -> Sheet:
             ]
         )
     heads = ["", "experiment", "runs", "seeds", "folds", "parameters", "minutes", "MiB", "Wh", "Pareto"]
-    notes = ("Pareto: no other is better in score, minutes and parameters at once.", *content["warnings"])
+    best = [content["best"] + "."] if "best" in content else []
+    notes = ("Pareto: no other is better in score, minutes and parameters at once.", *best, *content["warnings"])
     return Sheet("Experiments", heads, rows, notes, (0, 1, 2, 5, 6, 9))
 
 

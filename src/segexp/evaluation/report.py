@@ -143,10 +143,15 @@ def print_scores(
     for name, value in scores.items():
         means = [mean for mean in scores if mean not in per_class and name.startswith(f"{mean}_")]
         if name not in per_class or all(scores[mean] != value for mean in means):  # of one class, the mean says it all
-            unit = content["metrics"][name]["unit"] if name in content["metrics"] else "fraction"
-            told = [] if intervals is None else [range_of(intervals.get(name), unit)]
+            told = [] if intervals is None else [range_of(intervals.get(name), _unit_of(name, content))]
             table.add_row(name, _number(value), *told, *(_number(column.get(name)) for column in columns.values()))
     Console().print(table)
+
+
+def _unit_of(name: str, content: Results) -> str:
+    """Unit of a score, or of its mean for one class such as ``hd95_mm_vessel``: that of the metric."""
+    own = [metric for metric in content["metrics"] if name == metric or name.startswith(f"{metric}_")]
+    return content["metrics"][max(own, key=len)]["unit"] if own else "fraction"
 
 
 def print_tuning(tuning: Tuning, where: str) -> None:
