@@ -5,6 +5,8 @@ import pytest
 import pytorch_lightning as pl
 import torch
 
+from segexp.build import build_data
+from segexp.config import compose, config_dir, plain
 from segexp.data import Case, DataModule, Entry
 from segexp.data.cache import CaseCache
 from segexp.data.intensity import N4
@@ -242,3 +244,30 @@ def test_every_epoch_of_a_training_draws_its_own_patches_whatever_the_workers(tm
     patches = drawn[0].flatten(end_dim=1)
     assert len(patches) == 3 * 8
     assert len({tuple(patch.flatten().tolist()) for patch in patches}) == 3 * 8
+
+
+OF_THE_USER = ("folder", "manifest", "msd", "nnunet", "nnunet_2d", "torch_dataset")  # their folder is a mandatory key
+WITHOUT_FILES = ("datamodule", "synthetic", "mni152")  # drawn, or inside of a package
+PUBLIC = sorted({path.stem for path in (config_dir() / "data").glob("*.yaml")} - {*OF_THE_USER, *WITHOUT_FILES})
+
+
+@pytest.mark.parametrize("name", PUBLIC)
+def test_a_public_set_that_is_missing_says_where_to_get_it_its_terms_and_where_to_put_it(name, tmp_path, monkeypatch):
+    monkeypatch.setenv("SEGEXP_DATA_DIR", str(tmp_path))
+    words = ["name=test", f"data={name}", *(["data.source.download=false"] if name == "isbi" else [])]
+    config = plain(compose(words, run_dir=tmp_path / "run"))
+    origin = config["data"]["origin"]
+    assert origin["url"].startswith("http")
+    with pytest.raises(FileNotFoundError) as caught:
+        build_data(config).prepare_data()
+    said = str(caught.value)
+    for part in (origin["url"], f"(terms: {origin['terms']})", f"put it into {origin['folder']}", "SEGEXP_DATA_DIR"):
+        assert part in said
+    assert origin["folder"].startswith(str(tmp_path))
+    assert "\n" not in said
+    assert len(said) < 900
+
+
+def test_data_of_the_user_say_what_is_missing_alone(tmp_path):
+    with pytest.raises(FileNotFoundError, match="images is not a folder: check the path$"):
+        module(source=Folder(tmp_path / "images", tmp_path / "masks")).prepare_data()

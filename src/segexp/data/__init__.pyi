@@ -13,5 +13,6 @@ from .case import Entry as Entry
 from .datamodule import DataModule as DataModule
 from .declared import Geometry as Geometry
 from .declared import Labels as Labels
+from .declared import Origin as Origin
 from .declared import Sampling as Sampling
 from .weight_maps import BorderWeightMap as BorderWeightMap

@@ -14,7 +14,7 @@ from segexp.data.audit import Audit, audit
 from segexp.data.augmentation.augment import Augment
 from segexp.data.cache import CaseCache, content_digest, settings_of
 from segexp.data.case import Case, Entry, slices_first, unlabeled_outside
-from segexp.data.declared import Geometry, Labels, Sampling, require_as_declared
+from segexp.data.declared import Geometry, Labels, Origin, Sampling, require_as_declared
 from segexp.data.description import DataDescription
 from segexp.data.intensity.rules import IntensityRule, ZScore
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
@@ -40,6 +40,7 @@ class DataModule(pl.LightningDataModule):
         augment: Augmentation of training patches; None = none.
         weight_map: Weight map, computed once per case from its mask and moved along with it; None = none.
         cache: Cache of decoded cases; None = decode anew each time, into memory.
+        origin: Where the data set comes from, for the message that it is missing; None = it is the user's own.
         seed: Seed of the run.
 
     Raises:
@@ -59,6 +60,7 @@ class DataModule(pl.LightningDataModule):
         augment: Augment | None = None,
         weight_map: WeightMap | None = None,
         cache: CaseCache | None = None,
+        origin: Origin | None = None,
         seed: int = 0,
     ) -> None:
         super().__init__()
@@ -77,6 +79,7 @@ class DataModule(pl.LightningDataModule):
         self.augment = augment or Augment()
         self.weight_map = weight_map
         self.cache = cache or CaseCache(None)
+        self.origin = origin
         self.seed = seed
         self._prepared: dict[str, Prepared] = {}
         self._read_cases: dict[str, Case] = {}  # those that are used, as the source has them
@@ -85,8 +88,17 @@ class DataModule(pl.LightningDataModule):
         self._reference: Reference | None = None  # known once the cases are read
 
     def prepare_data(self) -> None:
-        """Fetch what the source lacks, once per node."""
-        self.source.prepare()
+        """Fetch what the source lacks, once per node.
+
+        Raises:
+            FileNotFoundError: Files are missing; says what to do.
+        """
+        try:
+            self.source.prepare()
+        except FileNotFoundError as error:
+            if self.origin is None:
+                raise
+            raise FileNotFoundError(f"{error}; {self.origin.remedy}") from error
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002
         """Audit and split all cases once, and measure them; ``report`` is what the audit found.

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -160,4 +161,27 @@ def _require_instances(case: Case, where: str) -> None:
         raise ValueError(
             f"{where} has instances of shape {numbers.shape} and {numbers.dtype}, from {numbers.min(initial=0)}: they "
             f"must be int32 of the image's shape {case.image.shape[1:]}, from 0 (no object): correct the source"
+        )
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a public data set comes from, for those who lack it.
+
+    Args:
+        url: Address of the data set.
+        terms: Terms of use, in a few words.
+        folder: Folder that it belongs into.
+    """
+
+    url: str
+    terms: str
+    folder: str
+
+    @property
+    def remedy(self) -> str:
+        """What to do where it is missing."""
+        return (
+            f"get the data set from {self.url} (terms: {self.terms}) and put it into {self.folder}, or set "
+            f"SEGEXP_DATA_DIR to the folder that holds {Path(self.folder).name}"
         )

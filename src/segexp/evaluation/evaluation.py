@@ -82,6 +82,8 @@ class Evaluation:
             self.data.prepare_data()
         else:
             remedy = "set SEGEXP_DATA_DIR, or name the data set again with data=<its name>, which may download it"
+            if self.data.origin is not None:
+                remedy += f"; {self.data.origin.remedy}"
             require_files(self.data.source, remedy)
         self.data.setup()
         if split == "auto":

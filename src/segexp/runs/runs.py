@@ -23,7 +23,16 @@ _log = logging.getLogger(__name__)
 REPLICATE_KEYS = ("seed", "data.split.fold")  # runs that differ in these alone repeat one experiment
 TRAIN_SEED = "data.split.train_seed"
 BOOKKEEPING = (  # settings that change no metric
-    *("paths", "name", "resume", "logger", "data.sampling.num_workers", "data.cache", "trainer.enable_progress_bar"),
+    *(
+        "paths",
+        "name",
+        "resume",
+        "logger",
+        "data.sampling.num_workers",
+        "data.cache",
+        "data.origin",
+        "trainer.enable_progress_bar",
+    ),
     *("trainer.log_every_n_steps", "callbacks.table", "callbacks.panels", "callbacks.progress", "callbacks.curves"),
     *("callbacks.overview", "callbacks.learning_rate"),
 )

@@ -63,7 +63,7 @@ def test_the_split_is_the_authors():
 
 
 def test_missing_files_are_named_with_the_remedy(root):
-    message = r"DRIVE is incomplete in .*: missing are test/images/02_test\.tif, .* more\. Put .*grand-challenge\.org"
+    message = r"DRIVE is incomplete in .*: missing are test/images/02_test\.tif, .* more of training/ and test/"
     with pytest.raises(FileNotFoundError, match=message):
         Drive(root).prepare()
 

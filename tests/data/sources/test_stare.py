@@ -60,7 +60,7 @@ def test_five_folds_test_every_photograph_once():
 
 def test_missing_and_packed_files_are_named_with_the_remedy(root):
     (root / "labels-vk" / "im0001.vk.ppm").unlink()
-    message = r"STARE is incomplete in .*: missing are labels-vk/im0001\.vk\.ppm\. Put .*cecas\.clemson\.edu"
+    message = r"STARE is incomplete in .*: missing are labels-vk/im0001\.vk\.ppm of the folders stare-images"
     with pytest.raises(FileNotFoundError, match=message):
         Stare(root).prepare()
     photo = root / "stare-images" / "im0324.ppm"

@@ -50,9 +50,7 @@ class Chase:
         missing = [file.name for entry in self.entries() for file in entry.files if not file.is_file()]
         if missing:
             raise FileNotFoundError(
-                f"CHASE_DB1 is incomplete in {self.root}: missing are {some(missing)}. Put the data set's 84 files "
-                "there; Kingston University offers them on researchinnovation.kingston.ac.uk as "
-                '"CHASE_DB1 retinal vessel reference dataset"'
+                f"CHASE_DB1 is incomplete in {self.root}: missing are {some(missing, 3)} of its 84 files"
             )
 
     def entries(self) -> list[Entry]:

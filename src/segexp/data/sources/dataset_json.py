@@ -13,7 +13,10 @@ def read_dataset_json(root: Path) -> dict[str, Any]:
     """Read root/dataset.json; refuses what is not there or no JSON object."""
     path = root / "dataset.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{path} is not there: set data.source.root to the folder that holds dataset.json")
+        raise FileNotFoundError(
+            f"{path} is not there: set data.source.root to the folder that holds dataset.json, that of a task of the "
+            "Medical Segmentation Decathlon (http://medicaldecathlon.com, CC-BY-SA 4.0) or of a data set of nnU-Net"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except ValueError as error:

@@ -45,9 +45,9 @@ class Drive:
         ]
         if missing:
             raise FileNotFoundError(
-                f"DRIVE is incomplete in {self.root}: missing are {some(missing)}. Put there training/ and test/, each "
-                "with images, 1st_manual and mask, test/ with 2nd_manual too; its authors offer them on "
-                "drive.grand-challenge.org (copies without test/1st_manual lack the truth of the test photographs)"
+                f"DRIVE is incomplete in {self.root}: missing are {some(missing, 3)} of training/ and test/, each with "
+                "images, 1st_manual and mask, test/ with 2nd_manual too (a copy without test/1st_manual lacks the truth "
+                "of the test photographs)"
             )
 
     def entries(self) -> list[Entry]:

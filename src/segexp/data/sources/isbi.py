@@ -59,10 +59,9 @@ class ISBI:
             except OSError as error:
                 cause = str(error)
         raise FileNotFoundError(
-            f"ISBI 2012 is incomplete in {self.root} ({cause}): missing are {some(self._missing())}. Put there either "
+            f"ISBI 2012 is incomplete in {self.root} ({cause}): missing are {some(self._missing(), 3)}, of either "
             f"train-volume.tif and train-labels.tif, or the slices train/image/0.png … {SLICES - 1}.png and "
-            f"train/label/0.png … {SLICES - 1}.png (data/membrane in github.com/zhixuhao/unet); "
-            "data=synthetic works meanwhile"
+            f"train/label/0.png … {SLICES - 1}.png (data=synthetic works meanwhile)"
         )
 
     def entries(self) -> list[Entry]:

@@ -100,6 +100,6 @@ class Nuclei:
 
 _REMEDY = (
     "put there images/ID.png, labels/ID.png (the masks of an image's nuclei as one 16-bit PNG, numbered from 1) and "
-    f"index.csv with {', '.join(COLUMNS)}; images and masks are stage1_train of BBBC038, "
-    "https://bbbc.broadinstitute.org/BBBC038; as they are unpacked, one file per nucleus, data=folder reads them"
+    f"index.csv with {', '.join(COLUMNS)}; images and masks are stage1_train of "
+    "BBBC038; as they are unpacked, one file per nucleus, data=folder reads them"
 )

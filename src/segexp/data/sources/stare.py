@@ -56,9 +56,8 @@ class Stare:
             )
         raise FileNotFoundError(
             f"STARE is incomplete in {self.root}: missing are "
-            f"{some(file.relative_to(self.root).as_posix() for file in missing)}. Put the folders stare-images, "
-            "labels-ah and labels-vk there, from the archives of these names on "
-            "cecas.clemson.edu/~ahoover/stare/probing"
+            f"{some((file.relative_to(self.root).as_posix() for file in missing), 3)} of the folders stare-images, "
+            "labels-ah and labels-vk, which are archives of these names"
         )
 
     def entries(self) -> list[Entry]:
