@@ -46,7 +46,7 @@ class Drive:
         if missing:
             raise FileNotFoundError(
                 f"DRIVE is incomplete in {self.root}: missing are {some(missing, 3)} of training/ and test/, each with "
-                "images, 1st_manual and mask, test/ with 2nd_manual too (a copy without test/1st_manual lacks the truth "
+                "images, 1st_manual and mask, test/ with 2nd_manual too (without test/1st_manual the truth is lacking "
                 "of the test photographs)"
             )
 
