@@ -24,6 +24,7 @@ TINY = [  # a small network on few small patches
     "model.base_channels=4",
     "model.depth=2",
     "trainer.precision=32-true",
+    "trainer.max_epochs=4",
 ]
 SMALL = [  # a run that takes a second: TINY on nine small cases
     "data.source.size=[48,48]",

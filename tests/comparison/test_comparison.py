@@ -84,17 +84,27 @@ def test_marginal_effects_and_the_pareto_front(tmp_path):
 
 def test_the_dice_along_the_organ_is_that_of_all_runs_that_have_it(tmp_path):
     scores = {"a": {"c1": 0.5, "c2": 0.6}}
-    for loss, seed, mean in (("ce", 1, [0.2, None]), ("ce", 2, [0.4, None]), ("dice", 1, [0.5, 0.7])):
+    for loss, seed, two in (("ce", 1, [0.2, None]), ("ce", 2, [0.4, None]), ("dice", 1, [0.5, 0.7])):
+        mean = [*two, *[None] * 8]
         leave(tmp_path / f"{loss}{seed}", loss, seed, scores)
         path = tmp_path / f"{loss}{seed}" / "results.json"
         band = {"mean": mean, "low": mean, "high": mean}
-        counts = {key: [2, 2] for key in ("cases", "slices", "slices_invented", "slices_missed")}
+        counts = {key: [2] * 10 for key in ("cases", "slices", "slices_invented", "slices_missed")}
         positions = {"test": {"protocol": "", "classes": {"a": {**counts, "scores": {"dice": band}}}}}
         path.write_text(json.dumps(json.loads(path.read_text()) | {"positions": positions}))
     leave(tmp_path / "images", "focal", 1, scores)  # a run without
     content = content_of(tmp_path)
-    lines = {item["name"]: item["positions"] for item in content["experiments"]}
+    lines = {
+        item["name"]: {k: tenths[:2] for k, tenths in item["positions"].items()} for item in content["experiments"]
+    }
     assert lines == {"ce": {"a": [pytest.approx(0.3), None]}, "dice": {"a": [0.5, 0.7]}, "focal": {}}
+    [sheet] = [sheet for sheet in sheets(content) if sheet.title.startswith("positions of a, dice")]
+    assert {row[1]: row[2:5] for row in sheet.rows} == {
+        "ce": ["0.300", "", ""],
+        "dice": ["0.500", "0.700", ""],
+        "focal": ["", "", ""],
+    }
+    assert sheet.columns[2:4] == ["0 to 10 %", "10 to 20 %"]
 
 
 def test_the_best_experiment_over_folds_is_said_and_that_it_was_chosen_on_these_cases(tmp_path):

@@ -63,6 +63,8 @@ SETTINGS = [
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 @pytest.mark.parametrize("shape", [(2, 41, 30), (2, 1, 50), (2, 19, 8, 13)])
 def test_blocks_are_the_prediction_in_memory(shape: tuple, settings: dict, padding: str) -> None:
+    if len(shape) > 3 and settings.get("border") == 21:
+        settings = settings | {"border": 9}  # still wider than the image, and a fifth of the tiles
     image, net = draw(*shape), network(len(shape) - 1, padding)
     predictor = TiledPredictor(**settings)
     blocks = joined(predict_blocks(net, image, unit, predictor, spatial_dims=len(shape) - 1), *shape[1:])
@@ -157,7 +159,7 @@ def peak_of_arrays(*arguments: Any) -> int:
 
 @pytest.mark.parametrize(
     ("dims", "rest", "lengths"),
-    [(2, (1024,), (128, 1024)), (3, (48, 40), (60, 504)), pytest.param(2, (96, 80), (16, 64), marks=pytest.mark.slow)],
+    [(2, (512,), (128, 1024)), (3, (32, 24), (60, 504)), pytest.param(2, (96, 80), (16, 64), marks=pytest.mark.slow)],
 )
 def test_memory_does_not_grow_with_the_first_axis(tmp_path: Path, dims: int, rest: tuple, lengths: tuple) -> None:
     tile = {1: 64, 2: 24}[len(rest)]

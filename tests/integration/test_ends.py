@@ -54,7 +54,7 @@ def whole(tmp_path_factory) -> Path:
 @pytest.mark.parametrize(
     ("phase", "number"),
     [
-        ("scoring", signal.SIGTERM),
+        pytest.param("scoring", signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param("reading", signal.SIGTERM, marks=pytest.mark.slow),
         pytest.param("training", signal.SIGUSR1, marks=pytest.mark.slow),
         pytest.param("scoring", signal.SIGINT, marks=pytest.mark.slow),

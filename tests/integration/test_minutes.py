@@ -40,6 +40,7 @@ def test_a_run_ends_in_its_minutes_with_its_schedule_run_out_validated_and_score
     assert results["test"]["dice"] is not None
 
 
+@pytest.mark.slow
 def test_a_run_is_made_again_bit_for_bit_changes_included(timed, tmp_path):
     folder, _ = timed
     again = trained(tmp_path / "again", f"minutes={folder}", "callbacks.ema.enabled=true")

@@ -69,7 +69,8 @@ class Run:
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").is_file(), reason="only Linux tells which processes there are")
-@pytest.mark.parametrize("whom", ["first", pytest.param("all", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("whom", ["first", "all"])
 def test_sigterm_ends_all_processes_within_ten_seconds(tmp_path, whom):
     with Run(tmp_path) as run:
         run.reaches((run.folder / "checkpoints" / "last.ckpt").is_file)

@@ -57,8 +57,27 @@ def sheets(content: Content, every_class: bool = True) -> list[Sheet]:
         ]
         heads = ["metric", "experiment", "mean", "sd over runs", "runs"]
         found.append(Sheet("Metrics of whole sets of cases", heads, rows))
+    found += _positions(content) if every_class else []
     found += [_marginal(content, item) for item in content["marginals"]]
     return found
+
+
+def _positions(content: Content) -> list[Sheet]:
+    """Dice of each class by tenths of the slices along the organ, where experiments have it."""
+    experiments = content["experiments"]
+    names = dict.fromkeys(name for item in experiments for name in item["positions"])
+    heads = ["", "experiment", *(f"{10 * tenth} to {10 * tenth + 10} %" for tenth in range(10))]
+    return [
+        Sheet(
+            f"positions of {name}, dice by tenths of the slices, means over runs",
+            heads,
+            [
+                [item["letter"], item["name"], *(_cell(value, 3) for value in item["positions"].get(name, [None] * 10))]
+                for item in experiments
+            ],
+        )
+        for name in names
+    ]
 
 
 def _overview(content: Content) -> Sheet:

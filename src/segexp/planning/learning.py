@@ -5,6 +5,7 @@ from math import prod
 from segexp.errors import times
 from segexp.planning.draft import MEMORY_SHARE, Draft, StepCost
 from segexp.planning.shape import BATCH, STEPS
+from segexp.training.pace import presumed_scoring
 
 WIDTH = "model.base_channels"
 WIDTHS = (8, 12, 16, 24, 32, 48, 64)  # base channels
@@ -15,7 +16,6 @@ RARE = 0.1  # fraction of foreground below which patches look for it
 WHOLE = 0.8  # fraction of a case from where on a patch shows the foreground anyway
 SCORING_SHARE = 0.1  # of the minutes, for the views that final scores average
 VIEWS = 8  # flips and turns of a plane
-OVERLAP = 1.5  # fold by which overlapping tiles cover an image
 EPOCHS = 40  # into which a training is divided
 LOADING_SHARE = 0.1  # of a step, from where on a process of its own loads
 
@@ -88,11 +88,11 @@ def _views(draft: Draft, cost: StepCost) -> None:
 
 
 def _scoring(draft: Draft, cost: StepCost) -> float:
-    """Seconds to predict every case that is scored once, from those of a step, of which the way forward is a third."""
+    """Seconds to predict every case that is scored once, by those of a step."""
     patch = prod(draft.value("data.sampling.patch_size")) * int(draft.value("data.sampling.batch_size"))
     slices = prod(draft.facts.size) / prod(draft.facts.size[-len(draft.seen_size) :])
     pixels = (draft.facts.validation + draft.facts.test) * prod(draft.seen_size) * max(1, slices)
-    return OVERLAP * pixels / patch * cost.seconds / 3
+    return pixels * presumed_scoring(cost.seconds, patch)
 
 
 def _rate(draft: Draft) -> None:

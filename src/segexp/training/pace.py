@@ -24,6 +24,7 @@ LIGHTNING_SECONDS = 0.004  # that the trainer takes for a batch beside the step 
 END_SECONDS = 2.0  # of what follows the final scoring: tables, figures, the end of the process
 CASE_SECONDS = 0.15  # of a picture of a case
 TRUTH = 0.9  # share of the truth in what a trained network predicts
+OVERLAP = 2.0  # fold by which overlapping tiles may cover a case
 FORWARD = 0.4  # fraction of a training step that the network's forward pass takes
 
 
@@ -60,9 +61,14 @@ def presumed_pace(step: float, trainer: pl.Trainer, data: DataModule) -> Pace:
 
 
 def _presumed(step: float, trainer: pl.Trainer, data: DataModule) -> float:
-    """Seconds that a pixel of a case may take, by those of a step on patches; tiles overlap."""
+    """Seconds that a pixel of a case may take, by those of a step on patches."""
     patches = data.sampling.batch_size // trainer.world_size
-    return 2 * FORWARD * step / (patches * math.prod(data.sampling.patch_size))
+    return presumed_scoring(step, patches * math.prod(data.sampling.patch_size))
+
+
+def presumed_scoring(step: float, pixels: int) -> float:
+    """Seconds that a pixel of a case may take to be predicted, by those of a step on ``pixels``; tiles overlap."""
+    return OVERLAP * FORWARD * step / pixels
 
 
 def _cases(trainer: pl.Trainer, data: DataModule) -> tuple[list[Prepared], list[Prepared]]:
