@@ -17,6 +17,7 @@ from segexp.commands.train import train
 from segexp.config import compose
 
 ROOT = Path(__file__).parents[1]
+FEW_EPOCHS = "trainer.max_epochs=4"
 TINY = [  # a small network on few small patches
     "data.sampling.patch_size=[32,32]",
     "data.sampling.patches_per_epoch=16",
@@ -24,7 +25,7 @@ TINY = [  # a small network on few small patches
     "model.base_channels=4",
     "model.depth=2",
     "trainer.precision=32-true",
-    "trainer.max_epochs=4",
+    FEW_EPOCHS,
 ]
 SMALL = [  # a run that takes a second: TINY on nine small cases
     "data.source.size=[48,48]",
@@ -38,7 +39,9 @@ HERE = ["name=test", "trainer=cpu", "callbacks.progress.enabled=false"]  # of a 
 
 def trained(folder: Path, *overrides: str) -> Path:
     """Train in this process, on SMALL unless the overrides say otherwise; return the folder of the run."""
-    train(compose([*SMALL, *HERE, *overrides], run_dir=folder))
+    by_minutes = any(word.startswith("minutes=") for word in overrides)
+    small = [word for word in SMALL if not (by_minutes and word == FEW_EPOCHS)]
+    train(compose([*small, *HERE, *overrides], run_dir=folder))
     return folder
 
 
