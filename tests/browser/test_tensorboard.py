@@ -25,6 +25,7 @@ RUNS = {
     "focal": ["loss=focal", "loss.gamma=3", "seed=4"],
     "sgd": ["loss=ce", "optimizer=sgd", "optimizer.momentum=0.8", "seed=3"],
 }
+CURVES = ("train/loss", "train/lr", "train/patches_per_second", "val/dice", "val/dice_membrane")  # ticked at first
 SECONDS = 60  # for a page to show what it must
 DEEP_TEXT = """
     const found = [];
@@ -110,18 +111,34 @@ def opened(browser, address: str, tab: str, until: str) -> list[str]:
 
 
 def test_the_table_shows_first_what_differs_and_the_real_figures_of_all_runs(browser, address, sweep):
-    words = opened(browser, address, "hparams", "final/test_dice")
-    assert {"run.loss.gamma", "optimizer.momentum", "model.depth", "final_cost/minutes"} <= set(words)  # of any run
+    words = opened(browser, address, "hparams", "z_final/test_dice")
+    assert {"run.loss.gamma", "optimizer.momentum", "model.depth", "z_final_resources/minutes"} <= set(
+        words
+    )  # of any run
     (grid,) = browser.execute_script(DEEP_FIND, "vaadin-grid")
+    tick(browser, *CURVES, *(f"z_final/test_{name}" for name in ("dice", "ece", "iou")))
     cells = grid.text.splitlines()
     assert cells[2:6] == ["loss", "optimizer", "optimizer.lr", "optimizer.weight_decay"]  # the seed is the fifth
-    assert cells[cells.index("final/headline") :][:3] == ["final/headline", "final/test_dice", "final/test_ece"]
     starts = sorted([*(cells.index(name) for name in RUNS), len(cells)])
     for name in RUNS:
         row = cells[cells.index(name) : starts[starts.index(cells.index(name)) + 1]]
         test = json.loads((sweep / name / "results.json").read_text())["test"]
-        for figure in ("dice", "ece", "iou"):  # the columns that fit
+        for figure in ("dice", "ece", "iou"):
             assert any(near(word, test[figure]) for word in row), (figure, test[figure], row)
+
+
+def tick(browser, *names: str) -> None:
+    """Click the boxes of columns."""
+    boxes = {box.text: box for box in browser.execute_script(DEEP_FIND, "paper-checkbox")}
+    for name in names:
+        browser.execute_script("arguments[0].click()", boxes[name])
+    wait(lambda: any(names[-1] in cell.text for cell in browser.execute_script(DEEP_FIND, "vaadin-grid")))
+
+
+def test_the_first_tab_opens_on_the_curves_and_single_points_and_pictures_stand_below(browser, address):
+    words = opened(browser, address, "timeseries", "z_reliability")
+    groups = [words[place - 1] for place, word in enumerate(words) if word.endswith(" cards") or word == "1 card"]
+    assert groups == ["train", "val", "z_cases", "z_final", "z_final_per_class", "z_final_resources", "z_reliability"]
 
 
 def near(word: str, value: float) -> bool:
@@ -132,11 +149,12 @@ def near(word: str, value: float) -> bool:
 
 
 def test_parallel_coordinates_draw_a_line_per_run_over_the_real_figures(browser, address):
-    opened(browser, address, "hparams", "final/test_dice")
+    opened(browser, address, "hparams", "z_final/test_dice")
+    tick(browser, *CURVES, "z_final/headline", "z_final/test_dice", "z_final/test_iou")
     next(tab for tab in browser.execute_script(DEEP_FIND, "paper-tab") if "PARALLEL" in tab.text.upper()).click()
     wait(lambda: any(axis.text for axis in browser.execute_script(DEEP_FIND, "g.axis")))
     titles = [axis.text.splitlines()[-1] for axis in browser.execute_script(DEEP_FIND, "g.axis")]
-    assert {"loss", "optimizer", "final/headline", "final/test_dice", "final/test_iou"} <= set(titles)
+    assert {"loss", "optimizer", "z_final/headline", "z_final/test_dice", "z_final/test_iou"} <= set(titles)
     assert len(browser.execute_script(DEEP_FIND, "g.foreground path")) == len(RUNS)
 
 

@@ -15,7 +15,7 @@ from mlflow.tracking import MlflowClient
 
 client = MlflowClient(f"sqlite:///{sys.argv[1]}")
 runs = client.search_runs([experiment.experiment_id for experiment in client.search_experiments()])
-print(json.dumps([[run.info.run_name, run.info.status, "final/test_dice" in run.data.metrics] for run in runs]))
+print(json.dumps([[run.info.run_name, run.info.status, "z_final/test_dice" in run.data.metrics] for run in runs]))
 """
 
 

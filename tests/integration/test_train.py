@@ -84,12 +84,12 @@ def test_one_row_per_epoch(finished):
 def test_tensorboard_has_curves_pictures_and_the_real_final_figures(finished):
     events, results = board(finished), json.loads((finished / "results.json").read_text())
     tags = events.Tags()
-    assert {"train/loss", "val/dice", "val/v_rand", "final/test_v_rand"} <= set(tags["scalars"])
+    assert {"train/loss", "val/dice", "val/v_rand", "z_final/test_v_rand"} <= set(tags["scalars"])
     assert "hp_metric" not in tags["scalars"]
-    assert events.Scalars("final/test_v_rand")[-1].value == pytest.approx(results["test"]["v_rand"], rel=1e-5)
+    assert events.Scalars("z_final/test_v_rand")[-1].value == pytest.approx(results["test"]["v_rand"], rel=1e-5)
     cases = [tag for tag in tags["images"] if "reliability" not in tag]
     assert [len(events.Images(tag)) for tag in cases] == [2, 2]  # two validation cases, first and last epoch
-    assert set(tags["images"]) - set(cases) == {"val/reliability", "test/reliability"}
+    assert set(tags["images"]) - set(cases) == {"z_reliability/val", "z_reliability/test"}
 
 
 def test_reliability_diagrams_hold_all_pixels_of_their_side(finished):

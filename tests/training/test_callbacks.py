@@ -88,7 +88,7 @@ def test_rows_of_an_epoch_that_is_trained_again_are_replaced(tmp_path):
 def test_the_learning_rate_of_each_epoch_is_logged_under_one_name(tmp_path):
     logger = Logged()
     fit(tmp_path, LearningRate(), epochs=2, logger=logger, lr=0.25)
-    assert [(step, point["lr"]) for step, point in logger.points if "lr" in point] == [(0, 0.25), (3, 0.25)]
+    assert [(step, point["train/lr"]) for step, point in logger.points if "train/lr" in point] == [(0, 0.25), (3, 0.25)]
 
 
 def test_averaged_weights_are_those_of_the_formula(tmp_path):

@@ -46,18 +46,23 @@ def content(**figures):
 def test_means_come_before_single_classes_and_undefined_ones_are_left_out():
     found = final_metrics(content(dice=0.5, dice_a=0.4, dice_b=0.6, dice_pooled_a=0.3, iou=math.nan), ["a", "b"])
     assert found == {
-        "final/headline": 0.5,
-        "final/test_dice": 0.5,
-        "final_class/test_dice_a": 0.4,
-        "final_class/test_dice_b": 0.6,
-        "final_class/test_dice_pooled_a": 0.3,
-        "final_cost/minutes": 2.0,
+        "z_final/headline": 0.5,
+        "z_final/test_dice": 0.5,
+        "z_final_per_class/test_dice_a": 0.4,
+        "z_final_per_class/test_dice_b": 0.6,
+        "z_final_per_class/test_dice_pooled_a": 0.3,
+        "z_final_resources/minutes": 2.0,
     }
 
 
 def test_the_only_class_is_said_once():
     found = final_metrics(content(dice=0.5, dice_a=0.5, dice_pooled_a=0.3), ["a"])
-    assert set(found) == {"final/headline", "final/test_dice", "final_class/test_dice_pooled_a", "final_cost/minutes"}
+    assert set(found) == {
+        "z_final/headline",
+        "z_final/test_dice",
+        "z_final_per_class/test_dice_pooled_a",
+        "z_final_resources/minutes",
+    }
 
 
 def test_each_curve_is_in_one_chart_only():
@@ -66,7 +71,15 @@ def test_each_curve_is_in_one_chart_only():
         for category in layout(["dice", "dice_pooled_a"], ["a"]).values()
         for title, chart in category.items()
     }
-    tags = ["train/loss", "val/loss", "val/dice", "val/dice_a", "val/dice_pooled_a", "lr", "train/patches_per_second"]
+    tags = [
+        "train/loss",
+        "val/loss",
+        "val/dice",
+        "val/dice_a",
+        "val/dice_pooled_a",
+        "train/lr",
+        "train/patches_per_second",
+    ]
     shown = {
         tag: [title for title, (_, curves) in charts.items() if any(re.match(curve, tag) for curve in curves)]
         for tag in tags
@@ -77,7 +90,7 @@ def test_each_curve_is_in_one_chart_only():
         "val/dice": ["dice"],
         "val/dice_a": ["a"],
         "val/dice_pooled_a": ["a"],
-        "lr": ["learning rate"],
+        "train/lr": ["learning rate"],
         "train/patches_per_second": ["patches per second"],
     }
 

@@ -75,7 +75,7 @@ def test_a_resumed_run_shows_nothing_twice(resumed):
     events = board(resumed)
     tags = events.Tags()
     assert [point.step for point in events.Scalars("val/dice")] == [3, 7, 11, 15]
-    assert [point.step for point in events.Scalars("lr")] == [0, 4, 8, 12]
+    assert [point.step for point in events.Scalars("train/lr")] == [0, 4, 8, 12]
     for tag in (name for name in tags["scalars"] if name.startswith("final")):
         assert [point.step for point in events.Scalars(tag)] == [16], tag
     assert "epoch" not in tags["scalars"]
@@ -100,17 +100,17 @@ def test_final_figures_are_read_after_curves_of_the_same_second(tmp_path, monkey
     monkeypatch.setattr(event_file_writer, "time", SimpleNamespace(time=lambda: 1_800_000_000.0))
     logger = TensorBoard(str(tmp_path), purge_step=8)
     logger.log_metrics({"val/dice": 0.5}, 11)
-    logger.log_end({"loss": "dice"}, {"final/dice": 0.5}, 16)
+    logger.log_end({"loss": "dice"}, {"z_final/dice": 0.5}, 16)
     logger.finalize("success")
     events = board(tmp_path)
-    assert [point.step for tag in ("val/dice", "final/dice") for point in events.Scalars(tag)] == [11, 16]
+    assert [point.step for tag in ("val/dice", "z_final/dice") for point in events.Scalars(tag)] == [11, 16]
 
 
 def test_final_figures_are_those_of_the_results(resumed):
     events, final = board(resumed), results(resumed)
     for side in ("val", "test"):
         for name in ("dice", "iou", "precision", "recall"):
-            shown = events.Scalars(f"final/{side}_{name}")[0].value
+            shown = events.Scalars(f"z_final/{side}_{name}")[0].value
             assert shown == pytest.approx(final[side][name], rel=1e-5)
 
 
@@ -152,8 +152,8 @@ def test_mlflow_gets_curves_pictures_and_final_figures(tmp_path):
     (kept,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     assert kept.info.status == "FINISHED"
     assert kept.data.params["loss"] == "dice_ce"
-    assert kept.data.metrics["final/test_dice"] == pytest.approx(results(tmp_path / "run")["test"]["dice"])
-    assert {"train/loss", "val/dice", "lr"} <= set(kept.data.metrics)
+    assert kept.data.metrics["z_final/test_dice"] == pytest.approx(results(tmp_path / "run")["test"]["dice"])
+    assert {"train/loss", "val/dice", "train/lr"} <= set(kept.data.metrics)
     assert list((tmp_path / "mlartifacts").rglob("val.cells_0003*.png"))
 
 
@@ -163,6 +163,6 @@ def test_wandb_keeps_a_run_without_a_network(tmp_path):
     trained(tmp_path, "logger=wandb", "trainer.max_epochs=1")
     (kept,) = (tmp_path / "wandb").glob("offline-run-*")
     content = next(kept.glob("*.wandb")).read_bytes()
-    assert b"final/test_dice" in content
+    assert b"z_final/test_dice" in content
     assert b"run.max_epochs" in content
     assert list(kept.rglob("media/images/val/cells_0003*.png"))

@@ -113,4 +113,4 @@ def _draw_reliability(run: TrainingRun, results: Results) -> None:
             run.folder.figures.mkdir(exist_ok=True)
             save_picture(run.folder.figures / f"reliability_{split}.png", picture)
             for logger in run.trainer.loggers:
-                show(logger, f"{split}/reliability", picture, run.trainer.global_step)
+                show(logger, f"z_reliability/{split}", picture, run.trainer.global_step)

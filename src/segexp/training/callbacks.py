@@ -85,12 +85,12 @@ class EpochTable(Checkpoint):
 
 
 class LearningRate(Callback):
-    """Logs the learning rate of each epoch as ``lr``, whatever the optimizer, so that one chart shows all runs."""
+    """Logs the learning rate of each epoch as ``train/lr``, whatever the optimizer: one chart shows all runs."""
 
     def on_train_epoch_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Log it."""
         for logger in trainer.loggers:
-            logger.log_metrics({"lr": trainer.optimizers[0].param_groups[0]["lr"]}, step=trainer.global_step)
+            logger.log_metrics({"train/lr": trainer.optimizers[0].param_groups[0]["lr"]}, step=trainer.global_step)
 
 
 class WeightAverage(WeightAveraging):

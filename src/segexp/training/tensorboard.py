@@ -89,14 +89,18 @@ def _value(node: object, key: str) -> object:
 
 
 def final_metrics(results: Results, classes: Iterable[str]) -> dict[str, float]:
-    """Name the final metrics so that those looked at most come first by name; undefined ones (nan) are left out.
+    """Name the final metrics so that they stand below the curves, those looked at most first.
+
+    Undefined ones (nan) are left out.
+
+    TensorBoard orders its cards by name. In a name, "/" and "_" are the same to it.
 
     Returns:
-        ``final/headline``, ``final/test_dice``, ``final/val_dice``, …; ``final_class/test_dice_membrane``, … of
-        single classes, where there are several; ``final_cost/minutes``, ….
+        ``z_final/headline``, ``z_final/test_dice``, ``z_final/val_dice``, …; of single classes, where there are
+        several, ``z_final_per_class/test_dice_membrane``, …; ``z_final_resources/minutes``, ….
     """
     names = list(classes)
-    final: dict[str, object] = {"final/headline": results["headline"]["value"]}
+    final: dict[str, object] = {"z_final/headline": results["headline"]["value"]}
     for split in FINAL_SPLITS:
         scores = results.get(split, {})
         means = [name for name in scores if not _of_class(name, names)]
@@ -104,10 +108,10 @@ def final_metrics(results: Results, classes: Iterable[str]) -> dict[str, float]:
             if name in means:
                 # A single class stands for its mean, which is shown in its place.
                 if name not in results["undefined"][split]:
-                    final[f"final/{split}_{name}"] = value
+                    final[f"z_final/{split}_{name}"] = value
             elif len(names) > 1 or not any(name == f"{mean}_{names[0]}" for mean in means):
-                final[f"final_class/{split}_{name}"] = value
-    final |= {f"final_cost/{name}": results["training"].get(name) for name in COSTS}
+                final[f"z_final_per_class/{split}_{name}"] = value
+    final |= {f"z_final_resources/{name}": results["training"].get(name) for name in COSTS}
     return {name: value for name, value in final.items() if isinstance(value, int | float) and math.isfinite(value)}
 
 
@@ -124,7 +128,7 @@ def layout(metrics: Iterable[str], classes: Iterable[str]) -> Layout:
         "validation metrics": {name: _chart(f"val/{name}") for name in whole},
         "validation metrics of each class": {name: ["Multiline", [rf"^val/.+_{re.escape(name)}$"]] for name in names},
         "learning rate and speed": {
-            "learning rate": _chart("lr"),
+            "learning rate": _chart("train/lr"),
             "patches per second": _chart("train/patches_per_second"),
         },
     }

@@ -67,7 +67,7 @@ class Panels(Callback):
         if 0 <= int(batch["case_index"][0]) < self.count and trainer.is_global_zero and trainer.loggers:
             picture = self._picture(outputs, batch)
             for logger in trainer.loggers:
-                show(logger, f"val/{batch['name'][0]}", picture, trainer.global_step)
+                show(logger, f"z_cases/{batch['name'][0]}", picture, trainer.global_step)
 
     def _save(self, split: str, outputs: Any, batch: Any) -> None:
         if 0 <= int(batch["case_index"][0]) < self.saved:
