@@ -13,6 +13,7 @@ from segexp.runs.folder import RunFolder
 
 FOR_DRIVER = re.compile(r"^[+~]*(sweep|hydra)[./@=]")  # overrides for the driver, not for its jobs
 REPLICATES = {"seed": "sweep.seeds", "data.split.fold": "sweep.folds"}  # keys that repeat an experiment
+COMMAND = [sys.executable, "-m", "segexp"]
 LONGEST = 100  # characters of the readable part of a name
 
 
@@ -55,7 +56,7 @@ class Job:
     def words(self) -> list[str]:
         """Command line: resumes from the last checkpoint where there is one, else starts anew."""
         folder = quoted(self.folder.absolute())
-        start = [sys.executable, "-m", "segexp", *self.command]
+        start = [*COMMAND, *self.command]
         if self.files.is_resumable:
             return [*start, f"resume={folder}"]
         return [*start, *self.overrides, f"hydra.run.dir={folder}"]

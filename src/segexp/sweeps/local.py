@@ -10,7 +10,8 @@ from contextlib import ExitStack, suppress
 from segexp.errors import require_at_least
 from segexp.runs.claim import Claim, take
 from segexp.sweeps.engine import Engine
-from segexp.sweeps.jobs import Job
+from segexp.sweeps.jobs import COMMAND, Job
+from segexp.sweeps.warm import ForkedProcess, Template
 
 # variables of another job, or of the process that starts this one; the new one must find its own
 NOT_INHERITED = (
@@ -32,6 +33,7 @@ class LocalEngine(Engine):
         gpus_per_job: Number of GPUs that a job sees, no other job's among them; "auto" = 1 where there are any.
         threads_per_job: Number of CPU threads of a job; "auto" = the cores divided evenly.
         stop_seconds: Seconds between asking a job to stop and killing it.
+        warm: Whether jobs that use no GPU begin as copies of a process that has loaded everything, see ``Template``.
 
     Raises:
         ValueError: A number is out of range, or a job needs more GPUs than there are.
@@ -43,6 +45,7 @@ class LocalEngine(Engine):
         gpus_per_job: int | str = "auto",
         threads_per_job: int | str = "auto",
         stop_seconds: float = 60,
+        warm: bool = True,
     ) -> None:
         gpus = visible_gpus() if gpus_per_job != 0 else []
         each = _number("gpus_per_job", gpus_per_job, min(len(gpus), 1), least=0)
@@ -61,6 +64,8 @@ class LocalEngine(Engine):
         self.threads = _number("threads_per_job", threads_per_job, max(1, cores // self.jobs_at_once))
         require_at_least("hydra.launcher.stop_seconds", stop_seconds, 0)
         self.stop_seconds = stop_seconds
+        self.warm = warm and not each  # nobody has tried yet whether a GPU works in a copy
+        self._template: Template | None = None
 
     def start(self, job: Job) -> "LocalJob | None":
         """Start a job; None where a live process works in its folder or has finished it."""
@@ -69,14 +74,22 @@ class LocalEngine(Engine):
             return None
         gpus = self.free_gpus.pop(0)
         where = f"GPU {','.join(gpus)}" if gpus else "CPU"
-        process = start_process(job, lock, environment(gpus, self.threads))
+        env = environment(gpus, self.threads)
+        if self.warm and self._template is None:
+            self._template = Template(env)
+        process = start_process(job, lock, env, self._template)
         return LocalJob(process, where, lambda: self.free_gpus.append(gpus))
+
+    def close(self) -> None:
+        """End the process that jobs are copied from."""
+        if self._template is not None:
+            self._template.close()
 
 
 class LocalJob:
     """A process that leads a group of its own; ``on_end`` is called once when it has ended."""
 
-    def __init__(self, process: subprocess.Popen, where: str, on_end: Callable[[], None]) -> None:
+    def __init__(self, process: subprocess.Popen | ForkedProcess, where: str, on_end: Callable[[], None]) -> None:
         self.process = process
         self.where = f"{where}, process {process.pid}"
         self._on_end: Callable[[], None] | None = on_end
@@ -110,24 +123,37 @@ def claim(job: Job) -> Claim | None:
     return lock
 
 
-def start_process(job: Job, lock: Claim, env: dict[str, str]) -> subprocess.Popen:
+def start_process(
+    job: Job, lock: Claim, env: dict[str, str], template: Template | None = None
+) -> subprocess.Popen | ForkedProcess:
     """Start a job in a new session; the process holds the claim of its folder as long as it lives."""
     with ExitStack() as kept:
         kept.callback(lock.release)
         if not any(path.is_file() for path in job.files.checkpoints):
             job.files.clear_curves()
+        words = job.words()
         with job.files.log_path.open("ab") as log:
-            process = subprocess.Popen(
-                job.words(),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-                env=env,
-                pass_fds=[lock.fileno()],
-                start_new_session=True,
-            )
+            copied = None
+            if template is not None and words[: len(COMMAND)] == COMMAND:
+                copied = template.start(words[len(COMMAND) :], env, log.fileno(), lock.fileno())
+            if copied is None:
+                process: subprocess.Popen | ForkedProcess = subprocess.Popen(
+                    words,
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=env,
+                    pass_fds=[lock.fileno()],
+                    start_new_session=True,
+                )
         kept.pop_all()
-    lock.hand_over(process.pid)
+    if copied is None:
+        lock.hand_over(process.pid)
+        return process
+    process, gate = copied
+    with os.fdopen(gate, "wb") as opened:
+        lock.hand_over(process.pid)
+        opened.write(b"1")
     return process
 
 
