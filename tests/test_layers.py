@@ -13,7 +13,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "segexp"
 FLOORS = [  # from the top; a room imports itself and the rooms of lower floors, never its neighbors
     {"__main__", "api"},
     {"commands"},
-    {"stress"},
+    {"stress", "viewers"},
     {"cli", "evaluation", "planning"},
     {"command_line", "explain", "nearby"},
     {"trust"},

@@ -45,6 +45,7 @@ from segexp.terminal import plain_output
 COMMANDS = {
     "train": "train a network and score it on whole cases",
     "predict": "turn new images into masks in their own geometry",
+    "view": "look at cases of a run, or at predicted masks, in napari: image, truth, prediction, error",
     "suggest": "tell which of the unlabeled images to label next",
     "evaluate": "score a trained run on cases, as at the end of its training",
     "stress": "score a trained run on corrupted copies of its cases: noise, motion, blur, rotation …",
@@ -73,6 +74,7 @@ WITHOUT_CONFIGURATION = (
     "reproduce",
     "report",
     "predict",
+    "view",
     "suggest",
     "evaluate",
     "stress",

@@ -140,9 +140,9 @@ def check_segexp(command: str, words: list[str]) -> None:
     name = command.replace("-", "_")
     module = importlib.import_module(f"segexp.commands.{name}")
     if hasattr(module, "DEFAULTS"):
-        keys = [
-            word for word in words if command not in ("evaluate", "stress") or word.partition("=")[0] in module.DEFAULTS
-        ]
+        words = [word if "=" in word else f"path={word}" for word in words] if command == "view" else words
+        has_overrides = command in ("evaluate", "stress", "view")
+        keys = [word for word in words if not has_overrides or word.partition("=")[0] in module.DEFAULTS]
         parse(keys, module.DEFAULTS)
         check_overrides("train", [word for word in words if word not in keys])
     else:

@@ -42,6 +42,7 @@ def test_a_segmentation_of_slicer_has_the_values_of_the_classes_unless_the_backg
     for name, value in (("a", 7), ("b", 40)):
         (segment,) = [one for one in found["segments"] if one["name"] == name]
         assert segment["labelValue"] == (value if background == 0 else names.index(name))
+        assert (name, segment["labelValue"]) in [(one.name, one.value) for one in form.legend(description)]
         assert np.array_equal(found["voxels"] == segment["labelValue"], in_file_axes(labels == value, case))
 
 

@@ -15,7 +15,7 @@ def test_foreground_classes_have_their_names_values_and_the_colors_of_all_pictur
         ("dark", 40, COLORS[1].tolist()),
     ]
     assert background_of(description) == 3
-    assert shown_of(description) == {
+    assert shown_of(description, legend) == {
         "channels": 1,
         "regions": False,
         "segments": [{"name": one.name, "value": one.value, "color": list(one.color)} for one in legend],
@@ -26,7 +26,7 @@ def test_regions_are_ones_in_files_of_their_own():
     description = make_model(regions={"whole": [1], "core": [1]}, activation="sigmoid").description
     assert [(one.name, one.value) for one in legend_of(description)] == [("whole", 1), ("core", 1)]
     assert background_of(description) == 0
-    assert shown_of(description)["regions"] is True
+    assert shown_of(description, legend_of(description))["regions"] is True
 
 
 def test_colors_begin_again_after_the_last():

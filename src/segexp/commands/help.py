@@ -12,7 +12,7 @@ from segexp.keys import Key, groups_of, options_of, read_keys
 from segexp.nearby import FOLDER
 
 GROUPS = {
-    "every day": ("train", "predict", "evaluate", "compare", "report"),
+    "every day": ("train", "predict", "view", "evaluate", "compare", "report"),
     "before": ("adopt", "audit", "preview", "plan"),
     "and": (),  # all others
 }

@@ -107,12 +107,13 @@ def predict(words: list[str]) -> None:
     # Every name is known, and checked, before anything is predicted.
     folder = Path(arguments["output"])
     by_suffix = arguments["channels_by_suffix"]
-    inputs = find_inputs(
-        arguments["input"], segmenter.description.channels_by_suffix if by_suffix is None else by_suffix
-    )
-    record = PredictionRecord(folder, _how(digests, segmenter, arguments), shown_of(segmenter.description))
+    by_suffix = segmenter.description.channels_by_suffix if by_suffix is None else by_suffix
+    inputs = find_inputs(arguments["input"], by_suffix)
+    form, description = FORMATS[arguments["format"]], segmenter.description
+    shown = shown_of(description, form.legend(description))
+    record = PredictionRecord(folder, _how(digests, segmenter, arguments), shown)
     inputs = [item for item in inputs if not record.left(item.files)]  # a pattern may reach into the output folder
-    wanted = arguments["overlays"], arguments["measure"], FORMATS[arguments["format"]]
+    wanted = arguments["overlays"], arguments["measure"], form
     jobs = {item: outputs_of(item, segmenter, *wanted) for item in inputs}
     require_free(jobs, folder)
     with hidden_folder(folder) as part, _bar() as bar:
@@ -120,7 +121,7 @@ def predict(words: list[str]) -> None:
         report = _each(jobs, job, bar)
     report.print(folder)
     if report.done or report.skipped:
-        leave_labels(folder, snap_labels(jobs.values(), segmenter.description), arguments["overwrite"])
+        leave_labels(folder, snap_labels(jobs.values(), description), arguments["overwrite"])
     if settings.quality:
         _leave_qualities(folder, record, segmenter, flag, [item.name for item in inputs])
     if report.failures:

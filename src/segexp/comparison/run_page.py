@@ -5,9 +5,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
-from statistics import mean
 from typing import Any
 
+from segexp.comparison.case_order import case_scores, number_of, worst_median_best
 from segexp.comparison.comparison import compare
 from segexp.comparison.line_chart import line_chart
 from segexp.comparison.page import asset, digest
@@ -169,27 +169,13 @@ def _lines(rows: Rows, names: Sequence[str]) -> dict[str, list[tuple[float, floa
     return {name: line for name, line in lines.items() if line}
 
 
-def number_of(text: str) -> float:
-    """Number in a table of a run; nan for anything else."""
-    try:
-        return float(text)
-    except ValueError:
-        return math.nan
-
-
 def _pictures(run: Run) -> str:
     """Pictures of cases, the worst, median and best by the headline first; legend above."""
     metric = run.results["headline"]["metric"]
-    by_case: dict[str, list[float]] = {}
-    for row in run.cases:
-        value = number_of(row.get(metric, ""))
-        by_case.setdefault(row["case"], []).extend([value] if math.isfinite(value) else [])
-    means = {case: mean(values) for case, values in by_case.items() if values}
-    low_first = run.results["headline"].get("higher_is_better", True)
-    ordered = sorted(means, key=lambda case: means[case], reverse=not low_first)
-    first = [ordered[place] for place in dict.fromkeys((0, len(ordered) // 2, len(ordered) - 1))] if ordered else []
+    means = case_scores(run.cases, metric, run.results["headline"].get("higher_is_better", True))
+    first = worst_median_best(list(means)).values()
     room, found = PICTURES, []
-    for case in dict.fromkeys([*first, *ordered, *by_case]):
+    for case in dict.fromkeys([*first, *means, *(row["case"] for row in run.cases)]):
         url = data_url(run.files.figures / f"{run.split}_{case.replace('/', '_')}.png", LONGEST)
         if url is None or len(url) > room:
             continue

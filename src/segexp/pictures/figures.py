@@ -10,6 +10,7 @@ from segexp.writing import replacing
 # Okabe and Ito 2008: told apart with any color vision; class 0 stays gray.
 COLORS = np.array([(86, 180, 233), (230, 159, 0), (0, 158, 115), (204, 121, 167), (240, 228, 66), (213, 94, 0)])
 MISSED, INVENTED, CONFUSED = np.array([0, 114, 178]), np.array([213, 94, 0]), np.array([204, 121, 167])
+ERRORS = {"missed": MISSED, "invented": INVENTED, "confused": CONFUSED}  # kinds 1, 2 and 3 of ``errors``
 TITLES = ("input", "truth", "prediction", "error: blue missed, orange invented, pink confused")
 PERCENTILES = (0.5, 99.5)  # of an image, that become black and white
 HEADER = 16  # pixels
@@ -39,13 +40,11 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
         image, target, probs = (a[..., middle, ::-1, :] for a in (image, target, probs))
     truth, pred, known = layers(target, probs)
     gray = grays(image)
-    # Pixels of any class or region that was missed, invented, or both, over a faint image.
-    missed = (truth & ~pred & known).any(0)
-    invented = (pred & ~truth & known).any(0)
+    # Pixels that are wrong over a faint image.
+    wrong = errors(truth, pred, known)
     error = (0.4 * gray.astype(np.float32) + 120).astype(np.uint8)
-    error[missed] = MISSED
-    error[invented] = INVENTED
-    error[missed & invented] = CONFUSED
+    for kind, color in enumerate(ERRORS.values(), start=1):
+        error[wrong == kind] = color
     # Narrow cases are enlarged, then the panels stand side by side under their titles.
     factor = -(-LEAST // probs.shape[2])
     panels = [enlarged(panel, factor) for panel in (gray, tinted(gray, truth), tinted(gray, pred), error)]
@@ -56,6 +55,21 @@ def draw_case(image: np.ndarray, target: np.ndarray, probs: np.ndarray) -> np.nd
         sheet[HEADER:, left : left + width] = panel
         sheet[:HEADER, left : left + width] = title(TITLES[i], width)
     return sheet
+
+
+def errors(truth: np.ndarray, pred: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Tell how pixels are wrong.
+
+    Args:
+        truth: (R, *S) bool, the pixels of each foreground class or region.
+        pred: (R, *S) bool.
+        known: (R, *S) or (1, *S) bool, the pixels that are labeled.
+
+    Returns:
+        (*S) uint8: 0 right, 1 any class or region was missed, 2 one was invented, 3 both.
+    """
+    missed, invented = (truth & ~pred & known).any(0), (pred & ~truth & known).any(0)
+    return missed.astype(np.uint8) + np.uint8(2) * invented
 
 
 def class_colors(count: int) -> list[tuple[int, int, int]]:

@@ -9,7 +9,7 @@ import numpy as np
 from segexp.checkpoints.description import ModelDescription
 from segexp.data.case import Case
 from segexp.data.files import seg_nrrd
-from segexp.data.files.segments import color_table
+from segexp.data.files.segments import Segment, color_table
 from segexp.data.files.volumes import file_affine, volume_stem
 from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_colored, write_map
 from segexp.prediction.legend import background_of, legend_of
@@ -27,11 +27,13 @@ class MaskFormat:
             ValueError where the format does not go with them.
         write: Function that writes a mask, given its labels (*S) or, ``joined``, regions (R, *S) bool, its case, its
             path, the description, and the number of its region; the number is None of classes and joined regions.
+        legend: Function from the description to the foreground classes or regions as the masks have them.
         joined: Whether all regions of a case lie in one file.
     """
 
     suffix: Callable[[Path, ModelDescription], str]
     write: Callable[[np.ndarray, Case, Path, ModelDescription, int | None], None]
+    legend: Callable[[ModelDescription], list[Segment]] = legend_of
     joined: bool = False
 
     def write_all(self, labels: np.ndarray, case: Case, paths: Sequence[Path], description: ModelDescription) -> None:
@@ -88,22 +90,28 @@ def _write_imagej(
     write_colored(_visible(labels, case, number), case, path, legend)
 
 
-def _write_slicer(labels: np.ndarray, case: Case, path: Path, description: ModelDescription, _: int | None) -> None:
-    """Write values as they are; classes by their numbers where the background is not 0, which Slicer takes as empty."""
+def _legend_of_slicer(description: ModelDescription) -> list[Segment]:
+    """Values as they are; numbers of the classes where the background is not 0, which is what Slicer takes as empty."""
     legend = legend_of(description)
+    if background_of(description):
+        legend = [replace(segment, value=number) for number, segment in enumerate(legend, start=1)]
+    return legend
+
+
+def _write_slicer(labels: np.ndarray, case: Case, path: Path, description: ModelDescription, _: int | None) -> None:
+    legend = _legend_of_slicer(description)
     if description.regions:
         labels = labels.astype(np.uint8)
     elif background_of(description):
         shown = np.zeros(labels.shape, label_dtype([len(legend)]))
-        for number, segment in enumerate(legend, start=1):
-            shown[labels == segment.value] = number
+        for own, segment in zip(legend_of(description), legend, strict=True):
+            shown[labels == own.value] = segment.value
         labels = shown
-        legend = [replace(segment, value=number) for number, segment in enumerate(legend, start=1)]
     seg_nrrd.write_seg_nrrd(in_file_axes(labels, case), file_affine(case), legend, path)
 
 
 FORMATS = {
     "auto": MaskFormat(_suffix_of_source, _write_plain),
-    "seg.nrrd": MaskFormat(_suffix_of_slicer, _write_slicer, joined=True),
+    "seg.nrrd": MaskFormat(_suffix_of_slicer, _write_slicer, _legend_of_slicer, joined=True),
     "imagej": MaskFormat(_suffix_of_imagej, _write_imagej),
 }

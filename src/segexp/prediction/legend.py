@@ -1,5 +1,7 @@
 """What the values of a predicted mask are called and in which color they are shown."""
 
+from collections.abc import Sequence
+
 from segexp.checkpoints.description import ModelDescription
 from segexp.data.files.segments import Segment
 from segexp.pictures.figures import class_colors
@@ -21,7 +23,7 @@ def background_of(description: ModelDescription) -> int:
     return 0 if description.regions else integer_values(description)[0]
 
 
-def shown_of(description: ModelDescription) -> Shown:
-    """Say in plain values what a viewer must know of masks, for the record of an output folder."""
-    rows = [SegmentRow(name=one.name, value=one.value, color=list(one.color)) for one in legend_of(description)]
+def shown_of(description: ModelDescription, legend: Sequence[Segment]) -> Shown:
+    """Say in plain values what a viewer must know of masks that have this legend, for the record of their folder."""
+    rows = [SegmentRow(name=one.name, value=one.value, color=list(one.color)) for one in legend]
     return Shown(channels=description.channels, segments=rows, regions=bool(description.regions))
