@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from segexp.comparison.statistics.paired import cohens_d_z, holm, rank_biserial, sign_flip_p, signed_rank_p
+from segexp.comparison.statistics.paired import cohens_d_z, holm, mid_ranks, rank_biserial, sign_flip_p, signed_rank_p
 from tests.comparison.statistics.tables import numbers
 
 DARWIN = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48])  # eighths of an inch; Fisher 1935
@@ -14,6 +14,17 @@ DARWIN = np.array([49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48]) 
 def test_signed_rank_is_scipys(count):
     d = numbers(count, mean=0.03)
     assert signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, zero_method="pratt").pvalue)
+
+
+@pytest.mark.parametrize("count", [20, 31, 50, 51, 300])
+@pytest.mark.parametrize("kinds", [3, 9, 40])
+@pytest.mark.parametrize("zeros", [0, 1, 5])
+def test_signed_rank_with_ties_and_zeros_is_scipys(count, kinds, zeros):
+    d = np.random.default_rng(count + kinds).integers(-kinds, kinds + 2, count).astype(float)
+    d[d == 0] = 1
+    d[:zeros] = 0
+    assert signed_rank_p(d) == pytest.approx(stats.wilcoxon(d, zero_method="pratt", method="asymptotic").pvalue)
+    np.testing.assert_array_equal(mid_ranks(np.abs(d)), stats.rankdata(np.abs(d)))
 
 
 def test_signed_rank_with_ties_and_zeros_enumerates():

@@ -8,8 +8,8 @@ from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.optimize import brentq
 
+from segexp.comparison.statistics.roots import root
 from segexp.comparison.statistics.scores import Array, Scores, shared
 from segexp.comparison.statistics.variance import Part, case_part, fold_part, training_parts
 
@@ -138,8 +138,9 @@ def _p_value(parts: Sequence[Part], value: float, se: float) -> float:
         return 1.0
     if not se or _quantile(parts, LEAST_P / 2) * se > -abs(value):
         return LEAST_P
-    root = brentq(lambda log: _quantile(parts, math.exp(log) / 2) * se + abs(value), math.log(LEAST_P), 0.0, xtol=1e-6)
-    return math.exp(root)
+    return math.exp(
+        root(lambda log: _quantile(parts, math.exp(log) / 2) * se + abs(value), math.log(LEAST_P), 0.0, tolerance=1e-6)
+    )
 
 
 def _bootstrap_t(

@@ -10,10 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.optimize import brentq
 from scipy.special import ndtr, stdtrit
 
 from segexp.comparison.statistics.intervals import Training
+from segexp.comparison.statistics.roots import root
 from segexp.comparison.statistics.scores import Array
 from segexp.comparison.statistics.variance import Part
 
@@ -108,7 +108,7 @@ def detectable(parts: Sequence[Part], level: float, goal: float = POWER) -> floa
     highest = 4 * total
     while _shown(errors, highest) < goal:
         highest *= 2
-    return float(brentq(lambda size: _shown(errors, size) - goal, 0.0, highest, rtol=1e-3))
+    return root(lambda size: _shown(errors, size) - goal, 0.0, highest, tolerance=0.0, relative=1e-3)
 
 
 def power(known: Sequence[Part], repeated: Sequence[Part], size: float, level: float) -> float:
@@ -198,4 +198,4 @@ def _tolerated_sd(parts: Sequence[Part], size: float, level: float) -> float:
 
     if shown(0.0) < POWER:
         return 0.0
-    return float(brentq(lambda sd: shown(sd) - POWER, 0.0, 2 * size, rtol=1e-2))
+    return root(lambda sd: shown(sd) - POWER, 0.0, 2 * size, tolerance=0.0, relative=1e-2)
