@@ -87,6 +87,21 @@ def test_an_unknown_option_is_guessed(answer):
     assert said == "segexp train: --config-dri: no such option (did you mean '--config-dir'?); --hydra-help lists them"
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["data", "isbi"], "'data' is no key=value: write data=isbi, without spaces"),
+        (["data", "=", "isbi"], "'data' is no key=value: write data=isbi, without spaces"),
+        (["seed=1", "data=", "isbi"], "'isbi' is no key=value: write data=isbi, without spaces"),
+        (["seed", "data=isbi"], "'seed' is no key=value: write seed=<value>, without spaces"),
+        (["=3"], "'=3' is no key=value: write 3=<value>, without spaces"),
+        (["--data=isbi"], "--data: no such option; --hydra-help lists them; an override has no dashes: data=isbi"),
+    ],
+)
+def test_a_word_that_is_no_override_is_completed(answer, words, said):
+    assert sentence(answer, *words) == f"segexp train: {said}"
+
+
 INTERRUPTED_IMPORT = """
 import importlib, signal, types
 from segexp import cli

@@ -33,11 +33,18 @@ GROUPS = [  # keys of data, each with its group
         ("model.upsampling=bilinear", "upsampling='bilinear' is not one of ['transposed'"),
         ("hydra.ouput_subdir=x", "hydra has no setting 'ouput_subdir' (did you mean 'output_subdir'?)"),
         ("trainer.precision=bf16-mixd", "trainer.precision='bf16-mixd' is not one of"),
-        ("data.sampling.batch_size=0", "must be an integer of at least 1"),
+        ("data.sampling.batch_size=0", "data.sampling.batch_size=0 must be an integer of at least 1"),
         pytest.param(
             "data.sampling.patch_size=[500,500]",
             "training cases are smaller than data.sampling.patch_size=[500, 500]",
             marks=pytest.mark.slow,  # it makes the cases
+        ),
+        ("model=unet,unet_tiny", "model=unet,unet_tiny: several values make a sweep, which needs -m; a list stands in"),
+        ("model.num_classes=3", "model.num_classes=3, but the data make it 2: leave it out, the data set it"),
+        ("data.sampling.patch_size=[8,0]", "data.sampling.patch_size: length=0 must be an integer of at least 1"),
+        (
+            "data.source.values={0: 0",
+            "{0: 0 cannot be read (no viable alternative at input '{0: 0'): close what",
         ),
         ("resume=nowhere", "resume=nowhere: nothing to resume"),
         *(

@@ -254,7 +254,13 @@ def _network(config: Config) -> Network:
     """
     network = make_class("model", config["model"])
     in_channels = config["data"]["channels"] * (2 * config["data"]["geometry"]["context"] + 1)
-    return adapted(network, in_channels, _outputs(config), config["data"]["sampling"]["patch_size"])
+    taken = adapted(network, in_channels, _outputs(config), config["data"]["sampling"]["patch_size"])
+    facts = {"in_channels": in_channels, "num_classes": _outputs(config)}
+    for key, fact in facts.items() if taken is network else ():  # one of ours, which was not tried
+        given = config["model"].get(key, fact)
+        if given != fact:
+            raise ValueError(f"model.{key}={given}, but the data make it {fact}: leave it out, the data set it")
+    return taken
 
 
 def _outputs(config: Config) -> int:

@@ -21,7 +21,7 @@ from omegaconf import DictConfig
 import segexp
 from segexp import stopping
 from segexp.begun import note_command
-from segexp.command_line import resumed, with_network_of, with_plan
+from segexp.command_line import require_pairs, resumed, with_network_of, with_plan
 from segexp.config import (
     config_dir,
     own_config_dirs,
@@ -202,6 +202,7 @@ def _overrides(command: str, options: list[str], given: list[str]) -> list[str]:
     # `benchmark data` stands for `benchmark subject=data`.
     if command in FIRST_ARGUMENT and given and re.fullmatch(r"\w+", given[0]):
         given = [*given[1:], f"{FIRST_ARGUMENT[command]}={given[0]}"]
+    require_pairs(given)
     replaying = command == "replay"
     given = with_plan(with_network_of(given)) if command == "train" else given
     words = [*_all_config_dirs(options), *resumed(_of_run(given) if replaying else given, options, replaying)]

@@ -18,6 +18,19 @@ BESIDE_PLAN = ("data.", "paths.", "hydra", "sweep.", "logger.", "callbacks.progr
 FROM_DATA = ("in_channels", "num_classes", "spatial_dims")  # keys of a network that its data tell
 
 
+def require_pairs(words: Sequence[str]) -> None:
+    """Refuse, by a ValueError, a word that is no override: one without a value, or around spaces."""
+    for place, word in enumerate(words):
+        if word.startswith("~") or word.find("=") > 0:  # ~key takes a key away
+            continue
+        before = words[place - 1] if place else ""
+        after = next((other.lstrip("=") for other in words[place + 1 :] if other.strip("=")), "")
+        whole = f"{word}={after}" if after and "=" not in after else f"{word.lstrip('=')}=<value>"
+        if before.endswith("="):
+            whole = f"{before}{word}"
+        raise ValueError(f"{word!r} is no key=value: write {whole}, without spaces")
+
+
 def with_plan(given: list[str]) -> list[str]:
     """Let a plan choose where a training is asked for by nothing but its data."""
     keys = {key_of(word).partition("@")[0] for word in given}

@@ -266,8 +266,10 @@ def split_options(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     known = [flag for action in parser._actions for flag in action.option_strings]
     wrong = [word for word in unknown if word.startswith("-")]
     if wrong:
-        option = wrong[0].partition("=")[0]
-        raise ValueError(f"{option}: no such option{did_you_mean(option, known)}; --hydra-help lists them")
+        option, equals, _ = wrong[0].partition("=")
+        guess = did_you_mean(option, known)
+        override = "" if guess or not equals else f"; an override has no dashes: {wrong[0].lstrip('-')}"
+        raise ValueError(f"{option}: no such option{guess}; --hydra-help lists them{override}")
     overrides = [*found.overrides, *unknown]
     if found.shell_completion:
         raise ValueError("completion is set up with: segexp completion bash (or zsh, fish)")

@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException
+from hydra.errors import ConfigCompositionException, HydraException, MissingConfigException, OverrideParseException
 from omegaconf import OmegaConf
 from omegaconf.errors import MissingMandatoryValue, OmegaConfBaseException
 
@@ -26,10 +26,16 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         group, _, option = str(error.missing_cfg_file).rpartition("/")
         options = ", ".join(sorted(error.options))
         return f"{group}={option}: no such option{did_you_mean(option, error.options)}; there are: {options}"
+    if isinstance(error, OverrideParseException):
+        reason = next((line for line in str(error).splitlines() if "override" not in line), "a sign is out of place")
+        return (
+            f"{error.override} cannot be read ({reason}): close what is open, and put the whole in single quotes, as "
+            f"in '{error.override}'"
+        )
     if isinstance(error, ConfigCompositionException):
         job = job_of(error)
         sentence = _misplaced(str(error), [*_own_folders(arguments), *job] if job else arguments)
-        sentence = sentence or _other_kind(error.__cause__)
+        sentence = sentence or _several(str(error)) or _other_kind(error.__cause__)
         if sentence:
             return f"job {' '.join(job_overrides(job))}: {sentence}; no job was started" if job else sentence
     cause = unwrapped(error)
@@ -46,6 +52,16 @@ def explain(error: BaseException, arguments: list[str]) -> str | None:
         )
     ours = isinstance(cause, ValueError | OSError | ImportError) and raised_here(cause)
     return str(cause) if ours or isinstance(cause, HydraException) else None
+
+
+def _several(message: str) -> str | None:
+    """One sentence for several values where one is meant; None for any other message of Hydra."""
+    found = re.search(r"(?:Ambiguous value for argument|Sweep parameters) '(([^'=]+)=(.*))'", message)
+    if not found:
+        return None
+    return (
+        f"{found[1]}: several values make a sweep, which needs -m; a list stands in brackets, '{found[2]}=[{found[3]}]'"
+    )
 
 
 def _unresolved(message: str) -> str:

@@ -31,6 +31,8 @@ def test_paths_are_taken_as_they_stand(path):
     ("words", "message"),
     [
         (["run=a", "overwite=true"], r"overwite: no such key \(did you mean 'overwrite'\?\); there are: run, tta"),
+        (["cells", "scans"], r"'cells' is no key=value, such as run=cells; there are: run, tta, overwrite"),
+        (["--run=a"], "--run: keys have no dashes: write run=a"),
         (["run=a", "overwrite"], "overwrite lacks its value: write overwrite=<value>"),
         (["run=a", "overwrite=ja"], r"overwrite='ja' is not one of \['true', 'false'\]"),
         (["run=a", "tile=[64"], r"tile=\[64 cannot be read as YAML"),

@@ -39,6 +39,13 @@ def parse(
     given = dict(defaults)
     for argument in arguments:
         key, equals, value = argument.partition("=")
+        if key not in defaults and not equals:
+            first = next(iter(defaults))
+            raise ValueError(
+                f"{argument!r} is no key=value, such as {first}={argument}; there are: {', '.join(defaults)}"
+            )
+        if key not in defaults and key.lstrip("-") in defaults:
+            raise ValueError(f"{key}: keys have no dashes: write {argument.lstrip('-')}")
         if key not in defaults:
             raise ValueError(f"{key}: no such key{did_you_mean(key, defaults)}; there are: {', '.join(defaults)}")
         if not equals:

@@ -113,8 +113,10 @@ class Sampling:
     num_workers: int | str = "auto"
 
     def __post_init__(self) -> None:
-        for length in (*self.patch_size, self.batch_size, self.patches_per_epoch):
-            require_at_least("data.sampling.patch_size, batch_size and patches_per_epoch", length, 1, integer=True)
+        for length in self.patch_size:
+            require_at_least("data.sampling.patch_size: length", length, 1, integer=True)
+        require_at_least("data.sampling.batch_size", self.batch_size, 1, integer=True)
+        require_at_least("data.sampling.patches_per_epoch", self.patches_per_epoch, 1, integer=True)
         require_between("data.sampling.foreground_fraction", self.foreground_fraction, 0, 1)
         if self.mirror_margin != "auto":
             require_at_least("data.sampling.mirror_margin", self.mirror_margin, 0, integer=True)

@@ -138,6 +138,7 @@ class MaskRules:
                 raise
             raise ValueError(
                 f"{error}; if its {count} values are numbers of objects, such as nuclei, set data.source.instances=true"
+                "; if it is an image, swap images and masks"
             ) from error
 
     def _require_lossless(self, paths: Sequence[Path]) -> None:
