@@ -42,6 +42,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Adapt links between docs/ and the rest of the repository, where docs/ is a folder, to the site."""
     uri = page.file.src_uri
+    if uri.startswith("first_hour/"):  # a folder below docs/, and one of the site
+        return markdown
     if uri.startswith(("benchmarks/", "experiments/", "examples/")):
         return re.sub(r"\]\(((?:\.\./)+)docs/", r"](\1", markdown)
     return markdown.replace("](docs/", "](").replace("](../", "](")

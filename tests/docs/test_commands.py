@@ -182,6 +182,20 @@ def test_marked_commands_are_valid(block):
         check(words)
 
 
+QUESTIONS = [
+    words
+    for text in re.findall(r"`(segexp [^`]+=[^`]+)`", (ROOT / "docs" / "how.md").read_text())
+    if "…" not in text and "data=mine" not in text
+    for words in [shlex.split(text)]
+]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("words", QUESTIONS, ids=" ".join)
+def test_commands_of_answers_are_valid(words):
+    check(words)
+
+
 @pytest.fixture(scope="module")
 def filled(tmp_path_factory) -> Path:
     """A folder as the pages speak of it: the example, two runs, images with masks, configuration of one's own."""
