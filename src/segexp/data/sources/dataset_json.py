@@ -15,8 +15,8 @@ def read_dataset_json(root: Path) -> dict[str, Any]:
     if not path.is_file():
         raise FileNotFoundError(
             f"{path} is not there: set data.source.root to the folder that holds dataset.json, that of a task of the "
-            "Medical Segmentation Decathlon (http://medicaldecathlon.com, CC-BY-SA 4.0) or of a data set of nnU-Net; or "
-            f"SEGEXP_DATA_DIR to the folder that holds {root.name}"
+            "Medical Segmentation Decathlon (http://medicaldecathlon.com, CC-BY-SA 4.0) or of a data set of nnU-Net; "
+            f"or SEGEXP_DATA_DIR to the folder that holds {root.name}"
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
