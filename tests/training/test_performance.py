@@ -1,5 +1,7 @@
 """Each fast path agrees with the plain one."""
 
+import platform
+import resource
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,13 @@ def test_best_precision_is_one_that_the_cpu_multiplies_natively():
         assert best_precision("cpu") == "32-true"
     with pytest.raises(ValueError, match="did you mean 'cpu'"):
         best_precision("cpuu")
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="another C library")
+def test_memory_that_was_given_back_is_taken_again_without_asking_the_system():
+    Performance().apply(UNet(1, 2, base_channels=2, depth=1), 2)
+    torch.ones(2**22)
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    for _ in range(10):
+        torch.ones(2**22)  # 4,096 pages of 4 KiB
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before < 4096

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from skimage.measure import label, regionprops
 
 from segexp.checkpoints.description import ModelDescription
 from segexp.data.case import Case
@@ -30,6 +29,8 @@ def measure_objects(labels: np.ndarray, case: Case, description: ModelDescriptio
         diameter in the unit, extent (share of the bounding box), whether it touches the edge of the image, and mean,
         lowest and highest intensity of each channel.
     """
+    from skimage.measure import label, regionprops
+
     if is_stack(case):
         pages = enumerate(zip(pages_of(case), np.moveaxis(labels, -3, 0), strict=True))
         return [{"page": n, **row} for n, (page, own) in pages for row in measure_objects(own, page, description)]

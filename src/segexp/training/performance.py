@@ -1,5 +1,7 @@
 """Settings that make training fast without changing what it computes; tests hold each path to the plain one."""
 
+import ctypes
+from contextlib import suppress
 from dataclasses import dataclass
 
 import torch
@@ -7,6 +9,9 @@ from torch import nn
 
 from segexp.errors import require_choice
 from segexp.training.small_maps import guard_small_maps
+
+_GIVEN_BACK_FROM, _MAPPED_FROM = -1, -3  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD of mallopt(3)
+_KEPT = 1 << 30  # bytes
 
 
 def best_precision(accelerator: str = "auto") -> str:
@@ -30,12 +35,15 @@ class Performance:
         compile: Compile the network with ``torch.compile``; pays on long runs on a GPU.
         tf32: Let float32 products on CUDA use TensorFloat-32.
         cudnn_benchmark: Let cuDNN try its algorithms on the first batch; for patches of one size.
+        keep_memory: Let the C library keep memory that tensors give back for the next ones, instead of asking the
+            system for zeroed pages in every step; where that library is glibc.
     """
 
     channels_last: bool = True
     compile: bool = False
     tf32: bool = True
     cudnn_benchmark: bool = True
+    keep_memory: bool = True
 
     def memory_format(self, spatial_dims: int) -> torch.memory_format:
         """Order in memory of images (B, C, *S)."""
@@ -50,5 +58,15 @@ class Performance:
         torch.backends.cudnn.benchmark = self.cudnn_benchmark
         network.to(memory_format=self.memory_format(spatial_dims))  # type: ignore[call-overload]
         guard_small_maps(network)
+        if self.keep_memory:
+            _keep_memory()
         if self.compile:
             network.compile()
+
+
+def _keep_memory() -> None:
+    """Raise the sizes from which glibc maps memory anew, and gives it back."""
+    with suppress(OSError, TypeError, AttributeError):  # another C library, or none that can be asked
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_MAPPED_FROM, _KEPT)
+        mallopt(_GIVEN_BACK_FROM, _KEPT)
