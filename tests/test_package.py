@@ -21,7 +21,7 @@ def test_wheel_holds_configuration_and_pinned_hashes(wheel):
     names = zipfile.ZipFile(wheel).namelist()
     assert "segexp/conf/train.yaml" in names
     assert "segexp/conf/model/unet_bilinear.yaml" in names
-    assert "segexp/data/sources/isbi2012.sha256" in names
+    assert {f"segexp/data/sources/{name}.sha256" for name in ("isbi2012", "hippocampus")} <= set(names)
     assert {"segexp/conf/hydra/launcher/local.yaml", "hydra_plugins/segexp_sweeps/launcher.py"} <= set(names)
     assert "segexp/comparison/page_assets/page.html" in names
     assert "segexp/py.typed" in names

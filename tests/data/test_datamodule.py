@@ -254,7 +254,8 @@ PUBLIC = sorted({path.stem for path in (config_dir() / "data").glob("*.yaml")} -
 @pytest.mark.parametrize("name", PUBLIC)
 def test_a_public_set_that_is_missing_says_where_to_get_it_its_terms_and_where_to_put_it(name, tmp_path, monkeypatch):
     monkeypatch.setenv("SEGEXP_DATA_DIR", str(tmp_path))
-    words = ["name=test", f"data={name}", *(["data.source.download=false"] if name == "isbi" else [])]
+    off = ["data.source.download=false"] if name == "isbi" else []
+    words = ["name=test", f"data={name}", "data.origin.download=null", *off]
     config = plain(compose(words, run_dir=tmp_path / "run"))
     origin = config["data"]["origin"]
     assert origin["url"].startswith("http")

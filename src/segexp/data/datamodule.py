@@ -98,7 +98,7 @@ class DataModule(pl.LightningDataModule):
         except FileNotFoundError as error:
             if self.origin is None:
                 raise
-            raise FileNotFoundError(f"{error}; {self.origin.remedy}") from error
+            self.origin.supply(self.source.prepare, error)
 
     def setup(self, stage: str | None = None) -> None:  # noqa: ARG002
         """Audit and split all cases once, and measure them; ``report`` is what the audit found.

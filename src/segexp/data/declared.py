@@ -1,6 +1,6 @@
 """Data as the configuration declares them: settings that belong together, and what each case must be."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -174,11 +174,33 @@ class Origin:
         url: Address of the data set.
         terms: Terms of use, in a few words.
         folder: Folder that it belongs into.
+        download: Function that fetches the files into the folder, or raises an OSError; None = it is not to be fetched.
     """
 
     url: str
     terms: str
     folder: str
+    download: Callable[[Path], None] | None = None
+
+    def supply(self, prepare: Callable[[], None], lacking: FileNotFoundError) -> None:
+        """Download the data set where that is possible.
+
+        Args:
+            prepare: Function that checks the files, and raises where some are missing.
+            lacking: What it has raised.
+
+        Raises:
+            FileNotFoundError: It is still missing; says why, and what to do.
+        """
+        said = str(lacking)
+        if self.download is not None:
+            try:
+                self.download(Path(self.folder))
+                prepare()
+                return
+            except OSError as error:
+                said += f" (download: {error})"
+        raise FileNotFoundError(f"{said}; {self.remedy}") from lacking
 
     @property
     def remedy(self) -> str:

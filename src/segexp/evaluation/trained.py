@@ -31,7 +31,10 @@ from segexp.trust import Foreign, Vouched, compose_checked
 
 _log = logging.getLogger(__name__)
 
-LEFT_OUT = ("hydra", "paths", "name", "resume", "callbacks", "logger", "sweep", "data.cache")  # of the run's overrides
+LEFT_OUT = (  # of the run's overrides
+    *("hydra", "paths", "name", "resume", "callbacks", "logger", "sweep"),
+    *("data.cache", "data.origin"),
+)
 GEOMETRY = ("data.geometry.context", "data.geometry.slice_axis", "data.geometry.spatial_dims")
 OF_THE_NETWORK = ("model", "data.intensity", "data/intensity", *GEOMETRY)
 

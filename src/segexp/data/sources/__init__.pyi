@@ -1,6 +1,7 @@
 from .chase import Chase as Chase
 from .drive import Drive as Drive
 from .folder import Folder as Folder
+from .hippocampus import HippocampusFiles as HippocampusFiles
 from .isbi import ISBI as ISBI
 from .manifest import Manifest as Manifest
 from .mni152 import MNI152 as MNI152
