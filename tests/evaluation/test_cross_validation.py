@@ -28,7 +28,7 @@ FOLD = [
     "optimizer.lr=1e-2",
     "trainer.max_epochs=2",
 ]
-FOLD += ["data.source.size=[32,32]", "data.sampling.patches_per_epoch=8"]
+FOLD += ["data.source.size=[32,32]", "data.source.count=6", "data.sampling.patches_per_epoch=8", "monitor=val/dice"]
 
 
 @pytest.fixture(scope="module")
@@ -70,7 +70,7 @@ def test_scores_are_those_of_each_case_by_the_fold_that_held_it_out(sweep, by_ha
     evaluate([f"run={sweep}", "inference=tiled"])
     dice, rand = by_hand
     content = read(sweep / "out_of_fold.json")
-    assert len(dice) == 9
+    assert len(dice) == 6
     assert content["test"]["dice"] == pytest.approx(np.mean([*dice.values()]), abs=1e-6)
     low, high = content["evaluation"]["intervals"]["dice"]
     assert low < content["test"]["dice"] < high
@@ -84,7 +84,7 @@ def test_scores_are_those_of_each_case_by_the_fold_that_held_it_out(sweep, by_ha
     assert max(np.mean([*rand.values()], axis=0)) == pytest.approx(content["test"]["v_rand_max"], abs=1e-6) or (
         "v_rand_max" not in content["test"]  # folds with different thresholds share no curve
     )
-    assert "9 cases, each scored by the runs that held it out" in " ".join(capsys.readouterr().out.split())
+    assert "6 cases, each scored by the runs that held it out" in " ".join(capsys.readouterr().out.split())
     assert not [path for path in sweep.iterdir() if path.name.startswith(".")]  # the labels are gone
 
 
@@ -96,7 +96,7 @@ def test_thresholds_and_steps_are_chosen_on_all_cases_at_once_and_predict_takes_
     assert means[thresholds.index(choice["chosen"]["threshold"])] == pytest.approx(max(means), abs=1e-6)
     plain_scores = content.get("without_postprocess", content)["test"]
     assert plain_scores["v_rand"] == pytest.approx(max(means), abs=1e-6)
-    assert content["evaluation"]["tuning"]["cases"] == 9
+    assert content["evaluation"]["tuning"]["cases"] == 6
     assert choice["steps"] == content["evaluation"]["postprocess"]
     assert "optimistically biased" in content["evaluation"]["notes"][1]
     # Steps that are kept for the sweep are those of all its networks together, and of no other set of runs.
@@ -111,7 +111,7 @@ def test_thresholds_and_steps_are_chosen_on_all_cases_at_once_and_predict_takes_
 
 
 def test_what_nobody_held_out_is_not_scored(sweep):
-    with pytest.raises(ValueError, match="3 of 9 cases are test cases of none of the 2 runs"):
+    with pytest.raises(ValueError, match="2 of 6 cases are test cases of none of the 2 runs"):
         evaluate([f"run={sweep / 'fold-0'},{sweep / 'fold-2'}"])
     with pytest.raises(ValueError, match="out_of_fold=true needs several runs"):
         evaluate([f"run={sweep / 'fold-0'}", "out_of_fold=true"])
