@@ -28,6 +28,24 @@ def test_wheel_holds_configuration_and_pinned_hashes(wheel):
     assert not [name for name in names if name.startswith(("outputs", "tests", "segexp/conf/local"))]
 
 
+def test_every_extra_stands_on_the_page_of_installing():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    page = (ROOT / "docs" / "install.md").read_text()
+    extras = set(project["optional-dependencies"]) - {"dev", "docs"}
+    assert {extra for extra in extras if f"`{extra}`" not in page} == set()
+
+
+def test_make_sets_up_users_without_what_developers_need():
+    """What ``make setup`` installs is the dependencies; ``make test``, ``lint`` and ``docs`` want the extra dev."""
+    rules = (ROOT / "Makefile").read_text()
+    assert "\ntrain: $(READY)" in rules
+    for target in ("test", "test-slow", "lint", "docs"):
+        assert f"\n{target}: $(DEV)" in rules
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    names = {canonicalize_name(Requirement(text).name) for text in project["dependencies"]}
+    assert not names & {"scikit-learn", "pandas", "matplotlib", "monai", "pytest"}
+
+
 def test_citation_has_what_the_format_requires():
     """Citation File Format 1.2.0: https://doi.org/10.5281/zenodo.5171937."""
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
