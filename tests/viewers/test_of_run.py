@@ -24,8 +24,9 @@ def test_worst_median_and_best_case_have_the_labels_that_were_scored(run):
     order = sorted(scores, key=scores.__getitem__)
     gallery = open_run([run], [], [])
     assert gallery.title == "run run"
-    assert [name.split(",")[0] for name in gallery.names] == [
-        f"{rank}: {case}" for rank, case in zip(("worst", "median", "best"), order, strict=True)
+    ranks = ("worst", "median", "best")
+    assert list(gallery.names) == [
+        f"{rank}: {case}, dice {scores[case]:.4f}" for rank, case in zip(ranks, order, strict=True)
     ]
     for name, case in zip(gallery.names, order, strict=True):
         view = gallery.load(name)
@@ -37,7 +38,8 @@ def test_worst_median_and_best_case_have_the_labels_that_were_scored(run):
 
 
 def test_any_case_can_be_named(run):
-    assert open_run([run], ["cells_0004", "cells_0000"], []).names == ("cells_0004", "cells_0000")
+    names = open_run([run], ["cells_0004", "cells_0000"], []).names
+    assert [name.split(", dice ")[0] for name in names] == ["cells_0004", "cells_0000"]
     with pytest.raises(
         ValueError, match=r"case=cells_004: the data of the run have no such case .did you mean 'cells_"
     ):

@@ -1,5 +1,6 @@
 """Cases of a trained run, predicted again by the code that scores them."""
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from segexp.evaluation.ensemble import shared_steps
 from segexp.evaluation.evaluation import Evaluation
 from segexp.evaluation.one_by_one import Scored
 from segexp.evaluation.trained import Trained, open_trained
+from segexp.metrics import case_means
 from segexp.pictures.figures import class_colors
 from segexp.viewers.gallery import Gallery
 from segexp.viewers.layers import View
@@ -31,15 +33,15 @@ def open_run(paths: Sequence[Path], cases: Sequence[str], arguments: Sequence[st
         ValueError: There is no such case, the run has no scores, or runs and data do not go together.
     """
     runs = [open_trained(path) for path in paths]
-    wanted = {name: name for name in cases} or _ranked(runs[0])
+    ranks = dict.fromkeys(cases, "") or _ranked(runs[0])
     evaluation = Evaluation(runs, arguments)
     evaluation.open(runs[0].results["headline"]["split"] if runs[0].results else "auto")
-    prepared = [_case(evaluation, name) for name in wanted.values()]
-    titles = dict(zip((one.original.name for one in prepared), wanted, strict=True))
+    prepared = [_case(evaluation, name) for name in ranks]
     found: dict[str, View] = {}
 
     def keep(scored: Scored) -> None:
-        title = titles[scored.prepared.original.name]
+        name = scored.prepared.original.name
+        title = f"{ranks[name]}{name}, {_score(scored, evaluation.metric)}"
         found[title] = _view(title, scored, evaluation)
 
     evaluation.score_each(prepared, shared_steps(runs), keep)
@@ -47,7 +49,7 @@ def open_run(paths: Sequence[Path], cases: Sequence[str], arguments: Sequence[st
 
 
 def _ranked(run: Trained) -> dict[str, str]:
-    """Name of the worst, median and best case, under titles that tell rank and score."""
+    """Names of the worst, median and best case when the run was scored, and words for their ranks."""
     headline = run.results.get("headline")
     if not headline:
         raise ValueError(f"{run.folder} has no scores yet: name a case with case=<name>")
@@ -56,8 +58,13 @@ def _ranked(run: Trained) -> dict[str, str]:
     scores = case_scores(rows, metric, headline.get("higher_is_better", True))
     if not scores:
         raise ValueError(f"{metric} is not defined in any case of {run.folder}: name a case with case=<name>")
-    named = worst_median_best(list(scores))
-    return {f"{rank}: {case}, {metric} {scores[case]:.4f}": case for rank, case in named.items()}
+    return {case: f"{rank}: " for rank, case in worst_median_best(list(scores)).items()}
+
+
+def _score(scored: Scored, metric: str) -> str:
+    """Tell the score of what is shown, which post-processing and other networks may have changed since."""
+    means = case_means(scored.result.rows, metric).values()  # of this one case
+    return next((f"{metric} {mean:.4f}" for mean in means if not math.isnan(mean)), f"{metric} undefined")
 
 
 def _case(evaluation: Evaluation, name: str) -> Prepared:
