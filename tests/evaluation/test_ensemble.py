@@ -6,7 +6,8 @@ from torch import nn
 
 from segexp.evaluation.ensemble import EnsemblePredictor, ensemble_predictor, shared_choices, shared_steps
 from segexp.inference import TiledPredictor
-from segexp.runs.folder import RunFolder
+from segexp.runs.folder import RunFolder, SweepFolder
+from segexp.runs.postprocess import keep_together
 
 
 def network(seed: int) -> nn.Module:
@@ -39,3 +40,13 @@ def test_runs_share_the_lower_middle_threshold_and_the_steps_that_all_keep(tmp_p
     assert shared_choices(runs) == {"threshold": 0.4}
     assert shared_steps(runs) == {"fill_holes": {}}
     assert shared_steps([*runs, run(tmp_path / "other", "{}", 0.5)]) == {}
+
+
+def test_what_was_chosen_for_runs_together_comes_before_their_own(tmp_path):
+    runs = [run(tmp_path / str(place), '{"fill_holes": {}}', 0.5) for place in range(2)]
+    for place, one in enumerate(runs):
+        (one.files.path / "run.json").write_text(f'{{"status": "done", "id": "{place}"}}')
+    keep_together(SweepFolder(tmp_path), {"runs": {"0": 0, "1": 0}, "steps": {}, "chosen": {"threshold": 0.3}})
+    assert shared_choices(runs) == {"threshold": 0.3}
+    assert shared_steps(runs) == {}
+    assert shared_steps(runs[:1]) == {"fill_holes": {}}
