@@ -182,16 +182,18 @@ def test_marked_commands_are_valid(block):
         check(words)
 
 
-QUESTIONS = [
-    words
-    for text in re.findall(r"`(segexp [^`]+=[^`]+)`", (ROOT / "docs" / "how.md").read_text())
-    if "…" not in text and "data=mine" not in text
-    for words in [shlex.split(text)]
-]
+def answers() -> Iterator[list[str]]:
+    """Commands of docs/how.md, and its overrides as those of a training on a folder."""
+    for text in re.findall(r"`([^`]+=[^`]+)`", (ROOT / "docs" / "how.md").read_text()):
+        words = shlex.split(text)
+        if words[0] == "segexp" and "…" not in words and "data=mine" not in words:
+            yield words
+        elif "." in words[0].partition("=")[0]:
+            yield ["segexp", "train", "data=folder", *words]
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("words", QUESTIONS, ids=" ".join)
+@pytest.mark.parametrize("words", list(answers()), ids=" ".join)
 def test_commands_of_answers_are_valid(words):
     check(words)
 
