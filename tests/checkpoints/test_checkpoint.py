@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from segexp.checkpoints.checkpoint import load_checkpoint, open_model
-from segexp.data.intensity.rules import PercentileClip, rule_from
+from segexp.data.intensity import PercentileClip, rule_from
 from segexp.models import UNet
 from tests.safety.corpus import checkpoint, model_description, saved
 

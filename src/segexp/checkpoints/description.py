@@ -24,7 +24,7 @@ from segexp.checkpoints.rules import (
 )
 from segexp.data.description import DataDescription
 from segexp.data.field_of_view import FIELDS_OF_VIEW
-from segexp.data.intensity.rules import rule_from
+from segexp.data.intensity.named import rule_from
 from segexp.inference.views import WORDS
 from segexp.postprocessing.postprocess import STEPS, PostProcess, Steps
 

@@ -19,7 +19,7 @@ from segexp.commands.arguments import REQUIRED, parse
 from segexp.config import compose, config_dir
 from segexp.data import Case
 from segexp.data.case import slices_first
-from segexp.data.intensity.rules import rule_from
+from segexp.data.intensity.named import rule_from
 from segexp.data.patches import crop
 from segexp.errors import short_path
 from segexp.evaluation.trained import compose_again, open_trained

@@ -16,7 +16,7 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.networks import name_and_arguments
 from segexp.checkpoints.own import require_own
 from segexp.data import DataModule
-from segexp.data.intensity.rules import rule_from
+from segexp.data.intensity.named import rule_from
 from segexp.errors import did_you_mean
 from segexp.importable import targets_in
 from segexp.prediction.views import NOT_KNOWN

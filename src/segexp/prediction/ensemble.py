@@ -13,7 +13,8 @@ from torch import Tensor, nn
 from segexp.checkpoints.checkpoint import Model, load_checkpoint, open_model
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.networks import Trust
-from segexp.data.intensity.rules import IntensityRule, rule_from
+from segexp.data.intensity.named import rule_from
+from segexp.data.intensity.rules import IntensityRule
 from segexp.data.sources.pairs import natural_order
 from segexp.errors import require_choice
 from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference

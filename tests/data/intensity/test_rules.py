@@ -19,8 +19,7 @@ from sklearn.preprocessing import MinMaxScaler, StandardScaler
 
 from segexp.config import config_dir
 from segexp.data.case import Case
-from segexp.data.intensity import scaling
-from segexp.data.intensity.rules import N4, PercentileClip, TrainingStatistics, Window, ZScore, rule_from
+from segexp.data.intensity import N4, PercentileClip, TrainingStatistics, Window, ZScore, rule_from, scaling
 
 MEASURED = {"low": [-50.0], "high": [200.0], "mean": [60.0], "std": [40.0]}
 RULES = [
@@ -189,7 +188,7 @@ def test_training_statistics_are_those_of_all_foreground(rng):
 
 
 def test_training_statistics_of_large_sets_take_equal_shares(monkeypatch):
-    monkeypatch.setattr("segexp.data.intensity.rules.SAMPLE", 20)
+    monkeypatch.setattr("segexp.data.intensity.training_statistics.SAMPLE", 20)
     large, small = np.arange(1000.0).reshape(1, 20, 50), np.arange(5.0).reshape(1, 1, 5)
     rule = TrainingStatistics(0, 100)
     rule.fit([case(i, np.ones(i.shape[1:], dtype=np.uint8)) for i in (large, small)])
