@@ -3,15 +3,18 @@
 import json
 import os
 import signal
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
+from segexp.runs.claim import Claim
 from segexp.runs.folder import RunFolder
 from segexp.sweeps.jobs import Job
+from segexp.sweeps.local import LocalJob, environment, start_process
 from segexp.sweeps.local import claim as claim_of
-from segexp.sweeps.local import environment, start_process
 from segexp.sweeps.warm import ForkedProcess, Template
 from tests.conftest import SMALL, table, trained
 
@@ -78,6 +81,45 @@ def test_a_copy_waits_for_its_folder(template, tmp_path):
         os.close(gate)  # who asked for it has failed
     assert ended(process) == 1
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_copy_that_is_killed_before_it_begins_is_a_job_that_failed(template, tmp_path, monkeypatch):
+    hand_over = Claim.hand_over
+
+    def too_late(lock: Claim, pid: int) -> None:
+        os.kill(pid, signal.SIGKILL)
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        hand_over(lock, pid)
+
+    monkeypatch.setattr(Claim, "hand_over", too_late)
+    assert ended(started(template, tmp_path / "killed")) == -signal.SIGKILL
+
+
+def test_what_a_killed_job_leaves_is_no_zombie(template):
+    ready, told = os.pipe()
+    code = f"import os, time; os.fork() or os.write({told}, b'1'); time.sleep(100)"
+    leader = subprocess.Popen([sys.executable, "-c", code], pass_fds=[told], start_new_session=True)
+    assert os.read(ready, 1)  # the child of the job lives
+    os.close(ready)
+    os.close(told)
+    job = LocalJob(leader, "CPU", lambda: None)
+    leader.kill()
+    leader.wait()
+    assert job.poll() == -signal.SIGKILL
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-leader.pid, os.WNOHANG)
+    with pytest.raises(ProcessLookupError):
+        os.killpg(leader.pid, 0)
+
+
+def test_in_a_folder_that_was_removed_no_copy_is_made(tmp_path, monkeypatch, caplog):
+    made = Template(environment([], 1))
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    made._ready = True
+    assert made.start(["--version"], {}, 1, 1) is None
+    assert "No such file or directory" in caplog.text
 
 
 def test_a_copy_has_variables_and_folder_of_its_own(template, tmp_path, monkeypatch):

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import subprocess
+import time
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
 
@@ -22,6 +23,7 @@ NOT_INHERITED = (
     *("SLURM_STEP_NUM_TASKS", "SLURM_PROCID", "SLURM_LOCALID", "SLURM_NODEID"),
 )
 CORES_PER_JOB = 4  # where there is no GPU and jobs_at_once is "auto"
+REAP_SECONDS = 1.0  # until killed processes have ended
 
 
 class LocalEngine(Engine):
@@ -99,6 +101,7 @@ class LocalJob:
         status = self.process.poll()
         if status is not None and self._on_end is not None:
             self.kill()  # what a dead leader may have left behind
+            _reap(self.process.pid)
             self._on_end()
             self._on_end = None
         return status
@@ -151,10 +154,22 @@ def start_process(
         lock.hand_over(process.pid)
         return process
     process, gate = copied
-    with os.fdopen(gate, "wb") as opened:
+    try:
         lock.hand_over(process.pid)
-        opened.write(b"1")
+        with suppress(BrokenPipeError):  # it has ended already, as when it was killed: its status tells
+            os.write(gate, b"1")
+    finally:
+        os.close(gate)
     return process
+
+
+def _reap(group: int) -> None:
+    """Ask how the killed processes of a group ended, as those that this process has adopted stay as zombies else."""
+    until = time.monotonic() + REAP_SECONDS
+    with suppress(ChildProcessError):  # none is left
+        while time.monotonic() < until:
+            if os.waitpid(-group, os.WNOHANG)[0] == 0:
+                time.sleep(0.005)
 
 
 def environment(gpus: list[str] | None, threads: int | None) -> dict[str, str]:

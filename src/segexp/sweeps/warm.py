@@ -90,17 +90,20 @@ class Template:
         if self._line is None or not self._wait():
             return None
         waiting, gate = os.pipe()
-        request = {"words": list(words), "environment": dict(environment), "folder": str(Path.cwd())}
-        message = json.dumps(request).encode()
         try:
+            request = {"words": list(words), "environment": dict(environment), "folder": str(Path.cwd())}
+            message = json.dumps(request).encode()
             if len(message) > LARGEST // 8:
                 raise OSError(f"{len(message)} bytes of arguments and environment are too many for it")
             socket.send_fds(self._line, [message], [log, claim, waiting])
             answer: dict[str, Any] = json.loads(self._line.recv(LARGEST))
         except (OSError, ValueError) as error:
             os.close(gate)
-            self._give_up(str(error))
+            self._give_up(str(error) or "it ended")
             return None
+        except BaseException:  # a signal: a copy that was made meanwhile ends at the closed gate
+            os.close(gate)
+            raise
         finally:
             os.close(waiting)
         return ForkedProcess(int(answer["pid"])), gate

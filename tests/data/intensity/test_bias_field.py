@@ -45,6 +45,16 @@ def test_nothing_is_made_of_a_channel_without_contrast_or_a_broken_one():
     assert without_bias_field(tiny, [1, 1], **SETTINGS).shape == (2, 2)
 
 
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_volume_of_one_slice_is_corrected_as_that_slice(axis):
+    image, _ = phantom(40, 48)
+    spacing = [2.0, 0.5]
+    found = without_bias_field(np.expand_dims(image, axis), np.insert(spacing, axis, 9.0), **SETTINGS)
+    np.testing.assert_array_equal(found.squeeze(axis), without_bias_field(image, spacing, **SETTINGS))
+    line = image[20:21]
+    np.testing.assert_array_equal(without_bias_field(line, spacing, **SETTINGS), line)
+
+
 def test_each_channel_has_a_field_of_its_own():
     image, tissue = phantom(48, 48)
     case = Case("a", np.stack([image, image[:, ::-1]]), tissue.astype(np.uint8), (1.0, 1.0))
