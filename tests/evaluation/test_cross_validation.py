@@ -110,6 +110,14 @@ def test_thresholds_and_steps_are_chosen_on_all_cases_at_once_and_predict_takes_
     assert read(sweep / "out_of_fold.json")["evaluation"]["postprocess"] == {"fill_holes": {"max_size": 10}}
 
 
+def test_a_seed_that_lacks_folds_is_said(sweep, capsys):
+    shutil.copytree(sweep / "fold-1", sweep / "again")
+    evaluate([f"run={sweep}", "inference=tiled"])
+    content = read(sweep / "out_of_fold.json")
+    assert "some cases were held out by 1 runs, others by 2" in content["evaluation"]["notes"][1]
+    assert "others by 2" in " ".join(capsys.readouterr().out.split())
+
+
 def test_what_nobody_held_out_is_not_scored(sweep):
     with pytest.raises(ValueError, match="2 of 6 cases are test cases of none of the 2 runs"):
         evaluate([f"run={sweep / 'fold-0'},{sweep / 'fold-2'}"])

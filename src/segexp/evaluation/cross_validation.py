@@ -1,5 +1,6 @@
 """A cross-validation evaluated: scores of all cases, each by the runs that held it out, and what they leave."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -165,6 +166,12 @@ def _notes(pooled: OutOfFold, steps: Steps, tuning: Tuning | None, chosen: Mappi
     notes = [
         "intervals are over the cases, for the trained networks at hand; segexp compare adds the spread between folds"
     ]
+    counts = Counter(pooled.cases).values()
+    if min(counts) < max(counts):
+        notes.append(
+            f"some cases were held out by {min(counts)} runs, others by {max(counts)}: each counts once, with the mean "
+            "of its runs; train those that are missing, so that all cases have the same seeds"
+        )
     if pooled.split == "val":
         notes.append("each case also chose the epoch of the run that scores it: the scores are optimistically biased")
     kept = [*([f"post-processing {in_words(steps)}"] if steps else []), *(f"{key} {chosen[key]}" for key in chosen)]

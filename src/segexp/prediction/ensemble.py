@@ -1,6 +1,7 @@
 """Trained models made ready to predict together: opened, compared, set up."""
 
 import copy
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from segexp.checkpoints.networks import Trust
 from segexp.data.intensity.named import rule_from
 from segexp.data.intensity.rules import IntensityRule
 from segexp.data.sources.pairs import natural_order
-from segexp.errors import require_choice
+from segexp.errors import require_choice, some
 from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference
 from segexp.inference.probabilities import Network
 from segexp.models import own_module
@@ -25,6 +26,7 @@ from segexp.prediction.views import views_asked
 from segexp.runs.folder import RunFolder, SweepFolder
 from segexp.runs.postprocess import choice_together
 
+_log = logging.getLogger(__name__)
 SAME_LOGITS = 1e-3  # largest difference, as a fraction of the largest logit
 SAME = (
     *("class_names", "label_values", "regions", "activation"),
@@ -125,10 +127,16 @@ def _runs_in(path: Path) -> list[Path]:
     """Runs below a folder that is none itself, in the order of their names; else the path."""
     if not path.is_dir() or RunFolder(path).record_path.is_file() or not any(RunFolder.below(path)):
         return [path]
-    runs = sorted((folder for folder in RunFolder.below(path)), key=lambda folder: natural_order(str(folder.path)))
-    done = [folder.path for folder in runs if folder.best_checkpoint.is_file() and folder.record()["status"] == "done"]
+    records = {folder: folder.record() for folder in RunFolder.below(path)}
+    runs = [folder for folder, record in records.items() if "evaluation" not in record]
+    runs.sort(key=lambda folder: natural_order(str(folder.path)))
+    done = [run.path for run in runs if run.best_checkpoint.is_file() and records[run].get("status") == "done"]
     if not done:
         raise ValueError(f"{path} holds {len(runs)} runs, and none has ended well: name a run")
+    if others := [run.path.name for run in runs if run.path not in done]:
+        _log.warning(
+            f"{len(others)} of the {len(runs)} runs in {path} have not ended well and are left out: {some(others, 5)}"
+        )
     return done
 
 
