@@ -12,6 +12,7 @@ import pytest
 
 from segexp.runs.claim import Claim
 from segexp.runs.folder import RunFolder
+from segexp.sweeps import warm
 from segexp.sweeps.jobs import Job
 from segexp.sweeps.local import LocalJob, environment, start_process
 from segexp.sweeps.local import claim as claim_of
@@ -81,6 +82,16 @@ def test_a_copy_waits_for_its_folder(template, tmp_path):
         os.close(gate)  # who asked for it has failed
     assert ended(process) == 1
     assert (tmp_path / "log").read_text() == ""
+
+
+def test_a_template_that_is_stuck_is_given_up(monkeypatch, caplog):
+    monkeypatch.setattr(warm, "ANSWER_SECONDS", 0.2)
+    stuck = Template(environment([], 1))
+    assert stuck._process is not None
+    os.kill(stuck._process.pid, signal.SIGSTOP)
+    assert stuck.start(["--version"], {}, 1, 1) is None
+    assert "it has not loaded everything within 0 s" in caplog.text
+    assert stuck._process is None
 
 
 def test_a_copy_that_is_killed_before_it_begins_is_a_job_that_failed(template, tmp_path, monkeypatch):

@@ -7,18 +7,17 @@ import ctypes
 import json
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from segexp.sweeps.template import LARGEST
 
 _ADOPT_ORPHANS = 36  # PR_SET_CHILD_SUBREAPER of prctl(2)
+ANSWER_SECONDS = 120.0  # after which a template counts as stuck
 _log = logging.getLogger(__name__)
 
 
@@ -71,6 +70,7 @@ class Template:
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
+        ours.settimeout(ANSWER_SECONDS)
         self._line = ours
 
     def start(
@@ -114,8 +114,7 @@ class Template:
             self._line.close()
             self._line = None
         if self._process is not None:
-            with suppress(ProcessLookupError):
-                self._process.send_signal(signal.SIGTERM)
+            self._process.kill()  # it has nothing to lose, and one that was stopped heeds nothing else
             self._process.wait()
             self._process = None
 
@@ -124,6 +123,8 @@ class Template:
         if not self._ready and self._line is not None:
             try:
                 why = json.loads(self._line.recv(LARGEST))["unfit"]
+            except TimeoutError:
+                why = f"it has not loaded everything within {ANSWER_SECONDS:.0f} s"
             except (OSError, ValueError):
                 why = "it ended before it had loaded everything"
             if why:
