@@ -17,7 +17,7 @@ from segexp.commands.train import train
 from segexp.config import compose
 
 ROOT = Path(__file__).parents[1]
-FEW_EPOCHS = "trainer.max_epochs=4"
+FEW_EPOCHS = "trainer.max_epochs=3"
 TINY = [  # a small network on few small patches
     "data.sampling.patch_size=[32,32]",
     "data.sampling.patches_per_epoch=16",

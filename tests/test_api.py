@@ -142,6 +142,7 @@ class Thin(nn.Sequential):
 """
 
 
+@pytest.mark.slow
 def test_a_network_beside_a_folder_of_ones_own_trains_predicts_and_is_resumed(tmp_path):
     (tmp_path / "conf" / "model").mkdir(parents=True)
     (tmp_path / "conf" / "model" / "thin.yaml").write_text(

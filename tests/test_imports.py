@@ -54,7 +54,8 @@ def loaded(folder: str, *scripts: str, overrides: tuple[str, ...] = ()) -> list[
     return [set(line.split()[1:]) for line in done.stdout.splitlines() if line.startswith("MODULES")]
 
 
-@pytest.mark.parametrize("augment", ["none", pytest.param("light", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("augment", ["none", "light"])
 def test_a_plain_training_loads_no_library_that_it_does_not_use(tmp_path, augment):
     overrides = ("trainer=cpu", f"augment={augment}")
     modules, later = loaded(str(tmp_path), OF_TRAINING, OF_VOLUMES_AND_PARTITIONS, overrides=overrides)

@@ -148,6 +148,7 @@ def near(word: str, value: float) -> bool:
         return False
 
 
+@pytest.mark.slow
 def test_parallel_coordinates_draw_a_line_per_run_over_the_real_figures(browser, address):
     opened(browser, address, "hparams", "z_final/test_dice")
     tick(browser, *CURVES, "z_final/headline", "z_final/test_dice", "z_final/test_iou")

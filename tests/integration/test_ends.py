@@ -78,6 +78,7 @@ def test_a_signal_ends_every_phase_and_the_printed_command_goes_on(tmp_path, who
     assert metrics(folder) == metrics(whole)
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_the_curves_of_every_finished_epoch(tmp_path):
     process = start(tmp_path, "trainer.max_epochs=1000", "hydra.run.dir=run")
     reaches(process, lambda: rows(tmp_path / "run") > 2)

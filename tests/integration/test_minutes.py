@@ -25,6 +25,7 @@ def last(folder):
     return torch.load(folder / "checkpoints" / "last.ckpt", weights_only=True)
 
 
+@pytest.mark.slow
 def test_a_run_ends_in_its_minutes_with_its_schedule_run_out_validated_and_scored(timed):
     folder, seconds = timed
     assert seconds <= 0.2 * 60 * 1.05 + 10

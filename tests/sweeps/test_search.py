@@ -209,7 +209,7 @@ def test_no_trial_completed_leaves_a_table_and_says_so(tmp_path, capsys):
     assert table(tmp_path)[0]["why"] == "RuntimeError: planted"
 
 
-@pytest.mark.parametrize("pruner", ["median", "hyperband"])
+@pytest.mark.parametrize("pruner", ["median", pytest.param("hyperband", marks=pytest.mark.slow)])
 def test_a_bad_curve_is_stopped(tmp_path, pruner):
     early = ["hydra.sweeper.pruner.n_startup_trials=2", "hydra.sweeper.pruner.n_warmup_steps=1"]
     words = [f"hydra/sweeper/pruner={pruner}", "hydra/sweeper/sampler=random", "hydra.sweeper.trials=12"]

@@ -76,6 +76,7 @@ def test_steps_are_left_out(tmp_path):
     assert all(weight.isfinite().all() for weight in weights(tmp_path).values())
 
 
+@pytest.mark.slow
 def test_a_step_that_is_left_out_changes_nothing(tmp_path):
     """A last step that is left out: the weights and running statistics are those of the step before."""
     words = ["trainer.max_epochs=1", "callbacks.panels.enabled=false", "logger=none", "scheduler=constant"]

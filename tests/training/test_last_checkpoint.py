@@ -90,7 +90,7 @@ def unbroken(tmp_path_factory):
     ("batch", "step"),
     [
         pytest.param(9, 6, marks=pytest.mark.slow),  # between two optimizer steps: it stops after the next one
-        (13, 8),  # the last batch of an epoch: it stops after the validation
+        pytest.param(13, 8, marks=pytest.mark.slow),  # the last batch of an epoch: it stops after the validation
     ],
 )
 def test_a_training_that_stops_within_an_epoch_goes_on_at_the_next_batch(unbroken, tmp_path, batch, step):

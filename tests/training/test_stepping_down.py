@@ -162,6 +162,7 @@ def test_cases_are_predicted_by_fewer_tiles_and_nothing_else_changes(unbroken, t
         assert float(second["dice"]) == pytest.approx(float(first["dice"]), abs=1e-9)
 
 
+@pytest.mark.slow
 def test_then_by_smaller_ones_which_a_resumed_run_keeps(tmp_path):
     words = ["trainer.max_epochs=1", "inference.predictor.batch_size=1"]
     shortage(tmp_path, *words, side=24)

@@ -131,7 +131,6 @@ SAFE = {  # wider than they need to be
 }
 QUICK = {  # the rest is slow
     "one run, 50 cases",
-    "3 seeds, seed effect",
     "Dice near 1, one run, 50 cases",
     "Dice near 1, one run, 10 cases",
     "one run per side",

@@ -150,7 +150,7 @@ def test_damaged_streams_are_refused(tmp_path):
         "JPEG-lossy.dcm",
         "SC_rgb_jpeg_dcmtk.dcm",
         "SC_rgb_jpeg_gdcm.dcm",
-        "MR_small_jpeg_ls_lossless.dcm",
+        pytest.param("MR_small_jpeg_ls_lossless.dcm", marks=pytest.mark.slow),
         "MR_small_jp2klossless.dcm",
         "MR_small_RLE.dcm",
     ],
