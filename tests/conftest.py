@@ -18,6 +18,7 @@ from segexp.config import compose
 
 ROOT = Path(__file__).parents[1]
 FEW_EPOCHS = "trainer.max_epochs=3"
+NO_PANELS, PANELS = "callbacks.panels.enabled=false", "callbacks.panels.enabled=true"
 TINY = [  # a small network on few small patches
     "data.sampling.patch_size=[32,32]",
     "data.sampling.patches_per_epoch=16",
@@ -33,6 +34,8 @@ SMALL = [  # a run that takes a second: TINY on nine small cases
     "data.split.val=3-5",
     "data.split.test=6-8",
     *TINY,
+    "page=false",
+    NO_PANELS,
 ]
 HERE = ["name=test", "trainer=cpu", "callbacks.progress.enabled=false"]  # of a training in this process
 

@@ -18,11 +18,11 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.config import compose, plain
 from segexp.inference import AdaptivePredictor, SlicePredictor
 from segexp.training.tensorboard_callbacks import Panels
-from tests.conftest import SMALL
+from tests.conftest import PANELS, SMALL
 
 
 def config(*overrides):
-    return plain(compose([*SMALL, "name=x", "trainer=cpu", *overrides], run_dir="unused"))
+    return plain(compose([*SMALL, PANELS, "name=x", "trainer=cpu", *overrides], run_dir="unused"))
 
 
 def test_the_same_seed_gives_the_same_network_whatever_was_drawn_before():

@@ -13,7 +13,7 @@ from urllib.request import urlopen
 
 import pytest
 
-from tests.conftest import trained
+from tests.conftest import PANELS, trained
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="no selenium: pip install selenium")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -53,7 +53,7 @@ DEEP_FIND = """
 def sweep(tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("sweep")
     for name, overrides in RUNS.items():
-        trained(folder / name, "trainer.max_epochs=2", *overrides)
+        trained(folder / name, "trainer.max_epochs=2", PANELS, *overrides)
     return folder
 
 

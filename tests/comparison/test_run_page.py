@@ -9,7 +9,7 @@ from PIL import Image
 from segexp.comparison.run_page import run_page, write_run_page
 from segexp.runs.runs import find_runs
 from tests.comparison.small_runs import leave
-from tests.conftest import trained
+from tests.conftest import PANELS, trained
 
 VOID = {"meta", "img", "br", "input", "line", "circle", "polyline"}
 
@@ -77,6 +77,6 @@ def test_a_run_that_has_not_ended_well_has_no_page(tmp_path):
 
 def test_a_training_leaves_its_page_unless_it_is_switched_off(tmp_path):
     small = ["trainer.max_epochs=1", "data.sampling.patches_per_epoch=4"]
-    page = (trained(tmp_path / "with", *small) / "report.html").read_text()
+    page = (trained(tmp_path / "with", *small, "page=true", PANELS) / "report.html").read_text()
     assert {"svg", "img", "dialog"} <= set(Elements(page).kinds)
     assert not (trained(tmp_path / "without", *small, "page=false") / "report.html").exists()

@@ -15,9 +15,9 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 
 from segexp.cli import main
 from segexp.runs.claim import take
-from tests.conftest import HERE, ROOT, SMALL, table, trained
+from tests.conftest import HERE, PANELS, ROOT, SMALL, table, trained
 
-WORDS = [*SMALL, *HERE]
+WORDS = [*SMALL, *HERE, PANELS]
 PHASES = {  # what is there once a phase has begun
     "reading": "run.json",
     "training": "metrics.csv",

@@ -15,11 +15,12 @@ from segexp.checkpoints import open_model
 from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.inference import TiledPredictor
-from tests.conftest import HERE, SMALL, table
+from tests.conftest import HERE, PANELS, SMALL, table
 
 REGIONS = "data.labels.regions={tissue: [1, 2], organelle: [2]}"
 WORDS = [
     *SMALL,
+    PANELS,
     *HERE,
     "data.source.size=[64,64]",
     "data.labels.num_classes=3",

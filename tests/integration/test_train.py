@@ -12,13 +12,13 @@ from tensorboard.backend.event_processing.event_accumulator import EventAccumula
 from segexp.checkpoints import open_model
 from segexp.commands.train import train
 from segexp.config import compose
-from tests.conftest import HERE, SMALL, table, trained
+from tests.conftest import HERE, PANELS, SMALL, table, trained
 
 EIGHT = ["data.source.size=[64,64]", "data.source.count=8", "data.split.val=0.2", "data.split.test=0.2"]
 
 
 def run(folder: Path, *overrides: str) -> Path:
-    return trained(folder, *EIGHT, "trainer.max_epochs=2", *overrides)
+    return trained(folder, *EIGHT, "trainer.max_epochs=2", PANELS, *overrides)
 
 
 @pytest.fixture(scope="module")

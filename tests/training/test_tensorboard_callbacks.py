@@ -15,7 +15,7 @@ from tensorboard.summary.writer import event_file_writer
 
 from segexp.training.loggers import TensorBoard
 from segexp.training.tensorboard_callbacks import PrecisionRecall, count_by_threshold, precision_recall
-from tests.conftest import trained
+from tests.conftest import PANELS, trained
 
 
 def board(folder: Path) -> EventAccumulator:
@@ -66,9 +66,9 @@ def test_a_number_of_thresholds_that_cannot_be_drawn_is_refused(thresholds):
 def resumed(tmp_path_factory) -> Path:
     """A run that ended well, then went on for two epochs more."""
     folder = tmp_path_factory.mktemp("run")
-    trained(folder, "trainer.max_epochs=2", "callbacks.panels.saved=2")
+    trained(folder, "trainer.max_epochs=2", PANELS, "callbacks.panels.saved=2")
     time.sleep(1)  # as between two processes: TensorBoard knows files by the second they begin in
-    return trained(folder, "trainer.max_epochs=4", "callbacks.panels.saved=2", f"resume={folder}")
+    return trained(folder, "trainer.max_epochs=4", PANELS, "callbacks.panels.saved=2", f"resume={folder}")
 
 
 def test_a_resumed_run_shows_nothing_twice(resumed):
@@ -137,7 +137,7 @@ def test_there_is_no_second_account_of_hyperparameters(resumed):
 
 @pytest.mark.parametrize("logger", ["none", "csv"])
 def test_a_run_without_logger_leaves_its_figures(tmp_path, logger):
-    trained(tmp_path, f"logger={logger}", "trainer.max_epochs=1")
+    trained(tmp_path, PANELS, f"logger={logger}", "trainer.max_epochs=1")
     assert 0 <= results(tmp_path)["headline"]["value"] <= 1
     assert {"metrics.csv", "figures"} <= {path.name for path in tmp_path.iterdir()}
     assert not list(tmp_path.rglob("*tfevents*"))
@@ -147,7 +147,7 @@ def test_a_run_without_logger_leaves_its_figures(tmp_path, logger):
 @pytest.mark.filterwarnings("default")  # of the library
 def test_mlflow_gets_curves_pictures_and_final_figures(tmp_path):
     tracking = pytest.importorskip("mlflow.tracking")
-    trained(tmp_path / "run", "logger=mlflow", "trainer.max_epochs=1", f"paths.output_dir={tmp_path}")
+    trained(tmp_path / "run", "logger=mlflow", PANELS, "trainer.max_epochs=1", f"paths.output_dir={tmp_path}")
     client = tracking.MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     (kept,) = client.search_runs([client.get_experiment_by_name("test").experiment_id])
     assert kept.info.status == "FINISHED"
@@ -160,7 +160,7 @@ def test_mlflow_gets_curves_pictures_and_final_figures(tmp_path):
 @pytest.mark.filterwarnings("default")  # of the library
 def test_wandb_keeps_a_run_without_a_network(tmp_path):
     pytest.importorskip("wandb")
-    trained(tmp_path, "logger=wandb", "trainer.max_epochs=1")
+    trained(tmp_path, "logger=wandb", PANELS, "trainer.max_epochs=1")
     (kept,) = (tmp_path / "wandb").glob("offline-run-*")
     content = next(kept.glob("*.wandb")).read_bytes()
     assert b"z_final/test_dice" in content

@@ -134,7 +134,6 @@ QUICK = {  # the rest is slow
     "Dice near 1, one run, 50 cases",
     "Dice near 1, one run, 10 cases",
     "one run per side",
-    "same procedure, 3 seeds",
 }
 
 
