@@ -78,7 +78,8 @@ def test_every_network_comes_back_from_safetensors(tmp_path, option):
         assert torch.equal(again.network(image), model.network(image))
 
 
-@pytest.mark.parametrize("option", but_slow(option for option in OPTIONS if not option.endswith("_tiny")))
+@pytest.mark.slow
+@pytest.mark.parametrize("option", [option for option in OPTIONS if not option.endswith("_tiny")])
 def test_every_network_is_the_same_in_onnxruntime(tmp_path, option):
     model = make(option)
     sides = [sizes.at_least(16) for sizes in even_sizes(model)]

@@ -172,6 +172,7 @@ def gloo_results(tmp_path_factory):
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("state", ["fresh", "used_and_reset"])
 @pytest.mark.parametrize("name", [name for name in jobs() if name != "a case on both ranks"])
 def test_two_processes_score_like_one(gloo_results, name, state):
@@ -185,6 +186,7 @@ def test_two_processes_score_like_one(gloo_results, name, state):
             assert json.dumps(gloo_results[rank][position][state][k]) == json.dumps(alone)  # nan equals itself
 
 
+@pytest.mark.slow
 def test_a_case_on_both_ranks_is_refused_by_both(gloo_results):
     position = list(jobs()).index("a case on both ranks")
     for rank in range(2):

@@ -102,7 +102,7 @@ def test_a_study_finds_the_best_and_leaves_table_plots_and_command(tmp_path, cap
 
 
 @pytest.mark.parametrize(
-    "sampler", ["tpe", *(pytest.param(name, marks=pytest.mark.slow) for name in ("random", "cmaes", "nsgaii"))]
+    "sampler", ["random", *(pytest.param(name, marks=pytest.mark.slow) for name in ("tpe", "cmaes", "nsgaii"))]
 )
 def test_a_study_that_goes_on_proposes_what_an_unbroken_one_does(tmp_path, sampler):
     words = (X, "y=interval(0,1)", f"hydra/sweeper/sampler={sampler}", "at_once=1", "epochs=1", "seconds=0")
@@ -155,7 +155,8 @@ def test_a_trial_whose_run_died_with_the_driver_is_taken_up_again(tmp_path):
     assert len((folder / "metrics.csv").read_text().splitlines()) == 6  # it went on from its checkpoint
 
 
-@pytest.mark.parametrize("stopped", ["driver", pytest.param("run", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("stopped", ["driver", "run"])
 def test_a_trial_that_was_stopped_stays_at_work_for_the_next_driver(tmp_path, stopped):
     words = (X, "hydra.sweeper.trials=1", "seconds=0.2", "epochs=8")
     driver = start_driver(tmp_path, *words)

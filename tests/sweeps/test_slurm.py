@@ -100,6 +100,7 @@ def test_stop_reaches_the_process_and_its_end_is_waited_for(tmp_path):
     assert status(job) == INTERRUPTED
 
 
+@pytest.mark.slow
 def test_kill_ends_a_process_that_does_not_heed(tmp_path):
     (job,) = tiny_jobs(tmp_path, 1, "seconds=60", "do=hang")
     running = local_engine().start(job)

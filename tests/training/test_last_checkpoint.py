@@ -109,6 +109,7 @@ def require_resumed(folder, unbroken, *words):
         require_equal(resumed[part], whole[part], part)
 
 
+@pytest.mark.slow
 def test_a_signal_within_a_batch_costs_none(unbroken, tmp_path):
     stop = [SIGNAL, "+callbacks.signal.batch=9", f"+callbacks.signal.number={int(signal.SIGTERM)}"]
     with heeded(process_ends=False), pytest.raises(Stopped, match="stopped by SIGTERM"):

@@ -338,7 +338,9 @@ REAL = {  # what fires on the data sets as they are configured
 }
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name == "hippocampus" else ()) for name in REAL]
+)
 def test_real_data_sets(name, monkeypatch):
     if "SEGEXP_DATA_DIR" not in os.environ and name != "synthetic":
         pytest.skip("needs real data: set SEGEXP_DATA_DIR")
