@@ -60,7 +60,10 @@ def five_lines() -> dict[str, str]:
     return dict(re.findall(r"^(\S+), with .*?\n```python\n(.*?)```", part, re.MULTILINE | re.DOTALL))
 
 
-@pytest.mark.parametrize(("form", "name"), [("safetensors", "safetensors"), ("onnx", "ONNX"), ("torch_export", ".pt2")])
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [("safetensors", "safetensors"), pytest.param("onnx", "ONNX", marks=pytest.mark.slow), ("torch_export", ".pt2")],
+)
 def test_the_five_lines_of_the_page_run_as_they_stand(run, tmp_path, monkeypatch, form, name):
     """On an image that one tile covers, each gives the mask of the network itself."""
     export([f"run={run}", f"format={form}", f"output={tmp_path / 'model'}{SUFFIXES[form]}", "verify=false"])

@@ -103,6 +103,7 @@ def noise_scores(folder: Path) -> dict[tuple[str, str], str]:
     return {(row["case"], row["severity"]): row["ece"] for row in found}
 
 
+@pytest.mark.slow
 def test_a_run_against_a_reference_and_its_place_in_a_comparison(run, tmp_path):
     other = trained(tmp_path / "other", *LONGER, "seed=4", "model.base_channels=2")
     page = tmp_path / "page.html"

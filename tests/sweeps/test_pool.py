@@ -147,7 +147,8 @@ def test_a_job_that_on_epoch_finds_poor_is_pruned(tmp_path):
     assert poor.job.files.record()["status"] == "interrupted"
 
 
-@pytest.mark.parametrize("signum", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
 def test_stopping_the_driver_stops_the_jobs_cleanly_and_the_next_start_goes_on(tmp_path, signum):
     words = ["seconds=0.3 epochs=8 a=1", "seconds=0.3 epochs=8 a=2 do=hang"]
     driver = drive(tmp_path, *words)

@@ -93,6 +93,7 @@ def test_too_many_steps_in_a_row_end_the_training(tmp_path):
         trained(tmp_path, *words)
 
 
+@pytest.mark.slow
 def test_weights_and_optimizer_go_back_to_the_last_checkpoint(tmp_path):
     """After the rollback at the first step of the second epoch the weights are those of the end of the first."""
     words = ["callbacks.panels.enabled=false", "logger=none", "scheduler=constant", "model.norm=group"]
