@@ -25,6 +25,7 @@ import SimpleITK as sitk  # noqa: N813
 import tifffile
 from PIL import Image
 
+from benchmarks.tables import put_between
 from segexp.data.files.images import read_pages
 from segexp.data.files.volumes import read_volume
 
@@ -173,8 +174,7 @@ def main() -> None:
     text = table(found)
     print(text)
     if not given.print:
-        before, _, rest = PAGE.read_text().partition(BEGIN)
-        PAGE.write_text(before + BEGIN + text + END + rest.partition(END)[2])
+        put_between(PAGE, BEGIN, END, text)
     if any(counts["silently wrong"] for part, counts in found.items() if is_covered(part)):
         sys.exit("a checksum was not looked at")
 

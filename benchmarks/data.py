@@ -10,13 +10,10 @@ segexp : peer.
 """
 
 import argparse
-import os
-import platform
 import random
 import statistics
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +25,11 @@ from hydra.utils import instantiate
 from monai.data import CacheDataset, set_track_meta
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
+from benchmarks.tables import machine, put_between
 from segexp.build import build_data
 from segexp.commands.benchmark import batches_per_second
 from segexp.config import compose, config_dir, plain
 from segexp.data import Case
-from segexp.runs.recorder import processor
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- benchmarks.data -->\n", "<!-- end of benchmarks.data -->"
@@ -178,15 +175,13 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     set_track_meta(False)  # MONAI's faster way
-    machine = f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, Python {platform.python_version()}"
     sizes = f"cases of {options.size} x {options.size} pixels, patches of {options.patch} x {options.patch}"
     timing = f"batches of {options.batch}, median of {options.rounds} rounds of {options.seconds:g} s"
-    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine}\n{sizes}, {timing}\n\n"
+    head = f"{machine()}\n{sizes}, {timing}\n\n"
     text = head + "\n".join(measure(options)) + "\n"
     print(text)
     if not options.print:
-        before, _, rest = README.read_text().partition(BEGIN)
-        README.write_text(before + BEGIN + text + END + rest.partition(END)[2])
+        put_between(README, BEGIN, END, text)
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from PIL import Image
 from scipy import ndimage
 
 from benchmarks.data import README
+from benchmarks.tables import put_between
 from segexp.data.files.images import read_image
 from segexp.runs.recorder import processor
 
@@ -77,8 +78,7 @@ def main() -> None:
     text = f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, median of {given.rounds} rounds\n\n{table}\n"
     print(text)
     if not given.print:
-        before, _, rest = README.read_text().partition(BEGIN)
-        README.write_text(before + BEGIN + text + END + rest.partition(END)[2])
+        put_between(README, BEGIN, END, text)
 
 
 if __name__ == "__main__":

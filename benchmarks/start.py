@@ -9,22 +9,19 @@ all of them. Beside them stands what any program on PyTorch and Lightning pays, 
 
 import argparse
 import os
-import platform
 import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
-import torch
 from PIL import Image
 
 from benchmarks.sweeps import README, TINY
-from segexp.runs.recorder import processor
+from benchmarks.tables import machine, put_between
 
 BEGIN, END = "<!-- benchmarks.start -->\n", "<!-- end of benchmarks.start -->"
 BASE = "import torch"
@@ -83,14 +80,12 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--print", action="store_true", help="leave benchmarks/README.md alone")
     options = parser.parse_args()
-    machine = f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, Python {platform.python_version()}"
     load = f"load of the machine before: {os.getloadavg()[0]:.1f}"
-    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine}\nmedian of {options.rounds} rounds; {load}\n\n"
+    head = f"{machine()}\nmedian of {options.rounds} rounds; {load}\n\n"
     text = head + "\n".join(measure(options.rounds)) + "\n"
     print(text)
     if not options.print:
-        before, _, rest = README.read_text().partition(BEGIN)
-        README.write_text(before + BEGIN + text + END + rest.partition(END)[2])
+        put_between(README, BEGIN, END, text)
 
 
 if __name__ == "__main__":

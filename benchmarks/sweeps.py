@@ -11,7 +11,6 @@ processes that take job after job; ours starts a process per job.
 import argparse
 import csv
 import os
-import platform
 import resource
 import statistics
 import subprocess
@@ -19,12 +18,9 @@ import sys
 import tempfile
 import time
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
-import torch
-
-from segexp.runs.recorder import processor
+from benchmarks.tables import machine, put_between
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- benchmarks.sweeps -->\n", "<!-- end of benchmarks.sweeps -->"
@@ -114,15 +110,13 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--print", action="store_true", help="leave benchmarks/README.md alone")
     options = parser.parse_args()
-    machine = f"{processor()}, {os.cpu_count()} cores, torch {torch.__version__}, Python {platform.python_version()}"
     load = f"load of the machine before: {os.getloadavg()[0]:.1f}"
-    head = f"{datetime.now(UTC):%Y-%m-%d}, {machine}\n"
+    head = f"{machine()}\n"
     head += f"sweeps of {options.jobs} jobs, 1 thread each, median of {options.rounds} rounds; {load}\n\n"
     text = head + "\n".join(measure(options.rounds, options.jobs)) + "\n"
     print(text)
     if not options.print:
-        before, _, rest = README.read_text().partition(BEGIN)
-        README.write_text(before + BEGIN + text + END + rest.partition(END)[2])
+        put_between(README, BEGIN, END, text)
 
 
 if __name__ == "__main__":

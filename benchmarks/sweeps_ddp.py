@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from benchmarks.tables import put_between
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "sweeps_ddp.md"
 BEGIN, END = "<!-- benchmarks.sweeps_ddp -->\n", "<!-- end of benchmarks.sweeps_ddp -->"
@@ -151,8 +153,7 @@ def main() -> None:
         for heading in LAUNCHERS:
             lines += section(heading, grid)
             print("\n".join(lines), flush=True)
-    before, _, rest = PAGE.read_text().partition(BEGIN)
-    PAGE.write_text(before + BEGIN + "\n".join(lines) + END + rest.partition(END)[2])
+    put_between(PAGE, BEGIN, END, "\n".join(lines))
 
 
 if __name__ == "__main__":

@@ -2,10 +2,8 @@
 
 import hashlib
 import os
-import threading
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import nibabel
@@ -15,11 +13,7 @@ import pytest
 from segexp.build import build_data
 from segexp.config import compose, plain
 from segexp.data.sources import Decathlon, HippocampusFiles, hippocampus
-
-
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
+from tests.data.sources.server import serving
 
 
 @pytest.fixture
@@ -35,13 +29,8 @@ def served(tmp_path, monkeypatch):
         data = path.read_bytes()
         kept.append(replace(file, sha256=hashlib.sha256(data).hexdigest(), size=len(data)))
     monkeypatch.setattr(hippocampus, "_remote_files", lambda url: [replace(file, url=url + file.url) for file in kept])
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "server"))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(tmp_path / "server") as url:
+        yield url
 
 
 def data_of(tmp_path, monkeypatch, url: str):

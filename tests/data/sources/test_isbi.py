@@ -3,10 +3,8 @@
 import hashlib
 import os
 import socket
-import threading
 from dataclasses import replace
 from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -17,6 +15,7 @@ from PIL import Image
 from segexp.data.sources import ISBI, isbi
 from segexp.data.sources.isbi import URL
 from tests.data.sources import names
+from tests.data.sources.server import serving
 
 NAMES = [f"slice_{index:02d}" for index in range(30)]
 
@@ -136,21 +135,11 @@ def test_without_network_it_says_so_and_what_to_do(tmp_path, monkeypatch):
         ISBI(tmp_path, url=url).prepare()
 
 
-class Quiet(SimpleHTTPRequestHandler):
-    def log_message(self, *args):
-        pass
-
-
 @pytest.fixture
 def served(tmp_path):
     """Serve tmp_path/server; returns the URL."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=tmp_path / "server"))
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/"
-    server.shutdown()
-    thread.join()
-    server.server_close()
+    with serving(tmp_path / "server") as url:
+        yield url
 
 
 def test_download_puts_the_slices_where_they_are_read(tmp_path, volume, labels, served, monkeypatch):
