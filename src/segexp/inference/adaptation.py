@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -10,9 +10,8 @@ from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from segexp.errors import require_between
-from segexp.inference.ensemble import Ensemble, Predictor
+from segexp.inference.ensemble import Around, Ensemble, Predictor
 from segexp.inference.probabilities import Network
-from segexp.inference.smaller import Smaller
 
 REMEDY = "nothing there depends on the training set's statistics; leave adapt at 0, or train with model.norm=batch"
 
@@ -108,7 +107,7 @@ class _Statistics:
 
 
 @dataclass(frozen=True)
-class AdaptivePredictor:
+class AdaptivePredictor(Around):
     """Predicts each image by networks whose batch norms were adapted to it; takes twice the time.
 
     Args:
@@ -132,14 +131,3 @@ class AdaptivePredictor:
             with adapted(network, self.weight, lambda one=one: self.predictor(network, one)):  # type: ignore[misc]
                 probs.append(self.predictor(network, one))
         return torch.cat(probs)
-
-    def smaller(self, network: object, sizes: Sequence[int]) -> Smaller | None:
-        """Settings of the predictor that take less memory for images (*sizes); None = there are none."""
-        inner: Any = self.predictor
-        found: Smaller | None = inner.smaller(network, sizes) if hasattr(inner, "smaller") else None
-        return found
-
-    def changed(self, **settings: Any) -> "AdaptivePredictor":
-        """Return one whose predictor has other settings."""
-        inner: Any = self.predictor
-        return replace(self, predictor=inner.changed(**settings))

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, cast
+from typing import Any, Self, cast
 
 import torch
 from torch import Tensor
@@ -126,8 +126,25 @@ class Ensemble:
 Predictor = Callable[[Network | Ensemble, Tensor], Tensor]  # image (B, C, *S) to probabilities (B, K, *S)
 
 
+class Around:
+    """A predictor, a dataclass, that asks another one; where memory is short, that one changes its settings."""
+
+    predictor: Predictor
+
+    def smaller(self, network: object, sizes: Sequence[int]) -> Smaller | None:
+        """Settings of the predictor that take less memory for images (*sizes); None = there are none."""
+        inner: Any = self.predictor
+        found: Smaller | None = inner.smaller(network, sizes) if hasattr(inner, "smaller") else None
+        return found
+
+    def changed(self, **settings: Any) -> Self:
+        """Return one whose predictor has other settings."""
+        inner: Any = self.predictor
+        return replace(self, predictor=inner.changed(**settings))  # type: ignore[type-var]
+
+
 @dataclass(frozen=True)
-class FlipTurnPredictor:
+class FlipTurnPredictor(Around):
     """Averages the predictions of flips and quarter turns of each tile.
 
     Args:
@@ -182,14 +199,3 @@ class FlipTurnPredictor:
         """
         # Of an ensemble each network gets all views.
         return self.predictor(replace(Ensemble.of(network), views=self.views), image)
-
-    def smaller(self, network: object, sizes: Sequence[int]) -> Smaller | None:
-        """Settings of the predictor that take less memory for images (*sizes); None = there are none."""
-        inner: Any = self.predictor
-        found: Smaller | None = inner.smaller(network, sizes) if hasattr(inner, "smaller") else None
-        return found
-
-    def changed(self, **settings: Any) -> "FlipTurnPredictor":
-        """Return one whose predictor has other settings."""
-        inner: Any = self.predictor
-        return replace(self, predictor=inner.changed(**settings))

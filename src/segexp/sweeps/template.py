@@ -1,8 +1,8 @@
 """A process that has loaded what a training needs and done nothing else: ``python -m segexp.sweeps.template SOCKET``.
 
 Each request on its socket makes a copy of it by fork, which becomes a job as ``python -m segexp`` would. What is copied
-must hold nothing that a copy may not have: other threads, a GPU, random numbers that were drawn. That is checked before
-the first request; a template that is not fit says so and ends.
+must hold nothing that a copy may not have, other threads or a GPU. That is checked before the first request; a template
+that is not fit says so and ends.
 
 It answers each message (JSON, with three open files: log, claim of the run folder, gate) with {"pid": number of the
 job}. The job waits at the gate until a byte comes, so that whoever asked for it can hand the claim over first.
