@@ -119,6 +119,7 @@ def test_wrong_words_get_a_sentence(run, tmp_path):
         export([f"run={tmp_path}"])
 
 
+@pytest.mark.slow
 def test_onnx_gives_the_same_mask_on_every_held_out_case(run, tmp_path, capsys):
     onnxruntime = pytest.importorskip("onnxruntime")
     export([f"run={run}", "format=onnx", f"output={tmp_path / 'model.onnx'}"])

@@ -85,6 +85,7 @@ def test_checkpointing_keeps_less_than_half(network):
     assert kept_bytes(thrifty, image) < 0.5 * kept_bytes(plain, image)
 
 
+@pytest.mark.slow
 def test_compiled_checkpointing_agrees():
     torch.manual_seed(0)
     network = UNet(base_channels=2, depth=1, checkpointing=True)

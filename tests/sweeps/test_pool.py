@@ -190,6 +190,7 @@ def test_a_job_that_died_with_its_driver_is_gone_on_with(tmp_path):
     assert starts(tmp_path) == [2]
 
 
+@pytest.mark.slow
 def test_two_drivers_divide_the_jobs(tmp_path):
     words = [f"a={number}" for number in range(8)]
     drivers = [drive(tmp_path, *words) for _ in range(2)]
