@@ -62,6 +62,7 @@ bench: $(DEV) ## measure speed as ratios, side by side on this machine
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.sweeps
 	$(BIN)/python -m benchmarks.start
+	$(BIN)/python -m benchmarks.second_start
 	$(BIN)/python -m benchmarks.compare
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.inference

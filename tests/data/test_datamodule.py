@@ -9,7 +9,7 @@ from segexp.build import build_data
 from segexp.config import compose, config_dir, plain
 from segexp.data import Case, DataModule, Entry
 from segexp.data.cache import CaseCache
-from segexp.data.intensity import N4
+from segexp.data.intensity import N4, PercentileClip, TrainingStatistics
 from segexp.data.sources import Folder, Synthetic
 from tests.data.made import data_module
 
@@ -201,6 +201,54 @@ def test_decoded_cases_come_from_the_cache(tmp_path, monkeypatch):
     assert again.fingerprint() == first.fingerprint() == ready(**SLICED).fingerprint()
     one, two = (next(iter(data.train_dataloader())) for data in (first, again))
     np.testing.assert_array_equal(one["image"], two["image"])
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"source": Numbered(), "spacing": [2.0, 2.0]},
+        {"source": Numbered((16, 32, 40)), "slice_axis": 2, "intensity": TrainingStatistics()},
+    ],
+)
+def test_a_second_start_measures_nothing_again(tmp_path, monkeypatch, changes):
+    changes = {"patch_size": [16, 32] if "slice_axis" in changes else [32, 32]} | changes
+    first = ready(**changes, cache=CaseCache(tmp_path))
+
+    def refuse(*_):
+        raise AssertionError("it is measured again")
+
+    for name in ("content_of", "intensity_of_case", "levels_of"):
+        monkeypatch.setattr(f"segexp.data.datamodule.{name}", refuse)
+    second = ready(**changes, cache=CaseCache(tmp_path))
+    assert second.report == first.report
+    assert [one.thumbnail.tolist() for one in second.report.measures] == [
+        one.thumbnail.tolist() for one in first.report.measures
+    ]
+    assert second.description() == first.description()
+    for one, other in zip(second.cases("train"), first.cases("train"), strict=True):
+        for name, array in vars(one.intensity).items():
+            assert array.dtype == getattr(other.intensity, name).dtype
+            np.testing.assert_array_equal(array, getattr(other.intensity, name))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ({}, {"intensity": PercentileClip()}),
+        ({"intensity": PercentileClip(1, 99)}, {"intensity": PercentileClip(2, 98)}),
+        ({"intensity": TrainingStatistics()}, {"intensity": TrainingStatistics(), "fold": 1}),
+        ({"source": Numbered()}, {"source": Numbered(), "spacing": [2.0, 2.0]}),
+    ],
+)
+def test_what_other_settings_measure_is_not_taken(tmp_path, before, after):
+    ready(**before, cache=CaseCache(tmp_path))
+    found, fresh = ready(**after, cache=CaseCache(tmp_path)), ready(**after)
+    for one, other in zip(found.cases("train"), fresh.cases("train"), strict=True):
+        assert one.case.name == other.case.name
+        for name, array in vars(one.intensity).items():
+            np.testing.assert_array_equal(array, getattr(other.intensity, name))
+    assert found.description() == fresh.description()
 
 
 def test_description_tells_the_value_of_each_class_in_the_masks(tmp_path):

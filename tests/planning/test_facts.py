@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from segexp.data.audit.measures import measure
+from segexp.data.audit.measures import content_of, measure
 from segexp.data.case import Case, Entry
 from segexp.planning.facts import data_facts, this_machine, width
 
@@ -37,7 +37,9 @@ def facts_of(images, masks, splits, **more):
         entry.name: Case(entry.name, image, mask, (1.0,) * mask.ndim, **more)
         for entry, image, mask in zip(entries, images, masks, strict=True)
     }
-    measures = [measure(e, cases[e.name], split, 2) for e, split in zip(entries, splits, strict=True)]
+    measures = [
+        measure(e, cases[e.name], split, content_of(cases[e.name], 2)) for e, split in zip(entries, splits, strict=True)
+    ]
     return data_facts(measures, cases, ["background", "thing"], 2)
 
 

@@ -2,8 +2,10 @@
 
 import hashlib
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
+from typing import Any
 
 import numpy as np
 import pytorch_lightning as pl
@@ -11,15 +13,17 @@ import torch
 from torch.utils.data import DataLoader
 
 from segexp.data.audit import Audit, audit
+from segexp.data.audit.measures import Content, content_of
 from segexp.data.augmentation.augment import Augment
-from segexp.data.cache import CaseCache, content_digest, settings_of
+from segexp.data.cache import CaseCache, Measured, content_digest, digest_of, settings_of
 from segexp.data.case import Case, Entry, slices_first, unlabeled_outside
 from segexp.data.declared import Geometry, Labels, Origin, Sampling, require_as_declared
 from segexp.data.description import DataDescription
 from segexp.data.intensity.rules import IntensityRule, ZScore
+from segexp.data.intensity.scaling import Intensity
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
-from segexp.data.prepared import Prepared, WeightMap, corrected, prepare, target_of
-from segexp.data.reference import Reference, reference_of
+from segexp.data.prepared import Prepared, WeightMap, corrected, intensity_of_case, prepare, target_of
+from segexp.data.reference import Reference, levels_of, reference_of
 from segexp.data.regions import pixel_counts
 from segexp.data.resample import has_spacing, resample, spacing_of_network
 from segexp.data.sources import Source, label_values, left_out
@@ -85,6 +89,7 @@ class DataModule(pl.LightningDataModule):
         self._read_cases: dict[str, Case] = {}  # those that are used, as the source has them
         self._fingerprint = ""
         self._digests: dict[str, str] = {}  # of the cases that were read
+        self._measured = Measured(None)
         self._reference: Reference | None = None  # known once the cases are read
 
     def prepare_data(self) -> None:
@@ -118,17 +123,23 @@ class DataModule(pl.LightningDataModule):
             self.geometry = replace(self.geometry, spacing=[float(size) for size in median])
         used = {*self.split.train, *self.split.val, *self.split.test}
         cases = {e.name: self._at_network(e, originals[e.name]) for e in self._entries if e.name in used}
-        self.intensity.fit([cases[name] for name in self.split.train])
+        self.intensity.fit([cases[name][0] for name in self.split.train])
+        self._rule = f"intensity by {digest_of(self.intensity, self.intensity.description())}"
         self._read_cases = {name: originals[name] for name in cases}
-        for name, case in cases.items():
+        for name, (case, digest) in cases.items():
             coords = self.sampling.foreground_fraction > 0 and name in self.split.train
-            self._prepared[name] = self._prepare(case, originals[name], coords)
-        self._reference = reference_of([prepared.original for prepared in self.cases("train")])
+            self._prepared[name] = self._prepare(case, originals[name], coords, digest)
+        training = [self._prepared[name].original for name in self.split.train]
+        levels = [self._known("levels", self._digests[case.name], partial(levels_of, case)) for case in training]
+        self._reference = reference_of(training, levels)
+        self._measured.keep()
         self.cache.trim()
 
     def audit(self) -> tuple[Audit, dict[str, Case]]:
         """Read every case, from the cache where possible; tell what is wrong, and give the cases that can be used."""
         self._entries = without_excluded(self.source.entries(), self.split_settings)
+        self._settings = settings_of(self.source)
+        self._measured = self.cache.measured(self._settings)
         cases: dict[str, Case] = {}
         digests: dict[str, str] = {}
 
@@ -139,13 +150,20 @@ class DataModule(pl.LightningDataModule):
         def check(case: Case) -> None:
             require_as_declared(case, self.channels, self.labels.num_classes, self.geometry)
 
+        def content(case: Case, classes: int) -> Content:
+            measure = partial(content_of, case, classes)
+            known = self._measured.of(digests[case.name], f"content of {classes} classes", lambda: vars(measure()))
+            return Content(**known)
+
         split = partial(make_split, self._entries, self.split_settings)
         handled = ["class imbalance"] if self.sampling.foreground_fraction > 0 else []
         if self.geometry.spacing is not None:
             handled += ["pixel sizes", "oblong pixels", "anisotropy"]
         if self.geometry.spatial_dims == 2:
             handled.append("anisotropy")  # slices are taken one by one
-        report = audit(self._entries, read, check, split, self.labels.class_names, handled, left_out(self.source))
+        names = self.labels.class_names
+        report = audit(self._entries, read, check, split, names, handled, left_out(self.source), content)
+        self._measured.keep()
         self._digests = digests
         lines = sorted(f"{name} {digest}" for name, digest in digests.items())
         self._fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()
@@ -153,31 +171,42 @@ class DataModule(pl.LightningDataModule):
 
     def _read(self, entry: Entry) -> tuple[Case, str]:
         """Read a case, from the cache where it can; return its digest, too."""
-        settings = settings_of(self.source)
         if getattr(self.source, "content_in_files", True):
-            return self.cache.case(entry, settings, lambda: unlabeled_outside(self.source.read(entry.name)))
+            return self.cache.case(entry, self._settings, lambda: unlabeled_outside(self.source.read(entry.name)))
         case = unlabeled_outside(self.source.read(entry.name))
-        return self.cache.case(entry, settings | {"content": content_digest(case)}, lambda: case)
+        return self.cache.case(entry, self._settings | {"content": content_digest(case)}, lambda: case)
 
-    def _at_network(self, entry: Entry, original: Case) -> Case:
-        """Bring a case to the network's spacing and correct its pixels, each from the cache where it can."""
-        case, settings = original, settings_of(self.source)
+    def _at_network(self, entry: Entry, original: Case) -> tuple[Case, str]:
+        """Bring a case to the network's spacing and correct its pixels, each from the cache where it can.
+
+        Returns:
+            The case, and its digest.
+        """
+        case, digest, settings = original, self._digests[entry.name], dict(self._settings)
         if not getattr(self.source, "content_in_files", True):
             settings["content"] = self._digests[entry.name]
         spacing = spacing_of_network(original, self.geometry.sizes, self.geometry.spacing_unit)
         if spacing is not None and not has_spacing(original, spacing):
             settings["spacing"] = spacing
-            case = self.cache.case(entry, settings, lambda: resample(original, spacing))[0]
+            case, digest = self.cache.case(entry, settings, lambda: resample(original, spacing))
         if self.intensity.corrects:
             settings["correction"] = self.intensity.description()
-            case = self.cache.case(entry, settings, partial(corrected, case, self.intensity))[0]
-        return case
+            case, digest = self.cache.case(entry, settings, partial(corrected, case, self.intensity))
+        return case, digest
 
-    def _prepare(self, case: Case, original: Case, coords: bool = False) -> Prepared:
-        """Bring the slices of a case to the front, and measure it."""
+    def _prepare(self, case: Case, original: Case, coords: bool = False, digest: str = "") -> Prepared:
+        """Bring the slices of a case to the front, and measure it; with a digest what was measured before is taken."""
         turned = slices_first(case, self.geometry.slice_axis)
         turned_original = turned if case is original else slices_first(original, self.geometry.slice_axis)
-        return prepare(turned, self.intensity, self.weight_map, turned_original, coords)
+        intensity = None
+        if digest:
+            known = self._known(self._rule, digest, lambda: vars(intensity_of_case(turned, self.intensity)))
+            intensity = Intensity(**known)
+        return prepare(turned, self.intensity, self.weight_map, turned_original, coords, intensity)
+
+    def _known(self, name: str, digest: str, measure: Callable[[], Any]) -> Any:
+        """What was measured on a case, its slices first, before, or is measured now."""
+        return self._measured.of(digest, f"{name}, slices along {self.geometry.slice_axis}", measure)
 
     def read_cases(self, split: str) -> list[Case]:
         """Cases of a split as their source read them, before spacing, order of axes and intensity rule of the run."""

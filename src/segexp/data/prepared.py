@@ -40,6 +40,7 @@ def prepare(
     weight_map: WeightMap | None = None,
     original: Case | None = None,
     find_foreground: bool = False,
+    intensity: Intensity | None = None,
 ) -> Prepared:
     """Measure a case once, before training.
 
@@ -49,15 +50,25 @@ def prepare(
         weight_map: Weight map of a mask; None = none.
         original: Case before resampling; None = nothing was resampled.
         find_foreground: Whether coordinates of foreground pixels are collected.
+        intensity: Scaling of its intensities, where it is known; None = measured here.
+
+    Raises:
+        ValueError: The image is not finite; names the case and its files.
+    """
+    intensity = intensity or intensity_of_case(case, rule)
+    weight = None if weight_map is None else weight_map(target_of(case))
+    coords = foreground_coords(target_of(case)) if find_foreground else ()
+    return Prepared(case, original or case, intensity, weight, coords)
+
+
+def intensity_of_case(case: Case, rule: IntensityRule) -> Intensity:
+    """Measure the scaling of a case's intensities.
 
     Raises:
         ValueError: The image is not finite; names the case and its files.
     """
     with _naming(case):
-        intensity = rule.of(case.image, case.valid)
-    weight = None if weight_map is None else weight_map(target_of(case))
-    coords = foreground_coords(target_of(case)) if find_foreground else ()
-    return Prepared(case, original or case, intensity, weight, coords)
+        return rule.of(case.image, case.valid)
 
 
 def corrected(case: Case, rule: IntensityRule) -> Case:

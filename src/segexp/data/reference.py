@@ -39,9 +39,14 @@ class Deviation:
     sentence: str
 
 
-def reference_of(cases: Sequence[Case]) -> Reference:
-    """Measure the training cases, one at least, each at its own spacing, its slices first."""
-    levels = np.array([_levels(case) for case in cases])  # (cases, C, percentiles)
+def reference_of(cases: Sequence[Case], known: Sequence[np.ndarray] | None = None) -> Reference:
+    """Measure the training cases, one at least, each at its own spacing, its slices first.
+
+    Args:
+        cases: Training cases.
+        known: ``levels_of`` each of them; None = measured here.
+    """
+    levels = np.array(known or [levels_of(case) for case in cases])  # (cases, C, percentiles)
     widths = levels[..., -1] - levels[..., 0]
     axes = min(len(case.spacing) for case in cases)
     sizes = np.array([case.image.shape[-axes:] for case in cases])
@@ -79,7 +84,7 @@ def deviations(case: Case, reference: Reference | None) -> list[Deviation]:
 
 def _intensities(case: Case, reference: Reference) -> Deviation | None:
     """Ranges of another scale, or levels of another offset; the first channel of which that is so."""
-    for channel, levels in enumerate(_levels(case)):
+    for channel, levels in enumerate(levels_of(case)):
         if not np.isfinite(levels).all():
             continue  # refused elsewhere
         least, most = np.array(reference["least"][channel]), np.array(reference["most"][channel])
@@ -107,7 +112,7 @@ def _channels(case: Case, reference: Reference) -> Deviation | None:
             f"all {len(case.image)} channels are equal, those of all {reference['cases']} training cases differ: give "
             "the image in color",
         )
-    found, usual = _descending(_levels(case)), tuple(reference["descending"])
+    found, usual = _descending(levels_of(case)), tuple(reference["descending"])
     # That a few cases are alike may be chance.
     if usual and reference["cases"] >= 4 * len(usual) and found == usual[::-1]:
         return Deviation(
@@ -164,8 +169,8 @@ def _orientation(case: Case, reference: Reference) -> Deviation | None:
     )
 
 
-def _levels(case: Case) -> np.ndarray:
-    """Percentiles (C, 3) of each channel, over the field of view where there is one."""
+def levels_of(case: Case) -> np.ndarray:
+    """Percentiles (C, 3) float64 of each channel, over the field of view where there is one."""
     values = (channel if case.valid is None else channel[case.valid] for channel in case.image)
     return np.array([np.percentile(strided(each, SAMPLE), PERCENTILES) for each in values], np.float64)
 

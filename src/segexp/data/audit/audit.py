@@ -9,7 +9,7 @@ from segexp.data.audit.duplicates import DUPLICATE_RULES
 from segexp.data.audit.file_findings import FILE_RULES, not_taken
 from segexp.data.audit.findings import IMAGE_RULES, Finding, excluding
 from segexp.data.audit.mask_findings import MASK_RULES
-from segexp.data.audit.measures import Measures, measure
+from segexp.data.audit.measures import Content, Measures, content_of, measure
 from segexp.data.audit.prescribed import not_followed
 from segexp.data.case import Case, Entry
 from segexp.data.splits import Split
@@ -92,6 +92,7 @@ def audit(
     class_names: Sequence[str],
     handled: Collection[str] = (),
     left_out: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    content: Callable[[Case, int], Content] = content_of,
 ) -> Audit:
     """Read every case once, and tell all that is wrong at once.
 
@@ -103,6 +104,7 @@ def audit(
         class_names: Names of the classes, background first.
         handled: Rules that need not warn, since the configuration takes care: "class imbalance", "pixel sizes".
         left_out: What the source saw and did not take, by reason.
+        content: Function of a case and the number of classes that measures its arrays, or knows them from before.
     """
     # The split may be impossible; the cases are read all the same.
     findings = []
@@ -123,7 +125,8 @@ def audit(
         try:
             case = read(entry)
             check(case)
-            measures.append(measure(entry, case, splits.get(entry.name, ""), len(class_names)))
+            measured = content(case, len(class_names))
+            measures.append(measure(entry, case, splits.get(entry.name, ""), measured))
         except (ValueError, OSError) as error:
             broken[str(error)] = (*broken.get(str(error), ()), entry.name)
     findings += [

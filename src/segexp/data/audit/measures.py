@@ -85,16 +85,35 @@ class Measures:
         return 1 - self.counts[0] / self.labeled if self.labeled else float("nan")
 
 
-def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
-    """Measure one case.
+@dataclass(frozen=True)
+class Content:
+    """What the arrays of a case alone tell, and takes time to find; see ``Measures`` for each."""
+
+    low: float
+    high: float
+    usual_low: float
+    usual_high: float
+    counts: tuple[int, ...]
+    image_hash: str
+    mask_hash: str
+    gray: bool
+    thin: tuple[int, ...]
+    objects: int
+    touching: int
+    components: int
+    thumbnail: np.ndarray = field(compare=False)
+
+
+def content_of(case: Case, num_classes: int) -> Content:
+    """Measure the arrays of a case.
 
     Raises:
         ValueError: The image has values that are not finite; names case, file and how many.
     """
     image, target = np.ascontiguousarray(case.image), case.target
-    file = str(case.files[0]) if case.files else ""
     broken = 0 if image.dtype.kind != "f" else image.size - int(np.count_nonzero(np.isfinite(image)))
     if broken:
+        file = str(case.files[0]) if case.files else ""
         raise ValueError(
             f"case {case.name} ({file}) has {broken} of {image.size} values that are NaN or infinite: "
             "put numbers in their place in the file, or leave the case out"
@@ -102,33 +121,40 @@ def measure(entry: Entry, case: Case, split: str, num_classes: int) -> Measures:
     counts = () if target is None else tuple(int(np.count_nonzero(target == c)) for c in range(num_classes))
     objects, touching, components = _count_objects(case)
     usual = np.array([robust_range(channel) for channel in image])
-    return Measures(
-        name=case.name,
-        file=file,
-        group=entry.group,
-        split=split,
-        size=image.shape[1:],
-        channels=image.shape[0],
-        dtype=str(case.facts.get("image_dtype", image.dtype)),
+    return Content(
         low=float(image.min()),
         high=float(image.max()),
         usual_low=float(usual[:, 0].min()),
         usual_high=float(usual[:, 1].max()),
-        spacing=tuple(case.spacing),
-        unit=case.spacing_unit,
-        orientation=case.orientation,
-        mask_values={int(value): count for value, count in case.facts.get("mask_values", {}).items()},
         counts=counts,
         image_hash=_hash(image),
         mask_hash="" if target is None else _hash(target),
         gray=len(image) == 3 and is_gray(image),
-        image_stored=case.facts.get("image_stored", Stored()),
-        mask_stored=case.facts.get("mask_stored", Stored()),
         thin=() if target is None else tuple(c for c in range(1, num_classes) if counts[c] and _is_thin(target == c)),
         objects=objects,
         touching=touching,
         components=components,
         thumbnail=_thumbnail(image),
+    )
+
+
+def measure(entry: Entry, case: Case, split: str, content: Content) -> Measures:
+    """Put together what is known of one case."""
+    return Measures(
+        name=case.name,
+        file=str(case.files[0]) if case.files else "",
+        group=entry.group,
+        split=split,
+        size=case.image.shape[1:],
+        channels=case.image.shape[0],
+        dtype=str(case.facts.get("image_dtype", case.image.dtype)),
+        spacing=tuple(case.spacing),
+        unit=case.spacing_unit,
+        orientation=case.orientation,
+        mask_values={int(value): count for value, count in case.facts.get("mask_values", {}).items()},
+        image_stored=case.facts.get("image_stored", Stored()),
+        mask_stored=case.facts.get("mask_stored", Stored()),
+        **vars(content),
     )
 
 
