@@ -123,7 +123,9 @@ def loaders(preset: str, options: argparse.Namespace) -> dict[str, Loader]:
         sampler = RandomSampler(dataset, replacement=True, num_samples=ENDLESS)
         return lambda workers: DataLoader(dataset, options.batch, sampler=sampler, num_workers=workers)
 
-    transforms = instantiate(config["augment"]["transforms"], _convert_="all")
+    mirrors = {"y": A.VerticalFlip(p=0.5), "x": A.HorizontalFlip(p=0.5)}
+    transforms = [mirrors[axis] for axis in config["augment"]["flips"]]
+    transforms += instantiate(config["augment"]["transforms"], _convert_="all")
     rows = {"segexp": ours, "albumentations": shuffled(Plain(cases, options.patch, transforms))}
     if preset in NEAREST_OF_MONAI:
         rows["MONAI"] = shuffled(cached(cases, options.patch, NEAREST_OF_MONAI[preset]()))

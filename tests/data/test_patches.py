@@ -3,12 +3,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from torch.utils.data import DataLoader
+from torch.utils.data import DataLoader, default_collate
 
 from segexp.data import AffineElastic, Augment, GridElastic, Sampling
 from segexp.data.case import Case
 from segexp.data.intensity.rules import ZScore
-from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop
+from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, crop, together
 from segexp.data.prepared import prepare
 from segexp.data.resample import resample
 
@@ -39,6 +39,27 @@ def test_zero_and_two_workers_give_equal_batches(dataset):
     for epoch in (0, 1):
         for one, two in zip(epoch_of(dataset, epoch), epoch_of(dataset, epoch, workers=2), strict=True):
             assert torch.equal(one, two)
+
+
+@pytest.mark.parametrize("regions", [None, {"one": [1], "any": [1, 2]}])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_patches_of_a_batch_are_those_that_are_asked_for_one_by_one(workers, regions):
+    made = [prepare(p.case, ZScore(), lambda mask: mask.astype(np.float32) * 3) for p in cases()]
+    dataset = PatchDataset(made, Sampling((16, 16)), Augment([GridElastic(sigma=2)], ["y", "x"]), regions=regions)
+    sampler = PatchSampler(4, 4)
+    batch = next(iter(DataLoader(dataset, batch_sampler=sampler, num_workers=workers, collate_fn=together)))
+    one_by_one = default_collate([dataset[0, position] for position in range(4)])
+    assert list(batch) == list(one_by_one) == ["image", "target", "weight"]
+    for name, tensor in batch.items():
+        assert tensor.dtype == one_by_one[name].dtype
+        assert torch.equal(tensor, one_by_one[name])
+
+
+def test_a_batch_is_not_copied_together(dataset):
+    patches = dataset.__getitems__([(0, 0), (0, 1)])
+    batch = together(patches)
+    assert batch["image"].data_ptr() == patches[0]["image"].data_ptr()
+    assert torch.equal(together(list(patches))["image"], batch["image"])  # a list of anybody's
 
 
 def test_two_processes_share_out_the_global_batch(dataset):

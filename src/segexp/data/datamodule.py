@@ -21,7 +21,7 @@ from segexp.data.declared import Geometry, Labels, Origin, Sampling, require_as_
 from segexp.data.description import DataDescription
 from segexp.data.intensity.rules import IntensityRule, ZScore
 from segexp.data.intensity.scaling import Intensity
-from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler
+from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, together
 from segexp.data.prepared import Prepared, WeightMap, corrected, intensity_of_case, prepare, target_of
 from segexp.data.reference import Reference, levels_of, reference_of
 from segexp.data.regions import pixel_counts
@@ -278,7 +278,12 @@ class DataModule(pl.LightningDataModule):
         auto = min(8, os.cpu_count() or 1) if cuda else 0
         workers = auto if self.sampling.num_workers == "auto" else int(self.sampling.num_workers)
         return DataLoader(
-            dataset, batch_sampler=sampler, num_workers=workers, persistent_workers=workers > 0, pin_memory=cuda
+            dataset,
+            batch_sampler=sampler,
+            num_workers=workers,
+            collate_fn=together,
+            persistent_workers=workers > 0,
+            pin_memory=cuda,
         )
 
     def val_dataloader(self) -> DataLoader:

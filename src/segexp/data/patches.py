@@ -4,18 +4,20 @@ The random numbers of a patch are a pure function of (seed, epoch, position in t
 with any number of workers and processes, and after a resume.
 """
 
+import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NotRequired, TypedDict
+from typing import Any, NotRequired, TypedDict, cast
 
 import numpy as np
 import torch
-from torch.utils.data import Dataset, Sampler
+from torch.utils.data import Dataset, Sampler, default_collate, get_worker_info
 
 from segexp.data.augmentation.augment import Augment
 from segexp.data.case import Case
 from segexp.data.declared import Sampling
+from segexp.data.intensity.scaling import Intensity
 from segexp.data.prepared import Prepared, instance_tensor, spacing_of, target_of, target_tensor
-from segexp.data.regions import Regions
+from segexp.data.regions import Regions, region_target
 from segexp.data.resample import resize_image
 
 
@@ -31,6 +33,20 @@ class Patch(TypedDict):
     image: torch.Tensor
     target: torch.Tensor
     weight: NotRequired[torch.Tensor]
+
+
+class Batch(list[Patch]):
+    """Patches that lie side by side in the tensors of a whole batch, so that they need not be copied together.
+
+    Attributes:
+        whole: The batch: the tensors of a patch, each with one more axis in front.
+    """
+
+    def __init__(self, whole: Patch, count: int) -> None:
+        tensors = cast("dict[str, torch.Tensor]", whole)
+        patches = [{name: tensor[number] for name, tensor in tensors.items()} for number in range(count)]
+        super().__init__(cast("list[Patch]", patches))
+        self.whole = whole
 
 
 class WholeCase(Patch):
@@ -93,6 +109,36 @@ class PatchDataset(Dataset):
 
     def __getitem__(self, key: tuple[int, int]) -> Patch:
         """Draw the patch of (epoch, position)."""
+        return self.__getitems__([key])[0]
+
+    def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
+        """Draw the patches of a batch, each written where it belongs in the tensors of the batch."""
+        whole: Patch | None = None
+        for number, key in enumerate(keys):
+            image, mask, weight, intensity = self._augmented(key)
+            target = mask if self.regions is None else region_target(mask, self.regions)
+            if whole is None:
+                channels = math.prod(image.shape[: -len(self.patch_size)])  # slices of context are channels
+                whole = Patch(
+                    image=_room(len(keys), (channels, *self.patch_size), torch.float32),
+                    target=_room(len(keys), target.shape, torch.int64),
+                )
+                if weight is not None:
+                    whole["weight"] = _room(len(keys), weight.shape, torch.float32)
+            intensity.standardize(image, out=whole["image"][number].numpy().reshape(image.shape))
+            np.copyto(whole["target"][number].numpy(), target, casting="unsafe")
+            if weight is not None:
+                np.copyto(whole["weight"][number].numpy(), weight, casting="unsafe")
+        assert whole is not None, "a batch has a patch at least"
+        return Batch(whole, len(keys))
+
+    def _augmented(self, key: tuple[int, int]) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, Intensity]:
+        """Cut and augment the patch of (epoch, position).
+
+        Returns:
+            Image (C, *P) in [0, 1], or of slices (C, 2 context + 1, *P); mask (*P); weight map (*P) or None; scaling of
+            intensities.
+        """
         # Which case, and where in it: anywhere, or centered on a foreground pixel as far as the span allows.
         rng, chosen = self._draw(key)
         prepared = self.cases[chosen]
@@ -111,8 +157,7 @@ class PatchDataset(Dataset):
         channels = unit.reshape(-1, *self.patch_size)
         spacing = prepared.case.spacing[-len(self.patch_size) :]
         channels, mask, weight = self.augment(channels, mask, weight, rng, spacing)
-        image = prepared.intensity.standardize(channels.reshape(unit.shape)).reshape(channels.shape)
-        return _tensors(image, target_tensor(mask, self.regions), weight)
+        return channels.reshape(unit.shape), mask, weight, prepared.intensity
 
     def case_of(self, key: tuple[int, int]) -> Case:
         """Case that the patch of (epoch, position) is cut from."""
@@ -185,6 +230,12 @@ class CaseDataset(Dataset):
         return whole
 
 
+def together(patches: list[Patch]) -> Patch:
+    """Collate the patches of a batch, which lie side by side already."""
+    whole: Patch = patches.whole if isinstance(patches, Batch) else default_collate(patches)
+    return whole
+
+
 class PatchSampler(Sampler[list[tuple[int, int]]]):
     """Batches of (epoch, position); with several processes each takes its part of every global batch.
 
@@ -255,6 +306,12 @@ def _mirrored(index: np.ndarray, extent: int) -> np.ndarray:
     period = max(1, 2 * extent - 2)
     index = np.abs(index) % period
     return np.where(index < extent, index, period - index)
+
+
+def _room(count: int, size: Sequence[int], dtype: torch.dtype) -> torch.Tensor:
+    """Memory for the patches of a batch; a worker takes it where the main process can read it, as torch's collation."""
+    room = torch.empty((count, *size), dtype=dtype)
+    return room if get_worker_info() is None else room.share_memory_()
 
 
 def _tensors(image: np.ndarray, target: torch.Tensor, weight: np.ndarray | None) -> Patch:

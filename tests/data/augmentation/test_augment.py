@@ -51,6 +51,20 @@ def test_equal_generators_give_equal_patches_and_others_differ(name):
     assert not all(np.array_equal(first, other) for other in others)
 
 
+@pytest.mark.parametrize("name", PRESETS[1:])
+@pytest.mark.parametrize("size", [(48, 48), (4, 32, 48)])
+def test_patches_are_those_of_the_composition_of_albumentations(name, size):
+    augment, (image, mask) = preset(name), scene(*size)
+    keys = ("image", "mask") if len(size) == 2 else ("images", "masks")
+    for draw in range(4):
+        moved, labels, _ = augment(image, mask, None, np.random.default_rng(draw))
+        rng = np.random.default_rng(draw)
+        augment._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
+        whole = augment._compose(**dict(zip(keys, (np.moveaxis(image, 0, -1), mask), strict=True)), spacing=None)
+        np.testing.assert_array_equal(np.moveaxis(moved, 0, -1), whole[keys[0]])
+        np.testing.assert_array_equal(labels, whole[keys[1]])
+
+
 def test_all_slices_of_a_volume_move_alike():
     image, mask = scene(64, 64)
     volume, labels = np.repeat(image[:, None], 4, axis=1), np.repeat(mask[None], 4, axis=0)

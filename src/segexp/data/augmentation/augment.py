@@ -36,6 +36,7 @@ class Augment:
 
             transforms = [*([Flips(self.flips)] if flips else []), *(transforms or [])]
             self._gray_or_rgb = [type(t).__name__ for t in transforms if isinstance(t, GRAY_OR_RGB)]
+            self._random = random.Random()
             self._compose = A.Compose(transforms, additional_targets={"weight": "mask", "weights": "masks"})
 
     def symmetries(self, size: Sequence[int]) -> list[str]:
@@ -81,18 +82,23 @@ class Augment:
                 f"{len(image)}: take another preset, such as augment=light"
             )
         keys = ("images", "masks", "weights") if mask.ndim == 3 else ("image", "mask", "weight")
-        arrays = (np.moveaxis(image, 0, -1), mask, weight)
+        arrays = (image.transpose(*range(1, image.ndim), 0), mask, weight)
         present = {key: np.ascontiguousarray(a) for key, a in zip(keys, arrays, strict=True) if a is not None}
         # The patch's own generator, so that its draws depend on nothing else.
-        self._compose.set_random_state(rng, random.Random(int(rng.integers(2**63))))
-        transformed = self._compose(**present, spacing=spacing)
-        moved_image, moved_mask, moved_weight = (transformed.get(key) for key in keys)
+        self._random.seed(int(rng.integers(2**63)))
+        self._compose.set_random_state(rng, self._random)
+        self._random.random()  # for the probability of the composition, which is 1
+        # One after the other, without the composition's checks of shapes, which are known, and of boxes and points.
+        transformed: dict[str, Any] = {**present, "spacing": spacing}
+        for transform in self._compose.transforms:
+            transformed = transform(**transformed)
+        moved_image, moved_mask = transformed[keys[0]], transformed[keys[1]]
         if moved_mask.shape != mask.shape:
             raise ValueError(
                 f"an augmentation turned a patch of {mask.shape} into {moved_mask.shape}: "
                 "make the last two lengths of data.sampling.patch_size equal, or take another preset"
             )
-        return np.moveaxis(moved_image, -1, 0), moved_mask, moved_weight
+        return moved_image.transpose(-1, *range(moved_image.ndim - 1)), moved_mask, transformed.get(keys[2])
 
     def _require_axes(self, count: int) -> None:
         if "z" in self.flips and count == 2:

@@ -13,7 +13,16 @@ from segexp.data.augmentation.symmetries import AXES
 from segexp.errors import require_choice
 
 
-class Flips(A.DualTransform):
+class _View(A.DualTransform):
+    """A transform that only looks at its arrays in another order; the next one makes them contiguous, if it must."""
+
+    def apply_with_params(self, params: dict[str, Any], *args: Any, **data: Any) -> dict[str, Any]:  # noqa: ARG002
+        """Turn each image and mask, and leave all else as it is."""
+        known = {key: turn for key, turn in self._key2func.items() if data.get(key) is not None}
+        return {key: known[key](value, **params) if key in known else value for key, value in data.items()}
+
+
+class Flips(_View):
     """Mirror images along axes, each drawn on its own with probability one half.
 
     Args:
@@ -58,7 +67,7 @@ class Flips(A.DualTransform):
         return self.apply_to_mask(masks, **params)
 
 
-class QuarterTurns(A.RandomRotate90):
+class QuarterTurns(_View, A.RandomRotate90):
     """Turns by 0, 90, 180 or 270 degrees in the slice plane; by 0 or 180 where the patch is oblong, to keep its size.
 
     ``p`` is the probability of use.

@@ -45,9 +45,13 @@ class Intensity:
         np.clip(unit, 0, 1, out=unit)
         return unit.astype(np.float32, copy=False)
 
-    def standardize(self, unit: np.ndarray) -> np.ndarray:
-        """Turn (C, *S) in [0, 1] into the network's input, with mean and deviation from before the augmentation."""
-        return (unit - self.mean) / self.std
+    def standardize(self, unit: np.ndarray, out: np.ndarray | None = None) -> np.ndarray:
+        """Turn (C, *S) in [0, 1] into the network's input, with mean and deviation from before the augmentation.
+
+        ``out`` (C, *S) float32 is where it is written; None = a new array.
+        """
+        centered = np.subtract(unit, self.mean, out=out)
+        return np.divide(centered, self.std, out=centered)
 
 
 def measure_channels(image: np.ndarray, valid: np.ndarray | None, bounds: Bounds) -> Intensity:
