@@ -9,11 +9,11 @@ An answer is one sentence that names value, rule and remedy, with an exit status
 import html
 import os
 import re
+import resource
 import shlex
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -72,7 +72,7 @@ TINY = (
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command said and how it ended."""
+    """What a command said, how it ended, and the seconds of a processor that it took."""
 
     status: int
     seconds: float
@@ -100,7 +100,7 @@ def environment() -> dict[str, str]:
 
 def run(words: Sequence[str], folder: Path) -> Answer:
     """Run ``segexp`` with words in a folder, as a process."""
-    start = time.monotonic()
+    start = _processor_seconds()
     command = [sys.executable, "-m", "segexp", *words]
     try:
         done = subprocess.run(
@@ -108,7 +108,13 @@ def run(words: Sequence[str], folder: Path) -> Answer:
         )
     except subprocess.TimeoutExpired:
         return Answer(124, LONGEST, f"it was taken, and still runs after {LONGEST} s")
-    return Answer(done.returncode, time.monotonic() - start, done.stderr or done.stdout)
+    return Answer(done.returncode, _processor_seconds() - start, done.stderr or done.stdout)
+
+
+def _processor_seconds() -> float:
+    """Seconds of a processor that the processes took which this one started, and which have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def fill(folder: Path) -> None:
@@ -133,7 +139,7 @@ def words_of(line: str) -> list[str]:
 
 def table(answers: Sequence[Answer]) -> str:
     """Format the answers as Markdown."""
-    lines = ["| | typed | answered | status | s |", "| --- | --- | --- | ---: | ---: |"]
+    lines = ["| | typed | answered | status | processor, s |", "| --- | --- | --- | ---: | ---: |"]
     for (what, line), answer in zip(MISTAKES, answers, strict=True):
         said = html.escape(answer.sentence, quote=False).replace("|", "\\|").replace("*", "\\*").replace("_", "\\_")
         lines.append(f"| {what} | `{line}` | {said} | {answer.status} | {answer.seconds:.1f} |")
@@ -156,9 +162,8 @@ def main(numbers: Sequence[int]) -> None:
                 print(answers[-1].text)
     if not numbers:
         before, _, rest = PAGE.read_text().partition(BEGIN)
-        busy = f"{os.getloadavg()[0]:.0f} processes at work on {os.cpu_count()} cores"
-        work = sum(os.times()[2:4]) / (len(answers) + 1)  # of the processes that have ended, with that of the run
-        when = f"Measured {datetime.now(UTC):%Y-%m-%d} with {busy}: of the seconds, {work:.1f} each are of a processor."
+        quick = sum(answer.seconds < 1 for answer in answers)
+        when = f"Measured {datetime.now(UTC):%Y-%m-%d}, in seconds of a processor: {quick} of {len(answers)} below 1 s."
         PAGE.write_text(f"{before}{BEGIN}\n\n{table(answers)}\n\n{when}\n\n{END}{rest.partition(END)[2]}")
 
 

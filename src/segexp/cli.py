@@ -35,6 +35,7 @@ from segexp.config import (
     split_options,
     unwrapped,
 )
+from segexp.early import refuse_early
 from segexp.errors import did_you_mean
 from segexp.explain import explain
 from segexp.importable import make_importable
@@ -250,6 +251,7 @@ def _run(command: str, arguments: list[str]) -> None:
         make_importable(own_config_dirs())
         try:
             require_read()
+            refuse_early(cfg, training=command == "train")
             return _function(command)(cfg)
         except Exception as error:
             if HydraConfig.get().mode == RunMode.MULTIRUN:  # the launchers of Hydra go on with the next job

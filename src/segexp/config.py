@@ -162,6 +162,11 @@ def as_written(overrides: Any) -> list[str]:
     return [str(word) for word in words]
 
 
+def given_words() -> list[str]:
+    """Overrides of the command line."""
+    return as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
+
+
 def register_resolvers() -> None:
     """Make our resolvers, ``${best_precision:..}`` and so on, known; their imports wait for use."""
 

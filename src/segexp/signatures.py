@@ -5,6 +5,7 @@ class a node names, ours or another library's, before it is built: the class its
 """
 
 import inspect
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any, Literal, Union
 
 from segexp.importable import found
+from segexp.unimported import signature_of
 
 OURS = "segexp."  # start of the names of classes that keep to their annotations
 ANYTHING = "**"  # among the names of arguments: any further name
@@ -34,14 +36,22 @@ def located(target: str) -> Any:
 
 
 def parameters(target: str) -> list[str]:
-    """Names of the arguments of a class or function; none where it cannot be imported."""
+    """Names of the arguments of a class or function; none where it cannot be imported.
+
+    They are read from its source where it is not imported yet, and the source tells.
+    """
     with suppress(TypeError, ValueError):
-        found = inspect.signature(located(target)).parameters.values()
-        return [ANYTHING if item.kind is item.VAR_KEYWORD else item.name for item in found]
+        signature = (None if _is_imported(target) else signature_of(target)) or inspect.signature(located(target))
+        return [ANYTHING if item.kind is item.VAR_KEYWORD else item.name for item in signature.parameters.values()]
     return []
 
 
-def require_types(place: str, node: Any) -> None:
+def _is_imported(target: str) -> bool:
+    module, _, name = target.rpartition(".")
+    return name in vars(sys.modules[module]) if module in sys.modules else False
+
+
+def require_types(place: str, node: Any, imported: bool = True) -> None:
     """Refuse values of a node, and of the nodes in it, that have another type than their class says.
 
     Nothing holds classes of others to their annotations, which are often narrower than what they take: there only text,
@@ -50,22 +60,24 @@ def require_types(place: str, node: Any) -> None:
     Args:
         place: Key of the node, for messages.
         node: Plain content of a configuration, ``_target_`` included.
+        imported: Whether classes may be imported; else what their source does not tell plainly is taken.
 
     Raises:
         ValueError: Names key, value and the types that are taken.
     """
     if isinstance(node, list):
         for index, item in enumerate(node):
-            require_types(f"{place}.{index}", item)
+            require_types(f"{place}.{index}", item, imported)
     if not isinstance(node, Mapping):
         return
     if "_target_" in node:
         target = str(node["_target_"])
         ours = target.startswith(OURS)
-        hints = {key: hint for key, hint in _hints(target) if ours or _is_no_number(node.get(key), hint)}
+        known = _hints(target) if imported else _read_hints(target)
+        hints = {key: hint for key, hint in known if ours or _is_no_number(node.get(key), hint)}
         require_hints(place, node, hints)
     for key, value in node.items():
-        require_types(f"{place}.{key}", value)
+        require_types(f"{place}.{key}", value, imported)
 
 
 def require_hints(place: str, values: Mapping[str, Any], hints: Mapping[str, Any]) -> None:
@@ -99,15 +111,28 @@ def require_keys(place: str, values: Mapping[str, Any], kind: Any) -> None:
 
 
 def _hints(target: str) -> Iterator[tuple[str, Any]]:
-    """Annotations of arguments; a default value of another type is taken, too."""
+    """Annotations of arguments."""
     found = located(target)
     with suppress(Exception):  # annotations that cannot be resolved say nothing
         hints = typing.get_type_hints(found.__init__ if inspect.isclass(found) else found)
-        for name, parameter in inspect.signature(found).parameters.items():
-            if name in hints and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-                given = parameter.default
-                known = given is parameter.empty or _fits(given, hints[name])
-                yield name, hints[name] if known else Union[hints[name], type(given)]  # noqa: UP007 - of values
+        yield from _with_defaults(inspect.signature(found), hints)
+
+
+def _read_hints(target: str) -> Iterator[tuple[str, Any]]:
+    """Annotations of arguments, from the source."""
+    signature = signature_of(target)
+    if signature is not None:
+        hints = {name: item.annotation for name, item in signature.parameters.items() if item.annotation is not Any}
+        yield from _with_defaults(signature, hints)
+
+
+def _with_defaults(signature: inspect.Signature, hints: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    """Annotations of arguments; a default value of another type is taken, too."""
+    for name, parameter in signature.parameters.items():
+        if name in hints and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
+            given = parameter.default
+            known = given is parameter.empty or _fits(given, hints[name])
+            yield name, hints[name] if known else Union[hints[name], type(given)]  # noqa: UP007 - of values
 
 
 def _is_no_number(value: Any, hint: Any) -> bool:

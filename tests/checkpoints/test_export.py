@@ -11,7 +11,7 @@ from omegaconf import OmegaConf
 
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.checkpoints.export import Facts, deviation, export
-from segexp.checkpoints.package import SUFFIXES
+from segexp.checkpoints.rules import SUFFIXES
 from segexp.config import compose, config_dir
 from segexp.models import UNet
 from segexp.models.sizes import along_axes

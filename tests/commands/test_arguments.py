@@ -1,6 +1,6 @@
 import pytest
 
-from segexp.commands.arguments import REQUIRED, parse
+from segexp.commands.arguments import REQUIRED, own_arguments, parse
 
 DEFAULTS = {"run": REQUIRED, "tta": "none", "overwrite": False, "tile": None, "overlap": 0.25}
 COMMENTS = {"run": "run folder", "tile": "px"}
@@ -59,3 +59,8 @@ def test_help_lists_every_key_with_default_and_comment(word, capsys):
         ["tile=null", "px"],
         ["overlap=0.25"],
     ]
+
+
+def test_arguments_of_the_command_are_told_from_overrides():
+    own, others = own_arguments(["run=a", "data=isbi", "--help", "~callbacks.best"], ["run", "split"])
+    assert (own, others) == (["run=a", "--help"], ["data=isbi", "~callbacks.best"])

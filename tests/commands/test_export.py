@@ -10,7 +10,7 @@ import torch
 
 from segexp.build import build_data
 from segexp.checkpoints.checkpoint import open_model
-from segexp.checkpoints.package import SUFFIXES
+from segexp.checkpoints.rules import SUFFIXES
 from segexp.commands.export import export
 from segexp.inference import TiledPredictor
 from tests.conftest import trained

@@ -23,7 +23,8 @@ from PIL import Image
 from segexp.checkpoints.checkpoint import Model, open_model
 from segexp.commands.evaluate import evaluate
 from segexp.commands.export import export
-from segexp.commands.predict import leave_labels, predict
+from segexp.commands.predict import predict
+from segexp.commands.predicting import leave_labels
 from segexp.commands.train import train
 from segexp.config import compose
 from segexp.data import Case
@@ -357,9 +358,10 @@ def of_regions() -> Model:
 
 
 def test_each_region_has_a_file_inside_the_folder(of_regions, volumes, tmp_path, monkeypatch):
-    monkeypatch.setattr("segexp.commands.predict.open_models", lambda *_: [of_regions])
+    monkeypatch.setattr("segexp.commands.predicting.open_models", lambda *_: [of_regions])
     words = ["uncertainty=true", "overlays=true", "probabilities=true"]
-    predict(["run=x", f"input={volumes / 'images' / 'v3.nii.gz'}", f"output={tmp_path / 'out'}", *words])
+    path = volumes / "images" / "v3.nii.gz"
+    predict([f"run={path}", f"input={path}", f"output={tmp_path / 'out'}", *words])
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
     names = {path.name for path in left(tmp_path / "out")}
     ends = ("whole.nii.gz", "_co_re.nii.gz", "entropy.nii.gz", "overlay.png", "probabilities.npy")
@@ -373,9 +375,9 @@ def test_each_region_has_a_file_inside_the_folder(of_regions, volumes, tmp_path,
 
 
 def test_a_stack_is_one_volume_to_a_network_of_volumes(of_regions, images, tmp_path, monkeypatch):
-    monkeypatch.setattr("segexp.commands.predict.open_models", lambda *_: [of_regions])
+    monkeypatch.setattr("segexp.commands.predicting.open_models", lambda *_: [of_regions])
     stack = stack_of(tmp_path, images)
-    predict(["run=x", f"input={stack}", f"output={tmp_path / 'out'}"])
+    predict([f"run={stack}", f"input={stack}", f"output={tmp_path / 'out'}"])
     volume = segment(of_regions, tifffile.imread(stack)[None]).labels
     for index, end in enumerate(("whole", "_co_re")):
         mask = tifffile.imread(tmp_path / "out" / f"stack_{end}.tif")

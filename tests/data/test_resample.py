@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import nibabel as nib
 import numpy as np
 import pytest
@@ -9,7 +7,7 @@ from nibabel.processing import resample_from_to
 from scipy.ndimage import zoom
 
 from segexp.data.case import Case
-from segexp.data.resample import resample, resize_image, resize_labels, spacing_of_network
+from segexp.data.resample import resample, resize_image, resize_labels
 
 
 def volume(shape=(6, 9, 8), spacing=(3.0, 1.0, 2.0)) -> Case:
@@ -67,23 +65,6 @@ def test_labels_are_never_invented_and_the_same_size_changes_nothing(sizes):
     np.testing.assert_array_equal(resize_labels(doubled, shape), labels)
 
 
-def test_unknown_spacing_is_refused_and_a_fitting_one_changes_nothing():
+def test_a_fitting_spacing_changes_nothing():
     case = volume()
     assert resample(case, (3.01, 1.0, 2.0)) is case
-    plain = Case("p", case.image, case.target, (1.0, 1.0, 1.0))
-    with pytest.raises(ValueError, match=r"case p has a spacing of \[1.0, 1.0, 1.0\] px.*data.geometry.spacing=null"):
-        spacing_of_network(plain, (2.0, 2.0, 2.0), "files")
-
-
-def test_a_spacing_counts_pixels_of_each_image_or_the_unit_of_the_files():
-    case = volume()
-    assert spacing_of_network(case, None, "files") is None
-    assert spacing_of_network(case, [1, 2, 3], "files") == [1, 2, 3]
-    assert spacing_of_network(case, [1, 2, 2], "px") == [3, 2, 4]
-    assert resample(case, spacing_of_network(case, [2, 3, 2], "px")).image.shape == (2, 3, 3, 4)
-    untold = replace(case, spacing=(1.0,) * 3, spacing_unit="px")
-    assert spacing_of_network(untold, [1, 2, 2], "px") == [1, 2, 2]
-    with pytest.raises(ValueError, match="spacing_unit=px for multiples of it"):
-        spacing_of_network(untold, [1, 2, 2], "files")
-    with pytest.raises(ValueError, match="give the source the true spacing, or leave"):
-        spacing_of_network(case, [2, 2], "px")

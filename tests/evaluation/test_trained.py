@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from segexp.evaluation.trained import build_again, compose_again, open_trained, own_arguments
+from segexp.evaluation.trained import build_again, compose_again, open_trained
 from tests.conftest import trained
 
 
@@ -42,11 +42,6 @@ def test_data_and_network_are_those_of_the_training(run):
     assert data.fingerprint() == opened.record["data_fingerprint"]
     weights = opened.checkpoint["state_dict"]
     assert all(weights[f"network.{name}"].equal(value) for name, value in task.network.state_dict().items())
-
-
-def test_arguments_of_the_command_are_told_from_overrides():
-    own, others = own_arguments(["run=a", "data=isbi", "--help", "~callbacks.best"], ["run", "split"])
-    assert (own, others) == (["run=a", "--help"], ["data=isbi", "~callbacks.best"])
 
 
 def test_views_that_the_training_did_not_show_are_refused_and_warned_of_where_that_is_not_known(run, caplog):

@@ -1,7 +1,5 @@
 """Models set up together: one, several, and such as do not go together."""
 
-import json
-
 import numpy as np
 import pytest
 import torch
@@ -11,7 +9,7 @@ from segexp.checkpoints import Model
 from segexp.inference import Ensemble, TiledPredictor
 from segexp.models import adapted, own_module
 from segexp.prediction import Settings
-from segexp.prediction.ensemble import _runs_in, averaged, device_of, paths_of, predictor_of, require_same
+from segexp.prediction.ensemble import averaged, device_of, predictor_of, require_same
 from tests.prediction.models import ZSCORE, make_model
 from tests.safety.corpus import model_description
 
@@ -124,30 +122,3 @@ def test_spacings_may_differ_by_a_rounding_and_there_must_be_a_model():
         require_same([model_description(spacing=[1.0, 0.5]), model_description(spacing=[1.0, 0.51])])
     with pytest.raises(ValueError, match="there is no model: give at least one"):
         require_same([])
-
-
-def test_paths_with_commas(tmp_path):
-    (tmp_path / "a,b").mkdir()
-    assert paths_of(str(tmp_path / "a,b")) == [tmp_path / "a,b"]
-    assert [str(path) for path in paths_of("a, b,")] == ["a", "b"]
-
-
-def test_a_folder_of_runs_stands_for_those_that_ended_well(tmp_path, caplog):
-    for name, status in (("10", "done"), ("9", "done"), ("8", "failed"), ("7", "done")):
-        (tmp_path / name / "checkpoints").mkdir(parents=True)
-        (tmp_path / name / "run.json").write_text(json.dumps({"status": status}))
-        if name != "7":
-            (tmp_path / name / "checkpoints/best.ckpt").touch()
-    (tmp_path / "9-test").mkdir()
-    (tmp_path / "9-test/run.json").write_text('{"status": "done", "evaluation": {"run": "9"}}')
-    assert _runs_in(tmp_path) == [tmp_path / "9", tmp_path / "10"]
-    assert [record.message for record in caplog.records] == [
-        f"2 of the 4 runs in {tmp_path} have not ended well and are left out: 7, 8"
-    ]
-    assert _runs_in(tmp_path / "9") == [tmp_path / "9"]
-    (tmp_path / "empty").mkdir()
-    assert _runs_in(tmp_path / "empty") == [tmp_path / "empty"]
-    (tmp_path / "other/1").mkdir(parents=True)
-    (tmp_path / "other/1/run.json").write_text('{"status": "failed"}')
-    with pytest.raises(ValueError, match="holds 1 runs, and none has ended well"):
-        _runs_in(tmp_path / "other")

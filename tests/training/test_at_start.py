@@ -12,12 +12,10 @@ from segexp.commands.train import train
 from segexp.config import compose, plain
 from segexp.data import Sampling
 from segexp.training.at_start import (
-    refuse_epochs_beside_minutes,
     require_batches,
     require_labels,
     require_monitors,
     require_scorable,
-    require_settings,
 )
 from tests.conftest import HERE, SMALL, TINY, trained, write_pairs
 
@@ -57,17 +55,6 @@ def test_a_setting_that_cannot_end_well_is_refused_before_anything_is_written(wo
     with pytest.raises(ValueError, match=sentence):
         train(compose(words, run_dir=tmp_path / "run"))
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    "word",
-    ["best.filename=mine", "best.filename=null", "best.dirpath=elsewhere", "last.path=''", "table.path=elsewhere.csv"],
-)
-def test_what_is_looked_for_in_the_run_folder_is_written_there(word):
-    with pytest.raises(ValueError, match=rf"callbacks\.{word.split('=')[0]}=.* must be .*, where it is looked for"):
-        require_settings(config(f"callbacks.{word}"))
-    name = word.partition(".")[0]
-    require_settings(config(f"callbacks.{word}", f"callbacks.{name}.enabled=false"))
 
 
 @pytest.mark.parametrize(
@@ -112,10 +99,6 @@ def test_the_dry_run_of_lightning_scores_what_it_has_seen_and_says_so(tmp_path, 
     assert list(results["limits"]) == ["fast_dev_run"]
     assert "a dry run" in capsys.readouterr().out
     assert json.loads((folder / "run.json").read_text())["status"] == "done"
-
-
-def test_without_validation_in_between_the_training_loss_may_choose():
-    require_settings(config("trainer.check_val_every_n_epoch=5", "monitor=train/loss"))
 
 
 @pytest.mark.parametrize(
@@ -169,17 +152,3 @@ def test_unlabeled_pixels_and_a_loss_that_counts_them_are_told_before_training(t
     with pytest.raises(ValueError, match=NOT_LABELED):
         train(compose([*TINY, *HERE, *words, "loss=custom", "loss._target_=torch.nn.MSELoss"], run_dir=run))
     assert not run.exists()
-
-
-@pytest.mark.parametrize("minutes", [0, -1, "20", True])
-def test_minutes_are_a_number_above_0(minutes):
-    with pytest.raises(ValueError, match=f"minutes={minutes!r} must be a number above 0"):
-        require_settings(config() | {"minutes": minutes})
-
-
-def test_minutes_and_epochs_do_not_go_together_on_the_command_line():
-    words = ["data=isbi", "trainer.max_epochs=5"]
-    with pytest.raises(ValueError, match=r"minutes=20 and trainer.max_epochs=5.*leave one of them out"):
-        refuse_epochs_beside_minutes(config("minutes=20"), words)
-    refuse_epochs_beside_minutes(config(), words)
-    refuse_epochs_beside_minutes(config("minutes=20"), ["data=isbi"])

@@ -1,5 +1,6 @@
 """What a trained network is on disk: archive, description, checkpoint, package, export; needs no Lightning."""
 
-from segexp.checkpoints.checkpoint import Model, open_model
+import lazy_loader
 
-__all__ = ["Model", "open_model"]
+# Names are imported on first use, from the modules in __init__.pyi: PyTorch takes seconds.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

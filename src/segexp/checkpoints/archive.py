@@ -34,6 +34,16 @@ NAMES = re.compile(
 )
 
 
+def require_there(path: Path) -> None:
+    """Refuse a checkpoint that is not there.
+
+    Raises:
+        FileNotFoundError: Names the path and the remedy.
+    """
+    if not path.exists():
+        raise FileNotFoundError(f"no checkpoint at {path}: give the folder of a run that has finished an epoch")
+
+
 def require_checkpoint(path: Path, folder: Path | None = None) -> int:
     """Refuse a file that is anything but an archive of tensors and plain values, without reading it as such.
 

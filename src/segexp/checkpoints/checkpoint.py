@@ -16,13 +16,13 @@ from typing import Any, NotRequired, TypedDict
 import torch
 from torch import Tensor, nn
 
-from segexp.checkpoints.archive import require_checkpoint
+from segexp.checkpoints.archive import require_checkpoint, require_there
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.networks import Given, Trust, build_foreign, build_ours
 from segexp.checkpoints.own import require_own
-from segexp.checkpoints.package import SUFFIXES, read_package, read_tensors
+from segexp.checkpoints.package import read_package, read_tensors
 from segexp.checkpoints.quality import kept_calibrations
-from segexp.checkpoints.rules import require_small, shown
+from segexp.checkpoints.rules import SUFFIXES, require_small, shown
 from segexp.importable import make_importable
 from segexp.models import Network
 from segexp.runs.folder import RunFolder
@@ -141,8 +141,7 @@ def load_checkpoint(path: Path, folder: Path | None = None, mapped: bool = False
         FileNotFoundError: There is none at ``path``.
         ValueError: The file is broken or was not written by segexp.
     """
-    if not path.exists():
-        raise FileNotFoundError(f"no checkpoint at {path}: give the folder of a run that has finished an epoch")
+    require_there(path)
     require_checkpoint(path, folder)
     try:
         checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

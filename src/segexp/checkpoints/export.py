@@ -16,7 +16,8 @@ from torch.export import Dim, ExportedProgram
 
 import segexp
 from segexp.checkpoints.checkpoint import Model, open_model
-from segexp.checkpoints.package import SUFFIXES, Facts, Package, Verification, json_beside, read_package, write_package
+from segexp.checkpoints.package import Facts, Package, Verification, json_beside, read_package, write_package
+from segexp.checkpoints.rules import SUFFIXES
 from segexp.errors import require_choice
 from segexp.models import own_module
 from segexp.models.sizes import EvenSizes, along_axes, pad_end

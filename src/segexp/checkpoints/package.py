@@ -17,6 +17,7 @@ from torch import Tensor
 
 from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.rules import (
+    SUFFIXES,
     Rule,
     either,
     maybe,
@@ -34,7 +35,6 @@ from segexp.data.cache.hashes import hash_file
 from segexp.runs.files import read_json, require_plain_file
 from segexp.writing import write_text
 
-SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torch_export": ".pt2"}
 CHECKSUM = "crc32"  # key of the JSON file: of all its other keys and values
 MOST_HEADER = 4 << 20  # bytes of a safetensors header; a tensor takes about 100
 MAPPING = Rule("a mapping", lambda value: type(value) is dict)

@@ -8,6 +8,7 @@ from segexp.errors import did_you_mean
 
 MOST_VALUES = 20_000  # of a description, all levels together
 MOST_LEVELS = 8
+SUFFIXES = {"safetensors": ".safetensors", "onnx": ".onnx", "torch_export": ".pt2"}  # of exported networks, by format
 
 
 class Rule(NamedTuple):

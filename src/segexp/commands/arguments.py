@@ -57,6 +57,12 @@ def parse(
     return given
 
 
+def own_arguments(arguments: Sequence[str], keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Split the arguments of a command: those with one of the keys or asking for help, and all others."""
+    own = [argument for argument in arguments if argument.partition("=")[0] in (*keys, "--help", "-h")]
+    return own, [argument for argument in arguments if argument not in own]
+
+
 def help_text(defaults: Mapping[str, Any], comments: Mapping[str, str], command: str = "") -> str:
     """List the keys with their defaults and comments, one per line."""
     texts = {}

@@ -4,10 +4,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 
-from hydra.core.hydra_config import HydraConfig
 from pytorch_lightning.utilities import rank_zero_only
 
-from segexp.config import as_written, chosen_options, how_to_go_on, own_config_dirs, unwrapped
+from segexp.config import chosen_options, given_words, how_to_go_on, own_config_dirs, unwrapped
 from segexp.runs.configuration import Config
 from segexp.runs.folder import Account, RunFolder
 from segexp.runs.ownership import sign
@@ -26,7 +25,7 @@ def recorded(
     if not is_first_process():
         yield lambda _: None
         return
-    overrides = [word for word in words() if not word.startswith(("resume=", "allow_changes="))]
+    overrides = [word for word in given_words() if not word.startswith(("resume=", "allow_changes="))]
     if not config["resume"]:
         require_unused(folder, overrides)
     before = folder.account() if config["resume"] else None
@@ -65,11 +64,6 @@ def _end(record: RunRecorder, folder: RunFolder, before: Account | None, error: 
         before.restore()
     else:
         record.stop(unwrapped(error), remedy)
-
-
-def words() -> list[str]:
-    """Overrides of the command line."""
-    return as_written(HydraConfig.get().overrides.task) if HydraConfig.initialized() else []
 
 
 def rank() -> int:

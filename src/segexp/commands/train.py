@@ -8,10 +8,10 @@ from omegaconf import DictConfig
 
 from segexp.begun import begun
 from segexp.build import build_data, build_task, require_trainer
-from segexp.commands.recording import is_first_process, rank, recorded, words
+from segexp.commands.recording import is_first_process, rank, recorded
 from segexp.commands.setting_up import read, set_up
 from segexp.comparison.run_page import write_run_page
-from segexp.config import plain
+from segexp.config import given_words, plain
 from segexp.data import DataModule
 from segexp.errors import short_path
 from segexp.evaluation.outcome import keeps_best, results_of_run, score, write_outcome
@@ -26,18 +26,13 @@ from segexp.runs.record import Record
 from segexp.runs.results import account
 from segexp.runs.resumption import carry_over, require_same_settings
 from segexp.training.account import clock_facts, ending, monitored
-from segexp.training.at_start import (
-    refuse_epochs_beside_minutes,
-    require_logits,
-    require_monitors,
-    require_scorable,
-    require_settings,
-)
+from segexp.training.at_start import require_logits, require_monitors, require_scorable
 from segexp.training.best import load_best
 from segexp.training.divergence import DivergenceError
 from segexp.training.memory import memory_told
 from segexp.training.processes import following, watched
 from segexp.training.resources import ResourceMeter
+from segexp.training.settings import refuse_epochs_beside_minutes, require_settings
 from segexp.training.task import Task
 from segexp.training.warnings import quiet
 
@@ -60,7 +55,7 @@ def train(cfg: DictConfig, further_processes: bool = True) -> float:
     cfg, plan = planned(cfg)
     config = plain(cfg)
     require_settings(config)
-    refuse_epochs_beside_minutes(config, words())
+    refuse_epochs_beside_minutes(config, given_words())
     _refuse_processes_in_sweep(config)
     # Whatever a class refuses is told before there is a folder.
     with memory_told(config):
@@ -90,7 +85,7 @@ def _train(
     if config["resume"] and is_first_process():
         if not earlier:
             raise ValueError(f"resume={config['resume']}: there is no run.json to compare with; start a new run")
-        carry_over(earlier, config, words())
+        carry_over(earlier, config, given_words())
         changed = require_same_settings(earlier, config, config["allow_changes"])
     else:
         changed = earlier.get("changed", {})

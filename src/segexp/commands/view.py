@@ -2,17 +2,13 @@
 
 from pathlib import Path
 
-from segexp.commands.arguments import REQUIRED, parse
+from segexp.commands.arguments import REQUIRED, own_arguments, parse
 from segexp.errors import did_you_mean
-from segexp.evaluation.trained import own_arguments
-from segexp.prediction.ensemble import paths_of
 from segexp.prediction.record import NAME
+from segexp.prediction.which import paths_of
 from segexp.runs.folder import RECORD
-from segexp.training.warnings import quiet
 from segexp.viewers.gallery import Gallery
-from segexp.viewers.of_predictions import open_predictions
-from segexp.viewers.of_run import open_run
-from segexp.viewers.window import open_window, require_napari
+from segexp.viewers.window import open_window, require_installed, require_napari
 
 DEFAULTS = {"path": REQUIRED, "case": "", "images": ""}
 COMMENTS = {
@@ -34,7 +30,7 @@ def view(words: list[str]) -> None:
         ValueError: A word is wrong, a file is broken, or there is no such case.
     """
     if not {"--help", "-h"} & set(words):
-        require_napari()  # before anything is predicted
+        require_installed()  # before anything is predicted
     open_window(gallery_of(words))
     require_napari().run()
 
@@ -56,11 +52,16 @@ def gallery_of(words: list[str]) -> Gallery:
         if more:
             near = did_you_mean(more[0].partition("=")[0], DEFAULTS)
             raise ValueError(f"{more[0]}: predictions have no such key{near}; --help lists them")
+        from segexp.viewers.of_predictions import open_predictions
+
         return open_predictions(paths[0], cases, given["images"])
     if not (paths[0] / RECORD).is_file():
         raise FileNotFoundError(
             f"{paths[0]} holds neither {RECORD} nor {NAME}: give the folder of a run, or one that segexp predict has "
             "written"
         )
+    from segexp.training.warnings import quiet  # PyTorch takes seconds
+    from segexp.viewers.of_run import open_run
+
     quiet()
     return open_run([Path(path) for path in paths], cases, more)

@@ -25,8 +25,9 @@ from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, togethe
 from segexp.data.prepared import Prepared, WeightMap, corrected, intensity_of_case, prepare, target_of
 from segexp.data.reference import Reference, levels_of, reference_of
 from segexp.data.regions import pixel_counts
-from segexp.data.resample import has_spacing, resample, spacing_of_network
+from segexp.data.resample import resample
 from segexp.data.sources import Source, label_values, left_out
+from segexp.data.spacing import has_spacing, spacing_of_network
 from segexp.data.splits import Split, SplitSettings, make_split, without_excluded
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from segexp.data.case import IGNORED, Case
 from segexp.data.regions import Regions, require_regions
-from segexp.data.resample import FILES, PX
+from segexp.data.spacing import FILES, PX
 from segexp.errors import require_at_least, require_between, require_choice
 
 

@@ -17,11 +17,10 @@ from segexp.checkpoints.networks import name_and_arguments
 from segexp.checkpoints.own import require_own
 from segexp.data import DataModule
 from segexp.data.intensity.named import rule_from
-from segexp.errors import did_you_mean
 from segexp.importable import targets_in
 from segexp.prediction.views import NOT_KNOWN
 from segexp.runs.configuration import Config, Node
-from segexp.runs.folder import RunFolder
+from segexp.runs.folder import RunFolder, require_runs
 from segexp.runs.ownership import config_dirs_of_run, is_own, require_config_dirs
 from segexp.runs.record import Record
 from segexp.runs.results import Results
@@ -69,9 +68,7 @@ def open_trained(folder: Path) -> Trained:
         ValueError: A file is broken or foreign.
     """
     run = RunFolder(folder, foreign=True)
-    if not run.record_path.is_file():
-        near = did_you_mean(str(folder), [str(path) for path in folder.parent.glob("*")])
-        raise FileNotFoundError(f"run={folder}: there is no run.json{near}; give the folder that segexp train left")
+    require_runs([folder])
     path = run.best_checkpoint
     checkpoint = load_checkpoint(path, folder)
     description = ModelDescription.from_plain(checkpoint["segexp"], str(path))
@@ -175,9 +172,3 @@ def build_again(config: Config, run: Trained, symmetries: list[str] | None) -> t
         raise ValueError(f"model gives {name}, but the run trained {description.network}")
     load_weights(task.network, run.checkpoint)
     return data, task
-
-
-def own_arguments(arguments: Sequence[str], keys: Sequence[str]) -> tuple[list[str], list[str]]:
-    """Split the arguments of a command: those with one of the keys or asking for help, and all others."""
-    own = [argument for argument in arguments if argument.partition("=")[0] in (*keys, "--help", "-h")]
-    return own, [argument for argument in arguments if argument not in own]

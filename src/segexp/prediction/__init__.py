@@ -1,7 +1,6 @@
 """Prediction: from trained models and a file or array to labels, in the axes of the file."""
 
-from segexp.prediction.ensemble import Settings, open_models
-from segexp.prediction.maps import Maps
-from segexp.prediction.segmenter import Segmenter, segment
+import lazy_loader
 
-__all__ = ["Maps", "Segmenter", "Settings", "open_models", "segment"]
+# Names are imported on first use, from the modules in __init__.pyi: PyTorch takes seconds.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

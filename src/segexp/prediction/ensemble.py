@@ -1,10 +1,9 @@
 """Trained models made ready to predict together: opened, compared, set up."""
 
 import copy
-import logging
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,70 +15,22 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.checkpoints.networks import Trust
 from segexp.data.intensity.named import rule_from
 from segexp.data.intensity.rules import IntensityRule
-from segexp.data.sources.pairs import natural_order
-from segexp.errors import require_choice, some
+from segexp.errors import require_choice
 from segexp.inference import Ensemble, TiledPredictor, optimized_for_inference
 from segexp.inference.probabilities import Network
 from segexp.models import own_module
 from segexp.models.sizes import along_axes
+from segexp.prediction.settings import Settings
 from segexp.prediction.views import views_asked
+from segexp.prediction.which import run_paths
 from segexp.runs.folder import RunFolder, SweepFolder
 from segexp.runs.postprocess import choice_together
 
-_log = logging.getLogger(__name__)
 SAME_LOGITS = 1e-3  # largest difference, as a fraction of the largest logit
 SAME = (
     *("class_names", "label_values", "regions", "activation"),
     *("channels", "spatial_dims", "context", "slice_axis", "field_of_view", "spacing_unit"),
 )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """How models are used; what is None is as in training.
-
-    Args:
-        tta: Views of each tile whose probabilities are averaged: "none", "flips" (4: of y and x), "turns" (8: these and
-            quarter turns), "seen" (all that the training showed to the networks), or flips and turns with commas, see
-            ``segexp.inference.views.WORDS``.
-        allow_unseen_views: Whether to average over views that the training never showed, instead of refusing them.
-        adapt: Weight of an image's own statistics in batch norms, from 0 (as trained) to 1, see
-            ``segexp.inference.adapted``.
-        device: Name of the device: "auto", "cpu", "cuda", "cuda:1", "mps" …
-        tile: Side of a tile in px, one for all axes or one per axis; "whole" takes the image in one go.
-        overlap: What a tile has in common with the next one: a fraction of it in [0, 1), or a whole number of px; one
-            for all axes or one per axis.
-        border: Border in px, or "auto".
-        blending: "gaussian" or "constant".
-        sigma: Of the Gaussian window, as a fraction of the tile; one for all axes or one per axis.
-        padding_mode: What lies beyond the image: "reflect", "replicate" or "constant".
-        batch_size: Number of tiles per call of the network.
-        accumulate: Where tiles are added up: "device" or "cpu".
-        postprocess: Whether to apply the steps that the models keep, where all keep the same.
-        probabilities: Whether to keep the probabilities, too.
-        uncertainty: Whether to keep the entropy, and the standard deviation over networks and views where there are
-            several.
-        quality: Whether to estimate the quality of the mask.
-        strict: Whether to refuse an image that is far from what the training saw, instead of a warning.
-    """
-
-    tta: str = "none"
-    allow_unseen_views: bool = False
-    adapt: float = 0
-    device: str = "auto"
-    tile: int | Sequence[int] | str | None = None
-    overlap: float | Sequence[float] | None = None
-    border: int | str | None = None
-    blending: str | None = None
-    sigma: float | Sequence[float] | None = None
-    padding_mode: str | None = None
-    batch_size: int | None = None
-    accumulate: str = "device"
-    postprocess: bool = True
-    probabilities: bool = False
-    uncertainty: bool = False
-    quality: bool = False
-    strict: bool = False
 
 
 def open_models(run: str, trust: Trust = False) -> list[Model]:
@@ -96,11 +47,6 @@ def open_models(run: str, trust: Trust = False) -> list[Model]:
     """
     paths = run_paths(run)
     return _with_shared_steps([open_model(path, trust=trust) for path in paths], paths)
-
-
-def run_paths(run: str) -> list[Path]:
-    """Paths of runs that are meant, see ``open_models``."""
-    return [path for given in paths_of(run) for path in _runs_in(given)]
 
 
 def _with_shared_steps(models: list[Model], paths: Sequence[Path]) -> list[Model]:
@@ -121,28 +67,6 @@ def _with_shared_steps(models: list[Model], paths: Sequence[Path]) -> list[Model
         Model(model.network, replace(description, quality=model.description.quality))
         for model, description in zip(models, told, strict=True)
     ]
-
-
-def _runs_in(path: Path) -> list[Path]:
-    """Runs below a folder that is none itself, in the order of their names; else the path."""
-    if not path.is_dir() or RunFolder(path).record_path.is_file() or not any(RunFolder.below(path)):
-        return [path]
-    records = {folder: folder.record() for folder in RunFolder.below(path)}
-    runs = [folder for folder, record in records.items() if "evaluation" not in record]
-    runs.sort(key=lambda folder: natural_order(str(folder.path)))
-    done = [run.path for run in runs if run.best_checkpoint.is_file() and records[run].get("status") == "done"]
-    if not done:
-        raise ValueError(f"{path} holds {len(runs)} runs, and none has ended well: name a run")
-    if others := [run.path.name for run in runs if run.path not in done]:
-        _log.warning(
-            f"{len(others)} of the {len(runs)} runs in {path} have not ended well and are left out: {some(others, 5)}"
-        )
-    return done
-
-
-def paths_of(run: str) -> list[Path]:
-    """Split several paths with commas; one that is there may have commas in its name."""
-    return [Path(run)] if Path(run).exists() else [Path(path.strip()) for path in run.split(",") if path.strip()]
 
 
 def averaged(

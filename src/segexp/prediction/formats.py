@@ -14,6 +14,7 @@ from segexp.data.files.volumes import file_affine, volume_stem
 from segexp.data.files.writing import in_file_axes, label_dtype, suffix_for, write_colored, write_map
 from segexp.prediction.legend import background_of, legend_of
 from segexp.prediction.maps import integer_values
+from segexp.prediction.settings import MASK_FORMATS
 
 VISIBLE = 255  # value of a region in images and stacks
 
@@ -110,8 +111,9 @@ def _write_slicer(labels: np.ndarray, case: Case, path: Path, description: Model
     seg_nrrd.write_seg_nrrd(in_file_axes(labels, case), file_affine(case), legend, path)
 
 
-FORMATS = {
-    "auto": MaskFormat(_suffix_of_source, _write_plain),
-    "seg.nrrd": MaskFormat(_suffix_of_slicer, _write_slicer, _legend_of_slicer, joined=True),
-    "imagej": MaskFormat(_suffix_of_imagej, _write_imagej),
-}
+_WRITERS = (
+    MaskFormat(_suffix_of_source, _write_plain),
+    MaskFormat(_suffix_of_slicer, _write_slicer, _legend_of_slicer, joined=True),
+    MaskFormat(_suffix_of_imagej, _write_imagej),
+)
+FORMATS = dict(zip(MASK_FORMATS, _WRITERS, strict=True))

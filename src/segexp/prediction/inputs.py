@@ -13,10 +13,12 @@ import numpy as np
 from segexp.data.case import Case
 from segexp.data.files.images import read_image, read_pages, require_same_size
 from segexp.data.files.volumes import read_channels, volume_stem
-from segexp.data.resample import has_spacing, resample, spacing_of_network
+from segexp.data.resample import resample
 from segexp.data.sources.listing import kind_of
 from segexp.data.sources.pairs import SUFFIXES, image_stem, natural_order
+from segexp.data.spacing import has_spacing, spacing_of_network
 from segexp.errors import some
+from segexp.prediction.which import require_input
 
 NUMBERED = re.compile(r"(.+)_([0-9]{4})")  # name of a channel, as nnU-Net has it
 
@@ -88,8 +90,7 @@ def _search(where: str) -> tuple[Path, list[Path]]:
         return path, list(path.iterdir())
     if path.exists():
         return path.parent, [path]
-    if not glob.has_magic(where):
-        raise FileNotFoundError(f"input={where}: there is no such file or folder")
+    require_input(where)
     # Names are relative to the folder that the pattern begins in.
     fixed = Path(*takewhile(lambda part: not glob.has_magic(part), path.parts))
     return fixed, [Path(found) for found in glob.glob(where, recursive=True)]

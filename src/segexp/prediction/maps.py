@@ -14,8 +14,8 @@ from segexp.checkpoints.description import ModelDescription
 from segexp.data.case import Case
 from segexp.data.files.writing import in_file_axes, label_dtype
 from segexp.inference import Block, entropy, to_size
-from segexp.prediction.ensemble import Settings
 from segexp.prediction.quality import Quality
+from segexp.prediction.settings import Settings
 
 MAPPED = 2**28  # bytes: larger arrays lie in a file while they are filled
 ARRAYS = ("labels", "probabilities", "entropy", "std")

@@ -18,16 +18,17 @@ from segexp.checkpoints.quality import Calibration
 from segexp.data.case import Case, slices_first
 from segexp.data.field_of_view import FIELDS_OF_VIEW
 from segexp.data.reference import Deviation, deviations
-from segexp.data.resample import FILES, spacing_of_network
+from segexp.data.spacing import FILES, spacing_of_network
 from segexp.errors import require_between
 from segexp.inference import Block, Ensemble, adapted, predict_blocks
 from segexp.inference.quality import CaseQuality
 from segexp.inference.views import View
 from segexp.postprocessing.postprocess import PostProcess
-from segexp.prediction.ensemble import Settings, averaged, device_of, predictor_of, require_same
+from segexp.prediction.ensemble import averaged, device_of, predictor_of, require_same
 from segexp.prediction.inputs import at_spacing, find_inputs, is_stack, pages_of, read_input
 from segexp.prediction.maps import MAPPED, Maps, resized_blocks, room_for
 from segexp.prediction.quality import estimated, find_calibration, require_as_trained
+from segexp.prediction.settings import Settings
 
 Progress = Callable[[int, int], object]  # called with the number of tiles done and of all tiles, of an image or a page
 

@@ -1,6 +1,6 @@
 """The folder of a run: the only place that knows the names of its files."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -8,6 +8,7 @@ from typing import Annotated, Any, cast
 
 import yaml
 
+from segexp.errors import did_you_mean
 from segexp.foreign import is_number
 from segexp.runs.checksums import CHECKSUMS, read_checked, write_checked
 from segexp.runs.configuration import Config, Recorded
@@ -342,6 +343,18 @@ def _stamp(path: Path) -> tuple[int, int]:
 def epoch_seconds(curves: Rows) -> list[float]:
     """Seconds of training and validation of each epoch."""
     return [sum(float(row.get(key) or 0) for key in ("seconds", "validation_seconds")) for row in curves]
+
+
+def require_runs(folders: Iterable[Path]) -> None:
+    """Refuse folders that hold no run.
+
+    Raises:
+        FileNotFoundError: Names the folder and the remedy.
+    """
+    for folder in folders:
+        if not (folder / RECORD).is_file():
+            near = did_you_mean(str(folder), [str(path) for path in folder.parent.glob("*")])
+            raise FileNotFoundError(f"run={folder}: there is no {RECORD}{near}; give the folder that segexp train left")
 
 
 def clock_of_run(folder: str) -> ClockFacts:

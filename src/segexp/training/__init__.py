@@ -1,5 +1,6 @@
 """Training: the LightningModule, schedules, callbacks, fast paths."""
 
-from segexp.training.task import Task
+import lazy_loader
 
-__all__ = ["Task"]
+# Names are imported on first use, from the modules in __init__.pyi: PyTorch takes seconds.
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -11,8 +11,8 @@ from segexp.runs.files import Rows
 from segexp.runs.folder import epoch_seconds
 from segexp.runs.record import ClockFacts
 from segexp.runs.results import Training
-from segexp.training.at_start import LIMITS
 from segexp.training.clock import Clock
+from segexp.training.settings import LIMITS
 
 
 def ending(trainer: pl.Trainer) -> str:

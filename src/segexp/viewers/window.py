@@ -1,11 +1,22 @@
 """The window of napari in which cases are looked through."""
 
+from importlib.util import find_spec
 from typing import Any
 
 from segexp.viewers.gallery import Gallery
 from segexp.viewers.layers import layers_of
 
 MISSING = "napari is not installed: pip install 'segexp[view]'"
+
+
+def require_installed() -> None:
+    """Refuse to go on without napari, which is not imported yet.
+
+    Raises:
+        ImportError: It is not there; says how to install it.
+    """
+    if find_spec("napari") is None:
+        raise ImportError(MISSING)
 
 
 def require_napari() -> Any:

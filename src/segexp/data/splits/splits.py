@@ -97,6 +97,9 @@ class SplitSettings:
             raise ValueError(
                 f"data.split.lists goes with data.split.method=list (now {self.method}): set both or neither"
             )
+        for key, part in (("data.split.val", self.val), ("data.split.test", self.test)):
+            if isinstance(part, float):
+                fraction_of(key, part)
         require_between("data.split.train_fraction", self.train_fraction, 0, 1, open_at="low")
         if self.train_seed is not None:
             require_at_least("data.split.train_seed", self.train_seed, 0, integer=True)
