@@ -5,8 +5,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, stdev
 
-from scipy.special import stdtrit
-
 from segexp.runs.results import Results
 
 LEVEL = 0.95  # of the interval
@@ -57,6 +55,8 @@ def _mean(runs: Sequence[OfFold], folds: Iterable[int]) -> FoldMean | None:
     values = [_of_fold(runs, fold) for fold in folds]
     if len(values) < 2 or not headlines or any(math.isnan(value) for value in values):
         return None
+    from scipy.special import stdtrit  # the driver of a sweep reads its folds at the end alone
+
     mean, half = fmean(values), float(stdtrit(len(values) - 1, (1 + LEVEL) / 2)) * stdev(values) / len(values) ** 0.5
     better = headlines[0].get("higher_is_better", True)
     return FoldMean(headlines[0]["metric"], mean, mean - half, mean + half, len(values), better)
