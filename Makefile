@@ -67,7 +67,7 @@ bench: $(DEV) ## measure speed as ratios, side by side on this machine
 	$(BIN)/python -m benchmarks.metrics
 	$(BIN)/python -m benchmarks.inference
 
-notebook: $(DEV) ## run docs/notebook.ipynb and store what it shows
+notebook: $(DEV) ## run docs/notebooks/first_hour.ipynb and store what it shows
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.docs.notebook
 
 clean: ## remove the virtual environment and caches (never outputs/)

@@ -29,7 +29,8 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         for path in sorted(ROOT.glob(pattern)):
             files.append(File.generated(config, str(path.relative_to(ROOT)), abs_src_path=str(path)))
     pages = {"configuration_reference.md": _configuration_page()}
-    pages["notebook.md"] = _notebook_page(json.loads((ROOT / "docs" / "notebook.ipynb").read_text()))
+    for path in sorted((ROOT / "docs" / "notebooks").glob("*.ipynb")):
+        pages[f"notebooks/{path.stem}.md"] = _notebook_page(path.name, json.loads(path.read_text()))
     for room in sorted(path.parent for path in PACKAGE.glob("*/__init__.py")):
         about = ast.get_docstring(ast.parse((room / "__init__.py").read_text())) or ""
         pages[f"api/{room.name}.md"] = _api_page(f"segexp.{room.name}", about, sorted(room.rglob("*.py")))
@@ -42,7 +43,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
 def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     """Adapt links between docs/ and the rest of the repository, where docs/ is a folder, to the site."""
     uri = page.file.src_uri
-    if uri.startswith("first_hour/"):  # a folder below docs/, and one of the site
+    if uri.startswith(("first_hour/", "notebooks/")):  # folders below docs/, and of the site
         return markdown
     if uri.startswith(("benchmarks/", "experiments/", "examples/")):
         return re.sub(r"\]\(((?:\.\./)+)docs/", r"](\1", markdown)
@@ -56,7 +57,7 @@ def _api_page(name: str, about: str, paths: list[Path]) -> str:
     return "\n\n".join([f"# {name}", about, *(f"::: {'.'.join(module)}" for module in modules)])
 
 
-def _notebook_page(notebook: dict[str, Any]) -> str:
+def _notebook_page(name: str, notebook: dict[str, Any]) -> str:
     """Write a notebook as Markdown: code, and below it what was printed and shown."""
     parts = []
     for cell in notebook["cells"]:
@@ -70,7 +71,7 @@ def _notebook_page(notebook: dict[str, Any]) -> str:
                 text = re.sub(r"\x1b\[[\d;]*m", "", "".join(data["text/plain"]))  # without colors
                 parts.append(f"```text\n{text.rstrip()}\n```")
     title, *others = parts
-    return "\n\n".join([title, "The notebook itself: [notebook.ipynb](notebook.ipynb).", *others])
+    return "\n\n".join([title, f"The notebook itself: [{name}]({name}).", *others])
 
 
 def _configuration_page() -> str:

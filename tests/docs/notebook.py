@@ -1,4 +1,4 @@
-"""Executes docs/notebook.ipynb in a kernel; ``python -m tests.docs.notebook`` (``make notebook``) stores what it shows.
+"""Executes docs/notebooks/first_hour.ipynb in a kernel; ``make notebook`` stores what it shows.
 
 Kernel and plots have an environment of their own, made for the occasion from the pinned set: where matplotlib is
 installed, torchmetrics imports it at every start.
@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.conftest import ROOT
 from tests.environment import environment
 
-PATH = ROOT / "docs" / "notebook.ipynb"
+PATH = ROOT / "docs" / "notebooks" / "first_hour.ipynb"
 NEEDED = ("nbclient", "ipykernel", "matplotlib")
 EXECUTE = """
 import sys
