@@ -180,3 +180,16 @@ def test_a_case_that_does_not_fit_is_refused_with_its_file(tmp_path):
         segment(spaced, tmp_path / "flat.png")
     with pytest.raises(ValueError, match="the array: the image holds values that are not finite"):
         segment(model, np.full((1, 16, 16), np.nan, np.float32))
+
+
+def test_progress_is_told_after_each_batch_of_tiles_and_may_end_the_prediction():
+    image, told = np.zeros((1, 40, 36), np.float32), []
+    segment(make_model(), image, progress=lambda done, count: told.append((done, count)))
+    assert [done for done, _ in told] == sorted({done for done, _ in told})
+    assert told[-1][0] == told[-1][1] > 1
+
+    def stop(done: int, count: int) -> None:
+        raise KeyError(f"{done} of {count}")
+
+    with pytest.raises(KeyError):
+        segment(make_model(), image, progress=stop)

@@ -35,6 +35,15 @@ def test_a_mask_without_truth_is_a_layer_of_labels_over_the_image():
     )
 
 
+def test_uncertainty_is_hidden_on_a_scale_that_all_cases_share():
+    layers = named(view(uncertainty={"std": np.full((4, 6), 0.2), "entropy": np.zeros((4, 6))}))
+    assert list(layers) == ["image", "entropy", "standard deviation", "prediction"]
+    data, arguments, kind = layers["standard deviation"]
+    assert (kind, arguments["visible"], arguments["contrast_limits"]) == ("image", False, (0.0, 0.5))
+    assert data.dtype == np.float32
+    assert layers["entropy"][1]["contrast_limits"] == (0.0, 1.0)
+
+
 def test_truth_and_error_are_there_where_there_is_a_truth():
     """Row 0 is right, row 1 of the wrong class, row 2 missed but for a pixel that is not labeled."""
     truth = np.zeros((4, 6), np.uint8)

@@ -39,6 +39,7 @@ def segment(
     models: Model | Sequence[Model],
     image: str | Path | np.ndarray,
     spacing: Sequence[float] | None = None,
+    progress: Progress | None = None,
     **settings: Any,
 ) -> Maps:
     """Predict one image.
@@ -48,6 +49,7 @@ def segment(
         image: File, folder of a DICOM series, or array (C, *S) in the axes that the training had: (C, H, W), or
             (C, D, H, W) with D to superior, H to anterior and W to the right where the model was trained on volumes.
         spacing: Size of a pixel per axis in mm, where the file does not tell it, or of an array.
+        progress: Called after each batch of tiles; what it raises ends the prediction.
         settings: Fields of ``Settings``.
 
     Returns:
@@ -68,7 +70,7 @@ def segment(
         case = read_input(inputs[0], segmenter.channels, spacing)
     for deviation in segmenter.compare(case):
         _log.warning("%s: %s", _where(case), deviation.sentence)
-    return segmenter(case).in_file_axes(case)
+    return segmenter(case, progress=progress).in_file_axes(case)
 
 
 class Segmenter:

@@ -1,10 +1,10 @@
-"""A case as layers of napari: image, truth, prediction, error, probabilities; plain tuples, made without napari.
+"""A case as layers of napari: image, truth, prediction, error, probabilities, uncertainty; plain tuples, no napari.
 
 A layer is (array, arguments, type), what napari calls layer data: ``napari.layers.Layer.create(*layer)``.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from segexp.pictures.figures import ERRORS, PERCENTILES, errors, grays
 from segexp.pictures.sheets import UNLABELED
 
 Layer = tuple[np.ndarray, dict[str, Any], str]
+UNCERTAINTY = {"entropy": ("entropy", 1.0), "std": ("standard deviation", 0.5)}  # layer, and the largest possible value
 MOST_PIXELS = 1_000_000  # of which the contrast is measured
 
 
@@ -31,6 +32,7 @@ class View:
         labels: (*S) of values, or (R, *S) bool of regions.
         truth: (*S) of values, or (R, *S) of regions, 255 = not labeled; None = not known.
         probabilities: (K, *S) of the classes, background first, or of the regions; None = not kept.
+        uncertainty: Maps (*S) of how sure the networks are, by keys of ``UNCERTAINTY``, as far as they are kept.
     """
 
     title: str
@@ -41,6 +43,7 @@ class View:
     labels: np.ndarray
     truth: np.ndarray | None = None
     probabilities: np.ndarray | None = None
+    uncertainty: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     @property
     def regions(self) -> bool:
@@ -51,7 +54,7 @@ class View:
 def layers_of(view: View) -> list[Layer]:
     """Make layers of a case, the lowest first; image and prediction are visible."""
     layers = image_layers(view.image)
-    layers += probability_layers(view)
+    layers += uncertainty_layers(view) + probability_layers(view)
     if view.truth is not None:
         layers += label_layers("truth", view.truth, view.segments, view.regions, visible=False)
     layers += label_layers("prediction", view.labels, view.segments, view.regions)
@@ -145,6 +148,22 @@ def probability_layers(view: View) -> list[Layer]:
             "visible": False,
         }
         layers.append((np.asarray(probs, np.float32), arguments, "image"))
+    return layers
+
+
+def uncertainty_layers(view: View) -> list[Layer]:
+    """Show where the networks are unsure, on one scale for all cases: black where they are certain, or agree."""
+    layers: list[Layer] = []
+    for kind, (name, most) in UNCERTAINTY.items():
+        if kind in view.uncertainty:
+            arguments = {
+                "name": name,
+                "colormap": "inferno",
+                "contrast_limits": (0.0, most),
+                "blending": "additive",
+                "visible": False,
+            }
+            layers.append((np.asarray(view.uncertainty[kind], np.float32), arguments, "image"))
     return layers
 
 

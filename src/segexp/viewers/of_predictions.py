@@ -15,7 +15,7 @@ from segexp.errors import did_you_mean, naming, times
 from segexp.prediction.inputs import Input, find_inputs, read_input
 from segexp.prediction.record import NAME, Content, Made, Shown, read_record
 from segexp.viewers.gallery import Gallery
-from segexp.viewers.layers import View
+from segexp.viewers.layers import UNCERTAINTY, View
 
 PROBABILITIES = "_probabilities.npy"
 
@@ -51,7 +51,7 @@ def _is_told(made: Made, content: Content) -> bool:
 
 
 def _view(folder: Path, content: Content, moved: Mapping[str, tuple[Path, ...]], name: str) -> View:
-    """Read image, mask and probabilities of an input.
+    """Read image, mask, probabilities and uncertainty of an input.
 
     Raises:
         FileNotFoundError: The image is not where it was.
@@ -76,7 +76,24 @@ def _view(folder: Path, content: Content, moved: Mapping[str, tuple[Path, ...]],
     ]
     probabilities = next((folder / file for file in made["files"] if file.endswith(PROBABILITIES)), None)
     kept = _probabilities(probabilities, case) if probabilities and probabilities.is_file() else None
-    return View(name, case.image, case.spacing, case.spacing_unit, segments, labels, probabilities=kept)
+    unsure = _uncertainty(folder, made, name, case)
+    return View(name, case.image, case.spacing, case.spacing_unit, segments, labels, None, kept, unsure)
+
+
+def _uncertainty(folder: Path, made: Made, name: str, case: Case) -> dict[str, np.ndarray]:
+    """Read entropy and standard deviation (*S) in the axes of the case, as far as they lie there."""
+    found = {}
+    for kind in UNCERTAINTY:
+        start = f"{Path(name).name}_{kind}."
+        files = [folder / file for file in made["files"] if Path(file).name.startswith(start)]
+        # A region may be called the same.
+        for path in (path for path in files if path not in [folder / mask for mask in made["masks"]]):
+            if path.is_file():
+                found[kind] = read_volume(path).image[0] if volume_stem(path) is not None else _tiff(path)
+                if found[kind].shape != case.image.shape[1:]:
+                    sizes = f"{times(found[kind].shape)} pixels, but its image {times(case.image.shape[1:])}"
+                    raise ValueError(f"{path} has {sizes}: it is of another image; predict again")
+    return found
 
 
 def _labels(paths: Sequence[Path], shown: Shown) -> np.ndarray:
@@ -91,10 +108,13 @@ def _labels(paths: Sequence[Path], shown: Shown) -> np.ndarray:
 def _mask(path: Path) -> np.ndarray:
     if volume_stem(path) is not None:
         return read_labels(path).image[0]
-    if path.suffix in TIFF_SUFFIXES:  # of any number of pages, with colors or without
-        with naming(path):
-            return tifffile.imread(path)
-    return read_mask(path)
+    return _tiff(path) if path.suffix in TIFF_SUFFIXES else read_mask(path)
+
+
+def _tiff(path: Path) -> np.ndarray:
+    """Read a TIFF of any number of pages, with colors or without."""
+    with naming(path):
+        return tifffile.imread(path)
 
 
 def _probabilities(path: Path, case: Case) -> np.ndarray:
