@@ -1,14 +1,14 @@
 """Milliseconds that metrics take to measure a case, beside MONAI and torchmetrics, in one run on one machine.
 
-    python -m benchmarks.metrics
-    python -m benchmarks.metrics --rounds 7 --threads 2
+    python -m benchmarks.metrics                            # writes the table into benchmarks/README.md
+    python -m benchmarks.metrics --print --rounds 7 --threads 2
 
 A case has three classes: background, an ellipsoid and another inside it, with a wavy surface. The prediction is another
 waviness ("trained") or a class at random per voxel ("untrained", as before the first epoch). Every row starts from the
 same probabilities and class indices; what a peer wants (class indices, one-hot masks) is part of its time. The three
 surface metrics of MONAI find borders and distances each for itself; ours come from one pass. Our overlap is four
 counts, theirs the Dice alone. Before they are timed, all are seen to give the same figures. Rounds go in turn through
-all, medians are printed as a Markdown table; a ratio above 1 means that segexp is faster.
+all, medians make a Markdown table; a ratio above 1 means that segexp is faster.
 """
 
 import argparse
@@ -81,8 +81,8 @@ def torchmetrics_dice(probs: Tensor, target: Tensor, spacing: Tensor) -> Tensor:
 
 
 def dice(counts: Tensor) -> Tensor:
-    """Dice (B, K) of the counts TP, FP, FN, TN (B, K, 4)."""
-    tp, fp, fn, _ = counts.unbind(dim=2)
+    """Dice (B, K) of the counts (B, K, 11, 7), of which those of the whole case begin with TP, FP, FN."""
+    tp, fp, fn = counts[:, :, 0, :3].unbind(dim=2)
     return 2 * tp / (2 * tp + fp + fn)
 
 

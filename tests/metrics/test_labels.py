@@ -1,7 +1,9 @@
 import numpy as np
+import pytest
 import torch
 
 from segexp.metrics import DecisionRule, PartitionScores, certain_probs
+from segexp.metrics.labels import most_probable
 
 
 def test_labels_at_a_threshold_score_as_the_probabilities_do():
@@ -21,6 +23,15 @@ def test_labels_at_a_threshold_score_as_the_probabilities_do():
         assert again.compute().rows == metric.compute().rows
     assert np.array_equal(DecisionRule().labels(probs[0]), probs[0].argmax(0).numpy())
     assert np.array_equal(DecisionRule().labels(probs[0], regions=True), probs[0].numpy() > 0.5)
+
+
+@pytest.mark.parametrize("size", [(2, 5, 6, 7), (1, 300, 4), (3, 1, 2), (2, 4, 0)])
+def test_the_most_probable_class_is_the_argmax_the_first_of_equal_ones(size):
+    probs = torch.randint(0, 4, size, generator=torch.Generator().manual_seed(0)) / 4
+    labels = most_probable(probs, 1)
+    assert torch.equal(labels.long(), probs.argmax(dim=1))
+    assert labels.dtype == (torch.uint8 if size[1] <= 256 else torch.int64)
+    assert torch.equal(most_probable(probs.movedim(1, -1), -1), labels)
 
 
 def test_labels_become_probabilities_of_zero_and_one():

@@ -124,14 +124,16 @@ def _eroded(mask):
 
 @pytest.mark.parametrize("share", [0.01, 0.3, 0.97])
 @pytest.mark.parametrize("size", [(31,), (24, 17), (9, 14, 12)])
-def test_tree_and_transform_agree_with_all_pairs(size, share, monkeypatch):
+def test_neighbors_tree_and_transform_agree_with_all_pairs(size, share, monkeypatch):
     generator = np.random.default_rng(1)
     pred, truth = (generator.random(size) < share for _ in range(2))
     pred.flat[0] = truth.flat[-1] = True
     spacing = np.array([2.5, 0.7, 1.1][: len(size)])
     pairs = cdist(*(np.argwhere(_eroded(mask)) * spacing for mask in (pred, truth)))
-    for crowded in (0, 2):  # always the transform, always the tree
+    # The transform and the tree for all pixels, for those that few neighbors leave, and as it is.
+    for crowded, neighbors in ((0, 0), (2, 0), (0, 9), (2, 9), (surface.CROWDED, surface.NEIGHBORS)):
         monkeypatch.setattr(surface, "CROWDED", crowded)
+        monkeypatch.setattr(surface, "NEIGHBORS", neighbors)
         found = surface_distances(pred, truth, spacing)
         np.testing.assert_allclose(found[0], pairs.min(axis=1), atol=1e-12)
         np.testing.assert_allclose(found[1], pairs.min(axis=0), atol=1e-12)

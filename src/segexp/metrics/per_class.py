@@ -7,6 +7,7 @@ from torch import Tensor
 
 from segexp.errors import require_at_least
 from segexp.metrics.case_metric import CaseMetric
+from segexp.metrics.labels import most_probable
 from segexp.metrics.summary import CaseScores
 
 
@@ -76,7 +77,7 @@ class PerClassMetric(CaseMetric):
             ValueError: ``probs`` or ``target`` have other classes than ``class_names``, or other regions.
         """
         truth, counted = self.truths(probs, target)
-        pred = probs > 0.5 if self.multilabel else probs.max(dim=1, keepdim=True).indices == self._labels(probs)
+        pred = probs > 0.5 if self.multilabel else most_probable(probs, 1).unsqueeze(1) == self._labels(probs)
         return pred & counted, truth, counted
 
     def truths(self, probs: Tensor, target: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,9 +120,10 @@ class PerClassMetric(CaseMetric):
                 f"probs have {probs.shape[1]} channels but there are {len(names)} "
                 f"{'regions' if self.multilabel else 'classes'} {list(names)}: give one channel and one name each"
             )
-        counted = self.counted(target)
         known = 2 if self.multilabel else len(self.class_names)
-        most = int((target * counted).max())
+        most = int(target.max())
+        if most >= known:  # maybe of what does not count
+            most = int((target * self.counted(target)).max())
         if most >= known and self.multilabel:
             raise ValueError(
                 f"target holds {most} but regions (B, R, *S) are 1 inside, 0 outside, or "
