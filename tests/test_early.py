@@ -27,6 +27,7 @@ ANSWERS = {  # words of a command line: what is answered
     ("predict", "run=run", "input=imgs", "output=c"): "input=imgs: there is no such file or folder",
     ("predict", "run=run", "input=images", "output=c", "format=nrrd"): "format='nrrd' is not one of ",
     ("evaluate", "run=images"): "run=images: there is no run.json",
+    ("train", "model.num_classes=3"): "model.num_classes=3, but the data make it 2: leave it out",
     ("evaluate", "run=run", "split=tset"): "split='tset' is not one of ",
     ("suggest", "run=run", "input=images", "count=0"): "count=0 must be an integer of at least 1",
     ("stress", "run=run", "severities=[6]"): "severities[0]=6 must be ",

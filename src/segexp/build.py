@@ -24,6 +24,7 @@ from segexp.signatures import parameters, require_types
 from segexp.training.divergence import Divergence
 from segexp.training.processes import StopAtSignal, leave_signals
 from segexp.training.saving import CheckpointFiles
+from segexp.training.settings import channels_of, outputs_of, require_facts
 from segexp.training.task import Task
 
 PRECISIONS = ("32-true", "bf16-mixed", "16-mixed", "64-true")
@@ -234,7 +235,7 @@ def _loss(config: Config) -> Any:
     Raises:
         ValueError: It does not go with the data, see ``adapted``.
     """
-    regions, channels = config["data"]["labels"]["regions"], _outputs(config)
+    regions, channels = config["data"]["labels"]["regions"], outputs_of(config)
     axes, weighted = config["data"]["geometry"]["spatial_dims"], config["weight_map"] is not None
 
     def fitting(loss: Any) -> Any:
@@ -253,20 +254,10 @@ def _network(config: Config) -> Network:
         ValueError: It does not take what the data give, or does not give what they need; see ``adapted``.
     """
     network = make_class("model", config["model"])
-    in_channels = config["data"]["channels"] * (2 * config["data"]["geometry"]["context"] + 1)
-    taken = adapted(network, in_channels, _outputs(config), config["data"]["sampling"]["patch_size"])
-    facts = {"in_channels": in_channels, "num_classes": _outputs(config)}
-    for key, fact in facts.items() if taken is network else ():  # one of ours, which was not tried
-        given = config["model"].get(key, fact)
-        if given != fact:
-            raise ValueError(f"model.{key}={given}, but the data make it {fact}: leave it out, the data set it")
+    taken = adapted(network, channels_of(config), outputs_of(config), config["data"]["sampling"]["patch_size"])
+    if taken is network:  # one of ours, which was not tried
+        require_facts(config)
     return taken
-
-
-def _outputs(config: Config) -> int:
-    """Number of logits per pixel: one per class, or per overlapping region."""
-    labels = config["data"]["labels"]
-    return labels["num_classes"] if labels["regions"] is None else len(labels["regions"])
 
 
 def _require_target(key: str, part: Any, takes: Sequence[str], regions: bool, remedy: str) -> None:

@@ -21,9 +21,10 @@ from segexp.making import make
 from segexp.ranks import follows
 from segexp.signatures import OURS, require_types
 from segexp.sweeps.jobs import key_of
-from segexp.training.settings import refuse_epochs_beside_minutes, require_settings
+from segexp.training.settings import refuse_epochs_beside_minutes, require_facts, require_settings
 
 HEAVY = ("torch", "pytorch_lightning", "lightning_fabric", "torchmetrics", "torchvision", "albumentations")
+NETWORKS = "segexp.models."  # start of the names of networks of ours
 ANY_PRECISION = "32-true"  # in place of that which this machine is best at, for PyTorch would be asked
 
 
@@ -67,7 +68,7 @@ def refuse_early(cfg: DictConfig, training: bool) -> None:
         return
     words = given_words()
     keys = [key_of(word).partition("@")[0] for word in words if not word.startswith("~")]
-    if training:
+    if training and cfg.plan is None:  # a plan chooses some of them
         with without_heavy():
             _require_settings(cfg, words)
     for place in dict.fromkeys(filter(None, (_node_of(cfg, key) for key in keys))):
@@ -87,6 +88,8 @@ def _require_settings(cfg: DictConfig, words: Sequence[str]) -> None:
     config = plain(settled)
     require_settings(config, imported=False)
     refuse_epochs_beside_minutes(config, words)
+    if str(config["model"].get("_target_")).startswith(NETWORKS):
+        require_facts(config)
 
 
 def _node_of(cfg: DictConfig, key: str) -> str:
@@ -114,14 +117,17 @@ def _made(place: str, node: Any) -> Any:
 
 
 def _require_files(data: Mapping[str, Any]) -> None:
-    """Refuse data that are not there, unless they can be downloaded."""
+    """Refuse data that are not there; such as may be downloaded are left to the command."""
+    origin = data.get("origin") or {}
+    if data["source"].get("download") or origin.get("download"):
+        return
     source = _made("data.source", data["source"])
     try:
         if source is not None:
             source.prepare()
     except FileNotFoundError as error:
-        if data.get("origin") is None:
+        if not origin:
             raise
-        origin = _made("data.origin", data["origin"])
-        if origin is not None and origin.download is None:
-            origin.supply(source.prepare, error)
+        made = _made("data.origin", origin)
+        if made is not None:
+            made.supply(source.prepare, error)

@@ -1,5 +1,6 @@
 """``segexp evaluate``: score a trained run on whole cases, its own or others, and choose its post-processing."""
 
+from segexp.cli import loaded
 from segexp.commands.arguments import REQUIRED, own_arguments, parse
 from segexp.errors import require_at_least, require_choice
 from segexp.prediction.which import require_networks, run_paths
@@ -49,6 +50,4 @@ def evaluate(words: list[str]) -> None:
     paths = run_paths(given["run"])
     require_runs(paths)
     require_networks(paths)
-    from segexp.commands.evaluating import evaluate_runs  # PyTorch takes seconds
-
-    evaluate_runs(paths, given, more)
+    loaded("evaluating", "evaluate_runs")(paths, given, more)

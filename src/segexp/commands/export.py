@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from segexp.checkpoints.rules import SUFFIXES
+from segexp.cli import loaded
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.errors import require_choice
 from segexp.prediction.which import require_networks
@@ -30,6 +31,4 @@ def export(words: list[str]) -> None:
     arguments = parse(words, DEFAULTS, COMMENTS, "export")
     require_choice("format", arguments["format"], SUFFIXES)
     require_networks([Path(arguments["run"])])
-    from segexp.commands.exporting import export_network  # PyTorch takes seconds
-
-    export_network(arguments, vouched)
+    loaded("exporting", "export_network")(arguments, vouched)

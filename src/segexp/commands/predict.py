@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any
 
+from segexp.cli import loaded
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.errors import require_choice
 from segexp.prediction.settings import MASK_FORMATS, Settings
@@ -77,9 +78,7 @@ def predict(words: list[str]) -> None:
     arguments = _parsed(words)
     require_networks(paths_of(arguments["run"]))
     require_input(arguments["input"])
-    from segexp.commands.predicting import predict_files  # PyTorch takes seconds
-
-    predict_files(arguments, vouched)
+    loaded("predicting", "predict_files")(arguments, vouched)
 
 
 def _parsed(words: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from segexp.cli import loaded
 from segexp.commands.arguments import REQUIRED, own_arguments, parse
 from segexp.errors import require_at_least, require_choice, require_each
 from segexp.prediction.which import paths_of, require_networks
@@ -54,9 +55,7 @@ def stress(words: list[str]) -> None:
     _check(given, len(runs))
     for run in runs:
         require_networks(paths_of(run))
-    from segexp.commands.stressing import stress_runs  # PyTorch takes seconds
-
-    stress_runs(runs, given, more, words)
+    loaded("stressing", "stress_runs")(runs, given, more, words)
 
 
 def _check(given: dict[str, Any], runs: int) -> None:

@@ -1,5 +1,6 @@
 """``segexp suggest``: which of the unlabeled images to label next."""
 
+from segexp.cli import loaded
 from segexp.commands.arguments import REQUIRED, parse
 from segexp.commands.predict import COMMENTS as OF_PREDICT
 from segexp.errors import require_at_least
@@ -46,6 +47,4 @@ def suggest(words: list[str]) -> None:
     require_networks(paths_of(arguments["run"]))
     require_input(arguments["input"])
     settings = Settings(**{key: arguments[key] for key in OF_SETTINGS}, quality=True)
-    from segexp.commands.suggesting import suggest_images  # PyTorch takes seconds
-
-    suggest_images(arguments, settings, vouched)
+    loaded("suggesting", "suggest_images")(arguments, settings, vouched)

@@ -72,6 +72,29 @@ def _require_places(config: Config) -> None:
                 )
 
 
+def outputs_of(config: Config) -> int:
+    """Number of logits per pixel: one per class, or per overlapping region."""
+    labels = config["data"]["labels"]
+    return labels["num_classes"] if labels["regions"] is None else len(labels["regions"])
+
+
+def channels_of(config: Config) -> int:
+    """Number of channels that the network sees: those of the image, of all slices that it sees at once."""
+    return config["data"]["channels"] * (2 * config["data"]["geometry"]["context"] + 1)
+
+
+def require_facts(config: Config) -> None:
+    """Refuse a network of ours with other channels or outputs than the data give.
+
+    Raises:
+        ValueError: Names key, value and the value that the data make it.
+    """
+    for key, fact in {"in_channels": channels_of(config), "num_classes": outputs_of(config)}.items():
+        given = config["model"].get(key, fact)
+        if given != fact:
+            raise ValueError(f"model.{key}={given}, but the data make it {fact}: leave it out, the data set it")
+
+
 def refuse_epochs_beside_minutes(config: Config, words: Iterable[str]) -> None:
     """Refuse overrides that fix both the time of a run and its epochs.
 
