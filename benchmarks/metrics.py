@@ -12,13 +12,10 @@ all, medians make a Markdown table; a ratio above 1 means that segexp is faster.
 """
 
 import argparse
-import os
-import platform
 import statistics
 import time
 import warnings
 from collections.abc import Callable
-from datetime import UTC, datetime
 
 import monai
 import numpy as np
@@ -31,9 +28,11 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from torchmetrics.functional.segmentation import dice_score
 
+from benchmarks.sweeps import README
+from benchmarks.tables import machine, put_between
 from segexp.metrics import OverlapScores, SurfaceScores
-from segexp.runs.recorder import processor
 
+BEGIN, END = "<!-- benchmarks.metrics -->\n", "<!-- end of benchmarks.metrics -->"
 SIZES = {(35, 50, 36): (1.0, 1.0, 1.0), (256, 256, 64): (0.8, 0.8, 2.5)}
 NAMES = ["background", "whole", "core"]
 Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -106,30 +105,39 @@ def line(what: str, times: dict[str, list[float]]) -> str:
     return f"| {what} | {' | '.join(cells)} |"
 
 
-def main() -> None:
-    """Measure and print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--threads", type=int, default=1, help="of torch; scipy has one")
-    options = parser.parse_args()
-    torch.set_num_threads(options.threads)
-    warnings.simplefilter("ignore", FutureWarning)  # of what MONAI calls itself
+def table(rounds: int) -> str:
+    """Measure all rows; results are seen to be the same first."""
     surface, overlap = SurfaceScores(NAMES), OverlapScores(NAMES)
-    versions = f"torch {torch.__version__}, MONAI {monai.__version__}, torchmetrics {torchmetrics.__version__}"
-    print(f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, {os.cpu_count()} cores, Python {platform.python_version()}")
-    print(f"{versions}; 3 classes, {options.threads} thread(s), median of {options.rounds}\n")
-    print("| what | segexp, ms / case | : MONAI | : torchmetrics |\n| --- | ---: | ---: | ---: |")
+    lines = ["| what | segexp, ms / case | : MONAI | : torchmetrics |", "| --- | ---: | ---: | ---: |"]
     for size in SIZES:
         for trained in (True, False):
             inputs = case(size, trained)
             name = f"{' x '.join(map(str, size))}, {'trained' if trained else 'untrained'}"
             ways: dict[str, Measure] = {"segexp": surface.measure, "MONAI": monai_surface}
             torch.testing.assert_close(surface.measure(*inputs).float(), monai_surface(*inputs), rtol=1e-4, atol=1e-4)
-            print(line(f"HD95, ASSD, NSD; {name}", medians(ways, inputs, options.rounds)), flush=True)
+            lines.append(line(f"HD95, ASSD, NSD; {name}", medians(ways, inputs, rounds)))
             ways = {"segexp": overlap.measure, "MONAI": monai_dice, "torchmetrics": torchmetrics_dice}
             for peer in (monai_dice, torchmetrics_dice):
                 torch.testing.assert_close(dice(overlap.measure(*inputs)), peer(*inputs), rtol=1e-4, atol=1e-4)
-            print(line(f"overlap; {name}", medians(ways, inputs, options.rounds)), flush=True)
+            lines.append(line(f"overlap; {name}", medians(ways, inputs, rounds)))
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Measure, and write the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1, help="of torch; scipy has one")
+    parser.add_argument("--print", action="store_true", help="only print the table")
+    options = parser.parse_args()
+    torch.set_num_threads(options.threads)
+    warnings.simplefilter("ignore", FutureWarning)  # of what MONAI calls itself
+    peers = f"MONAI {monai.__version__}, torchmetrics {torchmetrics.__version__}"
+    settings = f"3 classes, {options.threads} thread(s), median of {options.rounds}"
+    text = f"{machine()}\n{peers}; {settings}\n\n{table(options.rounds)}"
+    print(text)
+    if not options.print:
+        put_between(README, BEGIN, END, text)
 
 
 if __name__ == "__main__":
