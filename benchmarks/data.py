@@ -2,6 +2,7 @@
 
     python -m benchmarks.data                                  # writes the table into benchmarks/README.md
     python -m benchmarks.data --print --seconds 0.3 --rounds 1 # a quick look
+    python -m benchmarks.data --alone                          # the table of augmentation alone, of images and volumes
 
 Synthetic cells (gray, 2-D) in memory; a patch is cut at random, augmented and z-scored. All rows use the same cases,
 patch and batch size, uint8 until they are cut; OpenCV and torch have one thread per process, so that workers are the
@@ -12,6 +13,7 @@ segexp : peer.
 import argparse
 import random
 import statistics
+import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -23,6 +25,7 @@ import numpy as np
 import torch
 from hydra.utils import instantiate
 from monai.data import CacheDataset, set_track_meta
+from scipy import ndimage
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
 from benchmarks.tables import machine, put_between
@@ -33,6 +36,8 @@ from segexp.data import Case
 
 README = Path(__file__).with_name("README.md")
 BEGIN, END = "<!-- benchmarks.data -->\n", "<!-- end of benchmarks.data -->"
+BEGIN_ALONE, END_ALONE = "<!-- benchmarks.data --alone -->\n", "<!-- end of benchmarks.data --alone -->"
+ALONE = [(256, 256), (64, 64, 64)]  # patches of augmentation alone
 KEYS = ["image", "mask"]
 ENDLESS = 10**9
 Loader = Callable[[int], Iterable[Any]]
@@ -144,7 +149,7 @@ def measure(options: argparse.Namespace) -> list[str]:
     """Time all presets and return the lines of the table."""
     lines = ["| augment | workers | segexp, patches / s | : plain albumentations | : MONAI |"]
     lines += ["| --- | ---: | ---: | ---: | ---: |"]
-    for preset in sorted(path.stem for path in (config_dir() / "augment").glob("*.yaml")):
+    for preset in presets():
         rows = loaders(preset, options)
         for workers in options.workers:
             rates: dict[str, list[float]] = {name: [] for name in rows}
@@ -156,6 +161,34 @@ def measure(options: argparse.Namespace) -> list[str]:
             lines.append(f"| {preset} | {workers} | {statistics.median(rates['segexp']):.0f} | {' | '.join(ratios)} |")
             print(lines[-1], flush=True)
     return lines
+
+
+def alone(options: argparse.Namespace) -> list[str]:
+    """Time the augmentation of single patches, in milliseconds of the processor, and return the lines of the table."""
+    lines = [f"| augment | {' | '.join(' x '.join(map(str, size)) for size in ALONE)} |", "| --- | ---: | ---: |"]
+    for preset in presets():
+        words = [f"augment={preset}", "data=synthetic", "name=benchmark"]
+        augment = instantiate(plain(compose(words, run_dir="unused"))["augment"], _convert_="all")
+        times = [f"{milliseconds(augment, size, options.seconds):.2f}" for size in ALONE]
+        lines.append(f"| {preset} | {' | '.join(times)} |")
+        print(lines[-1], flush=True)
+    return lines
+
+
+def milliseconds(augment: Any, size: tuple[int, ...], seconds: float) -> float:
+    """Mean time of the processor per patch of a size, one channel, over as many as fit into the seconds."""
+    image = ndimage.gaussian_filter(np.random.default_rng(0).random((1, *size), np.float32), (0, *[1] * len(size)))
+    mask = (image[0] > 0.5).astype(np.uint8)
+    augment(image, mask, None, np.random.default_rng(0))
+    start, count = time.process_time(), 0
+    while time.process_time() - start < seconds:
+        count += 1
+        augment(image, mask, None, np.random.default_rng(count))
+    return 1000 * (time.process_time() - start) / count
+
+
+def presets() -> list[str]:
+    return sorted(path.stem for path in (config_dir() / "augment").glob("*.yaml"))
 
 
 def ratio(ours: list[float], theirs: list[float] | None) -> str:
@@ -174,16 +207,20 @@ def main() -> None:
     parser.add_argument("--seconds", type=float, default=3.0, help="per cell and round")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--print", action="store_true", help="leave benchmarks/README.md alone")
+    parser.add_argument("--alone", action="store_true", help="measure nothing but the augmentation itself")
     options = parser.parse_args()
     torch.set_num_threads(1)
     set_track_meta(False)  # MONAI's faster way
-    sizes = f"cases of {options.size} x {options.size} pixels, patches of {options.patch} x {options.patch}"
-    timing = f"batches of {options.batch}, median of {options.rounds} rounds of {options.seconds:g} s"
-    head = f"{machine()}\n{sizes}, {timing}\n\n"
-    text = head + "\n".join(measure(options)) + "\n"
-    print(text)
-    if not options.print:
-        put_between(README, BEGIN, END, text)
+    tables = [(BEGIN_ALONE, END_ALONE, alone, f"milliseconds of the processor per patch, over {options.seconds:g} s")]
+    if not options.alone:
+        sizes = f"cases of {options.size} x {options.size} pixels, patches of {options.patch} x {options.patch}"
+        timing = f"batches of {options.batch}, median of {options.rounds} rounds of {options.seconds:g} s"
+        tables.insert(0, (BEGIN, END, measure, f"{sizes}, {timing}"))
+    for begin, end, table, how in tables:
+        text = f"{machine()}\n{how}\n\n" + "\n".join(table(options)) + "\n"
+        print(text)
+        if not options.print:
+            put_between(README, begin, end, text)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,14 @@
 from .augmentation.appearance import Anisotropy as Anisotropy
-from .augmentation.appearance import Motion as Motion
+from .augmentation.appearance import Blur as Blur
+from .augmentation.appearance import Gamma as Gamma
 from .augmentation.appearance import Noise as Noise
 from .augmentation.appearance import TorchIO as TorchIO
+from .augmentation.artifacts import BiasField as BiasField
+from .augmentation.artifacts import Ghosting as Ghosting
+from .augmentation.artifacts import Motion as Motion
+from .augmentation.artifacts import Spikes as Spikes
 from .augmentation.augment import Augment as Augment
+from .augmentation.geometry import Affine as Affine
 from .augmentation.geometry import GridElastic as GridElastic
 from .augmentation.geometry import QuarterTurns as QuarterTurns
 from .augmentation.shift import HistogramShift as HistogramShift

@@ -11,6 +11,7 @@ from scipy.fft import fft, ifft
 from scipy.ndimage import affine_transform, gaussian_filter1d
 from scipy.signal import fftconvolve
 
+from segexp.data.augmentation.kspace import ghost_lines
 from segexp.stress.scan import Image, Scan, along
 
 FWHM = 2.3548  # standard deviations in the full width at half maximum
@@ -31,10 +32,7 @@ def ghosting(scan: Scan, strength: float, rng: np.random.Generator) -> Image:
 def ghosted(image: Image, strength: float, axis: int, count: int) -> Image:
     """Weaken every ``count``-th line of k-space of an image (C, *S) along a spatial axis."""
     size = image.shape[axis + 1]
-    # The lines are counted from the most negative frequency on.
-    line = np.fft.ifftshift(np.arange(size) % count == 0)
-    line[0] = False  # the center
-    factors = along(np.where(line, 1 - strength, 1.0), axis, image.ndim - 1)
+    factors = along(np.where(ghost_lines(size, count), 1 - strength, 1.0), axis, image.ndim - 1)
     return ifft(fft(image, axis=axis + 1) * factors, axis=axis + 1).real.astype(np.float32)
 
 

@@ -1,3 +1,4 @@
+import random
 import sys
 
 import numpy as np
@@ -5,11 +6,11 @@ import pytest
 import torch
 from hydra.utils import instantiate
 from omegaconf import OmegaConf
-from scipy import ndimage
+from scipy import ndimage, stats
 from torch.utils.data import DataLoader, Dataset
 
 from segexp.config import config_dir
-from segexp.data.augmentation.appearance import Anisotropy, Motion, Noise, TorchIO
+from segexp.data.augmentation.appearance import Anisotropy, Blur, Gamma, Noise, TorchIO, normal, quantiles
 from segexp.data.augmentation.augment import Augment
 
 
@@ -39,14 +40,55 @@ def test_thick_slices_are_means_along_one_axis():
         np.testing.assert_allclose(moved, np.broadcast_to(expected, image.shape), atol=1e-6)
 
 
-def test_motion_keeps_low_frequencies_and_without_moves_the_image():
-    rng = np.random.default_rng(0)
-    image = ndimage.gaussian_filter(rng.random((1, 64, 64)), (0, 1, 1)).astype(np.float32)
-    np.testing.assert_allclose(drawn(Motion(degrees=0, shift=0), image), image, atol=1e-5)
-    moved = drawn(Motion(degrees=10, shift=5), image)
-    change = np.abs(np.fft.fft(moved[0], axis=0) - np.fft.fft(image[0], axis=0)).mean(axis=1)
-    low = np.abs(np.fft.fftfreq(64)) < 0.04
-    assert change[low].max() < 0.15 * change.max()
+@pytest.mark.parametrize("shape", [(1, 24, 30), (5, 6, 20, 24)])
+def test_thick_slices_are_the_same_along_all_axes_and_channels(shape):
+    image = np.random.default_rng(0).random((*shape[1:], shape[0])).astype(np.float32)
+    thick = Anisotropy()
+    for axis in range(len(shape) - 1):
+        fraction = (axis + 0.5) / (len(shape) - 1)
+        expected = [
+            thick.apply(np.moveaxis(image[..., channel], axis, 0)[..., None], factor=2.3, axis_fraction=0)[..., 0]
+            for channel in range(shape[0])
+        ]
+        seen = thick.apply(image, factor=2.3, axis_fraction=fraction)
+        np.testing.assert_allclose(np.moveaxis(seen, (-1, axis), (0, 1)), expected, atol=1e-6)
+
+
+def test_quantiles_are_normal():
+    values = normal((50, 20, 30), np.random.default_rng(0))
+    assert values.dtype == np.float32
+    assert stats.kstest(values.ravel(), "norm").pvalue > 0.01
+    np.testing.assert_allclose(stats.norm.cdf(quantiles()) * 2**16 - 0.5, np.arange(2**16), atol=0.1)
+
+
+@pytest.mark.parametrize("shape", [(2, 40, 48), (2, 6, 20, 24), (5, 1, 3, 24)])
+def test_a_blur_is_that_of_torchio_and_of_scipy(shape):
+    image = np.random.default_rng(0).random(shape).astype(np.float32)
+    expected = drawn(TorchIO("RandomBlur", {"std": [1.2, 1.2]}), image)
+    np.testing.assert_allclose(drawn(Blur(std=(1.2, 1.2)), image), expected, atol=1e-5)
+    stds = np.array([0.4, 1.7, 0.05])
+    seen = Blur().apply(np.moveaxis(image, 0, -1), stds=stds)
+    expected = ndimage.gaussian_filter(image, (0, *stds[-len(shape) + 1 :]))
+    np.testing.assert_allclose(np.moveaxis(seen, -1, 0), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(1, 40, 48), (2, 6, 20, 24)])
+def test_a_gamma_is_that_of_torchio(shape):
+    image = np.random.default_rng(0).random(shape).astype(np.float32)
+    expected = drawn(TorchIO("RandomGamma", {"log_gamma": [0.2, 0.2]}), image)
+    np.testing.assert_allclose(drawn(Gamma(log_gamma=(0.2, 0.2)), image), expected, atol=1e-5)
+
+
+def test_what_is_drawn_fills_its_range_evenly():
+    gray = np.full((2, 4, 4), 0.5, np.float32)
+    gammas = np.log(np.log([drawn(Gamma(), gray, seed)[:, 0, 0] for seed in range(300)]) / np.log(0.5))
+    assert stats.kstest(gammas.ravel(), stats.uniform(-0.3, 0.6).cdf).pvalue > 0.01
+    assert abs(np.corrcoef(gammas.T)[0, 1]) < 0.2  # each channel has its own
+    blur = Blur(std=(0.2, 1.0))
+    blur.set_random_state(np.random.default_rng(0), random.Random(0))
+    stds = np.array([blur.get_params()["stds"] for _ in range(300)])
+    assert stats.kstest(stds.ravel(), stats.uniform(0.2, 0.8).cdf).pvalue > 0.01
+    assert np.abs(np.corrcoef(stds.T) - np.eye(3)).max() < 0.2
 
 
 def test_torchio_blur_is_that_of_scipy_on_the_whole_volume():
@@ -73,10 +115,11 @@ def test_torch_is_left_as_it_was():
 
 
 class Draws(Dataset):
-    """Twelve draws of the preset mri for one image; item i depends on i alone."""
+    """Twelve draws of the preset mri, and of TorchIO, for one image; item i depends on i alone."""
 
     def __init__(self) -> None:
         nodes = OmegaConf.to_container(OmegaConf.load(config_dir() / "augment" / "mri.yaml"))
+        nodes["transforms"].append({"_target_": "segexp.data.TorchIO", "transform": "RandomSpike"})
         self.augment = instantiate(nodes, _convert_="all")
         self.image = ndimage.gaussian_filter(np.random.default_rng(0).random((1, 4, 40, 40)), 1).astype(np.float32)
 
@@ -108,7 +151,8 @@ def test_missing_torchio_and_unknown_transforms_get_a_sentence(monkeypatch):
     [
         (lambda: Noise(std=(0.4, 0.1)), "std of Noise=.* must be a range"),
         (lambda: Anisotropy(factor=(0.5, 2)), "from 1 upwards"),
-        (lambda: Motion(moves=0), "moves of Motion=0 must be an integer of at least 1"),
+        (lambda: Blur(std=(-1, 1)), "std of Blur=.* must be a range"),
+        (lambda: Gamma(log_gamma=(0.3, -0.3)), r"log_gamma of Gamma=.* must be a range \[least, most\] of numbers$"),
     ],
 )
 def test_arguments_are_checked(make, words):

@@ -1,4 +1,5 @@
 import random
+import sys
 
 import numpy as np
 import pytest
@@ -63,6 +64,13 @@ def test_patches_are_those_of_the_composition_of_albumentations(name, size):
         whole = augment._compose(**dict(zip(keys, (np.moveaxis(image, 0, -1), mask), strict=True)), spacing=None)
         np.testing.assert_array_equal(np.moveaxis(moved, 0, -1), whole[keys[0]])
         np.testing.assert_array_equal(labels, whole[keys[1]])
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_do_without_extras(name, monkeypatch):
+    monkeypatch.setitem(sys.modules, "torchio", None)
+    image, mask = scene(16, 16)
+    assert preset(name)(image, mask, None, np.random.default_rng(0))[0].shape == image.shape
 
 
 def test_all_slices_of_a_volume_move_alike():

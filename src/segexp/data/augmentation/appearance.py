@@ -1,21 +1,24 @@
-"""Augmentation of appearance beyond albumentations: noise that differs between slices, artifacts of MRI.
+"""Augmentation of appearance beyond albumentations: noise, blur and lost resolution of volumes, and what TorchIO has.
 
 All are albumentations transforms, so that they stand in the list of ``Augment`` and draw from the patch's generator.
 """
 
-from collections.abc import Mapping
+import functools
+import math
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import albumentations as A
 import cv2
 import numpy as np
 import torch
-from scipy import fft
+from scipy import special
 
-from segexp.errors import require_at_least, require_choice
+from segexp.errors import require_choice
 
 GRAY_OR_RGB = (A.CLAHE, A.ColorJitter, A.HueSaturationValue)  # albumentations refuses other numbers of channels
 ARTIFACTS = ("RandomBiasField", "RandomBlur", "RandomGamma", "RandomGhosting", "RandomSpike")
+UNIT = np.ones((1, 1), np.float32)  # weights that leave an image as it is
 
 
 class OnVolume(A.ImageOnlyTransform):
@@ -43,7 +46,7 @@ class Noise(OnVolume):
 
     def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
         """Add noise to an image (H, W, C), or a volume (D, H, W, C), in [0, 1]."""
-        noise = self.random_generator.standard_normal(img.shape, dtype=np.float32)
+        noise = normal(img.shape, self.random_generator)
         noise *= self.random_generator.uniform(*self.std) * img.std()
         return np.clip(np.add(img, noise, out=noise), 0, 1, out=noise)
 
@@ -71,65 +74,76 @@ class Anisotropy(OnVolume):
 
     def apply(self, img: np.ndarray, factor: float, axis_fraction: float, **params: Any) -> np.ndarray:  # noqa: ARG002
         """Coarsen an image (H, W, C), or a volume (D, H, W, C), in [0, 1]."""
-        # cv2 resizes the first of two axes: the chosen axis against all others.
-        turned = np.moveaxis(img, int(axis_fraction * (img.ndim - 1)), 0)
-        lines = np.ascontiguousarray(turned).reshape(len(turned), -1)
-        coarse = (lines.shape[1], max(1, round(len(lines) / factor)))
-        means = cv2.resize(lines, coarse, interpolation=cv2.INTER_AREA)
-        fine = cv2.resize(means, lines.shape[::-1], interpolation=cv2.INTER_LINEAR)
-        return np.moveaxis(fine.reshape(turned.shape), 0, int(axis_fraction * (img.ndim - 1)))
+        axis = int(axis_fraction * (img.ndim - 1))
+        coarse = max(1, round(img.shape[axis] / factor))
+        if img.shape[axis:] == (img.shape[axis], 1):  # the rows of all slices, one below the other, need no turn
+            lines = img.reshape(-1, img.shape[axis])
+            return coarsened(lines, (coarse, len(lines))).reshape(img.shape)
+        turned = np.moveaxis(img, axis, 0)
+        lines = turned.reshape(len(turned), -1)
+        return np.moveaxis(coarsened(lines, (lines.shape[1], coarse)).reshape(turned.shape), 0, axis)
 
 
-class Motion(A.ImageOnlyTransform):
-    """Ghosts and blur as of a patient who moved: outer rows of k-space come from the moved image, in the slice plane.
+def coarsened(lines: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Take means over the pixels of (H, W) that fall into each of a smaller size (width, height), and interpolate."""
+    means = cv2.resize(lines, size, interpolation=cv2.INTER_AREA)
+    return cv2.resize(means, lines.shape[::-1], interpolation=cv2.INTER_LINEAR)
 
-    The middle tenth of k-space stays, and with it the place of everything on the mask. Each move holds from a random
-    row outwards, on one side. As in a scanner the magnitude is what is shown.
+
+class Blur(OnVolume):
+    """Gaussian blur, of another width along each axis.
 
     Args:
-        degrees: Largest angle of a move.
-        shift: Largest shift per axis, in pixels.
-        moves: Number of moves, at least 1.
+        std: Range of its standard deviation in pixels, drawn for each axis; 0 = none.
         p: Probability of use.
 
     Raises:
-        ValueError: An argument is out of its range.
+        ValueError: ``std`` is no range of numbers from 0 upwards.
 
-    Source: Shaw et al. 2019, here in two dimensions.
+    Source: as RandomBlur of TorchIO.
     """
 
-    def __init__(self, degrees: float = 5.0, shift: float = 3.0, moves: int = 2, p: float = 1.0) -> None:
+    def __init__(self, std: tuple[float, float] = (0.0, 1.0), p: float = 1.0) -> None:
         super().__init__(p=p)
-        require_at_least("degrees of Motion", degrees, 0)
-        require_at_least("shift of Motion", shift, 0)
-        require_at_least("moves of Motion", moves, 1, integer=True)
-        self.degrees = degrees
-        self.shift = shift
-        self.moves = moves
+        self.std = range_of("std of Blur", std, least=0)
 
-    def get_params(self) -> dict[str, list[tuple[float, ...]]]:
-        """Draw for each move: angle, shift in x and y, and the signed frequency (1 / pixel) from which it holds."""
-        draw = self.random_generator.uniform
-        starts = sorted(draw(0.05, 0.5, self.moves))
-        sides = draw(-1, 1, self.moves) > 0
-        place = draw(-1, 1, (self.moves, 3)) * np.array([self.degrees, self.shift, self.shift])
-        return {"drawn": [(*p, f, side) for p, f, side in zip(place, starts, sides, strict=True)]}
+    def get_params(self) -> dict[str, np.ndarray]:
+        """Draw the standard deviations along z, y, x."""
+        return {"stds": self.random_generator.uniform(*self.std, 3)}
 
-    def apply(self, img: np.ndarray, drawn: list[tuple[float, ...]], **params: Any) -> np.ndarray:  # noqa: ARG002
-        """Disturb an image (H, W, C) in [0, 1]."""
-        height, width = img.shape[:2]
-        spectrum = fft.fft(img, axis=0)
-        frequency = fft.fftfreq(height)
-        # Each move puts its own rows of k-space in the place of those of the image at rest.
-        for degrees, right, down, start, side in drawn:
-            matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1)
-            matrix[:, 2] += np.array([right, down])
-            rows = (frequency if side else -frequency) >= start
-            # One channel at a time (cv2 takes four at most), mirrored beyond the border.
-            layers = (np.ascontiguousarray(img[..., channel]) for channel in range(img.shape[-1]))
-            moved = [cv2.warpAffine(a, matrix, (width, height), borderMode=cv2.BORDER_REFLECT_101) for a in layers]
-            spectrum[rows] = fft.fft(np.dstack(moved), axis=0)[rows]
-        return np.clip(np.abs(fft.ifft(spectrum, axis=0)), 0, 1)
+    def apply(self, img: np.ndarray, stds: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Blur an image (H, W, C), or a volume (D, H, W, C), mirrored at the outer edges of its pixels."""
+        across, down, along = (gaussian(std) for std in stds)
+        if img.ndim == 4 and len(across) > 1:
+            # All pixels of a slice in one row: what lies one below the other is then one pixel in all slices.
+            lines = img.reshape(len(img), -1)
+            img = cv2.sepFilter2D(lines, -1, UNIT, across, borderType=cv2.BORDER_REFLECT).reshape(img.shape)
+        slices = img.reshape(-1, *img.shape[-3:])
+        moved = np.stack([cv2.sepFilter2D(each, -1, along, down, borderType=cv2.BORDER_REFLECT) for each in slices])
+        return np.minimum(moved, 1, out=moved).reshape(img.shape)  # weights are 1 in sum but for their last digit
+
+
+class Gamma(OnVolume):
+    """Other contrast: intensities to the power of exp(β), β drawn for each channel.
+
+    Args:
+        log_gamma: Range of β, the logarithm of the exponent; below 0 brightens.
+        p: Probability of use.
+
+    Raises:
+        ValueError: ``log_gamma`` is no range of numbers.
+
+    Source: as RandomGamma of TorchIO.
+    """
+
+    def __init__(self, log_gamma: tuple[float, float] = (-0.3, 0.3), p: float = 1.0) -> None:
+        super().__init__(p=p)
+        self.log_gamma = range_of("log_gamma of Gamma", log_gamma)
+
+    def apply(self, img: np.ndarray, **params: Any) -> np.ndarray:  # noqa: ARG002
+        """Change an image (H, W, C), or a volume (D, H, W, C), in [0, 1]."""
+        exponents = np.exp(self.random_generator.uniform(*self.log_gamma, img.shape[-1]))
+        return img ** exponents.astype(np.float32)
 
 
 class TorchIO(OnVolume):
@@ -176,8 +190,26 @@ class TorchIO(OnVolume):
         return np.clip(moved.numpy().T, 0, 1).reshape(img.shape)
 
 
-def range_of(name: str, value: tuple[float, float], least: float) -> tuple[float, float]:
+def normal(shape: Sequence[int], rng: np.random.Generator) -> np.ndarray:
+    """Draw (*shape) float32 from the standard normal distribution: one of 65,536 quantiles, in a fourth of the time."""
+    return quantiles().take(rng.integers(2**16, size=shape, dtype=np.uint16))
+
+
+@functools.lru_cache(maxsize=1)
+def quantiles() -> np.ndarray:
+    """Quantiles of the standard normal distribution, in the middle of 65,536 equal parts of the probability."""
+    return special.ndtri((np.arange(2**16) + 0.5) / 2**16).astype(np.float32)
+
+
+def gaussian(std: float) -> np.ndarray:
+    """Weights (2 r + 1, 1) of a Gaussian up to four standard deviations, in pixels, as scipy.ndimage has it."""
+    radius = int(4 * std + 0.5)
+    return cv2.getGaussianKernel(2 * radius + 1, std, cv2.CV_32F) if radius else UNIT
+
+
+def range_of(name: str, value: tuple[float, float], least: float = -math.inf) -> tuple[float, float]:
     """Return a range of numbers; refuse, by a ValueError, what is none."""
     if len(value) != 2 or not least <= value[0] <= value[1]:
-        raise ValueError(f"{name}={list(value)} must be a range [least, most] of numbers from {least} upwards")
+        rule = "" if least == -math.inf else f" from {least} upwards"
+        raise ValueError(f"{name}={list(value)} must be a range [least, most] of numbers{rule}")
     return value[0], value[1]

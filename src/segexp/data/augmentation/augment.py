@@ -11,8 +11,8 @@ import numpy as np
 class Augment:
     """A list of albumentations transforms, drawn anew for each patch.
 
-    In 3-D the transforms act in the slice plane, with equal random numbers for all slices of the patch;
-    ``AffineElastic``, ``Noise``, ``Anisotropy`` and ``TorchIO`` act on the volume.
+    In 3-D the transforms act in the slice plane, with equal random numbers for all slices of the patch; those derived
+    from ``OnVolume``, and ``AffineElastic``, act on the volume.
 
     Args:
         transforms: List of albumentations transforms, ours among them, applied in order; images are float32 in [0, 1],
