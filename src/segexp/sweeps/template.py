@@ -22,8 +22,14 @@ from typing import Any
 MODULES = (  # the command line, and what a training loads after its start
     *("segexp.cli", "segexp.commands.train", "segexp.training.callbacks", "segexp.training.performance"),
     *("segexp.training.progress_bar", "segexp.training.tensorboard_callbacks", "segexp.data.sources.synthetic"),
-    *("segexp.data.augmentation", "segexp.data.sources", "segexp.losses", "segexp.metrics", "segexp.models"),
-    *("albumentations", "torch.utils.tensorboard", "hydra.main", "PIL.Image"),
+    *(
+        "segexp.data.augmentation.appearance",
+        "segexp.data.augmentation.geometry",
+        "segexp.data.augmentation.symmetries",
+    ),
+    *("segexp.data.sources", "segexp.losses", "segexp.metrics", "segexp.models"),
+    *("albumentations", "torch.utils.tensorboard", "torch.utils.serialization.config", "hydra.main"),
+    *("tensorboard.plugins.hparams.api_pb2", "tensorboard.plugins.hparams.metadata", "PIL.PngImagePlugin"),
 )
 LARGEST = 1 << 20  # bytes of a request
 FILES = 3  # that come with it
@@ -35,6 +41,7 @@ def main() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # that of a terminal is for who started it
     for name in MODULES:
         importlib.import_module(name)
+    _compose()
     gc.collect()
     gc.freeze()  # what the copies share is not written to by their collectors
     unfit = _unfit()
@@ -44,6 +51,13 @@ def main() -> None:
     if request is not None:
         _become(request)
         sys.modules["segexp.cli"].main()
+
+
+def _compose() -> None:
+    """Compose a configuration and let it go: Hydra has found its plugins then, and our files are parsed."""
+    config = importlib.import_module("segexp.config")
+    config.compose(["augment=light"])
+    importlib.import_module("hydra.core.hydra_config").HydraConfig.instance().cfg = None
 
 
 def _unfit() -> str:
