@@ -3,6 +3,7 @@ import logging
 import sys
 
 import pytest
+from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
@@ -46,6 +47,21 @@ def test_a_console_of_rich_still_colors_through_it(capsys):
     with plain_output():
         Console(force_terminal=True, color_system="standard").print(Text("a", "red"))
     assert capsys.readouterr().out == "\x1b[31ma\x1b[0m\n"
+
+
+@pytest.mark.parametrize("stderr", [False, True])
+def test_a_bar_is_redrawn_and_what_is_printed_meanwhile_commands_nothing(capsys, stderr):
+    with plain_output():
+        console = Console(force_terminal=True, color_system="standard", width=100, stderr=stderr)
+        with Live(Text("bar", "red"), console=console, auto_refresh=False) as live:
+            print(HOSTILE)
+            print(HOSTILE, file=sys.stderr)
+            live.update(Text("bar", "blue"), refresh=True)
+    printed = "".join(capsys.readouterr())
+    assert printed.count(SHOWN) == 2
+    assert "\x1b[31mbar\x1b[0m" in printed
+    assert "\x1b[34mbar\x1b[0m" in printed
+    assert not any(part in printed for part in ("\x1b]", "\x9b", r"\u001b[2K"))
 
 
 def test_letters_that_the_terminal_lacks_are_written_out():

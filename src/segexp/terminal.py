@@ -3,9 +3,11 @@
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TextIO
+from typing import IO, Any, TextIO
 
 import rich.console
+import rich.live
+from rich.file_proxy import FileProxy
 from rich.text import Text
 
 from segexp.foreign import printable
@@ -48,13 +50,33 @@ class PlainStream:
         return getattr(self.rich_proxied_file, name)
 
 
+class PlainProxy(FileProxy):
+    """What rich puts in the place of a stream while a bar or table is redrawn: what is printed then goes above it.
+
+    The console behind it colors and moves, so it writes to the stream itself; what others print is made printable.
+    """
+
+    @property
+    def rich_proxied_file(self) -> IO[str]:
+        """Stream that the console writes to."""
+        stream = super().rich_proxied_file
+        return getattr(stream, "rich_proxied_file", stream)
+
+    def write(self, text: str) -> int:
+        """Print a text, its control characters written out."""
+        super().write(printable(text))
+        return len(text)
+
+
 @contextmanager
 def plain_output() -> Iterator[None]:
     """Let nothing that is printed meanwhile command the terminal; progress bars may still be redrawn."""
-    streams = sys.stdout, sys.stderr
+    streams, proxy = (sys.stdout, sys.stderr), rich.live.FileProxy
     sys.stdout = PlainStream(sys.stdout, "\n\t")
     sys.stderr = PlainStream(sys.stderr, "\n\t\r")
+    rich.live.FileProxy = PlainProxy  # type: ignore[misc]
     try:
         yield
     finally:
         sys.stdout, sys.stderr = streams
+        rich.live.FileProxy = proxy  # type: ignore[misc]
