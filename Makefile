@@ -59,6 +59,7 @@ docs: $(DEV) ## build the documentation into site/
 
 bench: $(DEV) ## measure speed as ratios, side by side on this machine
 	$(BIN)/python -m benchmarks.train_step
+	$(BIN)/python -m benchmarks.epoch
 	$(BIN)/python -m benchmarks.data
 	$(BIN)/python -m benchmarks.sweeps
 	$(BIN)/python -m benchmarks.start
