@@ -1,4 +1,4 @@
-"""The page of a comparison in a real browser, opened from the disk."""
+"""The page of a comparison in a real browser, opened from the disk; the other pages at the width of a phone."""
 
 import shutil
 from collections.abc import Iterator
@@ -8,8 +8,15 @@ import pytest
 
 from segexp.comparison.comparison import compare
 from segexp.comparison.page import page
+from segexp.comparison.run_page import write_run_page
+from segexp.pictures.audit_report import write_report
 from segexp.runs.runs import find_runs
+from segexp.stress.page import Stressed
+from segexp.stress.page import page as stress_page
+from tests.comparison.small_runs import leave
 from tests.comparison.synthetic_runs import Sweep, write_runs
+from tests.pictures.test_audit_report import report
+from tests.stress.made import results_for
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -23,6 +30,28 @@ FLAGS = (
     "--disable-dev-shm-usage",
     "--window-size=1600,1000",
 )
+
+
+# Texts whose contrast to the ground, the nearest that is not transparent, is below 4.5 (WCAG 2.1, AA).
+FAINT = """
+const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+const laid = (colors) => {
+  canvas.clearRect(0, 0, 1, 1);
+  for (const color of colors) { canvas.fillStyle = color; canvas.fillRect(0, 0, 1, 1); }
+  const linear = [...canvas.getImageData(0, 0, 1, 1).data].slice(0, 3).map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+  return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+};
+return [...document.querySelectorAll("body *")].filter((node) => {
+  if (![...node.childNodes].some((child) => child.nodeType === 3 && child.textContent.trim())) return false;
+  if (!node.getClientRects().length) return false;
+  const grounds = [];
+  for (let at = node; at; at = at.parentElement) grounds.unshift(getComputedStyle(at).backgroundColor);
+  const style = getComputedStyle(node), ink = node.ownerSVGElement ? style.fill : style.color;
+  const [one, two] = [laid(grounds), laid([...grounds, ink])].sort((a, b) => b - a);
+  return (one + 0.05) / (two + 0.05) < 4.5;
+}).map((node) => node.textContent);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -202,6 +231,40 @@ def test_the_page_itself_never_scrolls_sideways(browser, sweep, width):
     assert browser.get_log("browser") == []
 
 
+def test_epochs_are_counted_from_1_and_whole(browser, tmp_path):
+    show(browser, written(tmp_path, Sweep(experiments=2, seeds=1, cases=6, epochs=4)))
+    assert texts(browser, "#curves > div:first-child g:first-child text") == ["1", "2", "3", "4", "epoch"]
+
+
+def run_page_of(folder: Path) -> Path:
+    scores = {"a_case_with_a_name_that_is_as_long_as_those_of_archives": 0.5, "b": 0.6}
+    leave(folder / "r", "dice", 1, {"a_class_with_a_long_name": scores, "other": scores})
+    return write_run_page(folder / "r")
+
+
+def stress_page_of(folder: Path) -> Path:
+    name = "augment-none__seed-0__fold-0__4087bf12_that_is_long"
+    runs = [Stressed(name, results_for(folder, {"motion": 0.1, "histogram_shift": 0.01})) for _ in range(2)]
+    (folder / "page.html").write_text(stress_page(runs, "1.0", "segexp stress"), encoding="utf-8")
+    return folder / "page.html"
+
+
+def audit_page_of(folder: Path) -> Path:
+    write_report(folder, report())
+    return folder / "audit.html"
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("made", [run_page_of, stress_page_of, audit_page_of])
+def test_other_pages_fit_a_phone_and_their_words_are_read_in_light_and_dark(browser, tmp_path, made, scheme):
+    wanted = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", wanted)
+    show(browser, made(tmp_path), 420)
+    assert browser.execute_script("return document.documentElement.scrollWidth") <= 420
+    assert browser.execute_script(FAINT) == []
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
 def test_many_experiments_show_the_best_until_all_are_asked_for(browser, tmp_path):
     show(browser, written(tmp_path, Sweep(experiments=20, seeds=1, cases=10)))
     assert len(browser.find_elements("css selector", "#boxes .box")) == 12
@@ -216,9 +279,14 @@ def test_many_experiments_show_the_best_until_all_are_asked_for(browser, tmp_pat
     assert browser.get_log("browser") == []
 
 
-def test_one_experiment_alone_makes_a_page(browser, tmp_path):
-    show(browser, written(tmp_path, Sweep(experiments=1)))
+def test_one_experiment_alone_makes_a_page_that_sets_it_against_nothing(browser, tmp_path):
+    show(browser, written(tmp_path, Sweep(experiments=1, cases=6)))
     assert column(browser, "scores", 1) == ["A"]
+    assert [text.split()[0] for text in texts(browser, "#cases th")] == ["case", "dice", "picture"]
+    rising = [float(text) for text in column(browser, "cases", 2)]
+    assert rising == sorted(rising)  # the worst case first
+    for name in ("scatter", "first", "s-cost"):
+        assert not browser.find_element("id", name).is_displayed()
     assert browser.get_log("browser") == []
 
 

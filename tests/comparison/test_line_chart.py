@@ -34,6 +34,15 @@ def test_points_lie_where_their_values_are():
     np.testing.assert_allclose(places, wanted, atol=0.1)
 
 
+def test_a_line_on_another_and_a_color_that_comes_again_are_dashed():
+    lines = {str(n): [(1.0, 0.1 * n), (2.0, 0.2 * n)] for n in range(10)} | {"3 again": [(1.0, 0.3), (2.0, 0.6001)]}
+    keys = re.findall(r"class='key (k\d)( dashed)?'", line_chart("a", lines))
+    assert [color for color, _ in keys] == [f"k{n % 8}" for n in range(11)]
+    assert [place for place, (_, dashed) in enumerate(keys) if dashed] == [8, 9, 10]
+    assert line_chart("a", {"b": [(1.0, 0.1)], "c": [(1.0, 0.1)]}).count("dashed") == 3  # line, point, key
+    assert "dashed" not in line_chart("a", {"b": [(1.0, 0.1)], "c": [(2.0, 0.1)]})
+
+
 def test_names_are_text_and_several_lines_have_a_legend():
     lines = {"<b>": [(1.0, 0.1), (2.0, 0.2)], "c": [(1.0, 0.3)]}
     chart = line_chart("a & b", lines)

@@ -206,4 +206,4 @@ def _print(stressed: Stressed, folder: RunFolder) -> None:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return "" if value is None else f"{round(value, 3) + 0.0:.3f}"  # never -0.000

@@ -8,6 +8,7 @@ WIDTH, HEIGHT = 460, 240
 LEFT, RIGHT, TOP, BOTTOM = 52, 12, 10, 34  # margins
 TICKS = 5
 COLORS = 8  # of page.css, --c0 to --c7
+NEAR = 2.0  # units: a line that stays so near to another would hide it
 
 
 def line_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -> str:
@@ -40,20 +41,32 @@ def line_chart(title: str, lines: Mapping[str, Sequence[tuple[float, float]]]) -
         x, _ = place(epoch, low)
         parts.append(f"<text class=mid x={x:.1f} y={HEIGHT - BOTTOM + 16}>{epoch:g}</text>")
     parts.append(f"<text class=mid x={(LEFT + WIDTH - RIGHT) / 2} y={HEIGHT - 2}>epoch</text>")
-    for index, line in enumerate(lines.values()):
-        where = [place(*point) for point in line]
-        drawn = " ".join(f"{x:.1f},{y:.1f}" for x, y in where)
+    drawn = [[place(*point) for point in line] for line in lines.values()]
+    looks = [_look(index, drawn) for index in range(len(drawn))]
+    for where, look in zip(drawn, looks, strict=True):
+        joined = " ".join(f"{x:.1f},{y:.1f}" for x, y in where)
         dots = where if len(where) == 1 else where[-1:]
-        parts.append(f"<polyline class='line k{index % COLORS}' points='{drawn}' />")
-        parts += [f"<circle class='mark k{index % COLORS}' cx={x:.1f} cy={y:.1f} r=3 />" for x, y in dots]
+        parts.append(f"<polyline class='line {look}' points='{joined}' />")
+        parts += [f"<circle class='mark {look}' cx={x:.1f} cy={y:.1f} r=3 />" for x, y in dots]
     names = "".join(
-        f"<span class=whole><span class='key k{index % COLORS}'></span>{escape(name)}</span> "
-        for index, name in enumerate(lines)
+        f"<span class=whole><span class='key {look}'></span>{escape(name)}</span> "
+        for name, look in zip(lines, looks, strict=True)
     )
     legend = f"<figcaption>{names}</figcaption>" if len(lines) > 1 else ""
     label = escape(title, quote=True)
     plot = f"<svg viewBox='0 0 {WIDTH} {HEIGHT}' role=img aria-label='{label} by epoch'>{''.join(parts)}</svg>"
     return f"<figure class=chart><h3>{escape(title)}</h3>{plot}{legend}</figure>"
+
+
+def _look(index: int, drawn: Sequence[Sequence[tuple[float, float]]]) -> str:
+    """Color of a line; dashed where it lies on an earlier one, which it would hide, and where colors come again."""
+    hides = any(_is_near(drawn[index], earlier) for earlier in drawn[:index])
+    return f"k{index % COLORS}{' dashed' if hides or index >= COLORS else ''}"
+
+
+def _is_near(line: Sequence[tuple[float, float]], other: Sequence[tuple[float, float]]) -> bool:
+    heights = dict(other)
+    return all(abs(y - heights.get(x, math.inf)) < NEAR for x, y in line)
 
 
 def nice_ticks(low: float, high: float) -> list[float]:

@@ -181,7 +181,7 @@ def _marginal(item: Marginal) -> Json:
 
 
 def _curves(experiments: Sequence[Sequence[Curve]]) -> Json:
-    """Learning curves, thinned to the same epochs everywhere."""
+    """Learning curves, thinned to the same epochs everywhere; epochs count from 1."""
     runs = [(index, run) for index, curves in enumerate(experiments) for run in curves if run["columns"].get("epoch")]
     names = list(dict.fromkeys(name for _, run in runs for name in run["columns"] if name != "epoch"))
     # A stride that keeps each curve below MOST_EPOCHS points, and all of them together below POINTS.
@@ -195,11 +195,12 @@ def _curves(experiments: Sequence[Sequence[Curve]]) -> Json:
         last = len(columns["epoch"]) - 1
         kept = sorted({*range(0, last + 1, stride), last})
         thinned = {name: _numbers(values[place] for place in kept) for name, values in columns.items()}
+        counted = [None if epoch is None else epoch + 1 for epoch in thinned["epoch"]]
         # Runs of the same length share one list of epochs.
-        if thinned["epoch"] not in epochs:
-            epochs.append(thinned["epoch"])
+        if counted not in epochs:
+            epochs.append(counted)
         lines = [thinned.get(name) for name in names]
-        packed.append([index, epochs.index(thinned["epoch"]), replicate_name(run["seed"], run["fold"]), lines])
+        packed.append([index, epochs.index(counted), replicate_name(run["seed"], run["fold"]), lines])
     return {"names": names, "stride": stride, "epochs": epochs, "runs": packed}
 
 

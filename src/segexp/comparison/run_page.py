@@ -1,8 +1,7 @@
 """The page of a run: one HTML file that opens from the disk and asks no network for anything."""
 
-import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any
@@ -12,6 +11,7 @@ from segexp.comparison.comparison import compare
 from segexp.comparison.line_chart import line_chart
 from segexp.comparison.page import asset, digest
 from segexp.comparison.page_pictures import data_url
+from segexp.comparison.run_tables import DIGITS, amount, definitions, facts_list, sortable_table, written
 from segexp.errors import some
 from segexp.pictures.figures import COLORS
 from segexp.runs.files import Rows
@@ -22,14 +22,23 @@ from segexp.writing import write_text
 PICTURES = 3_000_000  # bytes that pictures may take
 UNFOLDED = 12  # pictures that are seen at once
 LONGEST = 1400  # pixels of their longer side
-DIGITS = 4
+WIDEST = 12_000  # pixels of a row of diagrams, one per class
 INTERVAL = "95 % interval over the cases"  # of the split that counts
 SHOWN_CASES = 12  # names of a split
+RELIABILITY = (
+    "How often a probability came true, by class. On the diagonal it is what it says; above, the network was too "
+    "careful; below, too sure. Gray: how many pixels have such a probability."
+)
+POSITIONS = (
+    "Dice by tenths of the slices that truth or prediction of a class occupy, with its 95 % interval; below, slices "
+    "where the class was missed (blue) or invented (orange)."
+)
 SECTIONS = {
     "scores": "Scores",
     "curves": "Learning curves",
     "pictures": "Cases: worst, median, best, then the others",
-    "diagrams": "Calibration, and where along the organ",
+    "calibration": "Calibration",
+    "positions": "Along the organ",
     "cases": "Case by case",
     "settings": "What was chosen",
     "data": "Data",
@@ -57,13 +66,14 @@ def run_page(run: Run) -> str:
         "scores": _scores(run),
         "curves": _curves(run.curves),
         "pictures": _pictures(run),
-        "diagrams": _diagrams(run),
-        "cases": _table(run.cases, "split"),
+        "calibration": _diagram(run, "reliability", RELIABILITY),
+        "positions": _diagram(run, "positions", POSITIONS),
+        "cases": sortable_table(run.cases, "split"),
         "settings": _settings(run),
         "data": _data(run),
-        "cost": _facts(_cost(run)),
+        "cost": facts_list(_cost(run)),
         "again": _again(run),
-        "protocol": _facts(run.results["protocol"].get(run.split, {})),
+        "protocol": definitions(run.results["protocol"].get(run.split, {})),
     }
     body = "".join(
         f"<section id='s-{name}'><h2>{title}</h2>{parts[name]}</section>"
@@ -125,7 +135,7 @@ def _scores(run: Run) -> str:
     ]
     undefined = run.results.get("undefined", {}).get(run.split, {})
     notes = [f"{name}: undefined in {count} cases" for name, count in undefined.items() if count]
-    return _table(rows) + "".join(f"<p class=dim>{escape(note)}</p>" for note in notes)
+    return sortable_table(rows) + "".join(f"<p class=dim>{escape(note)}</p>" for note in notes)
 
 
 def _is_repeated(name: str, scores: Mapping[str, Any]) -> bool:
@@ -193,21 +203,22 @@ def _legend(run: Run) -> str:
     """Say what the panels of a picture are, and the color of each class and error."""
     labels: Any = run.record.get("config", {}).get("data", {}).get("labels", {})
     names = labels.get("regions") or labels.get("class_names", ["background"])[1:]
-    classes = [f"<span class='p{place % len(COLORS)} key'></span>{escape(name)}" for place, name in enumerate(names)]
+    classes = [
+        f"<span class=whole><span class='p{place % len(COLORS)} key'></span>{escape(name)}</span>"
+        for place, name in enumerate(names)
+    ]
     return (
-        f"From left to right: image, ground truth, prediction ({' '.join(classes)}), error (blue: missed, orange: "
+        f"From left to right: image, ground truth, prediction ({''.join(classes)}), error (blue: missed, orange: "
         "invented, pink: another class). A click makes a picture grow."
     )
 
 
-def _diagrams(run: Run) -> str:
-    """Reliability diagrams and scores by position, as they were drawn."""
-    names = {
-        f"reliability_{run.split}.png": "how often a probability came true",
-        f"positions_{run.split}.png": "by tenths of the slices",
-    }
-    urls = {told: data_url(run.files.figures / name, LONGEST) for name, told in names.items()}
-    return "".join(_figure(url, told) for told, url in urls.items() if url)
+def _diagram(run: Run, name: str, told: str) -> str:
+    """Diagrams as they were drawn, with what they show; empty where there are none."""
+    url = data_url(run.files.figures / f"{name}_{run.split}.png", WIDEST)
+    if url is None:
+        return ""
+    return f"<p class=dim>{told}</p><div class=diagram><img alt='{told}' src='{url}'></div>"
 
 
 def _figure(url: str, told: str) -> str:
@@ -225,8 +236,8 @@ def _settings(run: Run) -> str:
         told = "<summary>The plan, each choice with its reason</summary>"
         parts.append(f"<details open>{told}<pre>{escape(plan)}</pre></details>")
     if "config" in record:
-        flat = {key: _written(value) for key, value in flat_settings(record["config"]).items()}
-        parts.append(f"<details><summary>All {len(flat)} settings</summary>{_facts(flat)}</details>")
+        flat = {key: written(value) for key, value in flat_settings(record["config"]).items()}
+        parts.append(f"<details><summary>All {len(flat)} settings</summary>{facts_list(flat)}</details>")
     return "".join(parts)
 
 
@@ -235,14 +246,14 @@ def _data(run: Run) -> str:
     facts = {split: f"{len(names)} cases: {some(names, SHOWN_CASES)}" for split, names in cases.items() if names}
     facts["fingerprint"] = str(run.record.get("data_fingerprint", ""))[:16]
     command = escape(f"segexp audit data={run.choices.get('data')}")
-    return _facts(facts) + f"<p class=dim>What the audit finds: <code>{command}</code></p>"
+    return facts_list(facts) + f"<p class=dim>What the audit finds: <code>{command}</code></p>"
 
 
 def _cost(run: Run) -> dict[str, str]:
-    training = run.results.get("training", {})
+    training: Mapping[str, Any] = run.results.get("training", {})
     names = {"minutes": "minutes of training", "epochs": "epochs", "patches_per_second": "patches per second"}
     names |= {"peak_memory_mib": "peak memory (MiB)", "energy_wh": "energy (Wh)"}
-    facts = {told: _written(training.get(name)) for name, told in names.items() if training.get(name) is not None}
+    facts = {told: amount(training[name]) for name, told in names.items() if training.get(name) is not None}
     facts |= {"parameters": f"{run.record.get('parameters', 0):,}"}
     machine = run.record.get("machine", {})
     facts["machine"] = ", ".join([*machine.get("gpus", []), str(machine.get("processor") or "")])
@@ -262,36 +273,7 @@ def _again(run: Run) -> str:
         "from": str(record.get("start", "")),
         "to": str(record.get("end", "")),
     }
-    return _facts(facts) + f"<p>Again: <code>segexp reproduce {escape(str(run.folder))}</code></p>"
-
-
-def _facts(facts: Any) -> str:
-    rows = "".join(f"<tr><th scope=row>{escape(str(name))}<td>{escape(str(value))}" for name, value in facts.items())
-    return f"<div class=wide><table class=facts>{rows}</table></div>" if rows else ""
-
-
-def _table(rows: Sequence[Mapping[str, Any]], *without: str) -> str:
-    """Table that a click on a head sorts."""
-    columns = [name for name in (rows[0] if rows else {}) if name not in without]
-    if not columns:
-        return ""
-    head = "".join(f"<th scope=col><button type=button>{escape(name)}</button>" for name in columns)
-    body = "".join(f"<tr>{_cells(row.get(name) for name in columns)}" for row in rows)
-    return f"<div class=wide><table class=sortable><thead><tr>{head}<tbody>{body}</table></div>"
-
-
-def _cells(values: Iterable[Any]) -> str:
-    return "".join(f"<td>{escape(_written(value))}" for value in values)
-
-
-def _written(value: Any) -> str:
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return ""
-    if isinstance(value, str) and math.isfinite(number_of(value)) and "." in value:
-        value = float(value)
-    if isinstance(value, float):
-        return f"{value:.{DIGITS}g}" if abs(value) < 1e-3 else f"{value:.{DIGITS}f}"
-    return value if isinstance(value, str) else json.dumps(value)
+    return facts_list(facts) + f"<p>Again: <code>segexp reproduce {escape(str(run.folder))}</code></p>"
 
 
 def write_run_page(folder: Path) -> Path:

@@ -22,6 +22,8 @@ HEADS = {
     "relative_corruption_error": "rel. CE",
     "relative_degradation": "rel. degradation",
 }
+SHADES = f"Shaded: more than {', '.join(f'{100 * loss:g}' for loss in LOSSES)} % of the clean score are lost."
+BANDS = "Band: 95 % interval over the cases. Below a plot: what its severities reach, from 1 on."
 WORDS = {
     "mean": "mean score over the severities, without the clean one",
     "area": "area under the curve of score against severity, the clean score at 0 included, divided by its width",
@@ -125,7 +127,8 @@ def _table(run: Stressed) -> str:
     top = "".join(f'<th class="{"pin" if head == "corruption" else "number"}">{escape(head)}</th>' for head in heads)
     against = f'<p class="dim">Reference: {escape(found["reference"])}.</p>' if "reference" in found else ""
     return (
-        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>{against}'
+        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{"".join(rows)}</tbody></table></div>'
+        f'<p class="dim">{SHADES}</p>{against}'
     )
 
 
@@ -158,7 +161,7 @@ def _curves(runs: Sequence[Stressed], names: Sequence[str]) -> str:
         levels = f"{figures['measure']}: {', '.join(f'{level:g}' for level in figures['declared'])}"
         drawn = plot(name, metric, curves[name], axes)
         plots.append(f"<figure><h3>{escape(name)}</h3>{drawn}<figcaption>{escape(levels)}</figcaption></figure>")
-    return f'<div class="curves">{"".join(plots)}</div>'
+    return f'<p class="dim">{BANDS}</p><div class="curves">{"".join(plots)}</div>'
 
 
 def _curve(run: Stressed, name: str) -> Curve:
@@ -214,7 +217,9 @@ def _image(path: object, caption: str) -> str:
 
 def _protocol(found: StressResults) -> str:
     """Definitions, and what was reached of each declared measure."""
-    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in WORDS.items())
+    unused = () if "reference" in found else [HEADS[key] for key in ERRORS]
+    told = {name: text for name, text in WORDS.items() if name not in unused}
+    rows = "".join(f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in told.items())
     missed = [
         f"{name} severity {severity}: {count} of {len(found['cases'])} cases"
         for name, figures in found["corruptions"].items()
@@ -228,4 +233,4 @@ def _protocol(found: StressResults) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}".replace("-", "−")
+    return "" if value is None else f"{round(value, 3) + 0.0:.3f}".replace("-", "−")  # never −0.000

@@ -34,13 +34,20 @@ def report(jobs: Sequence[Job], folder: Path) -> None:
     write_table(SweepFolder(folder).summary_path, rows)
     table = Table(*rows[0], title="one row per experiment; mean and sd over its seeds and folds")
     for row in rows:
-        table.add_row(*(f"{value:.4f}" if isinstance(value, float) else str(value) for value in row.values()))
+        table.add_row(*map(_cell, row.values()))
     console = Console()
     console.print(table)
     console.print(f"sweep folder {short_path(folder)}", soft_wrap=True, highlight=False)
     console.print(f"look at it   tensorboard --logdir {short_path(folder)}", soft_wrap=True, highlight=False)
     for line in _after_folds(jobs, folder):
         console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def _cell(value: object) -> str:
+    """Text of a value; empty where it is undefined, as the standard deviation of one run."""
+    if isinstance(value, float):
+        return "" if math.isnan(value) else f"{value:.4f}"
+    return str(value)
 
 
 def _after_folds(jobs: Sequence[Job], folder: Path) -> list[str]:

@@ -1,7 +1,10 @@
 // One experiment against another, case by case, with pictures.
 
+const alone = EXPERIMENTS.length < 2; // then there is nothing to set its cases against
+
 function scatter() {
-  place("s-cases").hidden = EXPERIMENTS.length < 2 && !scores(state.table);
+  place("s-cases").hidden = alone && !scores(state.table);
+  for (const part of [place("scatter"), place("first").closest(".controls")]) part.hidden = alone;
   const table = state.table, values = scores(table);
   if (!values) {
     put("scatter", absent());
@@ -13,7 +16,7 @@ function scatter() {
     put("scatter", el("p", { class: "dim" }, "These two experiments share no case with a score."));
     return void put("cases");
   }
-  put("scatter", ...square(table, names, both, a, b));
+  put("scatter", ...(alone ? [] : square(table, names, both, a, b)));
   casesTable(table, names, both, a, b);
 }
 
@@ -46,14 +49,16 @@ function square(table, names, both, a, b) {
 }
 
 function casesTable(table, names, both, a, b) {
-  const rows = [...both].sort((one, two) => Math.abs(b[two] - a[two]) - Math.abs(b[one] - a[one]));
+  const rows = [...both].sort((one, two) => (alone ? (a[one] - a[two]) * (higher(table) ? 1 : -1)
+    : Math.abs(b[two] - a[two]) - Math.abs(b[one] - a[one])));
   const [one, two] = [EXPERIMENTS[state.first].letter, EXPERIMENTS[state.second].letter];
   const value = (head, get, show) => ({ head, number: true, get, show: (k) => show(get(k), table) });
   put("cases", sortable("Cases", [
     { head: "case", name: true, get: (k) => names[k],
       show: (k) => el("button", { type: "button", onclick: () => choose(k) }, names[k]) },
-    value(`${two} \u2212 ${one}${unit(table)}`, (k) => b[k] - a[k], change),
-    value(one, (k) => a[k], score), value(two, (k) => b[k], score),
+    ...(alone ? [value(title(table), (k) => a[k], score)] : [
+      value(`${two} \u2212 ${one}${unit(table)}`, (k) => b[k] - a[k], change),
+      value(one, (k) => a[k], score), value(two, (k) => b[k], score)]),
     { head: "picture", get: (k) => (pictured(names[k]) ? "yes" : "") },
   ], rows, (k) => (k === state.chosen ? "chosen" : null)));
 }

@@ -24,14 +24,14 @@ function curvePlot(holder, heading, columns, log) {
   const to = log ? (v) => (known(v) && v > 0 ? Math.log10(v) : null) : (v) => v;
   const points = series.flatMap((one) => [one.mean, ...one.thin].flat());
   const width = room(holder), left = 52, bottom = 250;
-  const last = Math.max(1, ...points.map(([epoch]) => epoch)), [low, high] = limits(points.map(([, v]) => to(v)));
-  const x = scale(0, last, left, width - 10), y = scale(low, high, bottom, 8);
+  const last = Math.max(2, ...points.map(([epoch]) => epoch)), [low, high] = limits(points.map(([, v]) => to(v)));
+  const x = scale(1, last, left, width - 10), y = scale(low, high, bottom, 8);
   const path = (line) => {
     const kept = line.filter(([, v]) => known(to(v))).map(([epoch, v]) => `${x(epoch).toFixed(1)} ${y(to(v)).toFixed(1)}`);
     return kept.length > 1 ? `M${kept.join("L")}` : kept.length ? `M${kept[0]}h3` : "M0 0";
   };
   const picture = draw("svg", { width, height: bottom + 40, role: "img", "aria-label": heading },
-    axisBelow(x, 0, last, 8, bottom, left, width, "epoch"), axisLeft(y, low, high, left, width - 10, log ? (v) => short(10 ** v, 2) : null));
+    axisBelow(x, 1, last, 8, bottom, left, width, "epoch", 1), axisLeft(y, low, high, left, width - 10, log ? (v) => short(10 ** v, 2) : null));
   const dashed = (one) => (names[one.column].startsWith("train/") ? " dashed" : "");
   for (const one of series) picture.append(draw("g", { class: color(one.i), "data-tip": `${full(one.i)}\n${names[one.column]}` },
     ...one.thin.map((line) => draw("path", { class: `thin${dashed(one)}`, d: path(line) })),
@@ -93,8 +93,9 @@ const COSTS = { minutes: "minutes of training", parameters: "parameters", multip
 const measured = Object.keys(COSTS).filter((key) => EXPERIMENTS.some((item) => item.cost[key] > 0));
 
 function cost() {
-  place("s-cost").hidden = !measured.length;
-  if (!measured.length) return;
+  const some = EXPERIMENTS.length > 1 && measured.length > 0;
+  place("s-cost").hidden = !some;
+  if (!some) return;
   const table = state.table, key = state.cost, of = (i) => EXPERIMENTS[i].cost[key];
   const list = filtered().filter((i) => of(i) > 0 && known(table.means[i][0])), holder = put("cost");
   if (!list.length) return;

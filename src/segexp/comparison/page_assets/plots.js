@@ -7,8 +7,8 @@ function scale(low, high, from, to) {
   return (value) => from + ((value - low) / wide) * (to - from);
 }
 
-function ticks(low, high, about) {
-  const rough = (high - low) / about || 1;
+function ticks(low, high, about, least = 0) {
+  const rough = Math.max((high - low) / about, least) || 1;
   const power = 10 ** Math.floor(Math.log10(rough));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= rough);
   const found = [];
@@ -27,8 +27,8 @@ function limits(values, extra = []) {
 const clip = (text, px) => (text.length * 6.7 <= px ? text : `${text.slice(0, Math.max(1, Math.floor(px / 6.7) - 1))}\u2026`);
 const room = (node) => Math.max(260, node.clientWidth || node.parentNode.clientWidth);
 
-function axisBelow(x, low, high, top, bottom, left, width, name) {
-  const { found, show } = ticks(low, high, Math.max(4, (width - left) / 80));
+function axisBelow(x, low, high, top, bottom, left, width, name, least) {
+  const { found, show } = ticks(low, high, Math.max(4, (width - left) / 80), least);
   return draw("g", null,
     ...found.map((value) => draw("path", { class: "grid", d: `M${x(value)} ${top}V${bottom}` })),
     ...found.map((value) => draw("text", { class: "tick", x: x(value), y: bottom + 15, "text-anchor": "middle" }, show(value))),
