@@ -7,7 +7,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from segexp.terminal import Console, plain_output
+from segexp.terminal import Console, plain_output, two_columns
 
 HOSTILE = "\x1b]0;title\x07[/nope] [bold]b[/] :smile: \x9b1m"
 SHOWN = r"\u001b]0;title\u0007[/nope] [bold]b[/] :smile: \u009b1m"
@@ -47,6 +47,19 @@ def test_a_console_of_rich_still_colors_through_it(capsys):
     with plain_output():
         Console(force_terminal=True, color_system="standard").print(Text("a", "red"))
     assert capsys.readouterr().out == "\x1b[31ma\x1b[0m\n"
+
+
+def test_a_meaning_goes_on_below_itself_and_loses_no_word(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    rows = {"a": "one two three four five six seven eight", "name=value": "x" * 50, "none": ""}
+    lines = "\n".join(two_columns(rows)).splitlines()
+    assert lines == [
+        "  a           one two three four five",
+        "              six seven eight",
+        "  name=value",
+        "              " + "x" * 50,
+        "  none",
+    ]
 
 
 @pytest.mark.parametrize("stderr", [False, True])

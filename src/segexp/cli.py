@@ -120,7 +120,8 @@ def main(command: str | None = None) -> None:
     if command not in WITHOUT_CONFIGURATION:
         arguments = with_own_options(arguments)
     make_importable(split_config_dirs(arguments)[0])
-    if command in OF_SEVERAL_PROCESSES and sys.stderr.isatty() and not follows():
+    waits = command in OF_SEVERAL_PROCESSES and not {"--help", "-h"} & set(arguments)
+    if waits and sys.stderr.isatty() and not follows():
         print(f"segexp {segexp.__version__}: {command}, loading PyTorch and the data", file=sys.stderr)
     with plain_output():
         _run_or_explain(command, arguments)

@@ -1,7 +1,9 @@
 """The terminal: what others wrote into names and messages is shown there, and not obeyed."""
 
+import shutil
 import sys
-from collections.abc import Iterator
+import textwrap
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import IO, Any, TextIO
 
@@ -11,6 +13,32 @@ from rich.file_proxy import FileProxy
 from rich.text import Text
 
 from segexp.foreign import printable
+
+WIDEST = 120  # columns of what people read
+
+
+def screen_width() -> int:
+    """Columns of the terminal, at most 120; 100 where there is none."""
+    return min(WIDEST, shutil.get_terminal_size((100, 24)).columns)
+
+
+def two_columns(rows: Mapping[str, str], least: int = 0) -> list[str]:
+    """Set names and what they mean side by side, in the width of the terminal; a meaning goes on below itself.
+
+    Args:
+        rows: Meaning of each name.
+        least: Least width of the names.
+    """
+    width = max(least, *map(len, rows), 0)
+    return [wrapped(f"  {name:{width}}  {meaning}", width + 4) for name, meaning in rows.items()]
+
+
+def wrapped(text: str, indent: int = 0) -> str:
+    """Break a text between its words at the width of the terminal, later lines indented."""
+    lines = textwrap.wrap(
+        text, screen_width(), subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join(lines)
 
 
 class Console(rich.console.Console):

@@ -4,10 +4,25 @@ from segexp.cli import COMMANDS, WITHOUT_CONFIGURATION
 from segexp.commands.help import CHOICES, EXAMPLES, KEYS, explained, of_command, usage
 
 
-def test_every_command_is_listed_once():
+def test_every_command_is_listed_once(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "120")
     lines = usage().splitlines()
     assert sorted(line.split()[0] for line in lines if line.startswith("  ")) == sorted(COMMANDS)
-    assert lines[2:4] == ["every day:", f"  train          {COMMANDS['train']}"]
+    assert lines[2:4] == ["every day:", f"  train           {COMMANDS['train']}"]
+
+
+@pytest.mark.parametrize("text", [usage, lambda: of_command("train"), lambda: explained("augment")])
+@pytest.mark.parametrize("columns", [80, 140])
+def test_texts_have_the_width_of_the_terminal(monkeypatch, columns, text):
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = [line for line in text().splitlines() if not line.startswith("  segexp ")]  # commands are copied whole
+    assert min(columns, 120) - 20 < max(map(len, lines)) <= min(columns, 120)
+
+
+def test_a_comment_is_cut_between_its_parts_and_says_so():
+    text = " ".join(of_command("train").split())
+    assert "to its last line; … trainer.max_epochs" in text
+    assert "where it runs out (docs/memory.md) data.split.fold" in text
 
 
 @pytest.mark.parametrize("command", [name for name in COMMANDS if name not in WITHOUT_CONFIGURATION])

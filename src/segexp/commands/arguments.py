@@ -8,6 +8,7 @@ from typing import Any
 import yaml
 
 from segexp.errors import did_you_mean, require_choice
+from segexp.terminal import two_columns
 
 REQUIRED = "???"  # a key that has no default: the command line must give it, as text
 
@@ -64,14 +65,13 @@ def own_arguments(arguments: Sequence[str], keys: Sequence[str]) -> tuple[list[s
 
 
 def help_text(defaults: Mapping[str, Any], comments: Mapping[str, str], command: str = "") -> str:
-    """List the keys with their defaults and comments, one per line."""
+    """List the keys with their defaults and comments."""
     texts = {}
     for key, value in defaults.items():
         shown = value if isinstance(value, str) else json.dumps(value)
         texts[key] = f"{key}={'<must be given>' if value == REQUIRED else shown}"
     texts |= {key: key for key in comments if key not in defaults}
-    width = max(map(len, texts.values()), default=0)
-    lines = [f"  {text:{width}}  {comments.get(key, '')}".rstrip() for key, text in texts.items()]
+    lines = two_columns({text: comments.get(key, "") for key, text in texts.items()})
     return "\n".join([f"usage: segexp {command} [key=value ...]".replace("  ", " "), "", *lines])
 
 

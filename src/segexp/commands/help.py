@@ -1,7 +1,5 @@
 """``segexp help``: the commands, and what a command, a group of options or a key of the configuration is."""
 
-import shutil
-import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -10,6 +8,7 @@ from segexp.config import config_dir
 from segexp.errors import did_you_mean
 from segexp.keys import Key, groups_of, options_of, read_keys
 from segexp.nearby import FOLDER
+from segexp.terminal import two_columns, wrapped
 
 GROUPS = {
     "every day": ("train", "predict", "view", "evaluate", "compare", "report"),
@@ -49,6 +48,7 @@ BY_HAND = {  # keys that no file of ours explains
 }
 PLAIN = ("train", "datamodule", "default", "auto", "adamw")
 WIDEST = 20  # characters of a value that is shown
+LONGEST = 130  # characters of a comment that is shown beside others, to the end of its first part at least
 MOST = 12  # keys that are listed
 
 
@@ -70,8 +70,10 @@ def usage() -> str:
     parts = ["usage: segexp <command> [key=value | group=option ...]"]
     for title, names in GROUPS.items():
         shown = names or [name for name in COMMANDS if name not in named]
-        parts.append("\n".join([f"{title}:", *(f"  {name:14} {COMMANDS[name]}" for name in shown)]))
-    parts.append("segexp <command> --help explains a command; segexp help <group or key> a setting: segexp help loss")
+        rows = two_columns({name: COMMANDS[name] for name in shown}, max(map(len, COMMANDS)))
+        parts.append("\n".join([f"{title}:", *rows]))
+    about = "segexp <command> --help explains a command; segexp help <group or key> a setting: segexp help loss"
+    parts.append(wrapped(about))
     return "\n\n".join(parts)
 
 
@@ -113,18 +115,13 @@ def _matching(word: str, keys: Sequence[Key]) -> list[Key]:
 
 def _of_key(key: Key) -> str:
     value = f"={key.value}" if key.value else ""
-    lines = textwrap.wrap(key.comment or "no comment: its class explains it", _width() - 4)
-    return "\n".join([f"{key.name}{value}   (conf/{key.place})", *(f"    {line}" for line in lines)])
+    about = wrapped(f"    {key.comment or 'no comment: its class explains it'}", 4)
+    return f"{key.name}{value}   (conf/{key.place})\n{about}"
 
 
 def _of_group(group: str, folders: Sequence[Path]) -> str:
     options = {name: what for folder in folders for name, what in options_of(folder, group).items()}
-    width = max(map(len, options))
-    rows = [
-        "\n".join(textwrap.wrap(f"  {name:{width}}  {what}", _width(), subsequent_indent=" " * (width + 4)))
-        for name, what in options.items()
-    ]
-    return "\n".join([f"{group}=<option>:", *rows])
+    return "\n".join([f"{group}=<option>:", *two_columns(options)])
 
 
 def of_command(command: str) -> str:
@@ -137,18 +134,15 @@ def of_command(command: str) -> str:
         rows = [_choices(group) for group in CHOICES[command]]
         parts.append("\n".join(["choices (segexp help <group> explains them):", *rows]))
     texts = {name: f"{name}={_short(keys[name].value)}" if name in keys else f"{name}=" for name in KEYS[command]}
-    width = max(map(len, texts.values()))
-    rows = []
-    for name, text in texts.items():
-        comment = keys[name].comment if name in keys else BY_HAND[name]
-        wrapped = textwrap.wrap(f"  {text:{width}}  {comment}", _width(), subsequent_indent=" " * (width + 4))
-        rows.append("\n".join(wrapped[:3]))
+    comments = {text: keys[name].comment if name in keys else BY_HAND[name] for name, text in texts.items()}
+    rows = two_columns({text: _head(comment) for text, comment in comments.items()})
     parts.append("\n".join(["keys used most (segexp help <key> explains any):", *rows]))
     parts.append("\n".join(["examples:", *(f"  {example}" for example in EXAMPLES[command])]))
-    parts.append(
+    about = (
         "All settings with their values: --cfg job. Combinations: -m. Options of Hydra: --hydra-help. A folder of "
         "options of your own: --config-dir."
     )
+    parts.append(wrapped(about))
     return "\n\n".join(parts)
 
 
@@ -161,6 +155,14 @@ def _plainest(keys: Sequence[Key], command: str) -> dict[str, Key]:
     return {key.name: key for key in sorted(keys, key=order, reverse=True)}
 
 
+def _head(comment: str) -> str:
+    """First parts of a comment, as whole as they are written."""
+    parts = comment.split("; ")
+    fitting = [count for count in range(1, len(parts) + 1) if len("; ".join(parts[:count])) <= LONGEST]
+    kept = parts[: max(fitting, default=1)]
+    return "; ".join(kept) + ("" if len(kept) == len(parts) else "; …")
+
+
 def _short(value: str) -> str:
     """Value where it is plain and short."""
     return "" if "${" in value or len(value) > WIDEST else value
@@ -168,8 +170,4 @@ def _short(value: str) -> str:
 
 def _choices(group: str) -> str:
     options = ", ".join(options_of(config_dir(), group))
-    return "\n".join(textwrap.wrap(f"  {group}= {options}", _width(), subsequent_indent=" " * (len(group) + 4)))
-
-
-def _width() -> int:
-    return min(120, shutil.get_terminal_size((100, 24)).columns)
+    return wrapped(f"  {group}= {options}", len(group) + 4)
