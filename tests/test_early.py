@@ -32,23 +32,38 @@ ANSWERS = {  # words of a command line: what is answered
     ("suggest", "run=run", "input=images", "count=0"): "count=0 must be an integer of at least 1",
     ("stress", "run=run", "severities=[6]"): "severities[0]=6 must be ",
     ("export", "run=run", "format=onx"): "format='onx' is not one of ",
+    ("benchmark", "data", *FOLDER[:2], f"{FOLDER[2]}maks"): "maks is not a folder: check the path",
+}
+ACCEPTED = {  # words of a command line: its command
+    ("callbacks.early_stopping.enabled=true",): "train",  # whose mode is settled by the monitored score
+    ("callbacks.early_stopping.mode=null",): "train",
+    ("scheduler=plateau", "scheduler.patience=3"): "train",
+    ("subject=step", *FOLDER[:2], f"{FOLDER[2]}maks"): "benchmark",  # which takes noise
 }
 SCRIPT = """
 import contextlib, io, json, sys
 from segexp.cli import main
-from segexp.early import HEAVY
+from segexp.config import compose
+from segexp.early import HEAVY, refuse_early
 def answer(words):
     sys.argv, said = ["segexp", *words], io.StringIO()
     with contextlib.redirect_stderr(said), contextlib.suppress(SystemExit):
         main()
     return said.getvalue(), [name for name in HEAVY if name in sys.modules]
-print(json.dumps([answer(words) for words in json.loads(sys.argv[1])]))
+def refusal(command, words):
+    try:
+        refuse_early(compose(words, command, run_dir="new"), training=command == "train")
+    except Exception as error:
+        return repr(error)
+given, accepted = map(json.loads, sys.argv[1:])
+answers = [answer(words) for words in given]
+print(json.dumps([answers, [refusal(*each) for each in accepted]]))
 """
 
 
 @pytest.fixture(scope="module")
-def answers(tmp_path_factory) -> dict[tuple[str, ...], tuple[str, list[str]]]:
-    """What one process answers to all of them, and which heavy libraries it had loaded by then."""
+def told(tmp_path_factory) -> tuple[list[tuple[str, list[str]]], list[str | None]]:
+    """What one process answers to all of them, and which heavy libraries it had loaded by then; what it refuses."""
     folder = tmp_path_factory.mktemp("mistakes")
     for name, count in (("images", 2), ("few", 1)):
         (folder / name).mkdir()
@@ -58,17 +73,23 @@ def answers(tmp_path_factory) -> dict[tuple[str, ...], tuple[str, list[str]]]:
     (folder / "run/checkpoints/best.ckpt").touch()
     (folder / "run/run.json").write_text('{"status": "done"}')
     env = {name: value for name, value in os.environ.items() if not name.startswith("SEGEXP_")}
-    command = [sys.executable, "-c", SCRIPT, json.dumps([list(words) for words in ANSWERS])]
+    accepted = [(command, list(words)) for words, command in ACCEPTED.items()]
+    command = [sys.executable, "-c", SCRIPT, json.dumps([list(words) for words in ANSWERS]), json.dumps(accepted)]
     done = subprocess.run(command, cwd=folder, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    return dict(zip(ANSWERS, json.loads(done.stdout.splitlines()[-1]), strict=True))
+    return json.loads(done.stdout.splitlines()[-1])
 
 
 @pytest.mark.parametrize("words", ANSWERS, ids=" ".join)
-def test_mistakes_are_answered_without_a_heavy_library(answers, words):
-    said, loaded = answers[words]
+def test_mistakes_are_answered_without_a_heavy_library(told, words):
+    said, loaded = dict(zip(ANSWERS, told[0], strict=True))[words]
     assert said.splitlines()[-1].startswith(f"segexp {words[0]}: {ANSWERS[words]}")
     assert loaded == []
+
+
+@pytest.mark.parametrize("words", ACCEPTED, ids=" ".join)
+def test_what_the_command_would_take_is_taken(told, words):
+    assert dict(zip(ACCEPTED, told[1], strict=True))[words] is None
 
 
 def test_what_needs_a_heavy_library_ends_the_block_and_no_handler_takes_it_for_missing(monkeypatch):

@@ -101,6 +101,15 @@ def test_a_class_of_the_module_is_none_of_python(tmp_path, monkeypatch):
     assert {item.annotation for item in signature_of("made_for_this.call").parameters.values()} == {Any}
 
 
+def test_of_several_definitions_the_last_counts(tmp_path, monkeypatch):
+    overloads = "    @overload\n    def __init__(self, a: int) -> None: ...\n"
+    last = "    def __init__(self, a: int | str) -> None: ...\n"
+    functions = "@overload\ndef call(a: int): ...\ndef call(a: str): ...\n"
+    made(tmp_path, monkeypatch, f"from typing import overload\nclass Kind:\n{overloads}{last}{functions}")
+    assert str(signature_of("made_for_this.Kind")) == "(a: Union[int, str])"
+    assert str(signature_of("made_for_this.call")) == "(a: str)"
+
+
 @pytest.mark.parametrize(
     "target", ["no_such.Thing", "torch.optim.NoSuch", "numpy.linalg.LinAlgError.x", "x", "", "a..b"]
 )

@@ -66,7 +66,7 @@ def _definition(module: str, name: str, depth: int = 0) -> tuple[ast.stmt, ast.M
     # A package that imports on first use has a stub beside it that says from where.
     for file in (path, path.with_suffix(".pyi")):
         tree = ast.parse(file.read_text(encoding="utf-8")) if file.is_file() else ast.Module([], [])
-        for node in tree.body:
+        for node in reversed(tree.body):  # the last of a name counts, as behind overloads
             if isinstance(node, ast.ClassDef | ast.FunctionDef) and node.name == name:
                 return node, tree, module
             if isinstance(node, ast.ImportFrom) and (origin := _origin(node, name, module, path)):
@@ -90,9 +90,9 @@ def _signature(node: ast.stmt, tree: ast.Module, module: str) -> inspect.Signatu
     if isinstance(node, ast.FunctionDef):
         return _of_function(node, _names(tree))
     assert isinstance(node, ast.ClassDef)
-    made = next((item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"), None)
-    if made is not None:
-        return _of_function(made, _names(tree), skip=1)
+    made = [item for item in node.body if isinstance(item, ast.FunctionDef) and item.name == "__init__"]
+    if made:
+        return _of_function(made[-1], _names(tree), skip=1)
     if any("dataclass" in ast.unparse(word) for word in node.decorator_list):
         return None if node.bases else inspect.Signature(list(_fields(node, _names(tree))))
     bases = [base.id for base in node.bases if isinstance(base, ast.Name)]

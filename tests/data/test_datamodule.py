@@ -9,7 +9,10 @@ from segexp.build import build_data
 from segexp.config import compose, config_dir, plain
 from segexp.data import Case, DataModule, Entry
 from segexp.data.cache import CaseCache
-from segexp.data.intensity import N4, PercentileClip, TrainingStatistics
+from segexp.data.description import RuleSettings
+from segexp.data.intensity import N4, PercentileClip, TrainingStatistics, ZScore
+from segexp.data.intensity.rules import IntensityRule
+from segexp.data.intensity.scaling import Intensity
 from segexp.data.sources import Folder, Synthetic
 from tests.data.made import data_module
 
@@ -230,6 +233,52 @@ def test_a_second_start_measures_nothing_again(tmp_path, monkeypatch, changes):
         for name, array in vars(one.intensity).items():
             assert array.dtype == getattr(other.intensity, name).dtype
             np.testing.assert_array_equal(array, getattr(other.intensity, name))
+
+
+class Squared(Intensity):
+    """Maps of another kind, with a method of their own."""
+
+    def to_unit(self, image: np.ndarray) -> np.ndarray:
+        return super().to_unit(image) ** 2
+
+
+class Hidden(IntensityRule):
+    """A rule of a user's own, which knows more than it describes."""
+
+    def __init__(self, factor: float, corrects: bool) -> None:
+        self._factor, self._corrects = factor, corrects
+
+    @property
+    def corrects(self) -> bool:
+        return self._corrects
+
+    def of(self, image: np.ndarray, valid: np.ndarray | None = None) -> Intensity:
+        plain = ZScore().of(image, valid)
+        return Squared(plain.low, plain.high * self._factor, plain.mean, plain.std)
+
+    def correct(self, case: Case) -> Case:
+        return replace(case, image=case.image * self._factor)
+
+    def description(self) -> RuleSettings:
+        return {"rule": "Hidden"}
+
+
+@pytest.mark.parametrize("corrects", [True, False])
+def test_what_a_rule_of_a_users_own_does_is_not_kept(tmp_path, corrects):
+    for factor in (1.0, 3.0):
+        found = ready(intensity=Hidden(factor, corrects), cache=CaseCache(tmp_path)).cases("train")
+        fresh = ready(intensity=Hidden(factor, corrects)).cases("train")
+        for one, other in zip(found, fresh, strict=True):
+            units = [each.intensity.to_unit(each.case.image) for each in (one, other)]
+            np.testing.assert_array_equal(*units)
+            assert one.intensity.high == other.intensity.high
+
+
+def test_a_case_has_the_name_of_its_entry_whatever_its_source_calls_it(tmp_path, monkeypatch):
+    read = Synthetic.read
+    monkeypatch.setattr(Synthetic, "read", lambda self, name: replace(read(self, name), name="case"))
+    data = ready(cache=CaseCache(tmp_path))
+    assert [one.case.name for one in data.cases("train")] == list(data.split.train)
 
 
 @pytest.mark.parametrize(

@@ -55,6 +55,16 @@ def test_the_patches_of_a_batch_are_those_that_are_asked_for_one_by_one(workers,
         assert torch.equal(tensor, one_by_one[name])
 
 
+def test_a_weight_map_that_some_patches_lose_is_refused():
+    made = [prepare(p.case, ZScore(), lambda mask: mask.astype(np.float32)) for p in cases()]
+
+    def loses(image, mask, weight, rng, spacing):
+        return image, mask, weight if rng.random() < 0.5 else None
+
+    with pytest.raises(ValueError, match="a weight map with some patches of a batch and none with others"):
+        PatchDataset(made, Sampling((16, 16)), loses).__getitems__([(0, position) for position in range(16)])
+
+
 def test_a_batch_is_not_copied_together(dataset):
     patches = dataset.__getitems__([(0, 0), (0, 1)])
     batch = together(patches)

@@ -159,6 +159,13 @@ def test_ignored_pixels_do_not_change_the_score():
     assert scored(wide_pred, wide_target, ignore_index=9) == scored(pred, target)
 
 
+def test_a_target_in_bytes_is_left_as_it_is():
+    target = torch.tensor([[[0, 1], [2, 1]]], dtype=torch.uint8)
+    metric, kept = OverlapScores(NAMES), target.clone()
+    metric.measure(probs_of(torch.tensor([[[0, 1], [2, 2]]]), 3), target, torch.ones(1, 2))
+    assert torch.equal(target, kept)
+
+
 def test_exact_beyond_what_float32_can_count():
     side = 4097  # side² > 2^24
     probs = torch.zeros(1, 2, side, side, dtype=torch.bfloat16)

@@ -19,6 +19,7 @@ from segexp.data.cache import CaseCache, Measured, content_digest, digest_of, se
 from segexp.data.case import Case, Entry, slices_first, unlabeled_outside
 from segexp.data.declared import Geometry, Labels, Origin, Sampling, require_as_declared
 from segexp.data.description import DataDescription
+from segexp.data.intensity.named import is_described
 from segexp.data.intensity.rules import IntensityRule, ZScore
 from segexp.data.intensity.scaling import Intensity
 from segexp.data.patches import CaseDataset, PatchDataset, PatchSampler, together
@@ -91,6 +92,7 @@ class DataModule(pl.LightningDataModule):
         self._fingerprint = ""
         self._digests: dict[str, str] = {}  # of the cases that were read
         self._measured = Measured(None)
+        self._rule = ""  # name of what an intensity rule of ours measures; that of others is measured at each start
         self._reference: Reference | None = None  # known once the cases are read
 
     def prepare_data(self) -> None:
@@ -125,7 +127,8 @@ class DataModule(pl.LightningDataModule):
         used = {*self.split.train, *self.split.val, *self.split.test}
         cases = {e.name: self._at_network(e, originals[e.name]) for e in self._entries if e.name in used}
         self.intensity.fit([cases[name][0] for name in self.split.train])
-        self._rule = f"intensity by {digest_of(self.intensity, self.intensity.description())}"
+        if is_described(self.intensity):
+            self._rule = f"intensity by {digest_of(self.intensity.description())}"
         self._read_cases = {name: originals[name] for name in cases}
         for name, (case, digest) in cases.items():
             coords = self.sampling.foreground_fraction > 0 and name in self.split.train
@@ -173,9 +176,13 @@ class DataModule(pl.LightningDataModule):
     def _read(self, entry: Entry) -> tuple[Case, str]:
         """Read a case, from the cache where it can; return its digest, too."""
         if getattr(self.source, "content_in_files", True):
-            return self.cache.case(entry, self._settings, lambda: unlabeled_outside(self.source.read(entry.name)))
-        case = unlabeled_outside(self.source.read(entry.name))
+            return self.cache.case(entry, self._settings, partial(self._decoded, entry))
+        case = self._decoded(entry)
         return self.cache.case(entry, self._settings | {"content": content_digest(case)}, lambda: case)
+
+    def _decoded(self, entry: Entry) -> Case:
+        """Read a case from its files, under the name of its entry, whatever the source calls it."""
+        return unlabeled_outside(replace(self.source.read(entry.name), name=entry.name))
 
     def _at_network(self, entry: Entry, original: Case) -> tuple[Case, str]:
         """Bring a case to the network's spacing and correct its pixels, each from the cache where it can.
@@ -192,7 +199,8 @@ class DataModule(pl.LightningDataModule):
             case, digest = self.cache.case(entry, settings, lambda: resample(original, spacing))
         if self.intensity.corrects:
             settings["correction"] = self.intensity.description()
-            case, digest = self.cache.case(entry, settings, partial(corrected, case, self.intensity))
+            cache = self.cache if is_described(self.intensity) else CaseCache(None)
+            case, digest = cache.case(entry, settings, partial(corrected, case, self.intensity))
         return case, digest
 
     def _prepare(self, case: Case, original: Case, coords: bool = False, digest: str = "") -> Prepared:
@@ -200,7 +208,7 @@ class DataModule(pl.LightningDataModule):
         turned = slices_first(case, self.geometry.slice_axis)
         turned_original = turned if case is original else slices_first(original, self.geometry.slice_axis)
         intensity = None
-        if digest:
+        if digest and self._rule:
             known = self._known(self._rule, digest, lambda: vars(intensity_of_case(turned, self.intensity)))
             intensity = Intensity(**known)
         return prepare(turned, self.intensity, self.weight_map, turned_original, coords, intensity)

@@ -112,7 +112,11 @@ class PatchDataset(Dataset):
         return self.__getitems__([key])[0]
 
     def __getitems__(self, keys: Sequence[tuple[int, int]]) -> Batch:
-        """Draw the patches of a batch, each written where it belongs in the tensors of the batch."""
+        """Draw the patches of a batch, each written where it belongs in the tensors of the batch.
+
+        Raises:
+            ValueError: The augmentation returns a weight map with some of them alone.
+        """
         whole: Patch | None = None
         for number, key in enumerate(keys):
             image, mask, weight, intensity = self._augmented(key)
@@ -125,6 +129,11 @@ class PatchDataset(Dataset):
                 )
                 if weight is not None:
                     whole["weight"] = _room(len(keys), weight.shape, torch.float32)
+            if ("weight" in whole) != (weight is not None):
+                raise ValueError(
+                    "an augmentation returned a weight map with some patches of a batch and none with others: it must "
+                    "return one wherever it is given one"
+                )
             intensity.standardize(image, out=whole["image"][number].numpy().reshape(image.shape))
             np.copyto(whole["target"][number].numpy(), target, casting="unsafe")
             if weight is not None:

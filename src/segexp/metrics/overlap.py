@@ -178,7 +178,7 @@ def _confusion(classes: int, pred: Tensor, target: Tensor, counted: Tensor) -> T
     if target.is_cpu:
         # A small type, and slice by slice: little memory is touched, most of it in the processor's cache.
         small = torch.uint8 if cells < 256 else torch.int32
-        cell = target.to(small).mul_(classes).add_(pred)
+        cell = target.to(small, copy=True).mul_(classes).add_(pred)
         cell.masked_fill_(~counted, cells)  # what does not count goes to one cell more
         counts = [np.bincount(each, minlength=cells + 1)[:cells] for each in cell.numpy()]
         return torch.from_numpy(np.stack(counts)).view(slices, classes, classes)

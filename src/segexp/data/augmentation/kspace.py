@@ -51,6 +51,6 @@ def waves(size: Sequence[int], frequencies: np.ndarray) -> np.ndarray:
     )
     rest = others[0]
     for other in others[1:]:
-        rest = (rest[:, :, None] * other[:, None, :]).reshape(len(frequencies), -1)
+        rest = (rest[:, :, None] * other[:, None, :]).reshape(len(frequencies), rest.shape[1] * other.shape[1])
     summed = np.concatenate([first.real, -first.imag]).T @ np.concatenate([rest.real, rest.imag])
     return summed.reshape(size)

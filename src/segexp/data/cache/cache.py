@@ -152,14 +152,13 @@ def settings_of(source: object) -> dict[str, Any]:
     }
 
 
-def digest_of(thing: object, description: Mapping[str, Any]) -> str:
-    """Digest of what an object does: the code of its class, and its description of plain values.
+def digest_of(description: Mapping[str, Any]) -> str:
+    """Digest of a description.
 
     Raises:
-        ValueError: A value of the description is not plain, see ``plain.to_json``.
+        ValueError: A value is not plain, see ``plain.to_json``.
     """
-    kind = type(thing)
-    return hash_plain([kind.__qualname__, _code_of(kind), to_json(description, f"description of {kind.__name__}")])
+    return hash_plain(to_json(description, "description"))
 
 
 def _code_of(kind: type) -> list[str]:

@@ -10,6 +10,11 @@ from segexp.errors import require_choice
 RULES = {rule.__name__: rule for rule in (ZScore, N4, PercentileClip, Window, TrainingStatistics)}
 
 
+def is_described(rule: IntensityRule) -> bool:
+    """Whether all that a rule does follows from its ``description``; one of a user's own may know more."""
+    return RULES.get(type(rule).__name__) is type(rule)
+
+
 def rule_from(description: Mapping[str, Any]) -> IntensityRule:
     """Make the rule that ``description`` describes, such as {"rule": "Window", "low": -160.0, "high": 240.0}.
 
