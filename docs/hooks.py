@@ -11,6 +11,7 @@ from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parents[1]
+LONG = 36  # letters of a word that may break
 CONF = ROOT / "conf"
 PACKAGE = ROOT / "src" / "segexp"
 ELSEWHERE = (
@@ -48,6 +49,23 @@ def on_page_markdown(markdown: str, page: Page, **_: Any) -> str:
     if uri.startswith(("benchmarks/", "experiments/", "examples/")):
         return re.sub(r"\]\(((?:\.\./)+)docs/", r"](\1", markdown)
     return markdown.replace("](docs/", "](").replace("](../", "](")
+
+
+def on_page_content(html: str, **_: Any) -> str:
+    """Let long words in the cells of tables break, so that they do not push the other columns out of the page."""
+    return re.sub(r"<td.*?</td>", lambda cell: _breakable(cell[0]), html, flags=re.DOTALL)
+
+
+def _breakable(cell: str) -> str:
+    """Cell with places to break in the long words of its text: after each mark, and after 24 letters without one."""
+    texts = re.split(r"(<[^>]*>)", cell)
+    for place in range(0, len(texts), 2):  # tags stand between the texts
+        texts[place] = re.sub(
+            rf"[^\s]{{{LONG},}}",
+            lambda word: re.sub(r"([/_.:,=]+|[^\W_]{24})(?=\w)", r"\1<wbr>", word[0]),
+            texts[place],
+        )
+    return "".join(texts)
 
 
 def _api_page(name: str, about: str, paths: list[Path]) -> str:

@@ -4,10 +4,9 @@ import sys
 
 import pytest
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
-from segexp.terminal import Console, plain_output, two_columns
+from segexp.terminal import Console, Table, plain_output, two_columns
 
 HOSTILE = "\x1b]0;title\x07[/nope] [bold]b[/] :smile: \x9b1m"
 SHOWN = r"\u001b]0;title\u0007[/nope] [bold]b[/] :smile: \u009b1m"
@@ -60,6 +59,16 @@ def test_a_meaning_goes_on_below_itself_and_loses_no_word(monkeypatch):
         "              " + "x" * 50,
         "  none",
     ]
+
+
+def test_a_table_breaks_what_is_too_long_and_cuts_nothing_off():
+    file = io.StringIO()
+    table = Table("key", "value")
+    table.add_row("data.sampling.foreground_fraction", "a path/without/any/blank/in/it")
+    Console(file=file, width=30).print(table)
+    assert "…" not in file.getvalue()
+    rows = [line.split("│")[1:3] for line in file.getvalue().splitlines() if line.startswith("│")]
+    assert "".join(row[0].strip() for row in rows) == "data.sampling.foreground_fraction"
 
 
 @pytest.mark.parametrize("stderr", [False, True])

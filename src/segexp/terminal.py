@@ -9,6 +9,8 @@ from typing import IO, Any, TextIO
 
 import rich.console
 import rich.live
+import rich.table
+from rich.console import RenderableType
 from rich.file_proxy import FileProxy
 from rich.text import Text
 
@@ -53,6 +55,14 @@ class Console(rich.console.Console):
     def render_str(self, text: str, **settings: Any) -> Text:
         """Make printable what a table, a title or a line holds as plain text."""
         return super().render_str(printable(text), **settings)
+
+
+class Table(rich.table.Table):
+    """A table of rich that breaks what is too long for a cell, and cuts nothing off."""
+
+    def add_column(self, header: RenderableType = "", *args: Any, **settings: Any) -> None:
+        """Add a column, as rich does."""
+        super().add_column(header, *args, **({"overflow": "fold"} | settings))
 
 
 class PlainStream:

@@ -5,7 +5,6 @@ from pathlib import Path
 from typing import cast
 
 from omegaconf import DictConfig
-from rich.table import Table
 from rich.text import Text
 
 from segexp.build import build_data
@@ -17,7 +16,7 @@ from segexp.data.case import Case
 from segexp.errors import require_at_least, some
 from segexp.pictures.audit_report import Report, choose, thumbnail, write_report
 from segexp.runs.configuration import Config
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 
 NAMED = 3  # cases per finding on the screen
 COLORS = {"warning": "yellow", "note": "blue"}

@@ -13,7 +13,6 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.core.object_type import ObjectType
 from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
-from rich.table import Table
 
 from segexp.build import build_data, build_task, build_trainer
 from segexp.config import plain
@@ -23,7 +22,7 @@ from segexp.errors import require_at_least, require_choice
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.files import json_text, table_text
 from segexp.runs.folder import clock_of_run
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 from segexp.training.measure import StepClock, StepCost, measure_step, random_patches
 from segexp.training.warnings import quiet
 from segexp.writing import write_text

@@ -9,8 +9,6 @@ import pytorch_lightning as pl
 import torch
 from omegaconf import DictConfig
 from pytorch_lightning.callbacks import Callback
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from segexp.build import build_data, build_task, build_trainer, settle_monitor_mode
@@ -18,6 +16,7 @@ from segexp.config import plain
 from segexp.errors import short_path
 from segexp.runs.configuration import Config, TrainerNode
 from segexp.runs.folder import RunFolder
+from segexp.terminal import Console, Table
 from segexp.training.divergence import DivergenceError
 from segexp.training.last_checkpoint import leave_epoch
 from segexp.training.resumption import Resumption

@@ -11,7 +11,6 @@ from glob import has_magic
 from pathlib import Path
 from typing import Any
 
-from rich.table import Table
 from rich.text import Text
 
 from segexp.errors import short_path
@@ -21,7 +20,7 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.runs import find_runs, select
 from segexp.runs.states import RUNNING, STALE, RunState, measured, with_state
 from segexp.sweeps.ledger import FAILED, INTERRUPTED, LEDGER, QUEUED, Ledger
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 
 COLORS = {"done": "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", STALE: "magenta"}
 UNITS = (("s", 60), ("min", 60), ("h", 24), ("d", 365))  # units of an age, and how many make the next one
@@ -106,7 +105,7 @@ def _print(rows: Sequence[RunState]) -> None:
         table = Table(box=None, pad_edge=False)
         console = Console(width=max(len(str(row.run.folder)) for row in rows) + 120)
     for place, head in enumerate(heads):
-        table.add_column(head, justify="right" if place > 2 else "left", no_wrap=place > 0, overflow="fold")
+        table.add_column(head, justify="right" if place > 2 else "left", no_wrap=place > 0)
     for row in rows:
         name, value = row.headline or ("", None)
         minutes = "" if row.minutes is None else f"{row.minutes:.1f}"

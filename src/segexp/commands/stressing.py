@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
-from rich.table import Table
 
 import segexp
 from segexp.commands.evaluate import evaluate
@@ -28,7 +27,7 @@ from segexp.stress.pictures import Gallery, draw_missing
 from segexp.stress.reference import reference_results, set_against
 from segexp.stress.scoring import identity, plan_of, score_missing
 from segexp.stress.summary import rows_of, summarized, typical_case
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 from segexp.training.resources import ResourceMeter
 from segexp.training.warnings import quiet
 from segexp.writing import write_text

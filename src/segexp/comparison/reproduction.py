@@ -3,20 +3,19 @@
 import math
 from collections.abc import Sequence
 
-from rich.table import Table
 from rich.text import Text
 
 from segexp.errors import short_path
 from segexp.runs.runs import Run
 from segexp.runs.sameness import Fact, Value
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 
 
 def print_facts(run: Run, facts: Sequence[Fact]) -> None:
     """Print what was recorded beside the present, and what differs."""
     table = Table(title=f"{short_path(run.folder)} and the present", title_justify="left")
     for head in ("", "recorded", "now", ""):
-        table.add_column(head, overflow="fold")
+        table.add_column(head)
     for fact in facts:
         mark = "same" if fact.same else Text("differs", "yellow")
         table.add_row(fact.name, fact.recorded, fact.present, mark)

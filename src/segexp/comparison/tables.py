@@ -6,13 +6,12 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from rich.table import Table as RichTable
-
 from segexp.comparison.comparison import shown_unit
 from segexp.comparison.content import Content, Marginal, Pair, Table
 from segexp.comparison.statistics.intervals import Interval
 from segexp.foreign import is_number, one_line, to_cell, to_latex, to_markdown, to_markdown_cell
 from segexp.terminal import Console
+from segexp.terminal import Table as RichTable
 
 ROOMY = 150  # characters in a line of the terminal that show all columns
 

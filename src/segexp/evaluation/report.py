@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast
 
-from rich.table import Table
-
 from segexp.comparison.statistics.intervals import Interval
 from segexp.data import DataModule
 from segexp.data.prepared import target_tensor
@@ -18,7 +16,7 @@ from segexp.metrics import SplitResult, score_observer, undefined
 from segexp.postprocessing.postprocess import Steps, in_words
 from segexp.runs.record import Headline, SplitName
 from segexp.runs.results import MetricFacts, Results
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 from segexp.training.task import Task
 
 Splits = Mapping[str, SplitResult]

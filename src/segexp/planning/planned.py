@@ -10,7 +10,6 @@ from typing import Any
 from hydra import compose
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf, open_dict, read_write
-from rich.table import Table
 
 from segexp.build import build_data
 from segexp.config import as_written, plain
@@ -25,7 +24,7 @@ from segexp.runs.folder import RunFolder
 from segexp.runs.runs import REPLICATE_KEYS
 from segexp.sweeps.jobs import digest, key_of
 from segexp.sweeps.ledger import LEDGER
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 from segexp.writing import write_text
 
 MINUTES = 10.0  # where none are given

@@ -10,12 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from rich.table import Table
-
 from segexp.sweeps.jobs import Job, key_of, varying
 from segexp.sweeps.local import environment
 from segexp.sweeps.watch import duration
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 
 LEFT_OUT = (
     "Left out, where minutes= does not say what a job takes: validation, the final scoring, and time to load patches "

@@ -6,15 +6,13 @@ import statistics
 from collections.abc import Sequence
 from pathlib import Path
 
-from rich.table import Table
-
 from segexp.errors import short_path
 from segexp.runs.files import write_table
 from segexp.runs.folder import SweepFolder
 from segexp.runs.folds import best_of_folds, in_words
 from segexp.runs.results import Results
 from segexp.sweeps.jobs import Job, key_of, varying
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 
 SPLIT_KEYS = ("data.split.method", "data.split.fold", "data.split.lists")  # in place of which all cases are trained on
 

@@ -5,13 +5,12 @@ from collections import Counter
 
 from rich import box
 from rich.live import Live
-from rich.table import Table
 from rich.text import Text
 
 from segexp.foreign import printable
 from segexp.sweeps.ledger import DONE, FAILED, INTERRUPTED, PRUNED, QUEUED, RUNNING
 from segexp.sweeps.pool import Tracked
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 
 COLORS = {DONE: "green", FAILED: "red", RUNNING: "cyan", INTERRUPTED: "yellow", PRUNED: "magenta", QUEUED: "dim"}
 ORDER = [RUNNING, FAILED, INTERRUPTED, QUEUED, PRUNED, DONE]

@@ -10,14 +10,13 @@ from typing import Any, cast
 
 import pytorch_lightning as pl
 import torch
-from rich.table import Table
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from segexp.models.cost import cost
 from segexp.models.sizes import along_axes
-from segexp.terminal import Console
+from segexp.terminal import Console, Table
 from segexp.training.batches import Batch
 from segexp.training.measure import trial_step
 from segexp.training.task import Task
