@@ -28,6 +28,14 @@ def test_runs_that_differ_in_seed_and_fold_alone_are_one_experiment(tmp_path):
     assert content_of(tmp_path)["warnings"] == []  # folds score different cases, and are meant to
 
 
+def test_an_evaluation_takes_the_place_of_its_run_but_for_the_learning_curves(two):
+    leave(two / "x-test", "ce", 1, {"a": {"c0": 0.25}}, end="2026-11-24T00:00:00", evaluation={"run": str(two / "x")})
+    (two / "x-test/metrics.csv").unlink()
+    experiment = content_of(two)["experiments"][0]
+    assert [run["folder"] for run in experiment["runs"]] == [str(two / "x-test")]
+    assert [curve["columns"]["train/loss"] for curve in experiment["curves"]] == [[0.5, 0.4]]
+
+
 def test_only_what_differs_is_told(two):
     rows = content_of(two)["differences"]
     assert rows == [

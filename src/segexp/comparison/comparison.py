@@ -117,7 +117,7 @@ def _experiment(letter: str, found: Experiment) -> ExperimentFacts:
         "runs": [_run(run) for run in found.runs],
         "unfinished": [{"folder": str(run.folder), "status": run.status} for run in found.unfinished],
         "cost": _cost(found),
-        "curves": [_curve(run) for run in found.runs],
+        "curves": [_curve(run) for run in found.trained],
         "reliability": _reliability(found),
         "positions": _positions(found),
     }

@@ -23,11 +23,14 @@ class Experiment:
         name: Short name, made of what differs among the experiments.
         runs: Runs that ended well, one per seed and fold.
         unfinished: Runs that did not.
+        trained: Runs that have learning curves, one per seed and fold; an evaluation, which takes the place of its run
+            among ``runs``, has none.
     """
 
     name: str
     runs: list[Run]
     unfinished: list[Run]
+    trained: list[Run]
     _gathered: dict[tuple[str, str | None], Scores] = field(init=False, default_factory=dict)
 
     @property
@@ -85,7 +88,9 @@ def group(runs: Sequence[Run]) -> list[Experiment]:
     for name, found in zip(names, members.values(), strict=True):
         in_order = sorted((run for run in found if run.results), key=lambda run: str(run.record.get("end")))
         ended = {str(run.replicate): run for run in in_order}
-        experiments.append(Experiment(name, list(ended.values()), [run for run in found if not run.results]))
+        trained = {str(run.replicate): run for run in in_order if run.curves}
+        unfinished = [run for run in found if not run.results]
+        experiments.append(Experiment(name, list(ended.values()), unfinished, list(trained.values())))
     return experiments
 
 
