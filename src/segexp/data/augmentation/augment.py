@@ -69,6 +69,9 @@ class Augment:
             rng: Generator that belongs to the patch alone.
             spacing: Size of a pixel per axis, which transforms about all axes heed; None = equal sizes.
 
+        Returns:
+            Image, mask and weight, maybe views of other arrays, in any order in memory.
+
         Raises:
             ValueError: A transform changed the patch's size, or is for gray or RGB images only and these are neither,
                 or the patch has no axis z to be flipped along.

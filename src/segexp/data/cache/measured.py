@@ -56,7 +56,7 @@ class Measured:
 
 
 def _read(path: Path) -> dict[str, dict[str, Any]]:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, TypeError):
         crc, _, content = path.read_bytes().partition(b"\n")
         if crc.decode() == crc_of(content):
             return dict(json.loads(content))
