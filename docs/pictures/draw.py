@@ -1,4 +1,4 @@
-"""Draw the pictures of README.md: a sweep while it runs, what compare says of it, and its page.
+"""Draw the pictures of README.md and docs/: a sweep while it runs, what compare says of it, pages.
 
     python docs/pictures/draw.py      # some minutes; the page needs chromium
 
@@ -25,6 +25,7 @@ from segexp.sweeps.pool import Tracked
 
 FOLDER = Path(__file__).parent
 WIDTH = 100  # columns
+MARGIN = 200  # pixels: the frame of a window hides some of its height
 SWEEP = "train -m model=unet_tiny model.depth=3 model.base_channels=8 loss=ce,dice_ce seed=1,2,3 sweep.name=losses"
 SMALL = (
     *("data.source.size=[96,96]", "data.sampling.patch_size=[64,64]", "data.sampling.patches_per_epoch=96"),
@@ -80,18 +81,36 @@ def draw_comparison() -> None:
     write_svg(Text.from_ansi(said.strip("\n")), "segexp compare outputs/losses --metric dice", FOLDER / "compare.svg")
 
 
-def draw_page() -> None:
-    """Draw the top of the page of the comparison."""
+def draw_pages() -> None:
+    """Draw the tops of the pages of the comparison, of one of its runs, and of a stress test of that."""
+    run = min(path.parent for path in Path("outputs/losses").glob("*/metrics.csv"))
     segexp("compare", "outputs/losses", "--html", "page.html")
+    segexp("report", str(run))
+    corruptions = "corruptions=[gaussian_noise,motion,blur,gamma,contrast,rotation]"
+    segexp("stress", f"run={run}", "cases=3", corruptions, "html=stress.html")
+    draw_page(Path("page.html"), "page", 1100, 720)
+    draw_page(run / "report.html", "run_page", 1500, 1080)
+    draw_page(Path("stress.html"), "stress_page", 1500, 1040)
+
+
+def draw_page(page: Path, name: str, width: int, height: int) -> None:
+    """Draw the top of a page, so many pixels of it."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
     if chromium is None:
         raise FileNotFoundError("there is no chromium to draw the page with: install it")
-    flags = ["--headless=new", "--no-sandbox", "--disable-gpu", "--window-size=1100,720", "--virtual-time-budget=4000"]
-    page = Path("page.html").absolute().as_uri()
-    subprocess.run([chromium, *flags, f"--screenshot={Path('page.png').absolute()}", page], check=True)
-    Image.open("page.png").convert("P", palette=Image.Palette.ADAPTIVE, colors=64).save(
-        FOLDER / "page.png", optimize=True
+    flags = [
+        "--headless=new",
+        "--no-sandbox",
+        "--disable-gpu",
+        f"--window-size={width},{height + MARGIN}",
+        "--virtual-time-budget=4000",
+    ]
+    shot = Path("shot.png").absolute()
+    subprocess.run(
+        [chromium, *flags, "--hide-scrollbars", f"--screenshot={shot}", page.absolute().as_uri()], check=True
     )
+    small = Image.open(shot).crop((0, 0, width, height)).convert("P", palette=Image.Palette.ADAPTIVE, colors=64)
+    small.save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
@@ -99,5 +118,5 @@ if __name__ == "__main__":
         os.chdir(place)
         draw_sweep()
         draw_comparison()
-        draw_page()
+        draw_pages()
         os.chdir(FOLDER)
