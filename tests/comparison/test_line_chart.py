@@ -41,6 +41,9 @@ def test_a_line_on_another_and_a_color_that_comes_again_are_dashed():
     assert [place for place, (_, dashed) in enumerate(keys) if dashed] == [8, 9, 10]
     assert line_chart("a", {"b": [(1.0, 0.1)], "c": [(1.0, 0.1)]}).count("dashed") == 3  # line, point, key
     assert "dashed" not in line_chart("a", {"b": [(1.0, 0.1)], "c": [(2.0, 0.1)]})
+    apart = {"b": [(x, 1.0) for x in range(8)], "c": [(x, 0.5 if x < 2 else 1.0) for x in range(8)]}
+    assert "dashed" in line_chart("a", apart)
+    assert "dashed" not in line_chart("a", apart | {"c": [(x, 0.5 if x < 3 else 1.0) for x in range(8)]})
 
 
 def test_names_are_text_and_several_lines_have_a_legend():
