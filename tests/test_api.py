@@ -62,6 +62,7 @@ def test_the_run_is_recorded_as_the_command_records_it(run, answer):
     assert status == 0, told + said
 
 
+@pytest.mark.slow
 def test_a_run_is_resumed_in_its_folder(run, tmp_path):
     first = segexp.train(WORDS, run_dir=tmp_path / "run")
     again = segexp.train([f"resume={first.folder}", "trainer.max_epochs=2"])

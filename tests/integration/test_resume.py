@@ -76,6 +76,7 @@ def test_allowed_settings_are_used_and_recorded(run):
     assert last["optimizer_states"][0]["param_groups"][0]["initial_lr"] == 5e-4
 
 
+@pytest.mark.slow
 def test_a_schedule_keeps_its_place_where_an_epoch_has_other_steps(tmp_path):
     words = ["scheduler=cosine", "scheduler.warmup=0", "optimizer.lr=1e-2"]
     folder = trained(tmp_path / "run", TWO, *words)
@@ -87,6 +88,7 @@ def test_a_schedule_keeps_its_place_where_an_epoch_has_other_steps(tmp_path):
     assert rates[3] == pytest.approx(0, abs=1e-9)
 
 
+@pytest.mark.slow
 def test_patience_is_that_of_the_configuration(tmp_path):
     words = ["scheduler=constant", "callbacks.early_stopping.enabled=true", "callbacks.early_stopping.min_delta=1"]
     folder = trained(tmp_path / "run", *words, "trainer.max_epochs=9", "callbacks.early_stopping.patience=1")

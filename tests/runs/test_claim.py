@@ -85,6 +85,7 @@ def test_a_claim_is_held_by_one_process_named_to_others_and_free_after_its_end(t
     assert not list(folder.iterdir())
 
 
+@pytest.mark.slow
 def test_of_many_that_start_at_once_one_gets_the_folder(tmp_path):
     racers = [holder(tmp_path / "run", 8, RACE) for _ in range(8)]
     told = [process.communicate()[0] for process in racers]

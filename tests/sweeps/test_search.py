@@ -234,6 +234,7 @@ def test_a_bad_curve_is_stopped(tmp_path, pruner):
     assert {row["state"] for row in table(tmp_path)} == {"pruned", "complete"}
 
 
+@pytest.mark.slow
 def test_two_objectives_leave_a_front(tmp_path, capsys):
     aims = "hydra.sweeper.objectives=[val.dice,training.minutes]"
     words = ["hydra/sweeper/sampler=nsgaii", "hydra.sweeper.sampler.population_size=4", "hydra.sweeper.trials=12"]

@@ -187,6 +187,7 @@ def test_an_older_checkpoint_is_renewed_before_the_last_step_of_an_epoch(monkeyp
     assert not last._due(trainer(batch=58, processes=2, agreed=False))
 
 
+@pytest.mark.slow
 def test_a_run_saved_before_the_last_step_of_each_epoch_goes_on_from_there(unbroken, tmp_path, monkeypatch):
     """As after a kill in the validation."""
     monkeypatch.setattr(last_checkpoint, "OLD_SECONDS", 0.0)
@@ -225,6 +226,7 @@ def test_checkpoints_by_the_clock_do_not_change_a_run(unbroken, tmp_path, monkey
     assert curves(tmp_path) == curves(unbroken)
 
 
+@pytest.mark.slow
 def test_a_limit_of_time_ends_a_training_within_an_epoch_and_is_one_of_each_process(tmp_path):
     words = [*WORDS, "data.sampling.patches_per_epoch=400", "trainer.max_epochs=1"]
     with pytest.raises(ValueError, match="before the first epoch ended"):
