@@ -8,6 +8,7 @@ Rows are kept in experiments/datasets/results.json, so that one recipe can be ru
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
@@ -61,7 +62,7 @@ def table(rows: dict[str, dict]) -> str:
     for recipe in (name for name in RECIPES if name in rows):
         row = rows[recipe]
         figures = row["figures"]
-        names = [name for name in figures if name.startswith("dice_") and "pooled" not in name]
+        names = [name for name in figures if re.fullmatch(r"dice_(?!pooled|ends|middle).*", name)]
         parts = [f"{name.removeprefix('dice_')} {figures[name]:.3f}" for name in names]
         parts += [f"**{name} {figures[name]:.4f}**" for name in ("v_rand_max", "v_info_max") if name in figures]
         parts += [f"(observer {name}: {dice:.3f})" for name, dice in row["human"].items()]

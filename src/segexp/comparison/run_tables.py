@@ -52,5 +52,6 @@ def written(value: Any) -> str:
 
 def amount(value: float) -> str:
     """Three or more digits, as people write an amount."""
-    digits = 0 if value >= 100 or isinstance(value, int) else 1 if value >= 10 else 2
-    return f"{value:,.{digits}f}"
+    if value >= 100 or isinstance(value, int):
+        return f"{value:,.0f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.2f}"
