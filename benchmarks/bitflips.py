@@ -25,12 +25,11 @@ import SimpleITK as sitk  # noqa: N813
 import tifffile
 from PIL import Image
 
-from benchmarks.tables import put_between
+from benchmarks.tables import publish
 from segexp.data.files.images import read_pages
 from segexp.data.files.volumes import read_volume
 
 PAGE = Path(__file__).parents[1] / "docs" / "formats.md"
-BEGIN, END = "<!-- benchmarks.bitflips -->\n", "<!-- end of benchmarks.bitflips -->"
 DRAW = np.random.default_rng(0)
 GRAY = np.kron(DRAW.integers(0, 256, (12, 16), dtype=np.uint8), np.ones((4, 4), np.uint8))
 RGB = np.dstack([GRAY, GRAY.T.reshape(GRAY.shape), 255 - GRAY])
@@ -172,9 +171,7 @@ def main() -> None:
         warnings.simplefilter("ignore")  # of decoders, about what is then refused or not
         found = campaign(given.count, given.seed, given.only)
     text = table(found)
-    print(text)
-    if not given.print:
-        put_between(PAGE, BEGIN, END, text)
+    publish("benchmarks.bitflips", text, given.print, PAGE)
     if any(counts["silently wrong"] for part, counts in found.items() if is_covered(part)):
         sys.exit("a checksum was not looked at")
 

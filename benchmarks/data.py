@@ -16,7 +16,6 @@ import statistics
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import albumentations as A
@@ -28,15 +27,12 @@ from monai.data import CacheDataset, set_track_meta
 from scipy import ndimage
 from torch.utils.data import DataLoader, Dataset, RandomSampler
 
-from benchmarks.tables import machine, put_between
+from benchmarks.tables import machine, publish
 from segexp.build import build_data
 from segexp.commands.benchmark import batches_per_second
 from segexp.config import compose, config_dir, plain
 from segexp.data import Case
 
-README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- benchmarks.data -->\n", "<!-- end of benchmarks.data -->"
-BEGIN_ALONE, END_ALONE = "<!-- benchmarks.data --alone -->\n", "<!-- end of benchmarks.data --alone -->"
 ALONE = [(256, 256), (64, 64, 64)]  # patches of augmentation alone
 KEYS = ["image", "mask"]
 ENDLESS = 10**9
@@ -211,16 +207,16 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     set_track_meta(False)  # MONAI's faster way
-    tables = [(BEGIN_ALONE, END_ALONE, alone, f"milliseconds of the processor per patch, over {options.seconds:g} s")]
+    tables = [
+        ("benchmarks.data --alone", alone, f"milliseconds of the processor per patch, over {options.seconds:g} s")
+    ]
     if not options.alone:
         sizes = f"cases of {options.size} x {options.size} pixels, patches of {options.patch} x {options.patch}"
         timing = f"batches of {options.batch}, median of {options.rounds} rounds of {options.seconds:g} s"
-        tables.insert(0, (BEGIN, END, measure, f"{sizes}, {timing}"))
-    for begin, end, table, how in tables:
+        tables.insert(0, ("benchmarks.data", measure, f"{sizes}, {timing}"))
+    for name, table, how in tables:
         text = f"{machine()}\n{how}\n\n" + "\n".join(table(options)) + "\n"
-        print(text)
-        if not options.print:
-            put_between(README, begin, end, text)
+        publish(name, text, options.print)
 
 
 if __name__ == "__main__":

@@ -21,12 +21,10 @@ import tifffile
 from PIL import Image
 from scipy import ndimage
 
-from benchmarks.data import README
-from benchmarks.tables import put_between
+from benchmarks.tables import publish
 from segexp.data.files.images import read_image
 from segexp.runs.recorder import processor
 
-BEGIN, END = "<!-- benchmarks.decoding -->\n", "<!-- end of benchmarks.decoding -->"
 SIDE = 1024
 PEERS: dict[str, Callable[[Path], object]] = {
     "segexp": lambda path: read_image(path, 3),
@@ -76,9 +74,7 @@ def main() -> None:
     given = parser.parse_args()
     table = measure(given.rounds, given.times)
     text = f"{datetime.now(UTC):%Y-%m-%d}, {processor()}, median of {given.rounds} rounds\n\n{table}\n"
-    print(text)
-    if not given.print:
-        put_between(README, BEGIN, END, text)
+    publish("benchmarks.decoding", text, given.print)
 
 
 if __name__ == "__main__":

@@ -18,13 +18,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.sweeps import README
-from benchmarks.tables import machine, put_between
+from benchmarks.tables import machine, publish
 from segexp.build import build_data, build_task, build_trainer
 from segexp.config import compose, plain
 from segexp.training.measure import trial_step
 
-BEGIN, END = "<!-- benchmarks.epoch -->\n", "<!-- end of benchmarks.epoch -->"
 COMMON = ("metrics=overlap", "page=false", "optimizer.lr=1e-3")
 ROWS = {
     "2-D, 256 x 256, batch 8, base 16, augment=light": (
@@ -92,9 +90,7 @@ def main() -> None:
         lines += [line(name, words, options, Path(folder)) for name, words in ROWS.items()]
     rounds = f"epochs of {options.patches} patches, median of {options.rounds} rounds; {load}"
     text = f"{machine()}\n{rounds}\n\n" + "\n".join(lines) + "\n"
-    print(text)
-    if not options.print:
-        put_between(README, BEGIN, END, text)
+    publish("benchmarks.epoch", text, options.print)
 
 
 if __name__ == "__main__":

@@ -28,11 +28,9 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 from torchmetrics.functional.segmentation import dice_score
 
-from benchmarks.sweeps import README
-from benchmarks.tables import machine, put_between
+from benchmarks.tables import machine, publish
 from segexp.metrics import OverlapScores, SurfaceScores
 
-BEGIN, END = "<!-- benchmarks.metrics -->\n", "<!-- end of benchmarks.metrics -->"
 SIZES = {(35, 50, 36): (1.0, 1.0, 1.0), (256, 256, 64): (0.8, 0.8, 2.5)}
 NAMES = ["background", "whole", "core"]
 Measure = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -135,9 +133,7 @@ def main() -> None:
     peers = f"MONAI {monai.__version__}, torchmetrics {torchmetrics.__version__}"
     settings = f"3 classes, {options.threads} thread(s), median of {options.rounds}"
     text = f"{machine()}\n{peers}; {settings}\n\n{table(options.rounds)}"
-    print(text)
-    if not options.print:
-        put_between(README, BEGIN, END, text)
+    publish("benchmarks.metrics", text, options.print)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.tables import machine, put_between
+from benchmarks.tables import machine, publish
 from segexp.checkpoints import open_model
 from segexp.evaluation.evaluation import Evaluation
 from segexp.evaluation.trained import open_trained
@@ -135,10 +135,7 @@ def main() -> None:
     options = parser.parse_args()
     rows = measure(options.run, options)
     text = f"{machine()}\n{settings_in_words(options)}\n\n{table(rows, options.bad)}"
-    print(text)
-    if options.page:
-        mark = f"benchmarks.quality {options.name}"
-        put_between(options.page, f"<!-- {mark} -->\n", f"<!-- end of {mark} -->", text)
+    publish(f"benchmarks.quality {options.name}", text, options.page is None, options.page)
 
 
 if __name__ == "__main__":

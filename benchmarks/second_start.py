@@ -19,10 +19,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from benchmarks.sweeps import README
-from benchmarks.tables import machine, put_between
+from benchmarks.tables import machine, publish
 
-BEGIN, END = "<!-- benchmarks.second_start -->\n", "<!-- end of benchmarks.second_start -->"
 SIZE = 256  # px
 START = """
 import json, sys, time
@@ -89,9 +87,7 @@ def main() -> None:
     given = parser.parse_args()
     head = f"{machine()}\nimages of {SIZE} x {SIZE} pixels, median of {given.rounds}"
     text = f"{head}\n\n{table(given.counts, given.rounds)}"
-    print(text)
-    if not given.print:
-        put_between(README, BEGIN, END, text)
+    publish("benchmarks.second_start", text, given.print)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from benchmarks.sweeps import README, TINY
-from benchmarks.tables import machine, put_between
+from benchmarks.sweeps import TINY
+from benchmarks.tables import machine, publish
 
-BEGIN, END = "<!-- benchmarks.start -->\n", "<!-- end of benchmarks.start -->"
 BASE = "import torch"
 COMMANDS = {  # row: arguments of Python
     BASE: ["-c", BASE],
@@ -83,9 +82,7 @@ def main() -> None:
     load = f"load of the machine before: {os.getloadavg()[0]:.1f}"
     head = f"{machine()}\nmedian of {options.rounds} rounds; {load}\n\n"
     text = head + "\n".join(measure(options.rounds)) + "\n"
-    print(text)
-    if not options.print:
-        put_between(README, BEGIN, END, text)
+    publish("benchmarks.start", text, options.print)
 
 
 if __name__ == "__main__":

@@ -20,10 +20,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.tables import machine, put_between
+from benchmarks.tables import machine, publish
 
-README = Path(__file__).with_name("README.md")
-BEGIN, END = "<!-- benchmarks.sweeps -->\n", "<!-- end of benchmarks.sweeps -->"
 TINY = (
     *(
         "data.source.size=[48,48]",
@@ -114,9 +112,7 @@ def main() -> None:
     head = f"{machine()}\n"
     head += f"sweeps of {options.jobs} jobs, 1 thread each, median of {options.rounds} rounds; {load}\n\n"
     text = head + "\n".join(measure(options.rounds, options.jobs)) + "\n"
-    print(text)
-    if not options.print:
-        put_between(README, BEGIN, END, text)
+    publish("benchmarks.sweeps", text, options.print)
 
 
 if __name__ == "__main__":

@@ -22,7 +22,6 @@ from benchmarks.tables import put_between
 
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "sweeps_ddp.md"
-BEGIN, END = "<!-- benchmarks.sweeps_ddp -->\n", "<!-- end of benchmarks.sweeps_ddp -->"
 COMMON = (
     *("trainer=ddp_cpu", "trainer.precision=32-true", "trainer.max_epochs=2", "data.source.size=[48,48]"),
     *("data.source.count=9", "data.split.val=3-5", "data.split.test=6-8", "data.sampling.patch_size=[32,32]"),
@@ -153,7 +152,7 @@ def main() -> None:
         for heading in LAUNCHERS:
             lines += section(heading, grid)
             print("\n".join(lines), flush=True)
-    put_between(PAGE, BEGIN, END, "\n".join(lines))
+    put_between(PAGE, "benchmarks.sweeps_ddp", "\n".join(lines))
 
 
 if __name__ == "__main__":

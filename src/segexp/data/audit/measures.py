@@ -17,7 +17,26 @@ Row = dict[str, str | int | float]  # of cases.csv: cells under the names of the
 
 
 @dataclass(frozen=True)
-class Measures:
+class Content:
+    """What the arrays of a case alone tell, and takes time to find; see ``Measures`` for each."""
+
+    low: float
+    high: float
+    usual_low: float
+    usual_high: float
+    counts: tuple[int, ...]
+    image_hash: str
+    mask_hash: str
+    gray: bool
+    thin: tuple[int, ...]
+    objects: int
+    touching: int
+    components: int
+    thumbnail: np.ndarray = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Measures(Content):
     """Measures of one case.
 
     Attributes:
@@ -54,25 +73,12 @@ class Measures:
     size: tuple[int, ...]
     channels: int
     dtype: str
-    low: float
-    high: float
-    usual_low: float
-    usual_high: float
     spacing: tuple[float, ...]
     unit: str
     orientation: str
     mask_values: dict[int, int]
-    counts: tuple[int, ...]
-    image_hash: str
-    mask_hash: str
-    gray: bool
     image_stored: Stored
     mask_stored: Stored
-    thin: tuple[int, ...]
-    objects: int
-    touching: int
-    components: int
-    thumbnail: np.ndarray = field(compare=False)
 
     @property
     def labeled(self) -> int:
@@ -83,25 +89,6 @@ class Measures:
     def foreground_fraction(self) -> float:
         """Fraction of foreground among the labeled pixels; nan without any."""
         return 1 - self.counts[0] / self.labeled if self.labeled else float("nan")
-
-
-@dataclass(frozen=True)
-class Content:
-    """What the arrays of a case alone tell, and takes time to find; see ``Measures`` for each."""
-
-    low: float
-    high: float
-    usual_low: float
-    usual_high: float
-    counts: tuple[int, ...]
-    image_hash: str
-    mask_hash: str
-    gray: bool
-    thin: tuple[int, ...]
-    objects: int
-    touching: int
-    components: int
-    thumbnail: np.ndarray = field(compare=False)
 
 
 def content_of(case: Case, num_classes: int) -> Content:
